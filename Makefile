@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+# cwsandbox.h needs no build: copy the file. This is for its examples and tests.
+# GNU make. `make help` lists the targets. Everything made goes to $(BUILD).
+#
+#   CC, CXX, CFLAGS, LDFLAGS   as usual
+#   CWS_NO_INSTALL=1           never install a missing tool, only say what is missing
+#   VERBOSE=1                  show all output of the tests
+#   FUZZ_SECONDS=10            for each fuzz target
+
+CC ?= cc
+CXX ?= c++
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+BUILD ?= build
+FUZZ_SECONDS ?= 10
+export BUILD CC CXX CWS_NO_INSTALL VERBOSE
+
+VERSION = $(shell sed -n 's/^.define CWS_VERSION_STRING "\(.*\)"/\1/p' cwsandbox.h)
+PYTHON = $(shell sh tests/python.sh)
+CURL_CFLAGS = $(shell pkg-config --cflags libcurl 2>/dev/null)
+CURL_LIBS = $(shell pkg-config --libs libcurl 2>/dev/null || echo -lcurl)
+
+WARNINGS = -Wall -Wextra -Werror
+ALL_CFLAGS = -I. -Iexamples $(CFLAGS) $(CPPFLAGS) $(CURL_CFLAGS)
+ALL_LIBS = $(LDFLAGS) $(CURL_LIBS) -lpthread
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
+EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
+PROGRAMS = unit api wire torture backend $(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
+SUITES = unit schema api torture wire examples link variants symbols style docs matrix fuzz
+LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
+
+export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS = print_stacktrace=1
+
+.PHONY: help run test check-all $(SUITES) matrix-full fuzz-long san programs clean install \
+	uninstall print-pc need need-all
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make run        the quick start: a session of sandboxes, offline, on this machine'
+	@echo 'make test       everything a contributor needs, in minutes; ends with one line of counts'
+	@echo 'make check-all  test, and what takes long: full matrix, long fuzzing, other sanitizers'
+	@echo 'make SUITE      one of: $(SUITES)'
+	@echo 'make san        memory, thread sanitizer and valgrind'
+	@echo 'make install    cwsandbox.h and cwsandbox.pc below PREFIX ($(PREFIX)); DESTDIR; uninstall'
+	@echo 'make clean      remove $(BUILD)/'
+
+# --- The main job ---------------------------------------------------------------------------------
+
+# Offline whatever the environment says; with CWSANDBOX_API_KEY set, $(BUILD)/examples/quickstart
+# does the same thing with the service.
+run: $(BUILD)/examples/quickstart
+	@env -u CWSANDBOX_API_KEY -u CWSANDBOX_BASE_URL -u CWSANDBOX_API_VERSION $<
+
+$(BUILD)/examples/%: examples/%.c $(HEADERS) | need
+	@mkdir -p $(@D)
+	@echo "building $@" >&2
+	@$(CC) $(ALL_CFLAGS) -Wall -Wextra -o $@ $< $(ALL_LIBS)
+
+# --- Tests ----------------------------------------------------------------------------------------
+
+# First all tools, then all programs (two at a time), then the suites one after the other, so that
+# tests of deadlines do not compete with compilers.
+test: need-all
+	@rm -rf $(BUILD)/results
+	@date +%s >$(BUILD)/started
+	@$(MAKE) --no-print-directory -k -j2 CWS_NO_INSTALL=1 programs || true
+	@$(MAKE) --no-print-directory -k -j1 CWS_NO_INSTALL=1 $(SUITES) || true
+	@echo "all suites: $$(($$(date +%s) - $$(cat $(BUILD)/started))) s"
+	@sh tests/run.sh --sum $(SUITES)
+
+check-all: need-all
+	@sh tests/need.sh slow || true
+	@rm -rf $(BUILD)/results
+	@$(MAKE) --no-print-directory -k -j2 CWS_NO_INSTALL=1 programs || true
+	@$(MAKE) --no-print-directory -k -j1 CWS_NO_INSTALL=1 $(LONG_SUITES) || true
+	@sh tests/run.sh --sum $(LONG_SUITES)
+
+need:
+	@sh tests/need.sh build
+
+need-all:
+	@mkdir -p $(BUILD)
+	@sh tests/need.sh test schema matrix fuzz wire || CWS_NO_INSTALL=1 sh tests/need.sh test
+
+programs: $(PROGRAMS:%=$(BUILD)/tests/%) $(EXAMPLES:%=$(BUILD)/examples-san/%)
+
+$(BUILD)/tests/%: tests/%.c $(HEADERS) | need
+	@mkdir -p $(@D)
+	@echo "building $@"
+	@$(CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
+
+$(BUILD)/examples-san/%: examples/%.c $(HEADERS) | need
+	@mkdir -p $(@D)
+	@echo "building $@"
+	@$(CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
+
+unit api torture: %: $(BUILD)/tests/%
+	@sh tests/run.sh $@ -- $<
+
+schema: $(patsubst %,$(BUILD)/tests/%,$(filter schema%,$(PROGRAMS)))
+	@NEED=schema sh tests/run.sh $@ -- $(PYTHON) tests/schema.py $^
+
+wire: $(BUILD)/tests/wire $(BUILD)/tests/backend
+	@NEED=wire sh tests/run.sh $@ -- $^
+
+examples: $(EXAMPLES:%=$(BUILD)/examples-san/%)
+	@sh tests/run.sh $@ -- sh tests/examples.sh $^
+
+link variants: need
+	@sh tests/run.sh $@ -- sh tests/link.sh $@
+
+symbols: need
+	@sh tests/run.sh $@ -- sh tests/symbols.sh
+
+style docs: need
+	@NEED=test sh tests/run.sh $@ -- $(PYTHON) tests/$@.py
+
+matrix: need
+	@NEED=matrix TIMEOUT=600 sh tests/run.sh $@ -- sh tests/matrix.sh reduced
+
+matrix-full: need
+	@NEED=matrix TIMEOUT=3600 sh tests/run.sh $@ -- sh tests/matrix.sh full
+
+fuzz: need
+	@NEED=fuzz TIMEOUT=900 sh tests/run.sh $@ -- sh tests/fuzz.sh $(FUZZ_SECONDS)
+
+fuzz-long: need
+	@NEED=fuzz TIMEOUT=14400 sh tests/run.sh $@ -- sh tests/fuzz.sh 300
+
+san: need $(BUILD)/tests/backend
+	@sh tests/need.sh slow || true
+	@TIMEOUT=3600 sh tests/run.sh $@ -- sh tests/san.sh
+
+# --- Installation ---------------------------------------------------------------------------------
+
+print-pc:
+	@echo 'prefix=$(PREFIX)'
+	@echo 'includedir=$${prefix}/include'
+	@echo
+	@echo 'Name: cwsandbox'
+	@echo 'Description: C client for CoreWeave Sandboxes in one header'
+	@echo 'Version: $(VERSION)'
+	@echo 'Requires: libcurl'
+	@echo 'Cflags: -I$${includedir}'
+
+install:
+	@mkdir -p $(BUILD) '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
+	@$(MAKE) -s --no-print-directory print-pc >$(BUILD)/cwsandbox.pc
+	install -m 644 cwsandbox.h '$(DESTDIR)$(PREFIX)/include/cwsandbox.h'
+	install -m 644 $(BUILD)/cwsandbox.pc '$(DESTDIR)$(PREFIX)/lib/pkgconfig/cwsandbox.pc'
+
+uninstall:
+	rm -f '$(DESTDIR)$(PREFIX)/include/cwsandbox.h'
+	rm -f '$(DESTDIR)$(PREFIX)/lib/pkgconfig/cwsandbox.pc'
+
+clean:
+	rm -rf $(BUILD)

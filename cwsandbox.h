@@ -1,0 +1,10327 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cwsandbox.h 0.1.0: a C client for CoreWeave Sandboxes in one header.
+ *
+ * >>about
+ *
+ * Do this in exactly one C or C++ file:
+ *
+ *     #define CWSANDBOX_IMPLEMENTATION
+ *     #include "cwsandbox.h"
+ *
+ * everywhere else include it plainly. Link with -lcurl, or define CWS_NO_CURL and bring your own
+ * HTTP (see >>transport). Then: open a session, make sandboxes, run commands, close the session.
+ *
+ * >>manual
+ *
+ * QUICK START
+ *
+ *     cws_session *session; cws_sandbox *box; cws_result *result; cws_error err;
+ *     const char *argv[] = { "echo", "hello", NULL };
+ *     if (cws_session_open(NULL, &session, &err)) { puts(err.message); return 1; }
+ *     if (!cws_session_sandbox(session, NULL, &box, &err) &&
+ *         !cws_exec(box, argv, NULL, &result, &err)) {
+ *         fwrite(cws_result_stdout(result, NULL), 1, cws_result_stdout_size(result), stdout);
+ *         cws_result_free(result);
+ *     }
+ *     cws_session_close(session, &err);        // stops every sandbox of the session, all at once
+ *     cws_sandbox_free(box); cws_session_free(session);
+ *
+ * The key comes from CWSANDBOX_API_KEY, the address from CWSANDBOX_BASE_URL.
+ *
+ * WHAT IT DOES NOT DO. It starts no thread, installs no signal handler, prints nothing, keeps no
+ * global variable and never ends the process. It does not forward local ports.
+ *
+ * BUILD. C99 or newer, C++11 or newer. Macros, to be defined alike wherever they matter:
+ *   CWSANDBOX_IMPLEMENTATION  emit the implementation here
+ *   CWS_STATIC                the whole library is static to this file
+ *   CWS_API                   put before each public function (DLL export, visibility)
+ *   CWS_NO_CURL               leave out the libcurl transport; cws_client_opts.transport must be set
+ *   CWS_NO_STDIO              do not use <stdio.h>: request ids are then seeded from clock and
+ *                             addresses unless cws_client_opts.random is given
+ *   CWS_ASSERT(x)             checks of the library's own invariants; default: nothing
+ *
+ * OPTIONS. Every option struct may be NULL, and all bytes zero means every default. Set it up with
+ * `= {0}` in C, `= {}` in C++. Its last field must stay zero, which catches an uninitialised
+ * struct. Strings and arrays are copied before the call returns. A list of strings is an array
+ * ended by NULL: a NULL array means "not given", an array whose first element is NULL means "given
+ * and empty". Where 0 means the default and you want none at all, use CWS_NONE.
+ *
+ * OWNERSHIP. What a function gives out through an out-parameter is yours and is ended by the
+ * matching _free. _free accepts NULL, is local, and never talks to the service: stopping a
+ * sandbox is an explicit call that can fail. Pointers returned by accessors belong to the object
+ * and last until it changes or is freed.
+ *
+ * ERRORS. Functions return a cws_status, 0 for success. The last parameter may take a cws_error
+ * that says more; NULL is fine. cws_status_is(status, CWS_ERR_SANDBOX) asks for a whole family.
+ * A command that exits with a non-zero code is no error unless cws_exec_opts.check is set.
+ *
+ * ASYNC. X_begin() starts an operation and returns at once; X() is X_begin, wait, take the result.
+ * Operations move only inside cws_client_poll, cws_op_wait, cws_wait_many or a blocking call, on
+ * the thread that makes it. Callbacks run there too, and never inside X_begin.
+ *
+ * THREADS. A client, and everything made from it, belongs to one thread at a time. Only
+ * cws_client_wakeup may be called from any thread. Different clients are independent.
+ * curl_global_init is called for each client unless no_global_init is set; it is thread-safe from
+ * libcurl 7.84 on.
+ *
+ * CALLBACKS. Inside a callback every accessor, every X_begin, cws_op_cancel and every _free of
+ * another object is allowed; a call that would block returns CWS_ERR_REENTRANT.
+ *
+ * MEMORY. All memory of the library comes from one function per client, under a cap
+ * (max_memory_bytes). libcurl's own memory is not covered.
+ *
+ * TIME. Every operation has a deadline, and ends with CWS_ERR_REQUEST_TIMEOUT or
+ * CWS_ERR_TIMEOUT when it passes. Durations in options are seconds (double); NaN, infinity and
+ * negative values other than CWS_NONE are refused.
+ *
+ * LIFETIME OF SANDBOXES. A sandbox without max_lifetime_seconds lives for the service's default,
+ * which has been observed to be ten minutes. Set it.
+ *
+ * >>contents
+ *
+ *   API              >>config >>basic >>transport >>client >>sandbox >>exec >>files >>session
+ *                    >>async
+ *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-json
+ *                    >>impl-schema >>impl-schema-v1 >>impl-schema-v1beta2 >>impl-schema-tables
+ *                    >>impl-codec >>impl-codec-json >>impl-object >>impl-error >>impl-error-map
+ *                    >>impl-wire >>impl-loop >>impl-call >>impl-options >>impl-quantity
+ *                    >>impl-dialect >>impl-create >>impl-sandbox >>impl-op-start >>impl-op-poll
+ *                    >>impl-op-wait >>impl-op-stop >>impl-op-get >>impl-op-list >>impl-op-exec
+ *                    >>impl-op-file >>impl-op-close >>impl-client >>impl-public >>impl-curl
+ *                    >>impl-curl-exchange >>impl-end
+ */
+
+#ifndef CWSANDBOX_H
+#define CWSANDBOX_H
+
+/* ================================================================================================
+ * >>config
+ * Version, what the declarations need of the standard library, and how functions are declared.
+ * ============================================================================================= */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CWS_VERSION_MAJOR 0
+#define CWS_VERSION_MINOR 1
+#define CWS_VERSION_PATCH 0
+#define CWS_VERSION_STRING "0.1.0"
+#define CWS_VERSION_HEX 0x000100L
+
+#if defined(__GNUC__) || defined(__clang__)
+#define CWS_UNUSED_OK __attribute__((unused))
+#else
+#define CWS_UNUSED_OK
+#endif
+
+#ifndef CWS_API
+#ifdef CWS_STATIC
+#define CWS_API static CWS_UNUSED_OK
+#else
+#define CWS_API extern
+#endif
+#endif
+
+/* The two ways in carry the version in their symbol, so that objects compiled against another
+ * version of this header fail to link instead of disagreeing about a struct. */
+#define cws_client_open cws_client_open_0_1
+#define cws_session_open cws_session_open_0_1
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ================================================================================================
+ * >>basic
+ * Status codes, the error record, bytes, string pairs, memory and log hooks.
+ * ============================================================================================= */
+
+/* X(name, number, parent, text). The tree follows the classes of the service's own clients:
+ * cws_status_is() answers whether a status belongs to a family. A parent of OK means: no family. */
+#define CWS_STATUS_LIST(X)                                                                         \
+    X(OK, 0, OK, "success")                                                                        \
+    /* mistakes of the caller and limits of this side; nothing of the service is involved */       \
+    X(ERR_INVALID_ARGUMENT, 1, OK, "invalid argument")                                             \
+    X(ERR_NO_MEMORY, 2, OK, "out of memory")                                                       \
+    X(ERR_CANCELLED, 3, OK, "cancelled by the caller")                                             \
+    X(ERR_UNSUPPORTED, 4, OK, "not possible with this transport, dialect or build")                \
+    X(ERR_REENTRANT, 5, OK, "a blocking call was made inside a callback")                          \
+    X(ERR_WAIT_TIMEOUT, 6, OK, "the wait ended before the operation, which goes on")               \
+    X(ERR_PENDING, 7, OK, "the operation has not ended yet")                                       \
+    /* everything that went wrong with the service */                                              \
+    X(ERR_SERVICE, 10, OK, "service error")                                                        \
+    X(ERR_AUTHENTICATION, 11, ERR_SERVICE, "authentication failed or permission denied")           \
+    X(ERR_VALIDATION, 12, ERR_SERVICE, "the service refused a field of the request")               \
+    X(ERR_SANDBOX, 20, ERR_SERVICE, "sandbox error")                                               \
+    X(ERR_SANDBOX_VALIDATION, 21, ERR_SANDBOX, "the service refused a field of the request")       \
+    X(ERR_CLOSED, 22, ERR_SANDBOX, "the session or client is closed")                              \
+    X(ERR_PROTOCOL, 23, ERR_SANDBOX, "the peer broke the protocol")                                \
+    X(ERR_UNIMPLEMENTED, 24, ERR_SANDBOX, "not offered by the service here")                       \
+    X(ERR_NOT_RUNNING, 30, ERR_SANDBOX, "sandbox is not running")                                  \
+    X(ERR_UNAVAILABLE, 31, ERR_NOT_RUNNING, "service unavailable")                                 \
+    X(ERR_TRANSPORT, 32, ERR_UNAVAILABLE, "no connection, or it was lost")                         \
+    X(ERR_SNAPSHOT_THROTTLED, 33, ERR_UNAVAILABLE, "snapshot backend is busy")                     \
+    X(ERR_TIMEOUT, 40, ERR_SANDBOX, "timed out")                                                   \
+    X(ERR_REQUEST_TIMEOUT, 41, ERR_TIMEOUT, "request timed out")                                   \
+    X(ERR_COMMAND_TIMEOUT, 42, ERR_TIMEOUT, "command timed out on the server")                     \
+    X(ERR_SNAPSHOT_WAIT_TIMEOUT, 43, ERR_TIMEOUT, "snapshot was not ready in time")                \
+    X(ERR_TERMINATED, 50, ERR_SANDBOX, "sandbox was terminated")                                   \
+    X(ERR_FAILED, 51, ERR_SANDBOX, "sandbox failed")                                               \
+    X(ERR_NOT_FOUND, 52, ERR_SANDBOX, "sandbox not found")                                         \
+    X(ERR_EXECUTION, 60, ERR_SANDBOX, "command failed")                                            \
+    X(ERR_STREAM_BACKPRESSURE, 61, ERR_EXECUTION, "output was read too slowly")                    \
+    X(ERR_STREAM_TRUNCATED, 62, ERR_EXECUTION, "the end of the output was lost")                   \
+    X(ERR_FILE, 70, ERR_SANDBOX, "file operation failed")                                          \
+    X(ERR_RESOURCE_EXHAUSTED, 80, ERR_SANDBOX, "resource exhausted")                               \
+    X(ERR_LIMIT, 81, ERR_RESOURCE_EXHAUSTED, "larger than a limit of this client")                 \
+    X(ERR_TERMINAL_STATE_UNAVAILABLE, 90, ERR_SANDBOX, "the final state can not be read any more") \
+    X(ERR_SNAPSHOT, 100, ERR_SANDBOX, "snapshot error")                                            \
+    X(ERR_SNAPSHOT_NOT_FOUND, 101, ERR_SNAPSHOT, "snapshot not found")                             \
+    X(ERR_SNAPSHOT_NOT_READY, 102, ERR_SNAPSHOT, "snapshot is not ready")                          \
+    X(ERR_SNAPSHOT_NOT_SUPPORTED, 103, ERR_SNAPSHOT, "no snapshot possible here")                  \
+    X(ERR_SNAPSHOT_SIZE_EXCEEDED, 104, ERR_SNAPSHOT, "snapshot is too large")                      \
+    X(ERR_SNAPSHOT_QUOTA_EXCEEDED, 105, ERR_SNAPSHOT, "too many snapshots")                        \
+    X(ERR_SNAPSHOT_BUCKET_MISMATCH, 106, ERR_SNAPSHOT, "snapshot lies in another bucket")          \
+    X(ERR_SNAPSHOT_CONFLICT, 107, ERR_SNAPSHOT, "snapshot on stop conflicts with another stop")    \
+    X(ERR_DISCOVERY, 120, ERR_SERVICE, "discovery error")                                          \
+    X(ERR_RUNNER_NOT_FOUND, 121, ERR_DISCOVERY, "runner not found")                                \
+    X(ERR_PROFILE_NOT_FOUND, 122, ERR_DISCOVERY, "profile not found")
+
+typedef enum cws_status {
+#define CWS_STATUS_ENUM(name, number, parent, text) CWS_##name = number,
+    CWS_STATUS_LIST(CWS_STATUS_ENUM)
+#undef CWS_STATUS_ENUM
+    CWS_STATUS_MAX = 0x7fffffff /* keeps the type wide; never returned */
+} cws_status;
+
+/* Name of a status as written in C, for example "CWS_ERR_NOT_FOUND"; never NULL. */
+CWS_API const char *cws_status_name(cws_status status);
+/* One plain sentence for a status; never NULL. */
+CWS_API const char *cws_status_text(cws_status status);
+/* True if status is family or descends from it: (CWS_ERR_STREAM_TRUNCATED, CWS_ERR_EXECUTION) is
+ * true. CWS_ERR_SANDBOX_VALIDATION belongs to CWS_ERR_VALIDATION as well as to CWS_ERR_SANDBOX. */
+CWS_API bool cws_status_is(cws_status status, cws_status family);
+
+/* What went wrong. The caller owns it; it holds no pointer and may be copied and forgotten.
+ * Cleared at the start of each call that takes one. NULL is accepted wherever one is taken. */
+typedef struct cws_error {
+    cws_status status;       /* same value the function returned */
+    int32_t rpc_code;        /* Connect/gRPC code 1..16, 0 when none arrived */
+    int32_t http_status;     /* 0 when no response arrived */
+    int32_t transport_code;  /* the transport's own number, e.g. a CURLcode; 0 when none */
+    bool retryable;          /* the same call may succeed later */
+    bool has_retry_after;    /* the server stated a delay (google.rpc.RetryInfo) */
+    uint32_t retry_after_ms; /* that delay */
+    int32_t exit_code;       /* CWS_ERR_EXECUTION after an exit: the code; else 0 */
+    char message[384];       /* what failed, on what, why; UTF-8, cut at a character */
+    char reason[64];         /* the server's reason, e.g. "CWSANDBOX_FILE_NOT_FOUND", or "" */
+    char domain[32];         /* who says so; act on the reason only if "cwsandbox.com" */
+    char stream_code[32];    /* in-band code of a stream, e.g. "STREAM_BACKPRESSURE", or "" */
+    char sandbox_id[64];     /* the sandbox concerned, or "" */
+    char request_id[64];     /* idempotency token of a create, or the server's x-request-id */
+    char filepath[128];      /* CWS_ERR_FILE: the caller's path, cut at a character */
+    uint16_t detail_size;    /* bytes used of detail; read it with the two functions below */
+    char detail[510];        /* metadata and field violations, packed; whole entries only */
+} cws_error;
+
+/* Value of a metadata key the server attached (google.rpc.ErrorInfo.metadata), or NULL. */
+CWS_API const char *cws_error_metadata(const cws_error *err, const char *key);
+/* The index-th field the server complained about (google.rpc.BadRequest). Returns false past the
+ * last one. field and description are borrowed from err; either may be NULL if not wanted. */
+CWS_API bool cws_error_violation(const cws_error *err, size_t index, const char **field,
+                                 const char **description);
+
+/* One entry of a string map. A map is an array of these ended by a NULL key; a NULL array means
+ * "not given". */
+typedef struct cws_pair {
+    const char *key;
+    const char *value;
+} cws_pair;
+
+/* "None at all" in a duration whose zero means "the default". */
+#define CWS_NONE (-1.0)
+/* "No limit" in a size whose zero means "the default". */
+#define CWS_UNLIMITED UINT64_MAX
+
+/* Memory. Called with (NULL, 0, n) to allocate n bytes, (p, old, n) to resize, (p, old, 0) to free
+ * (result ignored). old_size is what was asked for last. Returns NULL when it cannot; the block
+ * then stays as it was. Blocks must be aligned for any type. */
+typedef struct cws_allocator {
+    void *(*resize)(void *user, void *block, size_t old_size, size_t new_size);
+    void *user;
+} cws_allocator;
+
+typedef enum cws_log_level {
+    CWS_LOG_ERROR = 1,
+    CWS_LOG_WARNING = 2,
+    CWS_LOG_INFO = 3,
+    CWS_LOG_DEBUG = 4,
+    CWS_LOG_TRACE = 5 /* each step of each operation, by name */
+} cws_log_level;
+
+/* A line for the log: no newline, never a secret. Must not call the library. */
+typedef void (*cws_log_fn)(cws_log_level level, const char *line, void *user);
+
+/* One message on the wire, for recording and debugging. json is the message with secrets,
+ * environment values and file contents taken out. Must not call the library. */
+typedef struct cws_trace_event {
+    const char *rpc;        /* "/coreweave.sandbox.v1.SandboxService/GetSandbox" */
+    const char *sandbox_id; /* or "" */
+    bool sent;              /* true: from us; false: from the service */
+    const char *json;       /* NULL when the message could not be printed */
+    size_t bytes;           /* size on the wire */
+    const cws_error *error; /* the end of a failed attempt; then json is NULL */
+} cws_trace_event;
+typedef void (*cws_trace_fn)(const cws_trace_event *event, void *user);
+
+/* Bytes handed out by the library, for example a file. A NUL follows them. */
+typedef struct cws_bytes cws_bytes;
+/* Pointer to the bytes, never NULL for a non-NULL object; size may be NULL. Valid until free. */
+CWS_API const void *cws_bytes_data(const cws_bytes *bytes, size_t *size);
+CWS_API size_t cws_bytes_size(const cws_bytes *bytes);
+CWS_API void cws_bytes_free(cws_bytes *bytes);
+
+/* Version of the compiled implementation, CWS_VERSION_STRING. */
+CWS_API const char *cws_version(void);
+
+/* ================================================================================================
+ * >>transport
+ * How HTTP reaches the network. The library's own transport is libcurl; supply another by filling
+ * a cws_transport. Everything above bytes (envelopes, deadlines, status, retries) stays in the
+ * library, so a transport moves bytes and nothing else.
+ *
+ * Blocking tier: supply `perform` only. It serves every unary call, and exec without stdin.
+ * Streaming tier: supply `open`, `send`, `window`, `cancel` and `poll` (and `wakeup` if other
+ * threads wake the loop). It serves everything, with many exchanges at once on one thread.
+ *
+ * What the transport reports, for either tier, in this order:
+ *     cws_exchange_head   once, after the status line and headers (not for 1xx)
+ *     cws_exchange_data   any number of times
+ *     cws_exchange_end    exactly once, last (streaming tier; `perform` returns instead)
+ * The streaming tier reports only from inside `poll`, never from inside open, send, window or
+ * cancel; and nothing at all about an exchange once `cancel` was called for it.
+ *
+ * Rules of conduct: do not follow redirects, do not repeat a request by yourself once a byte of it
+ * may have reached the server, do not decompress, do not log header values.
+ * ============================================================================================= */
+
+typedef struct cws_exchange cws_exchange; /* one request and its response; the library's */
+
+typedef struct cws_header {
+    const char *name;
+    const char *value;
+} cws_header;
+
+typedef struct cws_http_request {
+    const char *method;        /* "POST" */
+    const char *url;           /* absolute */
+    const cws_header *headers; /* without content-length; valid until open or perform returns */
+    size_t header_count;
+    const void *body;   /* NULL if body_size is 0; valid until the end of the exchange */
+    size_t body_size;   /* a body of known length unless more_body is set */
+    bool more_body;     /* streaming tier: more comes through send, of unknown length */
+    bool full_duplex;   /* the response may begin before the request ends: HTTP/2 needed */
+    int64_t timeout_ms; /* what is left for the exchange, > 0; the library also enforces it */
+} cws_http_request;
+
+/* How an exchange ended. */
+typedef enum cws_end {
+    CWS_END_OK = 0,    /* the response arrived whole */
+    CWS_END_NOT_SENT,  /* no connection: nothing reached the server, repeating is safe */
+    CWS_END_TLS,       /* no trust: nothing reached the server */
+    CWS_END_REFUSED,   /* the server refused the stream before processing: repeating is safe */
+    CWS_END_LOST,      /* the connection broke; the server may have processed the request */
+    CWS_END_RESET,     /* the server reset the stream */
+    CWS_END_TIMEOUT,   /* the transport's own patience ran out */
+    CWS_END_NO_MEMORY, /* the transport ran out of memory */
+    CWS_END_PROTOCOL   /* the response was no HTTP */
+} cws_end;
+
+typedef struct cws_transport {
+    void *user; /* handed to each callback */
+    /* Blocking tier. Carry out one exchange: report with cws_exchange_head and cws_exchange_data,
+     * return how it ended; cws_exchange_note may add a code and a text. Stop at timeout_ms. */
+    cws_end (*perform)(void *user, const cws_http_request *request, cws_exchange *exchange);
+    /* Streaming tier. Begin an exchange; *handle is the transport's name for it. Anything but
+     * CWS_OK means that there is no exchange and nothing will be reported. */
+    cws_status (*open)(void *user, const cws_http_request *request, cws_exchange *exchange,
+                       void **handle);
+    /* Queue request bytes behind those already queued; fin ends the request. Returns how many bytes
+     * were taken (copied); fewer than size means: wait for cws_exchange_writable. fin counts only
+     * if everything was taken. */
+    size_t (*send)(void *user, void *handle, const void *data, size_t size, bool fin);
+    /* Stop (false) or resume (true) reporting data; the peer must feel it. */
+    void (*window)(void *user, void *handle, bool open);
+    /* Give up the exchange and forget the handle. Must reach the peer: stream reset or close.
+     * Called after cws_exchange_end too, to release the handle, and then only releases. */
+    void (*cancel)(void *user, void *handle);
+    /* Move everything that can move, waiting at most timeout_ms for something to happen. Returning
+     * early is fine. timeout_ms 0: do not wait. */
+    cws_status (*poll)(void *user, int timeout_ms);
+    void (*wakeup)(void *user); /* end a running poll from any thread; may be NULL */
+    void (*close)(void *user);  /* the client is freed; all exchanges were cancelled; may be NULL */
+    bool full_duplex;           /* streaming tier: a response may arrive while its request is open;
+                                   false: commands go over the unary call */
+    uint32_t must_be_zero;
+} cws_transport;
+
+/* Report status and headers. http_major is 1 or 2 (0 if unknown). Everything is copied. */
+CWS_API void cws_exchange_head(cws_exchange *exchange, int status, int http_major,
+                               const cws_header *headers, size_t header_count);
+/* Report body bytes; copied. Returns false when the library wants no more of them. */
+CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t size);
+/* Report that send may be tried again. */
+CWS_API void cws_exchange_writable(cws_exchange *exchange);
+/* Add the transport's own error number and text to the end that follows; text is copied. */
+CWS_API void cws_exchange_note(cws_exchange *exchange, int32_t code, const char *text);
+/* Report the end (streaming tier). */
+CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end);
+
+/* ================================================================================================
+ * >>client
+ * Address, credentials, limits and the loop. A prototype needs none of this: cws_session_open makes
+ * its own client from the environment. Share one client among sessions to share connections.
+ * ============================================================================================= */
+
+typedef struct cws_client cws_client;
+
+typedef enum cws_api_version {
+    CWS_API_DEFAULT = 0, /* CWSANDBOX_API_VERSION ("v1"), else CWS_API_V1 */
+    CWS_API_V1 = 1       /* coreweave.sandbox.v1 */
+} cws_api_version;
+
+typedef enum cws_http_version {
+    CWS_HTTP_AUTO = 0, /* https: HTTP/2 where the server offers it; http: HTTP/1.1 */
+    CWS_HTTP_1_1 = 1,
+    CWS_HTTP_2_PRIOR_KNOWLEDGE = 2 /* http: HTTP/2 without asking (h2c) */
+} cws_http_version;
+
+typedef struct cws_client_opts {
+    /* Where. Default: CWSANDBOX_BASE_URL, else https://api.cwsandbox.com. No path. */
+    const char *base_url;
+    /* Who. Default: CWSANDBOX_API_KEY, sent as a bearer token; none: the server will say so.
+     * Surrounding white space is removed; an empty or control character is refused. */
+    const char *api_key;
+    /* W&B mode: this key instead of api_key, with optional routing. Serverless placement only.
+     * CWSANDBOX_API_KEY is then not read. */
+    const char *wandb_api_key;
+    const char *wandb_entity;  /* x-entity-id; NULL: not sent */
+    const char *wandb_project; /* x-project-name; NULL: not sent */
+    cws_api_version api_version;
+    cws_http_version http_version;      /* libcurl transport only */
+    const cws_transport *transport;     /* copied; NULL: libcurl */
+    const cws_allocator *allocator;     /* copied; NULL: malloc family */
+    uint64_t max_memory_bytes;          /* default 1 GiB; CWS_UNLIMITED */
+    uint64_t max_message_bytes;         /* largest reply message; default 100 MiB, at most 1 GiB */
+    double request_timeout_seconds;     /* default for every call; default 300 */
+    double poll_retry_budget_seconds;   /* retry of reads that fail for a while; default 30;
+                                           CWS_NONE: never retry */
+    double poll_rpc_timeout_seconds;    /* deadline of one status poll; default 15 */
+    double connect_timeout_seconds;     /* libcurl transport only; default 20 */
+    const char *ca_file;                /* PEM; libcurl transport only; NULL: the system's roots */
+    const char *client_cert_file;       /* PEM; libcurl transport only; with client_key_file */
+    const char *client_key_file;        /* PEM */
+    const char *user_agent_suffix;      /* appended to "cwsandbox.h/0.1.0"; printable ASCII */
+    bool allow_insecure_credential;     /* send the credential over http:// to any host; default:
+                                           loopback hosts only */
+    bool no_environment;                /* read no environment variable */
+    bool no_global_init;                /* libcurl: you have called curl_global_init */
+    cws_log_fn log;                     /* NULL: silence */
+    void *log_user;
+    cws_trace_fn trace;                 /* NULL: none */
+    void *trace_user;
+    int64_t (*monotonic_ms)(void *user);           /* NULL: the system's; never goes back */
+    int64_t (*unix_ms)(void *user);                /* NULL: the system's wall clock */
+    void (*random)(void *user, void *out, size_t size); /* NULL: the system's */
+    void *hooks_user;                              /* for the three above */
+    uint32_t must_be_zero;
+} cws_client_opts;
+
+/* Make a client. opts may be NULL. No network. *out is yours: cws_client_free.
+ * Returns CWS_ERR_INVALID_ARGUMENT (which option, what is allowed), CWS_ERR_NO_MEMORY, or
+ * CWS_ERR_UNSUPPORTED (no transport in this build, libcurl too old).
+ * Example: examples/async.c */
+CWS_API cws_status cws_client_open(const cws_client_opts *opts, cws_client **out, cws_error *err);
+
+/* End a client: cancels what is in flight, closes connections. Local; sandboxes go on running.
+ * Objects made from it stay valid to free, and answer CWS_ERR_CLOSED otherwise. */
+CWS_API void cws_client_free(cws_client *client);
+
+typedef struct cws_memory_info {
+    uint64_t used_bytes; /* held now, the library's own block headers included */
+    uint64_t peak_bytes; /* most ever held */
+    uint64_t limit_bytes;
+    uint64_t allocations; /* calls of resize that asked for memory, ever */
+} cws_memory_info;
+CWS_API cws_memory_info cws_client_memory(const cws_client *client);
+
+/* ================================================================================================
+ * >>sandbox
+ * A remote container. Made unstarted by cws_session_sandbox; started by the first thing that needs
+ * it (exec, files, wait) or by cws_sandbox_start.
+ * ============================================================================================= */
+
+typedef struct cws_sandbox cws_sandbox;
+typedef struct cws_session cws_session;
+typedef struct cws_op cws_op;
+
+typedef enum cws_state {
+    CWS_STATE_NOT_STARTED = 0, /* no request was accepted yet, or stopped before start */
+    CWS_STATE_PENDING,
+    CWS_STATE_PREPARING, /* images are being prepared */
+    CWS_STATE_CREATING,
+    CWS_STATE_RUNNING,
+    CWS_STATE_PAUSED,
+    CWS_STATE_TERMINATING,
+    CWS_STATE_COMPLETED,  /* ended by itself or by a stop; terminal */
+    CWS_STATE_FAILED,     /* terminal; see status_reason */
+    CWS_STATE_TERMINATED, /* terminal; older servers */
+    CWS_STATE_UNSPECIFIED /* the server says nothing, or a number newer than this header */
+} cws_state;
+
+/* "running", "completed" ...; never NULL. */
+CWS_API const char *cws_state_name(cws_state state);
+/* COMPLETED, FAILED or TERMINATED. */
+CWS_API bool cws_state_is_terminal(cws_state state);
+
+/* Compute. Give either the flat pair (cpu, memory: requests = limits), or requests and limits; one
+ * side alone is copied to the other. Kubernetes quantities: "500m", "2", "512Mi", "4G". */
+typedef struct cws_resources {
+    const char *cpu;            /* flat form */
+    const char *memory;         /* flat form */
+    const char *request_cpu;    /* floor; not above limit_cpu */
+    const char *request_memory; /* floor; not above limit_memory */
+    const char *limit_cpu;      /* ceiling */
+    const char *limit_memory;   /* ceiling */
+    int64_t gpu_count;          /* 0: no GPU unless a type or memory is named */
+    const char *gpu_type;       /* for example "H100"; not together with gpu_memory_gb */
+    int64_t gpu_memory_gb;      /* any model with this much memory; 0: not given */
+} cws_resources;
+
+/* A file placed before the container starts; read-only inside. */
+typedef struct cws_mounted_file {
+    const char *mount_path; /* absolute, with the file name */
+    const void *content;    /* may be NULL if size is 0 */
+    size_t size;
+} cws_mounted_file;
+
+/* A secret injected as an environment variable. */
+typedef struct cws_secret {
+    const char *store;   /* required */
+    const char *name;    /* required: key or path in the store */
+    const char *field;   /* NULL or "": none */
+    const char *env_var; /* NULL: same as name; "" is refused */
+} cws_secret;
+
+/* Options of a sandbox, also used for the defaults of a session. "merged": session defaults and
+ * this are combined; otherwise what is given here replaces the default. */
+typedef struct cws_sandbox_opts {
+    const char *container_image;  /* NULL or "": default; default "python:3.11" */
+    const char *command;          /* NULL or "": default; default "/bin/sh" with arguments that keep
+                                     the sandbox alive silently */
+    const char *const *args;      /* NULL: the default's, if command is the default's too; else
+                                     none. Given and empty: none */
+    const char *const *tags;      /* merged: defaults first, then these */
+    const char *const *runner_ids; /* replaces; given and empty clears; CKS placement */
+    const cws_resources *resources;             /* replaces */
+    const cws_pair *environment_variables;      /* merged, these win. Not for secrets */
+    const cws_pair *annotations;                /* merged, these win; at most 100 */
+    const cws_secret *secrets;                  /* merged: defaults first; at most 50 */
+    size_t secret_count;
+    const cws_mounted_file *mounted_files;      /* not in session defaults */
+    size_t mounted_file_count;
+    int32_t max_lifetime_seconds;   /* 0: default, else the service's own; at most 2,592,000 */
+    double request_timeout_seconds; /* 0: default, else the client's */
+    uint32_t must_be_zero;
+} cws_sandbox_opts;
+
+/* What is known of a sandbox. Strings are never NULL ("" = unknown) and, like the struct, belong to
+ * the sandbox and last until the next call that polls, or until it is freed. */
+typedef struct cws_sandbox_info {
+    const char *sandbox_id; /* "" until the create was accepted */
+    cws_state state;
+    int32_t state_number; /* as the server sent it, also when newer than this header */
+    const char *status_reason; /* for people; the cause of a failure */
+    const char *runner_id;
+    const char *runner_group_id;
+    int64_t create_unix_ms; /* 0: unknown */
+    int64_t start_unix_ms;
+    int64_t end_unix_ms;
+    bool has_exit_code; /* of the main command; 0 is a real code */
+    int32_t exit_code;
+    int64_t updated_unix_ms; /* when the server confirmed this last; 0: never */
+} cws_sandbox_info;
+
+CWS_API const cws_sandbox_info *cws_sandbox_get_info(const cws_sandbox *sandbox);
+CWS_API const char *cws_sandbox_id(const cws_sandbox *sandbox); /* "" until accepted */
+CWS_API cws_state cws_sandbox_state(const cws_sandbox *sandbox); /* last known; no network */
+
+typedef struct cws_exec_stats {
+    uint64_t exec_count;             /* rises when a command is begun */
+    uint64_t exec_completed_ok;      /* exit code 0 */
+    uint64_t exec_completed_nonzero; /* other code, check off */
+    uint64_t exec_failures;          /* everything else, check failures and cancels included */
+} cws_exec_stats;
+CWS_API cws_exec_stats cws_sandbox_exec_stats(const cws_sandbox *sandbox);
+
+/* Send the create request, if it was not sent yet, and wait until the service accepted it. Does not
+ * wait for RUNNING. A create whose outcome is unknown is repeated with the same request id.
+ * Returns CWS_ERR_NOT_RUNNING for a sandbox that was stopped before. */
+CWS_API cws_status cws_sandbox_start(cws_sandbox *sandbox, cws_error *err);
+CWS_API cws_status cws_sandbox_start_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err);
+
+/* Wait until the sandbox is RUNNING (or already past it), starting it if needed. All waiters of one
+ * sandbox share one poll. timeout_seconds 0: the sandbox's request timeout. Returns CWS_ERR_FAILED
+ * (with the server's reason), CWS_ERR_TERMINATED, CWS_ERR_TIMEOUT, or what the poll met. */
+CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, double timeout_seconds, cws_error *err);
+CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, double timeout_seconds,
+                                          cws_op **out, cws_error *err);
+
+typedef struct cws_complete_opts {
+    double timeout_seconds;  /* 0: the sandbox's request timeout */
+    bool allow_termination;  /* a stop counts as success; default: CWS_ERR_TERMINATED */
+    uint32_t must_be_zero;
+} cws_complete_opts;
+
+/* Wait until the main command has ended. FAILED is always CWS_ERR_FAILED; a sandbox stopped by this
+ * object is CWS_ERR_TERMINATED unless allow_termination is set. The exit code, where there is one,
+ * is in cws_sandbox_get_info. */
+CWS_API cws_status cws_sandbox_wait_until_complete(cws_sandbox *sandbox,
+                                                   const cws_complete_opts *opts, cws_error *err);
+CWS_API cws_status cws_sandbox_wait_until_complete_begin(cws_sandbox *sandbox,
+                                                         const cws_complete_opts *opts,
+                                                         cws_op **out, cws_error *err);
+
+/* Ask the service for the state now. Never starts a sandbox: CWS_ERR_NOT_RUNNING if unstarted. A
+ * terminal sandbox answers from memory. state may be NULL. */
+CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state, cws_error *err);
+CWS_API cws_status cws_sandbox_get_status_begin(cws_sandbox *sandbox, cws_op **out,
+                                                cws_error *err);
+
+typedef struct cws_stop_opts {
+    double graceful_shutdown_seconds; /* 0: 10; CWS_NONE: at once; fractions are rounded up */
+    bool missing_ok;                  /* a sandbox the service does not know counts as stopped */
+    double timeout_seconds;           /* for the whole stop; 0: grace + 60 */
+    uint32_t must_be_zero;
+} cws_stop_opts;
+
+/* Stop the sandbox and wait until it has ended. Stopping an unstarted sandbox means that it can
+ * never start. A start in flight is awaited first and then stopped, so nothing leaks. Calls that
+ * overlap join the first one, whose grace counts. An ended sandbox is success. On failure the
+ * sandbox stays tracked by its session, and stop may be called again. */
+CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts,
+                                    cws_error *err);
+CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_opts *opts,
+                                          cws_op **out, cws_error *err);
+
+/* Forget the handle. Local: a session goes on tracking the sandbox and will stop it. */
+CWS_API void cws_sandbox_free(cws_sandbox *sandbox);
+
+/* Delete a sandbox by id, at once and without waiting for its end. With missing_ok an id that the
+ * service does not know is success. */
+CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id, bool missing_ok,
+                                      cws_error *err);
+CWS_API cws_status cws_sandbox_delete_begin(cws_client *client, const char *sandbox_id,
+                                            bool missing_ok, cws_op **out, cws_error *err);
+
+/* ================================================================================================
+ * >>exec
+ * Commands. argv is a program and its arguments, ended by NULL; there is no shell in between.
+ * ============================================================================================= */
+
+typedef struct cws_result cws_result;   /* a command that has ended */
+typedef struct cws_process cws_process; /* a command in flight */
+
+typedef enum cws_stream_id { CWS_STDOUT = 1, CWS_STDERR = 2 } cws_stream_id;
+
+typedef enum cws_flow {
+    CWS_FLOW_CONTINUE = 0,
+    CWS_FLOW_CANCEL = 1 /* end the operation with CWS_ERR_CANCELLED */
+} cws_flow;
+
+/* Output as it arrives, in pieces of any size; data lives until the callback returns. */
+typedef cws_flow (*cws_output_fn)(cws_stream_id stream, const void *data, size_t size, void *user);
+
+typedef struct cws_exec_opts {
+    const char *cwd;         /* absolute; NULL: the container's. Needs /bin/sh in the image */
+    const cws_pair *env;     /* variables added for this command only */
+    bool check;              /* a non-zero exit code is CWS_ERR_EXECUTION */
+    bool unary;              /* use the unary Exec call: one reply, no live output. Chosen by itself
+                                when the transport or the address cannot do streams */
+    double timeout_seconds;  /* 0: the sandbox's request timeout. The clock starts when the command
+                                is sent. The call is given 5 s more to let the server speak first */
+    uint64_t max_output_bytes; /* kept of each stream; what is over is counted, delivered to
+                                  on_output, and dropped. 0: 16 MiB; CWS_UNLIMITED */
+    const char *container;   /* NULL: the primary one */
+    cws_output_fn on_output; /* NULL: none */
+    void *user;
+    uint32_t must_be_zero;
+} cws_exec_opts;
+
+/* Run a command to its end. *out is yours: cws_result_free; it is also given with CWS_ERR_EXECUTION
+ * and other failures of a command that had begun, with what had arrived, and NULL otherwise. Starts
+ * the sandbox and waits for RUNNING if needed. A command is never sent twice. A stream that ends
+ * without an exit message is CWS_ERR_EXECUTION, never success.
+ * Returns CWS_ERR_TIMEOUT "timed out after N s", CWS_ERR_NOT_RUNNING, CWS_ERR_EXECUTION and others.
+ * Example: examples/quickstart.c */
+CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
+                            const cws_exec_opts *opts, cws_result **out, cws_error *err);
+CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
+                                  const cws_exec_opts *opts, cws_process **out, cws_error *err);
+
+/* The operation behind a process, for cws_op_wait, cws_wait_many, cws_op_on_done. Borrowed: it
+ * lives as long as the process; do not free it. */
+CWS_API cws_op *cws_process_op(cws_process *process);
+/* True once the command has ended with an exit code; exit_code may be NULL. Never blocks. */
+CWS_API bool cws_process_poll(const cws_process *process, int32_t *exit_code);
+/* Wait for the end (timeout_ms < 0: without limit of its own) and borrow the result, which lives as
+ * long as the process. result may be NULL; *result is NULL if the command never began. Returns
+ * CWS_ERR_WAIT_TIMEOUT if it is still running; it may be called again. */
+CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
+                                    const cws_result **result, cws_error *err);
+/* Take the result of an ended process; it is then yours: cws_result_free. NULL if there is none. */
+CWS_API cws_result *cws_process_take_result(cws_process *process);
+/* Give up: the exchange ends at once on the wire. True if it was still running. */
+CWS_API bool cws_process_cancel(cws_process *process);
+/* Cancels if needed, then frees. */
+CWS_API void cws_process_free(cws_process *process);
+
+CWS_API int32_t cws_result_exit_code(const cws_result *result);
+CWS_API bool cws_result_has_exit_code(const cws_result *result); /* false in a partial result */
+CWS_API const char *cws_result_stdout(const cws_result *result, size_t *size); /* NUL-terminated */
+CWS_API const char *cws_result_stderr(const cws_result *result, size_t *size);
+CWS_API size_t cws_result_stdout_size(const cws_result *result);
+CWS_API size_t cws_result_stderr_size(const cws_result *result);
+/* Bytes the command wrote in total, and whether less than that was kept. */
+CWS_API uint64_t cws_result_bytes_produced(const cws_result *result, cws_stream_id stream);
+CWS_API bool cws_result_truncated(const cws_result *result, cws_stream_id stream);
+/* The command as given, ended by NULL. */
+CWS_API const char *const *cws_result_command(const cws_result *result);
+CWS_API void cws_result_free(cws_result *result);
+
+/* ================================================================================================
+ * >>files
+ * Whole files in one message, up to the service's cap (32 MiB unless it says otherwise).
+ * ============================================================================================= */
+
+typedef struct cws_file_opts {
+    double timeout_seconds; /* 0: the sandbox's request timeout; waiting for RUNNING not included */
+    const char *container;  /* NULL: the primary one */
+    uint32_t must_be_zero;
+} cws_file_opts;
+
+/* Read a whole file. *out is yours: cws_bytes_free. Repeated by itself while the service is
+ * unavailable. A missing file is CWS_ERR_FILE with reason CWSANDBOX_FILE_NOT_FOUND. */
+CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const cws_file_opts *opts,
+                                 cws_bytes **out, cws_error *err);
+CWS_API cws_status cws_read_file_begin(cws_sandbox *sandbox, const char *path,
+                                       const cws_file_opts *opts, cws_op **out, cws_error *err);
+/* Create or overwrite a file; size 0 makes an empty one. data is copied. */
+CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const void *data,
+                                  size_t size, const cws_file_opts *opts, cws_error *err);
+CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, const void *data,
+                                        size_t size, const cws_file_opts *opts, cws_op **out,
+                                        cws_error *err);
+
+/* ================================================================================================
+ * >>session
+ * A group of sandboxes with common defaults that is stopped as a whole.
+ * ============================================================================================= */
+
+typedef struct cws_session_opts {
+    cws_client *client;                 /* NULL: one of its own, made from client_opts */
+    const cws_client_opts *client_opts; /* only without client; NULL: the environment */
+    const cws_sandbox_opts *defaults;   /* for every sandbox of the session */
+    double close_timeout_seconds;       /* bound of cws_session_close; 0: 90 */
+    uint32_t must_be_zero;
+} cws_session_opts;
+
+/* Open a session. No network. *out is yours: cws_session_free, after cws_session_close.
+ * Example: examples/quickstart.c */
+CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **out,
+                                    cws_error *err);
+CWS_API cws_client *cws_session_client(const cws_session *session); /* borrowed */
+
+/* Make an unstarted sandbox, tracked by the session. No network. *out is yours: cws_sandbox_free.
+ * CWS_ERR_CLOSED on a closed session. */
+CWS_API cws_status cws_session_sandbox(cws_session *session, const cws_sandbox_opts *opts,
+                                       cws_sandbox **out, cws_error *err);
+/* Number of tracked sandboxes, started or not; 0 after a close that succeeded. */
+CWS_API size_t cws_session_sandbox_count(const cws_session *session);
+
+typedef struct cws_list_opts {
+    const char *const *tags;       /* all must match; the session's default tags are added */
+    cws_state status;              /* 0: any */
+    const char *const *runner_ids; /* any of them; NULL: the session's default */
+    bool include_stopped;          /* also ended ones; a terminal status includes them by itself */
+    bool adopt;                    /* the session tracks (and will stop) what was found */
+    double timeout_seconds;        /* for all pages together; 0: the request timeout */
+    uint32_t must_be_zero;
+} cws_list_opts;
+
+typedef struct cws_sandbox_list cws_sandbox_list;
+CWS_API size_t cws_sandbox_list_count(const cws_sandbox_list *list);
+/* The index-th sandbox, borrowed from the list; NULL past the end. */
+CWS_API cws_sandbox *cws_sandbox_list_at(const cws_sandbox_list *list, size_t index);
+/* The same, but yours: cws_sandbox_free. Outlives the list. */
+CWS_API cws_sandbox *cws_sandbox_list_take(cws_sandbox_list *list, size_t index);
+CWS_API void cws_sandbox_list_free(cws_sandbox_list *list);
+
+/* Find sandboxes, all pages. *out is yours: cws_sandbox_list_free. */
+CWS_API cws_status cws_session_list(cws_session *session, const cws_list_opts *opts,
+                                    cws_sandbox_list **out, cws_error *err);
+CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_opts *opts,
+                                          cws_op **out, cws_error *err);
+/* Attach to a sandbox by id. The session tracks it unless no_adopt. *out is yours. */
+CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox_id, bool no_adopt,
+                                       cws_sandbox **out, cws_error *err);
+CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *sandbox_id,
+                                             bool no_adopt, cws_op **out, cws_error *err);
+/* Track a sandbox that has an id; its former session, if any, lets it go. Immediate. */
+CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox, cws_error *err);
+
+/* Close: nothing new from now on; every tracked sandbox is stopped, all at once, within
+ * close_timeout_seconds. Starts in flight are awaited and then stopped. If some did not stop, the
+ * result is CWS_ERR_SANDBOX, cws_session_failed names them, and close may be called again to try
+ * just those. Closing a closed session with nothing left is success. */
+CWS_API cws_status cws_session_close(cws_session *session, cws_error *err);
+CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, cws_error *err);
+/* The index-th sandbox that the last close could not stop, and why; false past the end. Borrowed
+ * until the next close or free; each pointer may be NULL if not wanted. */
+CWS_API bool cws_session_failed(const cws_session *session, size_t index,
+                                const cws_sandbox **sandbox, const cws_error **why);
+/* Local. Frees the session's own client too. Sandboxes that were not stopped go on running. */
+CWS_API void cws_session_free(cws_session *session);
+
+/* ================================================================================================
+ * >>async
+ * Operations in flight, and the loop that moves them.
+ * ============================================================================================= */
+
+/* Called once when the operation has ended: done, failed or cancelled; inside a poll. */
+typedef void (*cws_op_done_fn)(cws_op *op, void *user);
+
+CWS_API bool cws_op_done(const cws_op *op); /* ended, either way */
+/* CWS_ERR_PENDING while it runs, then its outcome; err may be NULL. */
+CWS_API cws_status cws_op_result(const cws_op *op, cws_error *err);
+/* Run the loop until this operation ends or timeout_ms passes (< 0: no limit of its own; 0: one
+ * turn). Returns its outcome, or CWS_ERR_WAIT_TIMEOUT: it goes on and may be waited for again. */
+CWS_API cws_status cws_op_wait(cws_op *op, int64_t timeout_ms, cws_error *err);
+/* Ask it to end with CWS_ERR_CANCELLED; true if it was still running. Work it shares with others (a
+ * start, a stop) goes on. */
+CWS_API bool cws_op_cancel(cws_op *op);
+/* Be called when it ends; at the next poll if it has. One per operation; fn NULL removes it. */
+CWS_API void cws_op_on_done(cws_op *op, cws_op_done_fn fn, void *user);
+/* Cancels if needed, then forgets. The callback is not called any more. */
+CWS_API void cws_op_free(cws_op *op);
+
+/* Take what an ended operation produced; it is then yours. NULL if there is nothing (any more). */
+CWS_API cws_bytes *cws_op_take_bytes(cws_op *op);             /* cws_read_file_begin */
+CWS_API cws_sandbox_list *cws_op_take_list(cws_op *op);       /* cws_session_list_begin */
+CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op);         /* cws_session_from_id_begin */
+
+#define CWS_ALL SIZE_MAX
+
+/* Run the loop until num_returns of the count operations have ended (CWS_ALL: all of them), or
+ * timeout_ms passed (< 0: no limit). They must belong to one client. done, if not NULL, has count
+ * elements: exactly *done_count of them (the first in order, at most num_returns) become true.
+ * Failures of operations are not failures of the wait. num_returns 0 is refused. */
+CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_returns,
+                                 int64_t timeout_ms, bool *done, size_t *done_count,
+                                 cws_error *err);
+
+/* Move everything that can move; wait at most timeout_ms (< 0: until something happens, 0: do not
+ * wait) for something to happen. Calls callbacks. */
+CWS_API cws_status cws_client_poll(cws_client *client, int timeout_ms, cws_error *err);
+/* Number of operations in flight. */
+CWS_API size_t cws_client_pending(const cws_client *client);
+/* Make a poll that is waiting in another thread return. Safe from any thread and signal-free. */
+CWS_API void cws_client_wakeup(cws_client *client);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* CWSANDBOX_H: the API ends here */
+
+/* Editors that parse a header by itself see the implementation too. */
+#if defined(__INTELLISENSE__) || defined(__CLION_IDE__) || defined(__JETBRAINS_IDE__)
+#define CWSANDBOX_IMPLEMENTATION
+#endif
+
+#if defined(CWSANDBOX_IMPLEMENTATION) && !defined(CWSI_IMPLEMENTED)
+#define CWSI_IMPLEMENTED
+
+/* ================================================================================================
+ * >>impl-config
+ * System headers and the few macros the implementation needs. libcurl comes first because its
+ * header must precede windows.h. Everything here is undefined again at >>impl-end.
+ * ============================================================================================= */
+
+#ifndef CWS_NO_CURL
+#include <curl/curl.h>
+#if LIBCURL_VERSION_NUM < 0x074400
+#error "cwsandbox.h needs libcurl 7.68 or newer; update libcurl or define CWS_NO_CURL"
+#endif
+#endif
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#ifndef CWS_NO_STDIO
+#include <stdio.h>
+#endif
+#if defined(__unix__) || defined(__unix) || defined(__APPLE__)
+#define CWSI_UNIX 1
+#include <sys/select.h>
+#include <sys/time.h>
+#else
+#define CWSI_UNIX 0
+#endif
+
+#if CHAR_BIT != 8
+#error "cwsandbox.h needs 8-bit bytes"
+#endif
+
+#ifndef CWS_ASSERT
+#define CWS_ASSERT(x) ((void)0)
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define CWSI_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#define CWSI_PRINTF(text, first)
+#endif
+
+/* An empty initialiser that neither language warns about. */
+#ifdef __cplusplus
+#define CWSI_ZERO {}
+#else
+#define CWSI_ZERO {0}
+#endif
+
+/* A cast that both languages accept without complaint. */
+#ifdef __cplusplus
+#define CWSI_CAST(type, value) (static_cast<type>(value))
+#else
+#define CWSI_CAST(type, value) ((type)(value))
+#endif
+
+#define CWSI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define CWSI_NEVER INT64_MAX /* a moment that does not come */
+
+/* Defaults, in the units of their use. Sources: the service's own clients. */
+#define CWSI_DEFAULT_URL "https://api.cwsandbox.com"
+#define CWSI_DEFAULT_IMAGE "python:3.11"
+#define CWSI_DEFAULT_COMMAND "/bin/sh"
+/* PID 1 that says nothing and reacts to SIGTERM, so that a stop does not use up its grace. */
+#define CWSI_DEFAULT_ARG1 "-c"
+#define CWSI_DEFAULT_ARG2 "trap \"exit 0\" TERM INT; sleep infinity & wait"
+#define CWSI_CONTAINER "main"
+#define CWSI_REQUEST_TIMEOUT_S 300.0
+#define CWSI_RETRY_BUDGET_S 30.0
+#define CWSI_POLL_RPC_TIMEOUT_S 15.0
+#define CWSI_CONNECT_TIMEOUT_S 20.0
+#define CWSI_GRACE_S 10.0
+#define CWSI_CLOSE_TIMEOUT_S 90.0
+#define CWSI_STOP_SLACK_S 60.0     /* a stop may take its grace and this */
+#define CWSI_CLIENT_BUFFER_MS 5000 /* added where the server's own limit should be heard first */
+#define CWSI_POLL_FIRST_MS 200
+#define CWSI_POLL_MAX_MS 2000
+#define CWSI_HINT_MAX_MS 10000    /* longest delay taken from a RetryInfo */
+#define CWSI_GONE_BUDGET_MS 2000  /* NOT_FOUND after our own stop is retried this long */
+#define CWSI_EXIT_GRACE_POLLS 2   /* extra polls when COMPLETED came without an exit code */
+#define CWSI_EXIT_GRACE_MS 2000
+#define CWSI_MAX_PAGES 100
+#define CWSI_MAX_MESSAGE (100u * 1024u * 1024u)
+#define CWSI_MAX_MEMORY (1024u * 1024u * 1024u)
+#define CWSI_MAX_OUTPUT (16u * 1024u * 1024u)
+#define CWSI_MAX_TIMEOUT_S 1.0e9
+#define CWSI_MAX_LIFETIME_S 2592000
+
+/* ================================================================================================
+ * >>impl-memory
+ * One accounting layer over the user's resize function: each block carries its size in front, so
+ * that frees need none, the cap is exact and the sizes handed to resize are right. Arenas group
+ * what dies together: a decoded message, the strings of an object.
+ * ============================================================================================= */
+
+typedef struct cwsi_mem {
+    cws_allocator allocator;
+    uint64_t used, peak, limit, allocations;
+} cwsi_mem;
+
+typedef union cwsi_block_head {
+    size_t size; /* of the whole block, this head included */
+    void *align_pointer;
+    int64_t align_integer;
+    double align_double;
+    char align_most[16];
+} cwsi_block_head;
+
+static void *cwsi_default_resize(void *user, void *block, size_t old_size, size_t new_size)
+{
+    (void)user;
+    (void)old_size;
+    if (new_size == 0) {
+        free(block);
+        return NULL;
+    }
+    return realloc(block, new_size);
+}
+
+static bool cwsi_add(size_t a, size_t b, size_t *sum)
+{
+    if (b > SIZE_MAX - a) return false;
+    *sum = a + b;
+    return true;
+}
+
+static bool cwsi_mul(size_t a, size_t b, size_t *product)
+{
+    if (a != 0 && b > SIZE_MAX / a) return false;
+    *product = a * b;
+    return true;
+}
+
+static cwsi_block_head *cwsi_head(void *block)
+{
+    return CWSI_CAST(cwsi_block_head *, block) - 1;
+}
+
+/* Resize a block, or make one from NULL. New bytes are not cleared. NULL: nothing changed. */
+static void *cwsi_realloc(cwsi_mem *mem, void *block, size_t size)
+{
+    cwsi_block_head *head = block ? cwsi_head(block) : NULL;
+    size_t old_size = head ? head->size : 0, whole;
+    if (!cwsi_add(size, sizeof(cwsi_block_head), &whole)) return NULL;
+    if (whole > old_size && whole - old_size > mem->limit - mem->used) return NULL;
+    head = CWSI_CAST(cwsi_block_head *,
+                     mem->allocator.resize(mem->allocator.user, head, old_size, whole));
+    if (!head) return NULL;
+    mem->used = mem->used - old_size + whole;
+    if (mem->used > mem->peak) mem->peak = mem->used;
+    mem->allocations++;
+    head->size = whole;
+    return head + 1;
+}
+
+static void *cwsi_alloc(cwsi_mem *mem, size_t size)
+{
+    void *block = cwsi_realloc(mem, NULL, size);
+    if (block) memset(block, 0, size);
+    return block;
+}
+
+static void cwsi_free(cwsi_mem *mem, void *block)
+{
+    if (!block) return;
+    {
+        cwsi_block_head *head = cwsi_head(block);
+        size_t size = head->size;
+        mem->used -= size;
+        (void)mem->allocator.resize(mem->allocator.user, head, size, 0);
+    }
+}
+
+#define CWSI_NEW(mem, type) CWSI_CAST(type *, cwsi_alloc(mem, sizeof(type)))
+
+/* A piece of text or bytes that somebody else owns. */
+typedef struct cwsi_str {
+    const char *at;
+    size_t len;
+} cwsi_str;
+
+typedef struct cwsi_arena_block {
+    struct cwsi_arena_block *next;
+    size_t used, size;
+} cwsi_arena_block;
+
+typedef struct cwsi_arena {
+    cwsi_mem *mem;
+    cwsi_arena_block *blocks; /* the newest first */
+} cwsi_arena;
+
+static void cwsi_arena_init(cwsi_arena *arena, cwsi_mem *mem)
+{
+    arena->mem = mem;
+    arena->blocks = NULL;
+}
+
+static void cwsi_arena_clear(cwsi_arena *arena)
+{
+    while (arena->blocks) {
+        cwsi_arena_block *block = arena->blocks;
+        arena->blocks = block->next;
+        cwsi_free(arena->mem, block);
+    }
+}
+
+/* Zeroed memory aligned for any type, or NULL. Lives until the arena is cleared. */
+static void *cwsi_arena_alloc(cwsi_arena *arena, size_t size)
+{
+    cwsi_arena_block *block = arena->blocks;
+    const size_t head = (sizeof(cwsi_arena_block) + 15u) & ~(size_t)15u;
+    size_t room, want;
+    if (size > SIZE_MAX - 64) return NULL;
+    size = (size + 15u) & ~(size_t)15u;
+    if (!block || block->size - block->used < size) {
+        room = block && block->size < 65536 ? block->size * 2 : 496;
+        if (room < size) room = size;
+        if (!cwsi_add(room, head, &want)) return NULL;
+        block = CWSI_CAST(cwsi_arena_block *, cwsi_realloc(arena->mem, NULL, want));
+        if (!block) return NULL;
+        block->used = 0;
+        block->size = room;
+        block->next = arena->blocks;
+        arena->blocks = block;
+    }
+    {
+        char *at = CWSI_CAST(char *, CWSI_CAST(void *, block)) + head + block->used;
+        block->used += size;
+        memset(at, 0, size);
+        return at;
+    }
+}
+
+#define CWSI_ARENA_NEW(arena, type) CWSI_CAST(type *, cwsi_arena_alloc(arena, sizeof(type)))
+
+/* A NUL-terminated copy, or NULL. */
+static char *cwsi_arena_copy(cwsi_arena *arena, const char *text, size_t len)
+{
+    char *copy = len < SIZE_MAX ? CWSI_CAST(char *, cwsi_arena_alloc(arena, len + 1)) : NULL;
+    if (copy && len) memcpy(copy, text, len);
+    return copy;
+}
+
+/* ================================================================================================
+ * >>impl-buffer
+ * Growable bytes with a mandatory maximum. A failure sticks (status), so that a run of appends
+ * needs one check at its end.
+ * ============================================================================================= */
+
+typedef struct cwsi_buf {
+    cwsi_mem *mem;
+    char *at;
+    size_t len, cap, max;
+    cws_status status; /* OK, NO_MEMORY, or LIMIT when max would be passed */
+} cwsi_buf;
+
+static void cwsi_buf_init(cwsi_buf *buf, cwsi_mem *mem, size_t max)
+{
+    memset(buf, 0, sizeof(*buf));
+    buf->mem = mem;
+    buf->max = max;
+}
+
+static void cwsi_buf_free(cwsi_buf *buf)
+{
+    cwsi_free(buf->mem, buf->at);
+    buf->at = NULL;
+    buf->len = buf->cap = 0;
+}
+
+/* Make room for more bytes and one NUL behind them; false sets the status. */
+static bool cwsi_buf_reserve(cwsi_buf *buf, size_t more)
+{
+    size_t need, want;
+    char *grown;
+    if (buf->status) return false;
+    if (!cwsi_add(buf->len, more, &need) || need > buf->max || need == SIZE_MAX) {
+        buf->status = CWS_ERR_LIMIT;
+        return false;
+    }
+    if (need < buf->cap) return true;
+    want = buf->cap < 64 ? 128 : buf->cap > SIZE_MAX / 2 ? SIZE_MAX : buf->cap * 2;
+    if (want < need + 1) want = need + 1;
+    if (want > buf->max && buf->max >= need && buf->max < SIZE_MAX) want = buf->max + 1;
+    grown = CWSI_CAST(char *, cwsi_realloc(buf->mem, buf->at, want));
+    if (!grown && want > need + 1) { /* memory is tight: try the exact size */
+        want = need + 1;
+        grown = CWSI_CAST(char *, cwsi_realloc(buf->mem, buf->at, want));
+    }
+    if (!grown) {
+        buf->status = CWS_ERR_NO_MEMORY;
+        return false;
+    }
+    buf->at = grown;
+    buf->cap = want;
+    return true;
+}
+
+static bool cwsi_put(cwsi_buf *buf, const void *data, size_t size)
+{
+    if (!cwsi_buf_reserve(buf, size)) return false;
+    if (size) memcpy(buf->at + buf->len, data, size);
+    buf->len += size;
+    buf->at[buf->len] = '\0';
+    return true;
+}
+
+static bool cwsi_put_text(cwsi_buf *buf, const char *text)
+{
+    return cwsi_put(buf, text, strlen(text));
+}
+
+static bool cwsi_put_char(cwsi_buf *buf, char c)
+{
+    return cwsi_put(buf, &c, 1);
+}
+
+/* Drop bytes from the front. */
+static void cwsi_buf_eat(cwsi_buf *buf, size_t size)
+{
+    CWS_ASSERT(size <= buf->len);
+    buf->len -= size;
+    if (buf->len) memmove(buf->at, buf->at + size, buf->len);
+}
+
+/* ================================================================================================
+ * >>impl-text
+ * Strings, a small formatter without locale, UTF-8, base64, decimal numbers, RFC 3339 time.
+ * ============================================================================================= */
+
+static cwsi_str cwsi_str_of(const char *text)
+{
+    cwsi_str s;
+    s.at = text ? text : "";
+    s.len = text ? strlen(text) : 0;
+    return s;
+}
+
+static bool cwsi_str_is(cwsi_str s, const char *text)
+{
+    return strlen(text) == s.len && (s.len == 0 || memcmp(s.at, text, s.len) == 0);
+}
+
+static bool cwsi_str_same(cwsi_str a, cwsi_str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
+
+static char cwsi_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? CWSI_CAST(char, c - 'A' + 'a') : c;
+}
+
+static bool cwsi_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool cwsi_is_alnum(char c)
+{
+    return cwsi_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* ASCII case-insensitive equality, for header names and codes. */
+static bool cwsi_same_nocase(const char *a, const char *b)
+{
+    while (*a && *b && cwsi_lower(*a) == cwsi_lower(*b)) a++, b++;
+    return *a == *b;
+}
+
+static bool cwsi_starts_nocase(const char *text, const char *prefix)
+{
+    while (*prefix && cwsi_lower(*text) == cwsi_lower(*prefix)) text++, prefix++;
+    return *prefix == '\0';
+}
+
+/* Length of the UTF-8 character at s, 0 if it is none (truncated, overlong, surrogate, too big). */
+static size_t cwsi_utf8_char(const char *s, size_t len)
+{
+    const unsigned char *p = CWSI_CAST(const unsigned char *, CWSI_CAST(const void *, s));
+    size_t need, i;
+    uint32_t code, least;
+    if (len == 0) return 0;
+    if (p[0] < 0x80) return 1;
+    if (p[0] >= 0xc2 && p[0] <= 0xdf) need = 2, code = p[0] & 0x1fu, least = 0x80;
+    else if (p[0] >= 0xe0 && p[0] <= 0xef) need = 3, code = p[0] & 0x0fu, least = 0x800;
+    else if (p[0] >= 0xf0 && p[0] <= 0xf4) need = 4, code = p[0] & 0x07u, least = 0x10000;
+    else return 0;
+    if (len < need) return 0;
+    for (i = 1; i < need; i++) {
+        if ((p[i] & 0xc0u) != 0x80u) return 0;
+        code = code << 6 | (p[i] & 0x3fu);
+    }
+    if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return 0;
+    return need;
+}
+
+static bool cwsi_utf8_valid(const char *s, size_t len)
+{
+    size_t i = 0, n;
+    while (i < len) {
+        n = cwsi_utf8_char(s + i, len - i);
+        if (n == 0) return false;
+        i += n;
+    }
+    return true;
+}
+
+/* Write a code point, return its length (1..4). */
+static size_t cwsi_utf8_write(uint32_t code, char *out)
+{
+    if (code < 0x80) return out[0] = CWSI_CAST(char, code), (size_t)1;
+    if (code < 0x800) {
+        out[0] = CWSI_CAST(char, 0xc0u | code >> 6);
+        out[1] = CWSI_CAST(char, 0x80u | (code & 0x3fu));
+        return 2;
+    }
+    if (code < 0x10000) {
+        out[0] = CWSI_CAST(char, 0xe0u | code >> 12);
+        out[1] = CWSI_CAST(char, 0x80u | (code >> 6 & 0x3fu));
+        out[2] = CWSI_CAST(char, 0x80u | (code & 0x3fu));
+        return 3;
+    }
+    out[0] = CWSI_CAST(char, 0xf0u | code >> 18);
+    out[1] = CWSI_CAST(char, 0x80u | (code >> 12 & 0x3fu));
+    out[2] = CWSI_CAST(char, 0x80u | (code >> 6 & 0x3fu));
+    out[3] = CWSI_CAST(char, 0x80u | (code & 0x3fu));
+    return 4;
+}
+
+/* Copy text into a fixed array: always terminated, cut at a character, bytes that are no UTF-8 and
+ * control characters replaced by '?', so that server text can be shown and logged. */
+static void cwsi_copy_text(char *out, size_t size, const char *text, size_t len)
+{
+    size_t o = 0, i = 0, n;
+    while (i < len) {
+        n = cwsi_utf8_char(text + i, len - i);
+        if (o + (n ? n : 1) >= size) break;
+        if (n == 0 || (n == 1 && CWSI_CAST(unsigned char, text[i]) < 0x20) || text[i] == 0x7f) {
+            out[o++] = text[i] == '\n' || text[i] == '\t' ? ' ' : '?';
+            i++;
+        } else {
+            memcpy(out + o, text + i, n);
+            o += n;
+            i += n;
+        }
+    }
+    out[o] = '\0';
+}
+
+/* Decimal digits of value; returns their number (at most 20). */
+static size_t cwsi_digits(uint64_t value, char *out)
+{
+    char reversed[20];
+    size_t n = 0, i;
+    do reversed[n++] = CWSI_CAST(char, '0' + value % 10);
+    while ((value /= 10) != 0);
+    for (i = 0; i < n; i++) out[i] = reversed[n - 1 - i];
+    return n;
+}
+
+/* printf without locale and stdio: %s %.*s %d %u %lld %llu %zu %c %%. Returns the length without
+ * the NUL; the output is cut and always terminated. */
+static size_t cwsi_vformat(char *out, size_t size, const char *format, va_list args)
+{
+    size_t o = 0;
+    for (; *format; format++) {
+        char digits[24];
+        const char *piece = format;
+        size_t len = 1;
+        if (*format == '%') {
+            int precision = -1, longs = 0;
+            format++;
+            if (format[0] == '.' && format[1] == '*') precision = va_arg(args, int), format += 2;
+            while (*format == 'l' || *format == 'z') longs += *format == 'z' ? 9 : 1, format++;
+            piece = digits;
+            if (*format == 's') {
+                piece = va_arg(args, const char *);
+                if (!piece) piece = "(null)";
+                for (len = 0; (precision < 0 || len < CWSI_CAST(size_t, precision)) && piece[len];)
+                    len++;
+            } else if (*format == 'c') {
+                digits[0] = CWSI_CAST(char, va_arg(args, int));
+            } else if (*format == 'u') {
+                len = cwsi_digits(longs >= 9   ? va_arg(args, size_t)
+                                  : longs == 2 ? va_arg(args, unsigned long long)
+                                               : va_arg(args, unsigned),
+                                  digits);
+            } else if (*format == 'd') {
+                long long v = longs == 2 ? va_arg(args, long long) : va_arg(args, int);
+                digits[0] = '-';
+                len = cwsi_digits(v < 0 ? 0 - CWSI_CAST(uint64_t, v) : CWSI_CAST(uint64_t, v),
+                                  digits + (v < 0)) + (v < 0);
+            } else {
+                piece = "%";
+            }
+        }
+        if (len > size - 1 - o) len = size - 1 - o;
+        if (len) memcpy(out + o, piece, len);
+        o += len;
+    }
+    out[o] = '\0';
+    return o;
+}
+
+CWSI_PRINTF(3, 4)
+static size_t cwsi_format(char *out, size_t size, const char *format, ...)
+{
+    size_t n;
+    va_list args;
+    va_start(args, format);
+    n = cwsi_vformat(out, size, format, args);
+    va_end(args);
+    return n;
+}
+
+static const char cwsi_base64_alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* Standard alphabet, padded. */
+static bool cwsi_put_base64(cwsi_buf *buf, const char *data, size_t len)
+{
+    size_t i, n;
+    if (len > (SIZE_MAX - 4) / 4 * 3 || !cwsi_buf_reserve(buf, (len + 2) / 3 * 4)) {
+        if (!buf->status) buf->status = CWS_ERR_LIMIT;
+        return false;
+    }
+    for (i = 0; i < len; i += 3) {
+        unsigned char b[3] = {0, 0, 0};
+        char out[4];
+        n = len - i < 3 ? len - i : 3;
+        memcpy(b, data + i, n);
+        out[0] = cwsi_base64_alphabet[b[0] >> 2];
+        out[1] = cwsi_base64_alphabet[(b[0] & 3) << 4 | b[1] >> 4];
+        out[2] = CWSI_CAST(char, n > 1 ? cwsi_base64_alphabet[(b[1] & 15) << 2 | b[2] >> 6] : '=');
+        out[3] = CWSI_CAST(char, n > 2 ? cwsi_base64_alphabet[b[2] & 63] : '=');
+        cwsi_put(buf, out, 4);
+    }
+    return !buf->status;
+}
+
+static int cwsi_base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    if (c == '+' || c == '-') return 62;
+    if (c == '/' || c == '_') return 63;
+    return -1;
+}
+
+/* Both alphabets, padded or not. out needs len / 4 * 3 + 3 bytes. False: not base64. */
+static bool cwsi_base64_decode(const char *text, size_t len, char *out, size_t *out_len)
+{
+    size_t i, o = 0, padding = 0;
+    uint32_t bits = 0;
+    while (len && text[len - 1] == '=' && padding < 2) len--, padding++;
+    if (len % 4 == 1 || (padding && (len + padding) % 4 != 0)) return false;
+    for (i = 0; i < len; i++) {
+        int v = cwsi_base64_value(text[i]);
+        if (v < 0) return false;
+        bits = bits << 6 | CWSI_CAST(uint32_t, v);
+        if (i % 4 == 3 || i == len - 1) {
+            size_t have = i % 4; /* 1, 2, 3 characters beyond the first: 1, 2, 3 bytes */
+            bits <<= 6 * (3 - have);
+            if (have >= 1) out[o++] = CWSI_CAST(char, bits >> 16 & 0xff);
+            if (have >= 2) out[o++] = CWSI_CAST(char, bits >> 8 & 0xff);
+            if (have >= 3) out[o++] = CWSI_CAST(char, bits & 0xff);
+            bits = 0;
+        }
+    }
+    *out_len = o;
+    return true;
+}
+
+/* A whole decimal integer with optional minus; false if anything else or out of range. */
+static bool cwsi_parse_i64(const char *text, size_t len, int64_t *out)
+{
+    bool negative = len > 0 && text[0] == '-';
+    uint64_t value = 0;
+    size_t i = negative ? 1 : 0;
+    if (i == len) return false;
+    for (; i < len; i++) {
+        uint64_t digit;
+        if (!cwsi_is_digit(text[i])) return false;
+        digit = CWSI_CAST(uint64_t, text[i] - '0');
+        if (value > (UINT64_MAX - digit) / 10) return false;
+        value = value * 10 + digit;
+    }
+    if (value > CWSI_CAST(uint64_t, INT64_MAX) + (negative ? 1 : 0)) return false;
+    *out = negative ? (value > INT64_MAX ? INT64_MIN : -CWSI_CAST(int64_t, value))
+                    : CWSI_CAST(int64_t, value);
+    return true;
+}
+
+static bool cwsi_parse_u64(const char *text, size_t len, uint64_t *out)
+{
+    uint64_t value = 0;
+    size_t i;
+    if (len == 0) return false;
+    for (i = 0; i < len; i++) {
+        uint64_t digit;
+        if (!cwsi_is_digit(text[i])) return false;
+        digit = CWSI_CAST(uint64_t, text[i] - '0');
+        if (value > (UINT64_MAX - digit) / 10) return false;
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return true;
+}
+
+/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar. */
+static int64_t cwsi_days(int64_t year, int month, int day)
+{
+    int64_t y = month <= 2 ? year - 1 : year;
+    int64_t era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
+    int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+static void cwsi_date(int64_t days, int64_t *year, int *month, int *day)
+{
+    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097, of_era = z - era * 146097;
+    int64_t y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
+    *day = CWSI_CAST(int, of_year - (153 * m + 2) / 5 + 1);
+    *month = CWSI_CAST(int, m < 10 ? m + 3 : m - 9);
+    *year = y + era * 400 + (*month <= 2);
+}
+
+static void cwsi_two(char *out, int value)
+{
+    out[0] = CWSI_CAST(char, '0' + value / 10 % 10);
+    out[1] = CWSI_CAST(char, '0' + value % 10);
+}
+
+/* ".5", ".250", ".000001": nothing, or 3, 6 or 9 digits, as canonical proto3 JSON wants. */
+static size_t cwsi_fraction(char *out, int32_t nanos)
+{
+    int places = nanos == 0 ? 0 : nanos % 1000000 == 0 ? 3 : nanos % 1000 == 0 ? 6 : 9, i;
+    if (places == 0) return 0;
+    out[0] = '.';
+    for (i = 9; i > 0; i--) {
+        if (i <= places) out[i] = CWSI_CAST(char, '0' + nanos % 10);
+        nanos /= 10;
+    }
+    return CWSI_CAST(size_t, places) + 1;
+}
+
+/* "2026-01-02T03:04:05.006Z" (at most 30 bytes, not terminated); 0 if out of RFC 3339's range. */
+static size_t cwsi_format_time(char *out, int64_t seconds, int32_t nanos)
+{
+    int64_t days = seconds >= 0 ? seconds / 86400 : -((86399 - seconds) / 86400), year;
+    int of_day, month, day;
+    size_t n;
+    if (seconds < -62135596800LL || seconds > 253402300799LL || nanos < 0 || nanos > 999999999)
+        return 0;
+    of_day = CWSI_CAST(int, seconds - days * 86400);
+    cwsi_date(days, &year, &month, &day);
+    cwsi_two(out, CWSI_CAST(int, year / 100));
+    cwsi_two(out + 2, CWSI_CAST(int, year % 100));
+    memcpy(out + 4, "-00-00T00:00:00", 15);
+    cwsi_two(out + 5, month);
+    cwsi_two(out + 8, day);
+    cwsi_two(out + 11, of_day / 3600);
+    cwsi_two(out + 14, of_day / 60 % 60);
+    cwsi_two(out + 17, of_day % 60);
+    n = 19 + cwsi_fraction(out + 19, nanos);
+    out[n++] = 'Z';
+    return n;
+}
+
+/* Two digits in [0, max]; -1 otherwise. */
+static int cwsi_parse_two(const char *text, int max)
+{
+    int v;
+    if (!cwsi_is_digit(text[0]) || !cwsi_is_digit(text[1])) return -1;
+    v = (text[0] - '0') * 10 + text[1] - '0';
+    return v <= max ? v : -1;
+}
+
+/* ".123456789" at *at (optional) to nanoseconds; false if malformed. */
+static bool cwsi_parse_fraction(const char *text, size_t len, size_t *at, int32_t *nanos)
+{
+    int places = 0;
+    *nanos = 0;
+    if (*at >= len || text[*at] != '.') return true;
+    for (++*at; *at < len && cwsi_is_digit(text[*at]); ++*at, places++) {
+        if (places >= 9) return false;
+        *nanos = *nanos * 10 + (text[*at] - '0');
+    }
+    if (places == 0) return false;
+    for (; places < 9; places++) *nanos *= 10;
+    return true;
+}
+
+static bool cwsi_parse_time(const char *text, size_t len, int64_t *seconds, int32_t *nanos)
+{
+    int century, of_century, month, day, hour, minute, second, zone_h = 0, zone_m = 0;
+    size_t at = 19;
+    static const char days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int64_t year;
+    if (len < 20 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') ||
+        text[13] != ':' || text[16] != ':')
+        return false;
+    century = cwsi_parse_two(text, 99), of_century = cwsi_parse_two(text + 2, 99);
+    month = cwsi_parse_two(text + 5, 12), day = cwsi_parse_two(text + 8, 31);
+    hour = cwsi_parse_two(text + 11, 23), minute = cwsi_parse_two(text + 14, 59);
+    second = cwsi_parse_two(text + 17, 59);
+    if (century < 0 || of_century < 0 || month < 1 || day < 1 || day > days[month - 1] ||
+        hour < 0 || minute < 0 || second < 0)
+        return false;
+    year = century * 100 + of_century;
+    if (year < 1 || (month == 2 && day == 29 && (year % 4 || (year % 100 == 0 && year % 400))))
+        return false;
+    if (!cwsi_parse_fraction(text, len, &at, nanos) || at >= len) return false;
+    *seconds = cwsi_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    if (text[at] == 'Z' || text[at] == 'z') return at + 1 == len;
+    if ((text[at] != '+' && text[at] != '-') || at + 6 != len || text[at + 3] != ':') return false;
+    zone_h = cwsi_parse_two(text + at + 1, 23), zone_m = cwsi_parse_two(text + at + 4, 59);
+    if (zone_h < 0 || zone_m < 0) return false;
+    *seconds -= (text[at] == '-' ? -1 : 1) * (zone_h * 3600 + zone_m * 60);
+    return *seconds >= -62135596800LL && *seconds <= 253402300799LL;
+}
+
+/* A decimal number to double. Exact for mantissas below 2^53 with exponents up to 22; other values
+ * may be off in the last place. No locale. The text is a valid JSON number. */
+static double cwsi_parse_double(const char *text, size_t len)
+{
+    size_t i = 0;
+    bool negative = len && text[0] == '-', dropped = false, point = false;
+    uint64_t mantissa = 0;
+    int exponent = 0, given = 0;
+    long double value;
+    for (i = negative ? 1 : 0; i < len && (cwsi_is_digit(text[i]) || text[i] == '.'); i++) {
+        if (text[i] == '.') {
+            point = true;
+        } else if (!dropped && mantissa < 900000000000000000ULL) {
+            mantissa = mantissa * 10 + CWSI_CAST(uint64_t, text[i] - '0');
+            if (point) exponent--;
+        } else {
+            dropped = true;
+            if (!point) exponent++;
+        }
+    }
+    if (i < len) { /* e or E */
+        bool minus = text[++i] == '-';
+        if (text[i] == '-' || text[i] == '+') i++;
+        for (; i < len && given < 10000; i++) given = given * 10 + (text[i] - '0');
+        exponent += minus ? -given : given;
+    }
+    value = CWSI_CAST(long double, mantissa);
+    if (exponent > 330) exponent = mantissa ? 330 : 0;
+    if (exponent < -360) exponent = -360;
+    for (; exponent >= 22; exponent -= 22) value *= 1e22L;
+    for (; exponent > 0; exponent--) value *= 10.0L;
+    {
+        long double divide = 1.0L;
+        for (; exponent <= -22; exponent += 22) value /= 1e22L;
+        for (; exponent < 0; exponent++) divide *= 10.0L;
+        value /= divide;
+    }
+    return CWSI_CAST(double, negative ? -value : value);
+}
+
+/* The shortest decimal that cwsi_parse_double reads back as value, which must be finite. */
+static size_t cwsi_format_double(char *out, double value)
+{
+    long double rest = value < 0 ? -CWSI_CAST(long double, value) : CWSI_CAST(long double, value);
+    size_t sign = value < 0 ? 1 : 0, n = 0;
+    int exponent = 0, places;
+    if (!(rest > 0)) return out[0] = '0', (size_t)1;
+    if (sign) out[0] = '-';
+    for (; rest >= 1e17L; exponent++) rest /= 10.0L;
+    for (; rest < 1e16L; exponent--) rest *= 10.0L;
+    for (places = 1; places <= 17; places++) { /* rest has 17 digits before the point */
+        long double scale = 1.0L;
+        uint64_t digits;
+        int i, e = exponent;
+        for (i = places; i < 17; i++) scale *= 10.0L, e++;
+        digits = CWSI_CAST(uint64_t, rest / scale + 0.5L);
+        n = sign + cwsi_digits(digits, out + sign);
+        if (e > 0 && e <= 6) {
+            for (; e > 0; e--) out[n++] = '0';
+        } else if (e < 0 && e >= -17 && n - sign > CWSI_CAST(size_t, -e)) {
+            memmove(out + n + e + 1, out + n + e, CWSI_CAST(size_t, -e));
+            out[CWSI_CAST(int, n) + e] = '.';
+            n++;
+        } else if (e) {
+            out[n++] = 'e';
+            if (e < 0) out[n++] = '-';
+            n += cwsi_digits(CWSI_CAST(uint64_t, e < 0 ? -e : e), out + n);
+        }
+        {
+            double back = cwsi_parse_double(out, n);
+            if (memcmp(&back, &value, sizeof(back)) == 0) break;
+        }
+    }
+    return n;
+}
+
+/* ================================================================================================
+ * >>impl-json
+ * A strict pull reader (RFC 8259, no recursion, fixed depth) and the few writer helpers that JSON
+ * needs beyond plain appends. Used for Connect errors, the JSON codec and the trace.
+ * ============================================================================================= */
+
+#define CWSI_JSON_DEPTH 100
+
+typedef enum cwsi_json_kind {
+    CWSI_JSON_ERROR, /* malformed or too deep; sticks */
+    CWSI_JSON_END,   /* the text is over, and was one whole value */
+    CWSI_JSON_OBJECT,
+    CWSI_JSON_OBJECT_END,
+    CWSI_JSON_ARRAY,
+    CWSI_JSON_ARRAY_END,
+    CWSI_JSON_KEY,
+    CWSI_JSON_STRING,
+    CWSI_JSON_NUMBER,
+    CWSI_JSON_TRUE,
+    CWSI_JSON_FALSE,
+    CWSI_JSON_NULL
+} cwsi_json_kind;
+
+typedef enum cwsi_json_need {
+    CWSI_NEED_VALUE,
+    CWSI_NEED_VALUE_OR_END, /* after [ */
+    CWSI_NEED_KEY,          /* after , in an object */
+    CWSI_NEED_KEY_OR_END,   /* after { */
+    CWSI_NEED_COMMA_OR_END, /* after a value */
+    CWSI_NEED_NOTHING
+} cwsi_json_need;
+
+typedef struct cwsi_json {
+    const char *at, *end;
+    cwsi_json_kind kind; /* of the last token */
+    cwsi_str text;       /* KEY, STRING: between the quotes, escapes as they are; NUMBER: as is */
+    bool escaped;        /* text contains a backslash */
+    bool failed;
+    cwsi_json_need need;
+    int depth;
+    bool in_object[CWSI_JSON_DEPTH];
+} cwsi_json;
+
+static void cwsi_json_init(cwsi_json *j, const char *text, size_t len)
+{
+    memset(j, 0, sizeof(*j));
+    j->at = text;
+    j->end = text + len;
+}
+
+static cwsi_json_kind cwsi_json_fail(cwsi_json *j)
+{
+    j->failed = true;
+    return j->kind = CWSI_JSON_ERROR;
+}
+
+/* At the opening quote: set text to the content, step behind the closing quote. */
+static bool cwsi_json_scan_string(cwsi_json *j)
+{
+    const char *p = j->at + 1;
+    int i;
+    j->escaped = false;
+    for (; p < j->end && *p != '"'; p++) {
+        if (CWSI_CAST(unsigned char, *p) < 0x20) return false;
+        if (*p != '\\') continue;
+        j->escaped = true;
+        if (++p == j->end) return false;
+        if (*p == 'u') {
+            for (i = 0; i < 4; i++) {
+                char c = cwsi_lower(++p < j->end ? *p : ' ');
+                if (!cwsi_is_digit(c) && !(c >= 'a' && c <= 'f')) return false;
+            }
+        } else if (!memchr("\"\\/bfnrt", *p, 8)) {
+            return false;
+        }
+    }
+    if (p >= j->end) return false;
+    j->text.at = j->at + 1;
+    j->text.len = CWSI_CAST(size_t, p - j->text.at);
+    j->at = p + 1;
+    return cwsi_utf8_valid(j->text.at, j->text.len);
+}
+
+static bool cwsi_json_scan_number(cwsi_json *j)
+{
+    const char *p = j->at, *start = p;
+#define CWSI_DIGITS()                                                                              \
+    do {                                                                                           \
+        if (p == j->end || !cwsi_is_digit(*p)) return false;                                       \
+        while (p < j->end && cwsi_is_digit(*p)) p++;                                               \
+    } while (0)
+    if (p < j->end && *p == '-') p++;
+    if (p < j->end && *p == '0') p++;
+    else CWSI_DIGITS();
+    if (p < j->end && *p == '.') {
+        p++;
+        CWSI_DIGITS();
+    }
+    if (p < j->end && (*p == 'e' || *p == 'E')) {
+        p++;
+        if (p < j->end && (*p == '+' || *p == '-')) p++;
+        CWSI_DIGITS();
+    }
+#undef CWSI_DIGITS
+    j->text.at = start;
+    j->text.len = CWSI_CAST(size_t, p - start);
+    j->at = p;
+    return true;
+}
+
+static bool cwsi_json_scan_word(cwsi_json *j, const char *word)
+{
+    size_t len = strlen(word);
+    if (CWSI_CAST(size_t, j->end - j->at) < len || memcmp(j->at, word, len) != 0) return false;
+    j->at += len;
+    return true;
+}
+
+static void cwsi_json_skip_space(cwsi_json *j)
+{
+    while (j->at < j->end && (*j->at == ' ' || *j->at == '\t' || *j->at == '\n' || *j->at == '\r'))
+        j->at++;
+}
+
+/* A value begins at j->at. */
+static cwsi_json_kind cwsi_json_value(cwsi_json *j)
+{
+    char c = *j->at;
+    if (c == '{' || c == '[') {
+        if (j->depth == CWSI_JSON_DEPTH) return cwsi_json_fail(j);
+        j->in_object[j->depth++] = c == '{';
+        j->need = c == '{' ? CWSI_NEED_KEY_OR_END : CWSI_NEED_VALUE_OR_END;
+        j->at++;
+        return j->kind = c == '{' ? CWSI_JSON_OBJECT : CWSI_JSON_ARRAY;
+    }
+    j->need = j->depth ? CWSI_NEED_COMMA_OR_END : CWSI_NEED_NOTHING;
+    if (c == '"' && cwsi_json_scan_string(j)) return j->kind = CWSI_JSON_STRING;
+    if ((c == '-' || cwsi_is_digit(c)) && cwsi_json_scan_number(j))
+        return j->kind = CWSI_JSON_NUMBER;
+    if (c == 't' && cwsi_json_scan_word(j, "true")) return j->kind = CWSI_JSON_TRUE;
+    if (c == 'f' && cwsi_json_scan_word(j, "false")) return j->kind = CWSI_JSON_FALSE;
+    if (c == 'n' && cwsi_json_scan_word(j, "null")) return j->kind = CWSI_JSON_NULL;
+    return cwsi_json_fail(j);
+}
+
+/* The next token. */
+static cwsi_json_kind cwsi_json_next(cwsi_json *j)
+{
+    if (j->failed) return CWSI_JSON_ERROR;
+    cwsi_json_skip_space(j);
+    if (j->at == j->end)
+        return j->need == CWSI_NEED_NOTHING ? (j->kind = CWSI_JSON_END) : cwsi_json_fail(j);
+    if (j->need == CWSI_NEED_NOTHING) return cwsi_json_fail(j);
+    if (j->need == CWSI_NEED_COMMA_OR_END && *j->at == ',') {
+        j->at++;
+        j->need = j->in_object[j->depth - 1] ? CWSI_NEED_KEY : CWSI_NEED_VALUE;
+        cwsi_json_skip_space(j);
+        if (j->at == j->end) return cwsi_json_fail(j);
+    } else if (j->need == CWSI_NEED_COMMA_OR_END || j->need == CWSI_NEED_KEY_OR_END ||
+               j->need == CWSI_NEED_VALUE_OR_END) {
+        bool object = j->depth > 0 && j->in_object[j->depth - 1];
+        if (j->depth > 0 && *j->at == (object ? '}' : ']')) {
+            j->at++;
+            j->depth--;
+            j->need = j->depth ? CWSI_NEED_COMMA_OR_END : CWSI_NEED_NOTHING;
+            return j->kind = object ? CWSI_JSON_OBJECT_END : CWSI_JSON_ARRAY_END;
+        }
+        if (j->need == CWSI_NEED_COMMA_OR_END) return cwsi_json_fail(j);
+    }
+    if (j->need == CWSI_NEED_KEY || j->need == CWSI_NEED_KEY_OR_END) {
+        if (*j->at != '"' || !cwsi_json_scan_string(j)) return cwsi_json_fail(j);
+        cwsi_json_skip_space(j);
+        if (j->at == j->end || *j->at != ':') return cwsi_json_fail(j);
+        j->at++;
+        j->need = CWSI_NEED_VALUE;
+        return j->kind = CWSI_JSON_KEY;
+    }
+    return cwsi_json_value(j);
+}
+
+/* The token just read begins a value: read on to its end. */
+static bool cwsi_json_skip(cwsi_json *j)
+{
+    int depth = j->depth;
+    if (j->kind == CWSI_JSON_OBJECT || j->kind == CWSI_JSON_ARRAY) depth--;
+    while (!j->failed && j->depth > depth) (void)cwsi_json_next(j);
+    return !j->failed;
+}
+
+static uint32_t cwsi_hex4(const char *p)
+{
+    uint32_t v = 0;
+    int i;
+    for (i = 0; i < 4; i++) {
+        char c = cwsi_lower(p[i]);
+        v = v << 4 | CWSI_CAST(uint32_t, cwsi_is_digit(c) ? c - '0' : c - 'a' + 10);
+    }
+    return v;
+}
+
+/* The last KEY or STRING as UTF-8: as it stands, or unescaped into the arena. Lone surrogates
+ * become U+FFFD. False: out of memory. */
+static bool cwsi_json_string(const cwsi_json *j, cwsi_arena *arena, cwsi_str *out)
+{
+    const char *p = j->text.at, *end = p + j->text.len;
+    char *to;
+    *out = j->text;
+    if (!j->escaped) return true;
+    to = CWSI_CAST(char *, cwsi_arena_alloc(arena, j->text.len + 1));
+    if (!to) return false;
+    out->at = to;
+    while (p < end) {
+        static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
+        uint32_t code;
+        if (*p != '\\') {
+            *to++ = *p++;
+            continue;
+        }
+        if (p[1] != 'u') {
+            *to++ = values[CWSI_CAST(const char *, memchr(names, p[1], 8)) - names];
+            p += 2;
+            continue;
+        }
+        code = cwsi_hex4(p + 2);
+        p += 6;
+        if (code >= 0xd800 && code < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u' &&
+            cwsi_hex4(p + 2) >= 0xdc00 && cwsi_hex4(p + 2) < 0xe000) {
+            code = 0x10000 + ((code - 0xd800) << 10) + (cwsi_hex4(p + 2) - 0xdc00);
+            p += 6;
+        } else if (code >= 0xd800 && code < 0xe000) {
+            code = 0xfffd;
+        }
+        to += cwsi_utf8_write(code, to);
+    }
+    out->len = CWSI_CAST(size_t, to - out->at);
+    return true;
+}
+
+/* A quoted JSON string; bytes that are no UTF-8 become U+FFFD. */
+static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
+{
+    size_t i = 0, n;
+    cwsi_put_char(buf, '"');
+    while (i < len && !buf->status) {
+        unsigned char c = CWSI_CAST(unsigned char, text[i]);
+        n = cwsi_utf8_char(text + i, len - i);
+        if (c == '"' || c == '\\') {
+            cwsi_put_char(buf, '\\');
+            cwsi_put_char(buf, text[i]);
+        } else if (c == '\n') {
+            cwsi_put(buf, "\\n", 2);
+        } else if (c < 0x20 || c == 0x7f) {
+            static const char hex[] = "0123456789abcdef";
+            cwsi_put(buf, "\\u00", 4);
+            cwsi_put_char(buf, hex[c >> 4]);
+            cwsi_put_char(buf, hex[c & 15]);
+        } else if (n == 0) {
+            cwsi_put(buf, "\xef\xbf\xbd", 3);
+        } else {
+            cwsi_put(buf, text + i, n);
+        }
+        i += n ? n : 1;
+    }
+    return cwsi_put_char(buf, '"');
+}
+
+/* ================================================================================================
+ * >>impl-schema
+ * The wire messages, each described once: F(number, label, kind, name, sub). From these lines come
+ * the C struct, the table that the codec, the trace and the local backend read, and the ids. A test
+ * compares them with the service's .proto files.
+ *
+ *   label   ONE     singular; absent means zero, empty or NULL
+ *           OPT     singular with presence: has_name says whether it is there
+ *           ONEOF   member of the message's one oneof, not a message: has_name
+ *           ONEOFM  member of the message's one oneof, a message: not NULL
+ *           REP     list; MAP: list of entries with key and value
+ *   kind    STR BYTES BOOL I32 I64 U32 U64 DOUBLE ENUM MSG
+ *   sub     the message or enum type; 0 for other kinds
+ *
+ * A trailing underscore in a name is not part of it: it keeps clear of macros such as stdin.
+ * Packages: pb google.protobuf, rpc google.rpc, v1 and b2 coreweave.sandbox.v1 and .v1beta2. An
+ * enum value not listed is kept as its number; an unknown field is skipped and counted.
+ * ============================================================================================= */
+
+#define CWSI_F_map_StrStr(F) F(1, ONE, STR, key, 0) F(2, ONE, STR, value, 0)
+#define CWSI_F_map_StrBytes(F) F(1, ONE, STR, key, 0) F(2, ONE, BYTES, value, 0)
+#define CWSI_F_map_StrValue(F) F(1, ONE, STR, key, 0) F(2, ONE, MSG, value, pb_Value)
+#define CWSI_F_map_StrBuildContextObject(F) \
+    F(1, ONE, STR, key, 0) F(2, ONE, MSG, value, v1_BuildContextObject)
+#define CWSI_MAP_MESSAGES(M) \
+    M(map, StrStr) M(map, StrBytes) M(map, StrValue) M(map, StrBuildContextObject)
+
+#define CWSI_E_pb_NullValue(V) V(pb, NULL_VALUE, 0)
+#define CWSI_F_pb_Timestamp(F) F(1, ONE, I64, seconds, 0) F(2, ONE, I32, nanos, 0)
+#define CWSI_F_pb_FieldMask(F) F(1, REP, STR, paths, 0)
+#define CWSI_F_pb_Empty(F)
+#define CWSI_F_pb_Struct(F) F(1, MAP, MSG, fields, map_StrValue)
+#define CWSI_F_pb_Value(F) \
+    F(1, ONEOF, ENUM, null_value, pb_NullValue) F(2, ONEOF, DOUBLE, number_value, 0) \
+    F(3, ONEOF, STR, string_value, 0) F(4, ONEOF, BOOL, bool_value, 0) \
+    F(5, ONEOFM, MSG, struct_value, pb_Struct) F(6, ONEOFM, MSG, list_value, pb_ListValue)
+#define CWSI_F_pb_ListValue(F) F(1, REP, MSG, values, pb_Value)
+#define CWSI_F_pb_Duration(F) F(1, ONE, I64, seconds, 0) F(2, ONE, I32, nanos, 0)
+#define CWSI_F_pb_Any(F) F(1, ONE, STR, type_url, 0) F(2, ONE, BYTES, value, 0)
+#define CWSI_PB_ENUMS(E) E(pb, NullValue)
+#define CWSI_PB_MESSAGES(M) \
+    M(pb, Timestamp) M(pb, FieldMask) M(pb, Empty) M(pb, Struct) M(pb, Value) M(pb, ListValue) \
+    M(pb, Duration) M(pb, Any)
+
+#define CWSI_F_rpc_ErrorInfo(F) \
+    F(1, ONE, STR, reason, 0) F(2, ONE, STR, domain, 0) F(3, MAP, MSG, metadata, map_StrStr)
+#define CWSI_F_rpc_RetryInfo(F) F(1, ONE, MSG, retry_delay, pb_Duration)
+#define CWSI_F_rpc_BadRequest_FieldViolation(F) \
+    F(1, ONE, STR, field, 0) F(2, ONE, STR, description, 0) F(3, ONE, STR, reason, 0) \
+    F(4, ONE, MSG, localized_message, rpc_LocalizedMessage)
+#define CWSI_F_rpc_BadRequest(F) F(1, REP, MSG, field_violations, rpc_BadRequest_FieldViolation)
+#define CWSI_F_rpc_LocalizedMessage(F) F(1, ONE, STR, locale, 0) F(2, ONE, STR, message, 0)
+#define CWSI_F_rpc_Status(F) \
+    F(1, ONE, I32, code, 0) F(2, ONE, STR, message, 0) F(3, REP, MSG, details, pb_Any)
+#define CWSI_RPC_MESSAGES(M) \
+    M(rpc, ErrorInfo) M(rpc, RetryInfo) M(rpc, BadRequest_FieldViolation) M(rpc, BadRequest) \
+    M(rpc, LocalizedMessage) M(rpc, Status)
+
+/* ================================================================================================
+ * >>impl-schema-v1
+ * Package coreweave.sandbox.v1.
+ * ============================================================================================= */
+
+#define CWSI_E_v1_ExecStreamOutput_Stream(V) \
+    V(v1, STREAM_UNSPECIFIED, 0) V(v1, STREAM_STDOUT, 1) V(v1, STREAM_STDERR, 2)
+#define CWSI_E_v1_SandboxMode(V) \
+    V(v1, SANDBOX_MODE_UNSPECIFIED, 0) V(v1, SANDBOX_MODE_SERVERLESS, 1) \
+    V(v1, SANDBOX_MODE_CKS, 2)
+#define CWSI_E_v1_State(V) \
+    V(v1, STATE_UNSPECIFIED, 0) V(v1, STATE_CREATING, 1) V(v1, STATE_RUNNING, 2) \
+    V(v1, STATE_COMPLETED, 3) V(v1, STATE_FAILED, 4) V(v1, STATE_TERMINATING, 5) \
+    V(v1, STATE_TERMINATED, 6) V(v1, STATE_PENDING, 7) V(v1, STATE_PAUSED, 8) \
+    V(v1, STATE_PREPARING, 9)
+#define CWSI_E_v1_ServiceProtocol(V) \
+    V(v1, SERVICE_PROTOCOL_UNSPECIFIED, 0) V(v1, SERVICE_PROTOCOL_TCP, 1) \
+    V(v1, SERVICE_PROTOCOL_UDP, 2) V(v1, SERVICE_PROTOCOL_SCTP, 3)
+#define CWSI_E_v1_EndpointKind(V) \
+    V(v1, ENDPOINT_KIND_UNSPECIFIED, 0) V(v1, ENDPOINT_KIND_HTTPS, 1) \
+    V(v1, ENDPOINT_KIND_TLS_PASSTHROUGH, 2)
+#define CWSI_E_v1_EndpointAuth(V) \
+    V(v1, ENDPOINT_AUTH_UNSPECIFIED, 0) V(v1, ENDPOINT_AUTH_OPEN, 1) \
+    V(v1, ENDPOINT_AUTH_SHARE_TOKEN, 2)
+#define CWSI_E_v1_Visibility(V) \
+    V(v1, VISIBILITY_UNSPECIFIED, 0) V(v1, VISIBILITY_PUBLIC, 1) V(v1, VISIBILITY_PRIVATE, 2) \
+    V(v1, VISIBILITY_CUSTOM, 3)
+#define CWSI_E_v1_TenantScope(V) \
+    V(v1, TENANT_SCOPE_UNSPECIFIED, 0) V(v1, TENANT_SCOPE_SAME_USER, 1) \
+    V(v1, TENANT_SCOPE_SAME_ORG, 2) V(v1, TENANT_SCOPE_SANDBOX_NETWORK, 3)
+#define CWSI_E_v1_StorageMedium(V) \
+    V(v1, STORAGE_MEDIUM_UNSPECIFIED, 0) V(v1, STORAGE_MEDIUM_DISK, 1) \
+    V(v1, STORAGE_MEDIUM_MEMORY, 2)
+#define CWSI_E_v1_ObjectStoragePermission(V) \
+    V(v1, OBJECT_STORAGE_PERMISSION_UNSPECIFIED, 0) V(v1, OBJECT_STORAGE_PERMISSION_READ, 1) \
+    V(v1, OBJECT_STORAGE_PERMISSION_READ_WRITE, 2)
+#define CWSI_E_v1_SnapshotState(V) \
+    V(v1, SNAPSHOT_STATE_UNSPECIFIED, 0) V(v1, SNAPSHOT_STATE_CREATING, 1) \
+    V(v1, SNAPSHOT_STATE_READY, 2) V(v1, SNAPSHOT_STATE_FAILED, 3) \
+    V(v1, SNAPSHOT_STATE_DELETING, 4)
+#define CWSI_E_v1_SnapshotTrigger(V) \
+    V(v1, SNAPSHOT_TRIGGER_UNSPECIFIED, 0) V(v1, SNAPSHOT_TRIGGER_MANUAL, 1) \
+    V(v1, SNAPSHOT_TRIGGER_ON_DELETE, 2)
+#define CWSI_E_v1_DNSEgressMode(V) \
+    V(v1, DNS_EGRESS_MODE_UNSPECIFIED, 0) V(v1, DNS_EGRESS_MODE_ALLOW, 1) \
+    V(v1, DNS_EGRESS_MODE_DENY, 2)
+#define CWSI_E_v1_SandboxFileType(V) \
+    V(v1, SANDBOX_FILE_TYPE_UNSPECIFIED, 0) V(v1, SANDBOX_FILE_TYPE_COMPOSE, 1)
+#define CWSI_E_v1_SandboxDataPermission(V) \
+    V(v1, SANDBOX_DATA_PERMISSION_UNSPECIFIED, 0) V(v1, SANDBOX_DATA_PERMISSION_EXEC, 1) \
+    V(v1, SANDBOX_DATA_PERMISSION_STREAM_EXEC, 2) V(v1, SANDBOX_DATA_PERMISSION_STREAM_LOGS, 3) \
+    V(v1, SANDBOX_DATA_PERMISSION_WRITE_FILE, 4) V(v1, SANDBOX_DATA_PERMISSION_READ_FILE, 5)
+#define CWSI_E_v1_SandboxDataTransport(V) \
+    V(v1, SANDBOX_DATA_TRANSPORT_UNSPECIFIED, 0) V(v1, SANDBOX_DATA_TRANSPORT_DIRECT_MTLS, 1)
+#define CWSI_E_v1_SandboxDataProtocol(V) \
+    V(v1, SANDBOX_DATA_PROTOCOL_UNSPECIFIED, 0) V(v1, SANDBOX_DATA_PROTOCOL_CONNECT_H2_V1, 1)
+#define CWSI_E_v1_RunnerView(V) \
+    V(v1, RUNNER_VIEW_UNSPECIFIED, 0) V(v1, RUNNER_VIEW_BASIC, 1) V(v1, RUNNER_VIEW_FULL, 2)
+#define CWSI_E_v1_VolumeState(V) \
+    V(v1, VOLUME_STATE_UNSPECIFIED, 0) V(v1, VOLUME_STATE_VALIDATING, 1) \
+    V(v1, VOLUME_STATE_READY, 2) V(v1, VOLUME_STATE_ERROR, 3) V(v1, VOLUME_STATE_DELETING, 4)
+#define CWSI_E_v1_VolumeLocality(V) \
+    V(v1, VOLUME_LOCALITY_UNSPECIFIED, 0) V(v1, VOLUME_LOCALITY_CLUSTER_LOCAL, 1) \
+    V(v1, VOLUME_LOCALITY_GLOBAL, 2)
+#define CWSI_E_v1_BuildStorageMode(V) \
+    V(v1, BUILD_STORAGE_MODE_UNSPECIFIED, 0) V(v1, BUILD_STORAGE_MODE_MANAGED, 1) \
+    V(v1, BUILD_STORAGE_MODE_CUSTOMER_OWNED, 2)
+#define CWSI_E_v1_FileSystemSnapshotBucketMode(V) \
+    V(v1, FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_UNSPECIFIED, 0) \
+    V(v1, FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_CW_MANAGED, 1) \
+    V(v1, FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_BRING_YOUR_OWN, 2)
+#define CWSI_E_v1_SecretStoreProviderType(V) \
+    V(v1, SECRET_STORE_PROVIDER_TYPE_UNSPECIFIED, 0) V(v1, SECRET_STORE_PROVIDER_TYPE_WANDB, 1)
+#define CWSI_F_v1_Sandbox(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, MSG, spec, v1_SandboxSpec) \
+    F(3, ONE, MSG, status, v1_SandboxStatus) F(4, ONE, STR, source_template_id, 0) \
+    F(5, ONE, I64, source_template_revision, 0) F(6, ONE, STR, display_name, 0) \
+    F(7, ONE, STR, endpoint_share_token, 0)
+#define CWSI_F_v1_SandboxSpec(F) \
+    F(1, REP, MSG, containers, v1_Container) F(3, REP, MSG, volumes, v1_SandboxVolume) \
+    F(4, REP, MSG, services, v1_Service) F(5, ONE, I32, max_lifetime_seconds, 0) \
+    F(6, REP, STR, network_ids, 0) F(7, ONE, MSG, object_storage_access, v1_ObjectStorageAccess) \
+    F(8, REP, STR, tags, 0) F(9, REP, STR, runner_ids, 0) \
+    F(10, ONE, MSG, network, v1_NetworkOptions) F(11, MAP, MSG, annotations, map_StrStr) \
+    F(13, ONE, STR, instance_type, 0) F(14, ONE, ENUM, mode, v1_SandboxMode) \
+    F(15, ONE, STR, runtime_class, 0)
+#define CWSI_F_v1_SecurityContext(F) \
+    F(1, OPT, U32, run_as_user, 0) F(2, OPT, U32, run_as_group, 0) F(3, OPT, BOOL, privileged, 0) \
+    F(4, OPT, BOOL, allow_privilege_escalation, 0) F(5, OPT, BOOL, read_only_root_filesystem, 0) \
+    F(6, REP, STR, capabilities_add, 0) F(7, REP, STR, capabilities_drop, 0) \
+    F(8, ONE, STR, seccomp_profile, 0)
+#define CWSI_F_v1_Probe(F) \
+    F(1, REP, STR, exec, 0) F(2, ONE, I32, period_seconds, 0) F(3, ONE, I32, timeout_seconds, 0) \
+    F(4, ONE, I32, failure_threshold, 0) F(5, ONE, I32, initial_delay_seconds, 0)
+#define CWSI_F_v1_Container(F) \
+    F(1, ONE, STR, name, 0) F(2, ONE, STR, image, 0) F(3, ONE, STR, command, 0) \
+    F(4, REP, STR, args, 0) F(5, MAP, MSG, environment_variables, map_StrStr) \
+    F(6, ONE, MSG, resources, v1_Resources) F(7, REP, MSG, files, v1_FileMount) \
+    F(8, REP, MSG, volume_mounts, v1_VolumeMount) \
+    F(9, REP, MSG, secret_stores, v1_SecretStoreReference) F(10, ONE, STR, working_dir, 0) \
+    F(11, ONE, MSG, resource_requirements, v1_ResourceRequirements) \
+    F(12, ONE, MSG, security_context, v1_SecurityContext) \
+    F(13, ONE, MSG, image_pull_credentials, v1_ImagePullCredentials) F(14, OPT, BOOL, primary, 0) \
+    F(15, ONE, MSG, startup_probe, v1_Probe)
+#define CWSI_F_v1_PartialContainer(F) \
+    F(1, ONE, STR, name, 0) F(2, ONE, STR, image, 0) F(3, ONE, STR, command, 0) \
+    F(4, REP, STR, args, 0) F(5, MAP, MSG, environment_variables, map_StrStr) \
+    F(6, ONE, MSG, resources, v1_Resources) F(7, REP, MSG, files, v1_FileMount) \
+    F(8, REP, MSG, volume_mounts, v1_VolumeMount) \
+    F(9, REP, MSG, secret_stores, v1_SecretStoreReference) F(10, ONE, STR, working_dir, 0) \
+    F(11, ONE, MSG, resource_requirements, v1_ResourceRequirements) \
+    F(12, ONE, MSG, security_context, v1_SecurityContext) \
+    F(13, ONE, MSG, image_pull_credentials, v1_ImagePullCredentials) F(14, OPT, BOOL, primary, 0) \
+    F(15, ONE, MSG, startup_probe, v1_Probe)
+#define CWSI_F_v1_PartialSandboxSpec(F) \
+    F(1, REP, MSG, containers, v1_PartialContainer) F(3, REP, MSG, volumes, v1_SandboxVolume) \
+    F(4, REP, MSG, services, v1_Service) F(5, ONE, I32, max_lifetime_seconds, 0) \
+    F(6, REP, STR, network_ids, 0) F(7, ONE, MSG, object_storage_access, v1_ObjectStorageAccess) \
+    F(8, REP, STR, tags, 0) F(9, REP, STR, runner_ids, 0) \
+    F(10, ONE, MSG, network, v1_NetworkOptions) F(11, MAP, MSG, annotations, map_StrStr) \
+    F(13, ONE, STR, instance_type, 0) F(14, ONE, ENUM, mode, v1_SandboxMode) \
+    F(15, ONE, STR, runtime_class, 0)
+#define CWSI_F_v1_SandboxStatus(F) \
+    F(1, ONE, ENUM, state, v1_State) F(2, ONE, STR, state_reason, 0) \
+    F(3, ONE, MSG, create_time, pb_Timestamp) F(4, ONE, MSG, start_time, pb_Timestamp) \
+    F(5, ONE, MSG, end_time, pb_Timestamp) F(6, REP, MSG, services, v1_ServiceStatus) \
+    F(8, ONE, MSG, resource_usage, v1_ResourceUsage) F(9, OPT, I32, exit_code, 0) \
+    F(10, ONE, MSG, effective_resources, v1_Resources) \
+    F(11, ONE, I32, effective_max_lifetime_seconds, 0) \
+    F(12, REP, MSG, container_statuses, v1_ContainerStatus) F(13, ONE, STR, runner_id, 0) \
+    F(14, ONE, STR, runner_group_id, 0) F(15, REP, MSG, effective_ingress, v1_IngressRule) \
+    F(16, REP, MSG, effective_egress, v1_EgressRule) \
+    F(17, ONE, MSG, effective_resource_requirements, v1_ResourceRequirements) \
+    F(18, REP, STR, attached_volume_ids, 0) F(19, ONE, STR, effective_runtime_class, 0) \
+    F(20, ONE, ENUM, effective_dns_egress, v1_DNSEgressMode)
+#define CWSI_F_v1_ContainerStatus(F) \
+    F(1, ONE, STR, name, 0) F(2, ONE, ENUM, state, v1_State) F(3, ONE, I32, exit_code, 0) \
+    F(4, ONE, I32, restart_count, 0)
+#define CWSI_F_v1_Resources(F) \
+    F(1, ONE, STR, cpu, 0) F(2, ONE, STR, memory, 0) F(3, ONE, MSG, gpu, v1_Gpu)
+#define CWSI_F_v1_ResourceRequirements(F) \
+    F(1, ONE, MSG, requests, v1_Resources) F(2, ONE, MSG, limits, v1_Resources)
+#define CWSI_F_v1_Gpu(F) \
+    F(1, ONE, I64, count, 0) F(2, ONEOF, STR, type, 0) F(3, ONEOF, I64, memory_gb, 0)
+#define CWSI_F_v1_Service(F) \
+    F(1, ONE, I32, port, 0) F(2, ONE, STR, name, 0) F(3, ONE, ENUM, protocol, v1_ServiceProtocol) \
+    F(4, ONE, ENUM, visibility, v1_Visibility) F(5, ONE, MSG, endpoint, v1_EndpointSpec)
+#define CWSI_F_v1_EndpointSpec(F) \
+    F(1, ONE, ENUM, kind, v1_EndpointKind) F(2, ONE, ENUM, auth, v1_EndpointAuth) \
+    F(3, ONE, I32, request_timeout_seconds, 0)
+#define CWSI_F_v1_ServiceStatus(F) \
+    F(1, ONE, I32, port, 0) F(2, ONE, STR, name, 0) F(3, ONE, ENUM, protocol, v1_ServiceProtocol) \
+    F(4, ONE, ENUM, visibility, v1_Visibility) F(5, ONE, MSG, endpoint, v1_EndpointStatus) \
+    F(6, ONE, STR, url, 0)
+#define CWSI_F_v1_EndpointStatus(F) \
+    F(1, ONE, ENUM, kind, v1_EndpointKind) F(2, ONE, ENUM, auth, v1_EndpointAuth) \
+    F(3, ONE, STR, url, 0) F(4, ONE, I32, request_timeout_seconds, 0) F(5, ONE, STR, address, 0)
+#define CWSI_F_v1_NetworkOptions(F) \
+    F(1, REP, MSG, ingress, v1_IngressRule) F(2, REP, MSG, egress, v1_EgressRule) \
+    F(3, OPT, BOOL, deny_egress, 0) F(4, OPT, BOOL, deny_ingress, 0) \
+    F(5, ONE, ENUM, dns_egress, v1_DNSEgressMode)
+#define CWSI_F_v1_EgressRule(F) \
+    F(1, ONEOFM, MSG, cidr, v1_CidrBlock) F(2, ONEOF, STR, https_hostname, 0) \
+    F(3, ONEOF, ENUM, tenant, v1_TenantScope) F(4, ONEOF, BOOL, any, 0) \
+    F(6, ONEOFM, MSG, selector, v1_SelectorBlock) F(5, REP, MSG, ports, v1_PortRange) \
+    F(7, REP, STR, https_hostname_except, 0)
+#define CWSI_F_v1_IngressRule(F) \
+    F(1, ONEOFM, MSG, cidr, v1_CidrBlock) F(2, ONEOF, ENUM, tenant, v1_TenantScope) \
+    F(3, ONEOF, BOOL, any, 0) F(4, REP, MSG, ports, v1_PortRange)
+#define CWSI_F_v1_CidrBlock(F) F(1, ONE, STR, cidr, 0) F(2, REP, STR, except, 0)
+#define CWSI_F_v1_SelectorBlock(F) \
+    F(1, MAP, MSG, pod_labels, map_StrStr) F(2, MAP, MSG, namespace_labels, map_StrStr)
+#define CWSI_F_v1_PortRange(F) \
+    F(1, ONE, STR, protocol, 0) F(2, ONE, I32, port, 0) F(3, ONE, I32, end_port, 0)
+#define CWSI_F_v1_FileMount(F) F(1, ONE, STR, path, 0) F(2, ONE, BYTES, content, 0)
+#define CWSI_F_v1_SandboxVolume(F) \
+    F(1, ONE, STR, name, 0) F(2, ONEOFM, MSG, scratch, v1_ScratchVolume) \
+    F(3, ONEOF, STR, volume_id, 0)
+#define CWSI_F_v1_ScratchVolume(F) \
+    F(1, ONE, STR, size, 0) F(2, ONE, ENUM, medium, v1_StorageMedium) \
+    F(3, ONE, STR, restore_from_snapshot_id, 0)
+#define CWSI_F_v1_VolumeMount(F) \
+    F(1, ONE, STR, volume, 0) F(2, ONE, STR, mount_path, 0) F(3, ONE, BOOL, read_only, 0) \
+    F(4, ONE, STR, sub_path, 0)
+#define CWSI_F_v1_SecretStoreReference(F) \
+    F(1, ONE, STR, store_name, 0) F(2, REP, MSG, secrets, v1_SecretMapping)
+#define CWSI_F_v1_SecretMapping(F) \
+    F(1, ONE, STR, path, 0) F(2, ONE, STR, field, 0) F(3, ONE, STR, env_var, 0)
+#define CWSI_F_v1_ImagePullCredentials(F) \
+    F(1, ONE, STR, registry, 0) F(2, ONE, MSG, credentials, v1_SecretSource)
+#define CWSI_F_v1_SecretSource(F) \
+    F(1, ONE, STR, store_name, 0) F(2, ONE, STR, path, 0) F(3, ONE, STR, field, 0)
+#define CWSI_F_v1_ObjectStorageAccess(F) \
+    F(1, REP, STR, buckets, 0) F(2, ONE, ENUM, permission, v1_ObjectStoragePermission) \
+    F(3, ONE, STR, object_prefix, 0)
+#define CWSI_F_v1_ResourceUsage(F) \
+    F(1, ONE, I64, cpu_millicores, 0) F(2, ONE, I64, memory_mb, 0) F(3, ONE, I64, gpu_count, 0)
+#define CWSI_F_v1_CreateSandboxRequest(F) \
+    F(1, ONE, MSG, sandbox, v1_Sandbox) F(2, ONE, STR, request_id, 0)
+#define CWSI_F_v1_CreateSandboxFromTemplateRequest(F) \
+    F(1, ONE, STR, template_id, 0) F(2, ONE, MSG, overrides, v1_PartialSandboxSpec) \
+    F(3, ONE, STR, request_id, 0) F(4, ONE, STR, display_name, 0)
+#define CWSI_F_v1_CreateSandboxFromFileRequest(F) \
+    F(1, ONE, ENUM, type, v1_SandboxFileType) F(2, ONE, BYTES, contents, 0) \
+    F(3, ONE, STR, primary_service, 0) F(4, MAP, MSG, image_overrides, map_StrStr) \
+    F(5, MAP, MSG, build_contexts, map_StrBytes) \
+    F(6, ONE, MSG, default_resources, v1_ResourceRequirements) \
+    F(7, ONE, ENUM, mode, v1_SandboxMode) F(8, ONE, I32, max_lifetime_seconds, 0) \
+    F(9, REP, STR, tags, 0) F(10, ONE, MSG, network, v1_NetworkOptions) \
+    F(11, REP, STR, network_ids, 0) \
+    F(12, ONE, MSG, object_storage_access, v1_ObjectStorageAccess) \
+    F(13, MAP, MSG, annotations, map_StrStr) F(14, REP, STR, runner_ids, 0) \
+    F(15, ONE, STR, request_id, 0) F(16, ONE, STR, display_name, 0) \
+    F(17, MAP, MSG, build_context_objects, map_StrBuildContextObject) \
+    F(18, MAP, MSG, builder_sizes, map_StrStr)
+#define CWSI_F_v1_BuildContextObject(F) \
+    F(1, ONE, STR, location, 0) F(2, ONE, STR, bucket, 0) F(3, ONE, STR, key, 0) \
+    F(4, ONE, STR, version_id, 0)
+#define CWSI_F_v1_GetSandboxRequest(F) F(1, ONE, STR, sandbox_id, 0)
+#define CWSI_F_v1_ListSandboxesRequest(F) \
+    F(1, ONE, I32, page_size, 0) F(2, ONE, STR, page_token, 0) F(3, REP, STR, tags, 0) \
+    F(4, ONE, ENUM, state, v1_State) F(5, ONE, BOOL, show_terminated, 0) \
+    F(6, REP, STR, runner_ids, 0) F(7, REP, STR, volume_ids, 0)
+#define CWSI_F_v1_ListSandboxesResponse(F) \
+    F(1, REP, MSG, sandboxes, v1_Sandbox) F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_v1_DeleteSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, I32, grace_period_seconds, 0) \
+    F(3, REP, STR, snapshot_volumes, 0) F(4, ONE, STR, request_id, 0) \
+    F(5, ONE, BOOL, allow_missing, 0)
+#define CWSI_F_v1_DeleteSandboxResponse(F) \
+    F(1, ONE, MSG, sandbox, v1_Sandbox) F(2, REP, STR, file_system_snapshot_ids, 0)
+#define CWSI_F_v1_PurgeSandboxesRequest(F) \
+    F(1, REP, STR, tags, 0) F(2, ONE, BOOL, dry_run, 0) F(3, ONE, STR, request_id, 0) \
+    F(4, ONE, BOOL, purge_all, 0)
+#define CWSI_F_v1_PurgeSandboxesResponse(F) \
+    F(1, ONE, I32, purge_count, 0) F(2, REP, STR, failed_sandbox_ids, 0) \
+    F(3, REP, STR, retryable_failed_sandbox_ids, 0)
+#define CWSI_F_v1_ConnectSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, BYTES, csr_der, 0) \
+    F(3, REP, ENUM, requested_permissions, v1_SandboxDataPermission)
+#define CWSI_F_v1_SandboxConnection(F) \
+    F(1, ONE, STR, endpoint_uri, 0) F(2, ONE, BYTES, client_certificate_chain_pem, 0) \
+    F(3, ONE, BYTES, server_ca_bundle_pem, 0) F(4, ONE, MSG, expires_at, pb_Timestamp) \
+    F(5, ONE, STR, endpoint_id, 0) F(6, ONE, ENUM, transport, v1_SandboxDataTransport) \
+    F(7, ONE, ENUM, protocol, v1_SandboxDataProtocol) \
+    F(8, REP, ENUM, granted_permissions, v1_SandboxDataPermission)
+#define CWSI_F_v1_ExecRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, REP, STR, command, 0) F(3, MAP, MSG, env, map_StrStr) \
+    F(4, ONE, I32, max_output_bytes, 0) F(5, ONE, STR, container, 0)
+#define CWSI_F_v1_ExecResponse(F) \
+    F(1, ONE, BYTES, stdout_, 0) F(2, ONE, BYTES, stderr_, 0) F(3, ONE, I32, exit_code, 0) \
+    F(4, ONE, BOOL, stdout_truncated, 0) F(5, ONE, BOOL, stderr_truncated, 0) \
+    F(6, ONE, I64, stdout_bytes_produced, 0) F(7, ONE, I64, stderr_bytes_produced, 0)
+#define CWSI_F_v1_ExecStreamRequest(F) \
+    F(1, ONEOFM, MSG, init, v1_ExecStreamInit) F(2, ONEOF, BYTES, stdin_, 0) \
+    F(3, ONEOFM, MSG, resize, v1_ExecStreamResize) F(4, ONEOFM, MSG, close, v1_ExecStreamClose)
+#define CWSI_F_v1_ExecStreamClose(F)
+#define CWSI_F_v1_ExecStreamInit(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, REP, STR, command, 0) F(3, ONE, BOOL, tty, 0) \
+    F(4, ONE, U32, tty_width, 0) F(5, ONE, U32, tty_height, 0) F(6, MAP, MSG, env, map_StrStr) \
+    F(7, ONE, STR, container, 0)
+#define CWSI_F_v1_ExecStreamResize(F) F(1, ONE, U32, width, 0) F(2, ONE, U32, height, 0)
+#define CWSI_F_v1_ExecStreamResponse(F) \
+    F(1, ONEOFM, MSG, ready, v1_ExecStreamReady) F(2, ONEOFM, MSG, output, v1_ExecStreamOutput) \
+    F(3, ONEOFM, MSG, exit, v1_ExecStreamExit) F(4, ONEOFM, MSG, error, v1_ExecStreamError)
+#define CWSI_F_v1_ExecStreamReady(F) F(1, ONE, MSG, ready_time, pb_Timestamp)
+#define CWSI_F_v1_ExecStreamOutput(F) \
+    F(1, ONE, ENUM, stream, v1_ExecStreamOutput_Stream) F(2, ONE, BYTES, data, 0)
+#define CWSI_F_v1_ExecStreamExit(F) \
+    F(1, ONE, I32, exit_code, 0) F(2, ONE, MSG, completed_time, pb_Timestamp)
+#define CWSI_F_v1_ExecStreamError(F) F(1, ONE, STR, message, 0) F(2, ONE, STR, code, 0)
+#define CWSI_F_v1_StreamLogsRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, BOOL, follow, 0) F(3, ONE, I32, tail_lines, 0) \
+    F(4, ONE, MSG, since_time, pb_Timestamp) F(5, ONE, STR, container, 0) \
+    F(6, ONE, BOOL, timestamps, 0) F(7, ONE, STR, resume_log_session_id, 0) \
+    F(8, ONE, U64, resume_log_offset, 0)
+#define CWSI_F_v1_LogEntry(F) \
+    F(1, ONE, BYTES, data, 0) F(2, ONE, MSG, timestamp, pb_Timestamp) \
+    F(3, ONE, STR, log_session_id, 0) F(4, ONE, U64, next_log_offset, 0) \
+    F(5, ONE, MSG, error, v1_LogStreamError)
+#define CWSI_F_v1_LogStreamError(F) F(1, ONE, STR, message, 0) F(2, ONE, STR, code, 0)
+#define CWSI_F_v1_WriteFileRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, STR, path, 0) F(3, ONE, BYTES, content, 0) \
+    F(4, ONE, STR, container, 0)
+#define CWSI_F_v1_WriteFileResponse(F)
+#define CWSI_F_v1_ReadFileRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, STR, path, 0) F(3, ONE, STR, container, 0)
+#define CWSI_F_v1_ReadFileResponse(F) F(1, ONE, BYTES, content, 0)
+#define CWSI_F_v1_FileSystemSnapshot(F) \
+    F(1, ONE, STR, file_system_snapshot_id, 0) F(2, ONE, ENUM, state, v1_SnapshotState) \
+    F(3, ONE, STR, state_reason, 0) F(4, ONE, I64, size_bytes, 0) \
+    F(5, ONE, STR, source_sandbox_id, 0) F(6, ONE, ENUM, trigger, v1_SnapshotTrigger) \
+    F(7, ONE, MSG, create_time, pb_Timestamp) F(8, ONE, MSG, complete_time, pb_Timestamp) \
+    F(9, ONE, STR, source_volume_name, 0) F(10, ONE, STR, object_bucket, 0) \
+    F(11, ONE, MSG, updated_at, pb_Timestamp) F(12, ONE, STR, request_id, 0)
+#define CWSI_F_v1_CreateFileSystemSnapshotRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, STR, request_id, 0) \
+    F(3, ONE, STR, scratch_volume_name, 0)
+#define CWSI_F_v1_GetFileSystemSnapshotRequest(F) F(1, ONE, STR, file_system_snapshot_id, 0)
+#define CWSI_F_v1_ListFileSystemSnapshotsRequest(F) \
+    F(1, ONE, I32, page_size, 0) F(2, ONE, STR, page_token, 0) \
+    F(3, ONE, STR, source_sandbox_id, 0)
+#define CWSI_F_v1_ListFileSystemSnapshotsResponse(F) \
+    F(1, REP, MSG, file_system_snapshots, v1_FileSystemSnapshot) \
+    F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_v1_DeleteFileSystemSnapshotRequest(F) \
+    F(1, ONE, STR, file_system_snapshot_id, 0) F(2, ONE, BOOL, allow_missing, 0)
+#define CWSI_F_v1_AvailableRunner(F) \
+    F(1, ONE, STR, runner_id, 0) F(2, ONE, STR, runner_group_id, 0) F(3, REP, STR, tags, 0) \
+    F(4, ONE, BOOL, healthy, 0) F(5, ONE, MSG, capabilities, v1_RunnerCapabilitySummary) \
+    F(6, ONE, MSG, resources, v1_RunnerResourceSummary) \
+    F(7, ONE, MSG, connected_at, pb_Timestamp) F(8, ONE, BOOL, is_shared, 0) \
+    F(9, ONE, STR, organization_id, 0)
+#define CWSI_F_v1_RunnerCapabilitySummary(F) \
+    F(1, ONE, I64, max_cpu_millicores, 0) F(2, ONE, I64, max_memory_bytes, 0) \
+    F(3, ONE, I64, max_gpu_count, 0) F(4, REP, STR, supported_gpu_types, 0) \
+    F(5, REP, STR, supported_architectures, 0) F(6, ONE, BOOL, supports_privileged, 0) \
+    F(7, REP, STR, available_storage_classes, 0) \
+    F(8, REP, ENUM, supported_service_visibilities, v1_Visibility)
+#define CWSI_F_v1_RunnerResourceSummary(F) \
+    F(1, ONE, I64, available_cpu_millicores, 0) F(2, ONE, I64, available_memory_bytes, 0) \
+    F(3, ONE, I64, available_gpu_count, 0) F(4, ONE, I32, running_sandboxes, 0)
+#define CWSI_F_v1_ListAvailableRunnersRequest(F) \
+    F(1, ONE, STR, runner_group_id, 0) F(2, ONE, STR, gpu_type, 0) \
+    F(3, ONE, STR, architecture, 0) F(4, ONE, BOOL, healthy_only, 0) F(5, ONE, I32, page_size, 0) \
+    F(6, ONE, STR, page_token, 0) F(7, ONE, ENUM, view, v1_RunnerView) \
+    F(8, ONE, ENUM, service_visibility, v1_Visibility)
+#define CWSI_F_v1_ListAvailableRunnersResponse(F) \
+    F(1, REP, MSG, runners, v1_AvailableRunner) F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_v1_GetAvailableRunnerRequest(F) \
+    F(1, ONE, STR, runner_id, 0) F(2, ONE, ENUM, view, v1_RunnerView) \
+    F(3, ONE, STR, organization_id, 0)
+#define CWSI_F_v1_Volume(F) \
+    F(1, ONE, STR, volume_id, 0) F(2, ONE, MSG, spec, v1_VolumeSpec) \
+    F(3, ONE, MSG, status, v1_VolumeStatus)
+#define CWSI_F_v1_VolumeSpec(F) \
+    F(1, ONEOFM, MSG, pvc, v1_PvcVolumeSource) F(2, ONE, BOOL, read_only, 0) \
+    F(3, ONE, STR, description, 0)
+#define CWSI_F_v1_PvcVolumeSource(F) \
+    F(1, ONE, STR, runner_id, 0) F(2, ONE, STR, namespace_, 0) F(3, ONE, STR, claim_name, 0) \
+    F(4, ONE, STR, sub_path, 0)
+#define CWSI_F_v1_VolumeStatus(F) \
+    F(1, ONE, ENUM, state, v1_VolumeState) F(2, ONE, STR, state_reason, 0) \
+    F(3, ONE, ENUM, locality, v1_VolumeLocality) F(4, ONE, MSG, create_time, pb_Timestamp) \
+    F(5, ONE, MSG, update_time, pb_Timestamp) F(6, ONE, MSG, last_validated_time, pb_Timestamp) \
+    F(7, REP, STR, access_modes, 0) F(8, ONE, STR, capacity, 0) \
+    F(9, ONE, I32, attached_sandbox_count, 0)
+#define CWSI_F_v1_CreateVolumeRequest(F) \
+    F(1, ONE, MSG, volume, v1_Volume) F(2, ONE, STR, request_id, 0)
+#define CWSI_F_v1_GetVolumeRequest(F) F(1, ONE, STR, volume_id, 0)
+#define CWSI_F_v1_ListVolumesRequest(F) \
+    F(1, ONE, I32, page_size, 0) F(2, ONE, STR, page_token, 0) \
+    F(3, REP, ENUM, states, v1_VolumeState) F(4, REP, STR, runner_ids, 0)
+#define CWSI_F_v1_ListVolumesResponse(F) \
+    F(1, REP, MSG, volumes, v1_Volume) F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_v1_UpdateVolumeRequest(F) \
+    F(1, ONE, STR, volume_id, 0) F(2, ONE, MSG, volume, v1_Volume) \
+    F(3, ONE, MSG, update_mask, pb_FieldMask)
+#define CWSI_F_v1_DeleteVolumeRequest(F) \
+    F(1, ONE, STR, volume_id, 0) F(2, ONE, BOOL, allow_missing, 0) F(3, ONE, BOOL, force, 0)
+#define CWSI_F_v1_ValidateVolumeRequest(F) F(1, ONE, STR, volume_id, 0)
+#define CWSI_F_v1_SandboxTemplate(F) \
+    F(1, ONE, STR, sandbox_template_id, 0) F(2, ONE, STR, display_name, 0) \
+    F(3, ONE, MSG, spec, v1_PartialSandboxSpec) F(4, ONE, I64, revision, 0) \
+    F(5, ONE, MSG, create_time, pb_Timestamp) F(6, ONE, MSG, update_time, pb_Timestamp) \
+    F(7, ONE, MSG, delete_time, pb_Timestamp) F(8, ONE, STR, create_user_id, 0) \
+    F(9, ONE, BOOL, deleted, 0) F(10, ONE, MSG, attachments, pb_Struct) \
+    F(11, ONE, BOOL, requires_cks, 0)
+#define CWSI_F_v1_CreateSandboxTemplateRequest(F) \
+    F(1, ONE, MSG, sandbox_template, v1_SandboxTemplate) F(2, ONE, STR, request_id, 0)
+#define CWSI_F_v1_GetSandboxTemplateRequest(F) \
+    F(1, ONE, STR, sandbox_template_id, 0) F(2, ONE, BOOL, show_deleted, 0)
+#define CWSI_F_v1_ListSandboxTemplatesRequest(F) \
+    F(1, ONE, I32, page_size, 0) F(2, ONE, STR, page_token, 0) F(3, ONE, BOOL, show_deleted, 0)
+#define CWSI_F_v1_ListSandboxTemplatesResponse(F) \
+    F(1, REP, MSG, sandbox_templates, v1_SandboxTemplate) F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_v1_UpdateSandboxTemplateRequest(F) \
+    F(1, ONE, STR, sandbox_template_id, 0) F(2, ONE, MSG, sandbox_template, v1_SandboxTemplate) \
+    F(3, ONE, MSG, update_mask, pb_FieldMask)
+#define CWSI_F_v1_DeleteSandboxTemplateRequest(F) F(1, ONE, STR, sandbox_template_id, 0)
+#define CWSI_F_v1_BuildStorageConfig(F) \
+    F(1, ONE, BOOL, enabled, 0) F(2, ONE, ENUM, mode, v1_BuildStorageMode) \
+    F(3, ONE, STR, bucket_name, 0) F(4, ONE, STR, location, 0) \
+    F(5, ONE, STR, registry_namespace, 0) F(6, ONE, STR, billing_reference, 0) \
+    F(7, ONE, STR, etag, 0) F(8, ONE, I64, revision, 0) F(9, ONE, STR, effective_bucket_name, 0)
+#define CWSI_F_v1_GetBuildStorageConfigRequest(F)
+#define CWSI_F_v1_UpdateBuildStorageConfigRequest(F) \
+    F(1, ONE, MSG, build_storage_config, v1_BuildStorageConfig) \
+    F(2, ONE, MSG, update_mask, pb_FieldMask)
+#define CWSI_F_v1_ObjectStorageWifConfig(F) \
+    F(1, ONE, STR, wif_config_id, 0) F(2, ONE, BOOL, enabled, 0) \
+    F(3, REP, STR, allowed_buckets, 0) \
+    F(4, ONE, ENUM, max_permission, v1_ObjectStoragePermission) \
+    F(5, ONE, MSG, create_time, pb_Timestamp) F(6, ONE, MSG, update_time, pb_Timestamp)
+#define CWSI_F_v1_GetObjectStorageWifConfigRequest(F)
+#define CWSI_F_v1_UpdateObjectStorageWifConfigRequest(F) \
+    F(1, ONE, MSG, object_storage_wif_config, v1_ObjectStorageWifConfig) \
+    F(2, ONE, MSG, update_mask, pb_FieldMask)
+#define CWSI_F_v1_DeleteObjectStorageWifConfigRequest(F) F(1, ONE, BOOL, allow_missing, 0)
+#define CWSI_F_v1_FileSystemSnapshotBucketConfig(F) \
+    F(1, ONE, STR, bucket_name, 0) F(2, ONE, STR, region, 0) \
+    F(3, ONE, ENUM, mode, v1_FileSystemSnapshotBucketMode) \
+    F(4, ONE, STR, effective_bucket_name, 0)
+#define CWSI_F_v1_GetFileSystemSnapshotBucketConfigRequest(F)
+#define CWSI_F_v1_UpdateFileSystemSnapshotBucketConfigRequest(F) \
+    F(1, ONE, MSG, file_system_snapshot_bucket_config, v1_FileSystemSnapshotBucketConfig) \
+    F(2, ONE, MSG, update_mask, pb_FieldMask)
+#define CWSI_F_v1_WandBStoreConfig(F) F(1, ONE, STR, api_url, 0) F(2, ONE, STR, team, 0)
+#define CWSI_F_v1_SecretStore(F) \
+    F(1, ONE, STR, name, 0) F(2, ONE, ENUM, provider_type, v1_SecretStoreProviderType) \
+    F(3, ONE, MSG, create_time, pb_Timestamp) F(4, ONE, MSG, update_time, pb_Timestamp) \
+    F(10, ONEOFM, MSG, wandb, v1_WandBStoreConfig)
+#define CWSI_F_v1_CreateSecretStoreRequest(F) \
+    F(1, ONE, MSG, secret_store, v1_SecretStore) F(2, ONE, STR, request_id, 0)
+#define CWSI_F_v1_GetSecretStoreRequest(F) F(1, ONE, STR, name, 0)
+#define CWSI_F_v1_ListSecretStoresRequest(F) \
+    F(1, ONE, I32, page_size, 0) F(2, ONE, STR, page_token, 0)
+#define CWSI_F_v1_ListSecretStoresResponse(F) \
+    F(1, REP, MSG, secret_stores, v1_SecretStore) F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_v1_UpdateSecretStoreRequest(F) \
+    F(1, ONE, MSG, secret_store, v1_SecretStore) F(2, ONE, MSG, update_mask, pb_FieldMask)
+#define CWSI_F_v1_DeleteSecretStoreRequest(F) \
+    F(1, ONE, STR, name, 0) F(2, ONE, BOOL, allow_missing, 0)
+#define CWSI_V1_ENUMS(E) \
+    E(v1, ExecStreamOutput_Stream) E(v1, SandboxMode) E(v1, State) E(v1, ServiceProtocol) \
+    E(v1, EndpointKind) E(v1, EndpointAuth) E(v1, Visibility) E(v1, TenantScope) \
+    E(v1, StorageMedium) E(v1, ObjectStoragePermission) E(v1, SnapshotState) \
+    E(v1, SnapshotTrigger) E(v1, DNSEgressMode) E(v1, SandboxFileType) \
+    E(v1, SandboxDataPermission) E(v1, SandboxDataTransport) E(v1, SandboxDataProtocol) \
+    E(v1, RunnerView) E(v1, VolumeState) E(v1, VolumeLocality) E(v1, BuildStorageMode) \
+    E(v1, FileSystemSnapshotBucketMode) E(v1, SecretStoreProviderType)
+#define CWSI_V1_MESSAGES(M) \
+    M(v1, Sandbox) M(v1, SandboxSpec) M(v1, SecurityContext) M(v1, Probe) M(v1, Container) \
+    M(v1, PartialContainer) M(v1, PartialSandboxSpec) M(v1, SandboxStatus) M(v1, ContainerStatus) \
+    M(v1, Resources) M(v1, ResourceRequirements) M(v1, Gpu) M(v1, Service) M(v1, EndpointSpec) \
+    M(v1, ServiceStatus) M(v1, EndpointStatus) M(v1, NetworkOptions) M(v1, EgressRule) \
+    M(v1, IngressRule) M(v1, CidrBlock) M(v1, SelectorBlock) M(v1, PortRange) M(v1, FileMount) \
+    M(v1, SandboxVolume) M(v1, ScratchVolume) M(v1, VolumeMount) M(v1, SecretStoreReference) \
+    M(v1, SecretMapping) M(v1, ImagePullCredentials) M(v1, SecretSource) \
+    M(v1, ObjectStorageAccess) M(v1, ResourceUsage) M(v1, CreateSandboxRequest) \
+    M(v1, CreateSandboxFromTemplateRequest) M(v1, CreateSandboxFromFileRequest) \
+    M(v1, BuildContextObject) M(v1, GetSandboxRequest) M(v1, ListSandboxesRequest) \
+    M(v1, ListSandboxesResponse) M(v1, DeleteSandboxRequest) M(v1, DeleteSandboxResponse) \
+    M(v1, PurgeSandboxesRequest) M(v1, PurgeSandboxesResponse) M(v1, ConnectSandboxRequest) \
+    M(v1, SandboxConnection) M(v1, ExecRequest) M(v1, ExecResponse) M(v1, ExecStreamRequest) \
+    M(v1, ExecStreamClose) M(v1, ExecStreamInit) M(v1, ExecStreamResize) \
+    M(v1, ExecStreamResponse) M(v1, ExecStreamReady) M(v1, ExecStreamOutput) \
+    M(v1, ExecStreamExit) M(v1, ExecStreamError) M(v1, StreamLogsRequest) M(v1, LogEntry) \
+    M(v1, LogStreamError) M(v1, WriteFileRequest) M(v1, WriteFileResponse) M(v1, ReadFileRequest) \
+    M(v1, ReadFileResponse) M(v1, FileSystemSnapshot) M(v1, CreateFileSystemSnapshotRequest) \
+    M(v1, GetFileSystemSnapshotRequest) M(v1, ListFileSystemSnapshotsRequest) \
+    M(v1, ListFileSystemSnapshotsResponse) M(v1, DeleteFileSystemSnapshotRequest) \
+    M(v1, AvailableRunner) M(v1, RunnerCapabilitySummary) M(v1, RunnerResourceSummary) \
+    M(v1, ListAvailableRunnersRequest) M(v1, ListAvailableRunnersResponse) \
+    M(v1, GetAvailableRunnerRequest) M(v1, Volume) M(v1, VolumeSpec) M(v1, PvcVolumeSource) \
+    M(v1, VolumeStatus) M(v1, CreateVolumeRequest) M(v1, GetVolumeRequest) \
+    M(v1, ListVolumesRequest) M(v1, ListVolumesResponse) M(v1, UpdateVolumeRequest) \
+    M(v1, DeleteVolumeRequest) M(v1, ValidateVolumeRequest) M(v1, SandboxTemplate) \
+    M(v1, CreateSandboxTemplateRequest) M(v1, GetSandboxTemplateRequest) \
+    M(v1, ListSandboxTemplatesRequest) M(v1, ListSandboxTemplatesResponse) \
+    M(v1, UpdateSandboxTemplateRequest) M(v1, DeleteSandboxTemplateRequest) \
+    M(v1, BuildStorageConfig) M(v1, GetBuildStorageConfigRequest) \
+    M(v1, UpdateBuildStorageConfigRequest) M(v1, ObjectStorageWifConfig) \
+    M(v1, GetObjectStorageWifConfigRequest) M(v1, UpdateObjectStorageWifConfigRequest) \
+    M(v1, DeleteObjectStorageWifConfigRequest) M(v1, FileSystemSnapshotBucketConfig) \
+    M(v1, GetFileSystemSnapshotBucketConfigRequest) \
+    M(v1, UpdateFileSystemSnapshotBucketConfigRequest) M(v1, WandBStoreConfig) M(v1, SecretStore) \
+    M(v1, CreateSecretStoreRequest) M(v1, GetSecretStoreRequest) M(v1, ListSecretStoresRequest) \
+    M(v1, ListSecretStoresResponse) M(v1, UpdateSecretStoreRequest) \
+    M(v1, DeleteSecretStoreRequest)
+
+/* ================================================================================================
+ * >>impl-schema-v1beta2
+ * Package coreweave.sandbox.v1beta2, and the calls of both packages.
+ * ============================================================================================= */
+
+#define CWSI_E_b2_RunnerView(V) \
+    V(b2, RUNNER_VIEW_UNSPECIFIED, 0) V(b2, RUNNER_VIEW_BASIC, 1) V(b2, RUNNER_VIEW_FULL, 2)
+#define CWSI_E_b2_SecretStoreProviderType(V) \
+    V(b2, SECRET_STORE_PROVIDER_TYPE_UNSPECIFIED, 0) V(b2, SECRET_STORE_PROVIDER_TYPE_WANDB, 1)
+#define CWSI_E_b2_ExecStreamOutput_StreamType(V) \
+    V(b2, STREAM_TYPE_UNSPECIFIED, 0) V(b2, STREAM_TYPE_STDOUT, 1) V(b2, STREAM_TYPE_STDERR, 2)
+#define CWSI_E_b2_OutputPolicy(V) \
+    V(b2, OUTPUT_POLICY_UNSPECIFIED, 0) V(b2, OUTPUT_POLICY_BUFFERED, 1) \
+    V(b2, OUTPUT_POLICY_STREAM, 2) V(b2, OUTPUT_POLICY_DISCARD, 3)
+#define CWSI_E_b2_SandboxStatus(V) \
+    V(b2, SANDBOX_STATUS_UNSPECIFIED, 0) V(b2, SANDBOX_STATUS_CREATING, 1) \
+    V(b2, SANDBOX_STATUS_RUNNING, 2) V(b2, SANDBOX_STATUS_COMPLETED, 3) \
+    V(b2, SANDBOX_STATUS_FAILED, 4) V(b2, SANDBOX_STATUS_TERMINATED, 5) \
+    V(b2, SANDBOX_STATUS_PENDING, 6) V(b2, SANDBOX_STATUS_PAUSED, 7) \
+    V(b2, SANDBOX_STATUS_TERMINATING, 9)
+#define CWSI_E_b2_FileSystemSnapshotStatus(V) \
+    V(b2, FILE_SYSTEM_SNAPSHOT_STATUS_UNSPECIFIED, 0) \
+    V(b2, FILE_SYSTEM_SNAPSHOT_STATUS_CREATING, 1) V(b2, FILE_SYSTEM_SNAPSHOT_STATUS_READY, 2) \
+    V(b2, FILE_SYSTEM_SNAPSHOT_STATUS_FAILED, 3) V(b2, FILE_SYSTEM_SNAPSHOT_STATUS_DELETING, 4)
+#define CWSI_E_b2_FileSystemSnapshotTrigger(V) \
+    V(b2, FILE_SYSTEM_SNAPSHOT_TRIGGER_UNSPECIFIED, 0) \
+    V(b2, FILE_SYSTEM_SNAPSHOT_TRIGGER_STOP, 1) V(b2, FILE_SYSTEM_SNAPSHOT_TRIGGER_MANUAL, 2)
+#define CWSI_E_b2_ActionType(V) \
+    V(b2, ACTION_TYPE_UNSPECIFIED, 0) V(b2, ACTION_TYPE_EXEC, 1) V(b2, ACTION_TYPE_ADD_FILE, 2) \
+    V(b2, ACTION_TYPE_RETRIEVE_FILE, 3) V(b2, ACTION_TYPE_GET_LOGS, 4) \
+    V(b2, ACTION_TYPE_SNAPSHOT, 5) V(b2, ACTION_TYPE_RESTORE, 6) V(b2, ACTION_TYPE_STATUS, 7) \
+    V(b2, ACTION_TYPE_STOP, 8)
+#define CWSI_E_b2_EgressType(V) \
+    V(b2, EGRESS_TYPE_UNSPECIFIED, 0) V(b2, EGRESS_TYPE_NONE, 1) V(b2, EGRESS_TYPE_INTERNET, 2) \
+    V(b2, EGRESS_TYPE_USER, 3) V(b2, EGRESS_TYPE_ORG, 4) V(b2, EGRESS_TYPE_RUNWAY, 5) \
+    V(b2, EGRESS_TYPE_ALLOWLIST, 6)
+#define CWSI_E_b2_ObjectStoragePermission(V) \
+    V(b2, OBJECT_STORAGE_PERMISSION_UNSPECIFIED, 0) V(b2, OBJECT_STORAGE_PERMISSION_READ, 1) \
+    V(b2, OBJECT_STORAGE_PERMISSION_READ_WRITE, 2)
+#define CWSI_E_b2_FileSystemSnapshotBucketMode(V) \
+    V(b2, FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_UNSPECIFIED, 0) \
+    V(b2, FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_CW_MANAGED, 1) \
+    V(b2, FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_BRING_YOUR_OWN, 2)
+#define CWSI_F_b2_AvailableRunner(F) \
+    F(1, ONE, STR, runner_id, 0) F(2, ONE, STR, runner_group_id, 0) F(3, REP, STR, tags, 0) \
+    F(4, ONE, BOOL, healthy, 0) F(5, ONE, MSG, capabilities, b2_RunnerCapabilitySummary) \
+    F(6, ONE, MSG, resources, b2_RunnerResourceSummary) F(7, REP, STR, profile_names, 0) \
+    F(8, ONE, MSG, connected_at, pb_Timestamp) F(9, ONE, BOOL, is_shared, 0)
+#define CWSI_F_b2_RunnerCapabilitySummary(F) \
+    F(1, ONE, I64, max_cpu_millicores, 0) F(2, ONE, I64, max_memory_bytes, 0) \
+    F(3, ONE, I64, max_gpu_count, 0) F(4, REP, STR, supported_gpu_types, 0) \
+    F(5, REP, STR, supported_architectures, 0) F(6, ONE, BOOL, supports_privileged, 0) \
+    F(7, REP, STR, available_storage_classes, 0)
+#define CWSI_F_b2_RunnerResourceSummary(F) \
+    F(1, ONE, I64, available_cpu_millicores, 0) F(2, ONE, I64, available_memory_bytes, 0) \
+    F(3, ONE, I64, available_gpu_count, 0) F(4, ONE, I32, running_sandboxes, 0)
+#define CWSI_F_b2_ServiceExposureMode(F) F(1, ONE, STR, name, 0)
+#define CWSI_F_b2_EgressMode(F) F(1, ONE, STR, name, 0)
+#define CWSI_F_b2_ProfileSummary(F) \
+    F(1, ONE, STR, profile_name, 0) F(2, ONE, STR, runner_id, 0) \
+    F(3, REP, STR, supported_gpu_types, 0) F(4, REP, STR, supported_architectures, 0) \
+    F(5, REP, MSG, service_exposure_modes, b2_ServiceExposureMode) \
+    F(6, REP, MSG, egress_modes, b2_EgressMode)
+#define CWSI_F_b2_ListAvailableRunnersRequest(F) \
+    F(1, ONE, STR, runner_group_id, 0) F(2, ONE, STR, profile_name, 0) \
+    F(3, ONE, STR, gpu_type, 0) F(4, ONE, STR, architecture, 0) \
+    F(5, ONE, BOOL, exclude_shared, 0) F(6, ONE, BOOL, healthy_only, 0) \
+    F(7, ONE, I32, page_size, 0) F(8, ONE, STR, page_token, 0) \
+    F(9, ONE, ENUM, view, b2_RunnerView)
+#define CWSI_F_b2_ListAvailableRunnersResponse(F) \
+    F(1, REP, MSG, runners, b2_AvailableRunner) F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_b2_GetAvailableRunnerRequest(F) \
+    F(1, ONE, STR, runner_id, 0) F(2, ONE, ENUM, view, b2_RunnerView)
+#define CWSI_F_b2_GetProfileRequest(F) F(1, ONE, STR, profile_name, 0) F(2, ONE, STR, runner_id, 0)
+#define CWSI_F_b2_ListProfilesRequest(F) \
+    F(1, ONE, STR, gpu_type, 0) F(2, ONE, STR, architecture, 0) \
+    F(3, ONE, BOOL, exclude_shared, 0) F(4, ONE, I32, page_size, 0) F(5, ONE, STR, page_token, 0) \
+    F(6, ONE, STR, runner_id, 0)
+#define CWSI_F_b2_ListProfilesResponse(F) \
+    F(1, REP, MSG, profiles, b2_ProfileSummary) F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_b2_SecretStoreReference(F) \
+    F(1, ONE, STR, store_name, 0) F(2, REP, MSG, secrets, b2_SecretMapping)
+#define CWSI_F_b2_SecretMapping(F) \
+    F(1, ONE, STR, path, 0) F(2, ONE, STR, field, 0) F(3, ONE, STR, env_var, 0)
+#define CWSI_F_b2_ResolvedSecret(F) F(1, ONE, STR, env_var, 0) F(2, ONE, BYTES, value, 0)
+#define CWSI_F_b2_WandBStoreConfig(F) F(1, ONE, STR, api_url, 0) F(2, ONE, STR, team, 0)
+#define CWSI_F_b2_SecretStore(F) \
+    F(1, ONE, STR, id, 0) F(2, ONE, STR, organization_id, 0) F(3, ONE, STR, name, 0) \
+    F(4, ONE, ENUM, provider_type, b2_SecretStoreProviderType) \
+    F(10, ONEOFM, MSG, wandb, b2_WandBStoreConfig) F(20, ONE, MSG, created_at, pb_Timestamp) \
+    F(21, ONE, MSG, updated_at, pb_Timestamp)
+#define CWSI_F_b2_CreateSecretStoreRequest(F) \
+    F(1, ONE, STR, name, 0) F(2, ONE, ENUM, provider_type, b2_SecretStoreProviderType) \
+    F(10, ONEOFM, MSG, wandb, b2_WandBStoreConfig)
+#define CWSI_F_b2_CreateSecretStoreResponse(F) F(1, ONE, MSG, secret_store, b2_SecretStore)
+#define CWSI_F_b2_GetSecretStoreRequest(F) F(1, ONE, STR, name, 0)
+#define CWSI_F_b2_GetSecretStoreResponse(F) F(1, ONE, MSG, secret_store, b2_SecretStore)
+#define CWSI_F_b2_ListSecretStoresRequest(F) \
+    F(1, ONE, I32, page_size, 0) F(2, ONE, STR, page_token, 0)
+#define CWSI_F_b2_ListSecretStoresResponse(F) \
+    F(1, REP, MSG, secret_stores, b2_SecretStore) F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_b2_DeleteSecretStoreRequest(F) F(1, ONE, STR, name, 0)
+#define CWSI_F_b2_DeleteSecretStoreResponse(F)
+#define CWSI_F_b2_ExecStreamRequest(F) \
+    F(1, ONEOFM, MSG, init, b2_ExecStreamInit) F(2, ONEOFM, MSG, stdin_, b2_ExecStreamData) \
+    F(3, ONEOFM, MSG, resize, b2_ExecStreamResize) F(4, ONEOFM, MSG, close, b2_ExecStreamClose)
+#define CWSI_F_b2_ExecStreamInit(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, REP, STR, command, 0) F(3, ONE, BOOL, tty, 0) \
+    F(4, ONE, U32, tty_width, 0) F(5, ONE, U32, tty_height, 0) F(6, MAP, MSG, env, map_StrStr) \
+    F(7, ONE, STR, resume_session_id, 0)
+#define CWSI_F_b2_ExecStreamData(F) F(1, ONE, BYTES, data, 0)
+#define CWSI_F_b2_ExecStreamResize(F) F(1, ONE, U32, width, 0) F(2, ONE, U32, height, 0)
+#define CWSI_F_b2_ExecStreamClose(F)
+#define CWSI_F_b2_StreamingExecReady(F) \
+    F(1, ONE, MSG, ready_at, pb_Timestamp) F(2, ONE, STR, session_id, 0)
+#define CWSI_F_b2_ExecStreamResponse(F) \
+    F(1, ONEOFM, MSG, output, b2_ExecStreamOutput) F(2, ONEOFM, MSG, exit, b2_ExecStreamExit) \
+    F(3, ONEOFM, MSG, error, b2_ExecStreamError) F(4, ONEOFM, MSG, ready, b2_StreamingExecReady)
+#define CWSI_F_b2_ExecStreamOutput(F) \
+    F(1, ONE, ENUM, stream_type, b2_ExecStreamOutput_StreamType) F(2, ONE, BYTES, data, 0) \
+    F(3, ONE, MSG, timestamp, pb_Timestamp)
+#define CWSI_F_b2_ExecStreamExit(F) \
+    F(1, ONE, I32, exit_code, 0) F(2, ONE, MSG, completed_at, pb_Timestamp)
+#define CWSI_F_b2_ExecStreamError(F) F(1, ONE, STR, message, 0) F(2, ONE, STR, code, 0)
+#define CWSI_F_b2_LogStreamRequest(F) \
+    F(1, ONEOFM, MSG, init, b2_LogStreamInit) F(2, ONEOFM, MSG, close, b2_LogStreamClose)
+#define CWSI_F_b2_LogStreamInit(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, BOOL, follow, 0) F(3, ONE, I32, tail_lines, 0) \
+    F(4, ONE, MSG, since_time, pb_Timestamp) F(5, ONE, BOOL, timestamps, 0) \
+    F(6, ONE, STR, resume_session_id, 0) F(7, ONE, U64, resume_offset, 0)
+#define CWSI_F_b2_LogStreamClose(F)
+#define CWSI_F_b2_LogStreamResponse(F) \
+    F(1, ONEOFM, MSG, data, b2_LogStreamData) F(2, ONEOFM, MSG, error, b2_LogStreamError) \
+    F(3, ONEOFM, MSG, complete, b2_LogStreamComplete)
+#define CWSI_F_b2_LogStreamData(F) \
+    F(1, ONE, BYTES, data, 0) F(2, ONE, MSG, timestamp, pb_Timestamp) \
+    F(3, ONE, STR, session_id, 0) F(4, ONE, U64, offset, 0)
+#define CWSI_F_b2_LogStreamComplete(F)
+#define CWSI_F_b2_LogStreamError(F) F(1, ONE, STR, message, 0) F(2, ONE, STR, code, 0)
+#define CWSI_F_b2_MountedFile(F) F(1, ONE, STR, mount_path, 0) F(2, ONE, BYTES, file_content, 0)
+#define CWSI_F_b2_GpuRequest(F) \
+    F(1, ONE, I64, gpu_count, 0) F(2, ONEOF, STR, gpu_type, 0) F(3, ONEOF, I64, gpu_memory_gb, 0)
+#define CWSI_F_b2_ResourceRequest(F) \
+    F(1, ONE, STR, cpu, 0) F(2, ONE, STR, memory, 0) F(3, ONE, MSG, gpu, b2_GpuRequest)
+#define CWSI_F_b2_Port(F) \
+    F(1, ONE, I32, container_port, 0) F(2, ONE, STR, name, 0) F(3, ONE, STR, protocol, 0)
+#define CWSI_F_b2_ServiceConfig(F) F(1, REP, I32, exposed_ports, 0)
+#define CWSI_F_b2_NetworkOptions(F) \
+    F(1, ONE, STR, ingress_mode, 0) F(2, REP, I32, exposed_ports, 0) \
+    F(3, ONE, STR, egress_mode, 0)
+#define CWSI_F_b2_KubernetesSecretSource(F) \
+    F(1, ONE, STR, secret_name, 0) F(2, ONE, STR, secret_key, 0)
+#define CWSI_F_b2_RunnerClusterSecretReference(F) \
+    F(1, ONEOFM, MSG, kubernetes, b2_KubernetesSecretSource) F(10, ONE, STR, env_var, 0)
+#define CWSI_F_b2_S3Mount(F) \
+    F(1, ONE, STR, bucket, 0) F(2, ONE, STR, directory, 0) F(3, ONE, STR, mount_path, 0)
+#define CWSI_F_b2_FileSystemSnapshotSource(F) F(1, ONE, STR, file_system_snapshot_id, 0)
+#define CWSI_F_b2_VolumeAttachment(F) \
+    F(1, ONE, STR, volume_id, 0) F(2, ONE, STR, mount_path, 0) F(3, ONE, STR, sub_path, 0) \
+    F(4, ONE, BOOL, read_only, 0)
+#define CWSI_F_b2_SandboxFileSystemMount(F) \
+    F(1, ONE, STR, mount_path, 0) F(2, ONE, STR, size, 0) \
+    F(3, ONEOFM, MSG, file_system_snapshot, b2_FileSystemSnapshotSource)
+#define CWSI_F_b2_ExecPayload(F) F(1, ONE, STR, command, 0) F(2, REP, STR, args, 0)
+#define CWSI_F_b2_ExecResponse(F) \
+    F(1, ONE, BYTES, stdout_, 0) F(2, ONE, BYTES, stderr_, 0) F(3, ONE, I32, exit_code, 0) \
+    F(4, ONE, BOOL, stdout_truncated, 0) F(5, ONE, BOOL, stderr_truncated, 0) \
+    F(6, ONE, I64, stdout_bytes_produced, 0) F(7, ONE, I64, stderr_bytes_produced, 0)
+#define CWSI_F_b2_ResourceUsage(F) \
+    F(1, ONE, I64, cpu_millicores_used, 0) F(2, ONE, I64, memory_mb_used, 0) \
+    F(3, ONE, I64, gpu_count_used, 0)
+#define CWSI_F_b2_ObjectStorageAccess(F) \
+    F(1, REP, STR, buckets, 0) F(2, ONE, ENUM, permission, b2_ObjectStoragePermission) \
+    F(3, ONE, STR, object_prefix, 0)
+#define CWSI_F_b2_StartSandboxRequest(F) \
+    F(1, ONE, STR, command, 0) F(2, REP, STR, args, 0) F(3, REP, STR, tags, 0) \
+    F(4, ONE, MSG, resources, b2_ResourceRequest) F(5, ONE, STR, container_image, 0) \
+    F(6, MAP, MSG, environment_variables, map_StrStr) F(7, REP, MSG, ports, b2_Port) \
+    F(8, REP, MSG, mounted_files, b2_MountedFile) F(9, ONE, MSG, s3_mount, b2_S3Mount) \
+    F(10, ONE, MSG, network, b2_NetworkOptions) \
+    F(11, ONE, MSG, file_system, b2_SandboxFileSystemMount) F(20, REP, STR, profile_ids, 0) \
+    F(21, REP, STR, runner_ids, 0) F(22, ONE, I32, max_lifetime_seconds, 0) \
+    F(23, ONE, I32, max_timeout_seconds, 0) \
+    F(24, REP, MSG, runner_cluster_secrets, b2_RunnerClusterSecretReference) \
+    F(25, ONE, MSG, object_storage_access, b2_ObjectStorageAccess) \
+    F(26, MAP, MSG, pod_annotations, map_StrStr) \
+    F(30, REP, MSG, secret_stores, b2_SecretStoreReference) \
+    F(31, ONE, MSG, resource_limits, b2_ResourceRequest) \
+    F(32, ONE, MSG, resource_requests, b2_ResourceRequest) F(33, REP, STR, profile_names, 0) \
+    F(34, REP, MSG, volumes, b2_VolumeAttachment)
+#define CWSI_F_b2_StartSandboxResponse(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, MSG, started_at_time, pb_Timestamp) \
+    F(3, ONE, STR, service_address, 0) F(4, REP, MSG, exposed_ports, b2_Port) \
+    F(5, ONE, MSG, requested_resources, b2_ResourceRequest) F(6, ONE, STR, profile_id, 0) \
+    F(7, ONE, STR, runner_id, 0) F(8, ONE, ENUM, sandbox_status, b2_SandboxStatus) \
+    F(9, ONE, STR, applied_ingress_mode, 0) F(10, ONE, STR, applied_egress_mode, 0) \
+    F(11, ONE, MSG, requested_resource_limits, b2_ResourceRequest) \
+    F(12, ONE, MSG, requested_resource_requests, b2_ResourceRequest)
+#define CWSI_F_b2_StopSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, I32, graceful_shutdown_seconds, 0) \
+    F(3, ONE, BOOL, file_system_snapshot_on_stop, 0) F(4, ONE, I32, max_timeout_seconds, 0) \
+    F(5, ONE, STR, idempotency_key, 0) F(6, OPT, BOOL, wait_for_ready, 0)
+#define CWSI_F_b2_StopSandboxResponse(F) \
+    F(1, ONE, BOOL, success, 0) F(2, ONE, STR, error_message, 0) \
+    F(3, ONE, STR, file_system_snapshot_id, 0)
+#define CWSI_F_b2_CreateFileSystemSnapshotRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, STR, idempotency_key, 0) \
+    F(3, OPT, BOOL, wait_for_ready, 0) F(4, OPT, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_CreateFileSystemSnapshotResponse(F) \
+    F(1, ONE, BOOL, success, 0) F(2, ONE, STR, error_message, 0) \
+    F(3, ONE, STR, file_system_snapshot_id, 0)
+#define CWSI_F_b2_FileSystemSnapshot(F) \
+    F(1, ONE, STR, file_system_snapshot_id, 0) \
+    F(2, ONE, ENUM, status, b2_FileSystemSnapshotStatus) F(3, ONE, STR, status_reason, 0) \
+    F(4, ONE, I64, size_bytes, 0) F(5, ONE, MSG, created_at, pb_Timestamp) \
+    F(6, ONE, MSG, updated_at, pb_Timestamp) F(7, ONE, MSG, completed_at, pb_Timestamp) \
+    F(8, ONE, STR, source_sandbox_id, 0) F(9, ONE, ENUM, trigger, b2_FileSystemSnapshotTrigger) \
+    F(10, ONE, STR, idempotency_key, 0) F(11, ONE, STR, object_bucket, 0)
+#define CWSI_F_b2_GetFileSystemSnapshotRequest(F) \
+    F(1, ONE, STR, file_system_snapshot_id, 0) F(2, ONE, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_ListFileSystemSnapshotsRequest(F) \
+    F(1, ONE, I32, page_size, 0) F(2, ONE, STR, page_token, 0) \
+    F(3, ONE, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_ListFileSystemSnapshotsResponse(F) \
+    F(1, REP, MSG, file_system_snapshots, b2_FileSystemSnapshot) \
+    F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_b2_DeleteFileSystemSnapshotRequest(F) \
+    F(1, ONE, STR, file_system_snapshot_id, 0) F(2, ONE, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_DeleteFileSystemSnapshotResponse(F) \
+    F(1, ONE, BOOL, success, 0) F(2, ONE, STR, error_message, 0)
+#define CWSI_F_b2_GetSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_GetSandboxResponse(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, MSG, started_at_time, pb_Timestamp) \
+    F(3, ONE, ENUM, sandbox_status, b2_SandboxStatus) \
+    F(4, ONE, MSG, current_resource_usage, b2_ResourceUsage) F(5, ONE, STR, runner_id, 0) \
+    F(6, ONE, STR, runner_group_id, 0) F(7, ONE, STR, profile_id, 0) \
+    F(8, ONE, STR, service_address, 0) F(9, REP, MSG, exposed_ports, b2_Port) \
+    F(10, ONE, STR, applied_ingress_mode, 0) F(11, ONE, STR, applied_egress_mode, 0) \
+    F(12, ONE, STR, status_reason, 0) F(13, OPT, I32, exit_code, 0)
+#define CWSI_F_b2_ListSandboxesRequest(F) \
+    F(1, REP, STR, tags, 0) F(2, ONE, ENUM, status, b2_SandboxStatus) \
+    F(3, REP, STR, profile_ids, 0) F(4, REP, STR, runner_ids, 0) \
+    F(5, ONE, I32, max_timeout_seconds, 0) F(6, ONE, BOOL, include_stopped, 0) \
+    F(7, REP, STR, profile_names, 0) F(8, ONE, I32, page_size, 0) F(9, ONE, STR, page_token, 0) \
+    F(10, REP, STR, volume_ids, 0)
+#define CWSI_F_b2_ListSandboxesResponse(F) \
+    F(1, REP, MSG, sandboxes, b2_SandboxInfo) F(2, ONE, STR, next_page_token, 0)
+#define CWSI_F_b2_SandboxInfo(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, MSG, started_at_time, pb_Timestamp) \
+    F(3, ONE, ENUM, sandbox_status, b2_SandboxStatus) \
+    F(4, ONE, MSG, current_resource_usage, b2_ResourceUsage) F(5, ONE, STR, runner_id, 0) \
+    F(6, ONE, STR, runner_group_id, 0) F(7, ONE, STR, profile_id, 0) \
+    F(8, ONE, STR, service_address, 0) F(9, REP, MSG, exposed_ports, b2_Port) \
+    F(10, ONE, STR, applied_ingress_mode, 0) F(11, ONE, STR, applied_egress_mode, 0)
+#define CWSI_F_b2_DeleteSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_DeleteSandboxResponse(F) \
+    F(1, ONE, BOOL, success, 0) F(2, ONE, STR, error_message, 0)
+#define CWSI_F_b2_ExecSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, REP, STR, command, 0) F(3, REP, STR, args, 0) \
+    F(4, ONE, I32, max_timeout_seconds, 0) F(5, ONE, ENUM, output_handling, b2_OutputPolicy) \
+    F(6, ONE, U32, buffered_max_kib, 0)
+#define CWSI_F_b2_ExecSandboxResponse(F) F(1, ONE, MSG, result, b2_ExecResponse)
+#define CWSI_F_b2_AddFileSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, BYTES, file_contents, 0) F(3, ONE, STR, filepath, 0) \
+    F(4, ONE, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_AddFileSandboxResponse(F) \
+    F(1, ONE, BOOL, success, 0) F(2, ONE, STR, error_message, 0)
+#define CWSI_F_b2_RetrieveFileSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, STR, filepath, 0) \
+    F(3, ONE, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_RetrieveFileSandboxResponse(F) \
+    F(1, ONE, BYTES, file_contents, 0) F(2, ONE, BOOL, success, 0) \
+    F(3, ONE, STR, error_message, 0)
+#define CWSI_F_b2_PauseSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_PauseSandboxResponse(F) \
+    F(1, ONE, BOOL, success, 0) F(2, ONE, STR, error_message, 0)
+#define CWSI_F_b2_ResumeSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_ResumeSandboxResponse(F) \
+    F(1, ONE, BOOL, success, 0) F(2, ONE, STR, error_message, 0)
+#define CWSI_F_b2_RawSandboxRequest(F) \
+    F(1, ONE, STR, sandbox_id, 0) F(2, ONE, ENUM, action_type, b2_ActionType) \
+    F(3, ONEOFM, MSG, exec_payload, b2_ExecPayload) \
+    F(4, ONEOFM, MSG, add_file_payload, b2_AddFileSandboxRequest) \
+    F(5, ONEOFM, MSG, retrieve_file_payload, b2_RetrieveFileSandboxRequest) \
+    F(6, ONE, I32, max_timeout_seconds, 0)
+#define CWSI_F_b2_RawSandboxResponse(F) \
+    F(1, ONE, ENUM, action_type, b2_ActionType) \
+    F(2, ONEOFM, MSG, exec_response, b2_ExecSandboxResponse) \
+    F(3, ONEOFM, MSG, add_file_response, b2_AddFileSandboxResponse) \
+    F(4, ONEOFM, MSG, retrieve_file_response, b2_RetrieveFileSandboxResponse)
+#define CWSI_F_b2_ObjectStorageWIFConfig(F) \
+    F(1, ONE, STR, id, 0) F(2, ONE, STR, wif_config_id, 0) F(3, OPT, BOOL, enabled, 0) \
+    F(4, REP, STR, allowed_buckets, 0) \
+    F(5, ONE, ENUM, max_permission, b2_ObjectStoragePermission) \
+    F(6, ONE, MSG, created_at, pb_Timestamp) F(7, ONE, MSG, updated_at, pb_Timestamp)
+#define CWSI_F_b2_GetObjectStorageWIFConfigRequest(F)
+#define CWSI_F_b2_SetObjectStorageWIFConfigRequest(F) \
+    F(1, ONE, STR, wif_config_id, 0) F(2, OPT, BOOL, enabled, 0) \
+    F(3, REP, STR, allowed_buckets, 0) \
+    F(4, ONE, ENUM, max_permission, b2_ObjectStoragePermission)
+#define CWSI_F_b2_DeleteObjectStorageWIFConfigRequest(F)
+#define CWSI_F_b2_DeleteObjectStorageWIFConfigResponse(F)
+#define CWSI_F_b2_FileSystemSnapshotBucketConfig(F) \
+    F(1, ONE, STR, bucket_name, 0) F(2, ONE, STR, region, 0) \
+    F(3, ONE, ENUM, mode, b2_FileSystemSnapshotBucketMode) \
+    F(4, ONE, STR, effective_bucket_name, 0)
+#define CWSI_F_b2_GetFileSystemSnapshotBucketConfigRequest(F)
+#define CWSI_F_b2_SetFileSystemSnapshotBucketConfigRequest(F) \
+    F(1, ONE, STR, bucket_name, 0) F(2, ONE, STR, region, 0)
+#define CWSI_B2_ENUMS(E) \
+    E(b2, RunnerView) E(b2, SecretStoreProviderType) E(b2, ExecStreamOutput_StreamType) \
+    E(b2, OutputPolicy) E(b2, SandboxStatus) E(b2, FileSystemSnapshotStatus) \
+    E(b2, FileSystemSnapshotTrigger) E(b2, ActionType) E(b2, EgressType) \
+    E(b2, ObjectStoragePermission) E(b2, FileSystemSnapshotBucketMode)
+#define CWSI_B2_MESSAGES(M) \
+    M(b2, AvailableRunner) M(b2, RunnerCapabilitySummary) M(b2, RunnerResourceSummary) \
+    M(b2, ServiceExposureMode) M(b2, EgressMode) M(b2, ProfileSummary) \
+    M(b2, ListAvailableRunnersRequest) M(b2, ListAvailableRunnersResponse) \
+    M(b2, GetAvailableRunnerRequest) M(b2, GetProfileRequest) M(b2, ListProfilesRequest) \
+    M(b2, ListProfilesResponse) M(b2, SecretStoreReference) M(b2, SecretMapping) \
+    M(b2, ResolvedSecret) M(b2, WandBStoreConfig) M(b2, SecretStore) \
+    M(b2, CreateSecretStoreRequest) M(b2, CreateSecretStoreResponse) M(b2, GetSecretStoreRequest) \
+    M(b2, GetSecretStoreResponse) M(b2, ListSecretStoresRequest) M(b2, ListSecretStoresResponse) \
+    M(b2, DeleteSecretStoreRequest) M(b2, DeleteSecretStoreResponse) M(b2, ExecStreamRequest) \
+    M(b2, ExecStreamInit) M(b2, ExecStreamData) M(b2, ExecStreamResize) M(b2, ExecStreamClose) \
+    M(b2, StreamingExecReady) M(b2, ExecStreamResponse) M(b2, ExecStreamOutput) \
+    M(b2, ExecStreamExit) M(b2, ExecStreamError) M(b2, LogStreamRequest) M(b2, LogStreamInit) \
+    M(b2, LogStreamClose) M(b2, LogStreamResponse) M(b2, LogStreamData) M(b2, LogStreamComplete) \
+    M(b2, LogStreamError) M(b2, MountedFile) M(b2, GpuRequest) M(b2, ResourceRequest) M(b2, Port) \
+    M(b2, ServiceConfig) M(b2, NetworkOptions) M(b2, KubernetesSecretSource) \
+    M(b2, RunnerClusterSecretReference) M(b2, S3Mount) M(b2, FileSystemSnapshotSource) \
+    M(b2, VolumeAttachment) M(b2, SandboxFileSystemMount) M(b2, ExecPayload) M(b2, ExecResponse) \
+    M(b2, ResourceUsage) M(b2, ObjectStorageAccess) M(b2, StartSandboxRequest) \
+    M(b2, StartSandboxResponse) M(b2, StopSandboxRequest) M(b2, StopSandboxResponse) \
+    M(b2, CreateFileSystemSnapshotRequest) M(b2, CreateFileSystemSnapshotResponse) \
+    M(b2, FileSystemSnapshot) M(b2, GetFileSystemSnapshotRequest) \
+    M(b2, ListFileSystemSnapshotsRequest) M(b2, ListFileSystemSnapshotsResponse) \
+    M(b2, DeleteFileSystemSnapshotRequest) M(b2, DeleteFileSystemSnapshotResponse) \
+    M(b2, GetSandboxRequest) M(b2, GetSandboxResponse) M(b2, ListSandboxesRequest) \
+    M(b2, ListSandboxesResponse) M(b2, SandboxInfo) M(b2, DeleteSandboxRequest) \
+    M(b2, DeleteSandboxResponse) M(b2, ExecSandboxRequest) M(b2, ExecSandboxResponse) \
+    M(b2, AddFileSandboxRequest) M(b2, AddFileSandboxResponse) M(b2, RetrieveFileSandboxRequest) \
+    M(b2, RetrieveFileSandboxResponse) M(b2, PauseSandboxRequest) M(b2, PauseSandboxResponse) \
+    M(b2, ResumeSandboxRequest) M(b2, ResumeSandboxResponse) M(b2, RawSandboxRequest) \
+    M(b2, RawSandboxResponse) M(b2, ObjectStorageWIFConfig) \
+    M(b2, GetObjectStorageWIFConfigRequest) M(b2, SetObjectStorageWIFConfigRequest) \
+    M(b2, DeleteObjectStorageWIFConfigRequest) M(b2, DeleteObjectStorageWIFConfigResponse) \
+    M(b2, FileSystemSnapshotBucketConfig) M(b2, GetFileSystemSnapshotBucketConfigRequest) \
+    M(b2, SetFileSystemSnapshotBucketConfigRequest)
+
+/* R(package, service, method, request, response, kind) */
+#define CWSI_RPCS(R) \
+    R(v1, SandboxService, CreateSandbox, v1_CreateSandboxRequest, v1_Sandbox, UNARY) \
+    R(v1, SandboxService, CreateSandboxFromTemplate, \
+      v1_CreateSandboxFromTemplateRequest, v1_Sandbox, UNARY) \
+    R(v1, SandboxService, CreateSandboxFromFile, \
+      v1_CreateSandboxFromFileRequest, v1_Sandbox, UNARY) \
+    R(v1, SandboxService, GetSandbox, v1_GetSandboxRequest, v1_Sandbox, UNARY) \
+    R(v1, SandboxService, ListSandboxes, \
+      v1_ListSandboxesRequest, v1_ListSandboxesResponse, UNARY) \
+    R(v1, SandboxService, DeleteSandbox, \
+      v1_DeleteSandboxRequest, v1_DeleteSandboxResponse, UNARY) \
+    R(v1, SandboxService, PurgeSandboxes, \
+      v1_PurgeSandboxesRequest, v1_PurgeSandboxesResponse, UNARY) \
+    R(v1, SandboxService, ConnectSandbox, v1_ConnectSandboxRequest, v1_SandboxConnection, UNARY) \
+    R(v1, SandboxService, Exec, v1_ExecRequest, v1_ExecResponse, UNARY) \
+    R(v1, SandboxService, StreamExec, v1_ExecStreamRequest, v1_ExecStreamResponse, BIDI) \
+    R(v1, SandboxService, StreamLogs, v1_StreamLogsRequest, v1_LogEntry, SERVER) \
+    R(v1, SandboxService, WriteFile, v1_WriteFileRequest, v1_WriteFileResponse, UNARY) \
+    R(v1, SandboxService, ReadFile, v1_ReadFileRequest, v1_ReadFileResponse, UNARY) \
+    R(v1, SandboxService, CreateFileSystemSnapshot, \
+      v1_CreateFileSystemSnapshotRequest, v1_FileSystemSnapshot, UNARY) \
+    R(v1, SandboxService, GetFileSystemSnapshot, \
+      v1_GetFileSystemSnapshotRequest, v1_FileSystemSnapshot, UNARY) \
+    R(v1, SandboxService, ListFileSystemSnapshots, \
+      v1_ListFileSystemSnapshotsRequest, v1_ListFileSystemSnapshotsResponse, UNARY) \
+    R(v1, SandboxService, DeleteFileSystemSnapshot, \
+      v1_DeleteFileSystemSnapshotRequest, v1_FileSystemSnapshot, UNARY) \
+    R(v1, DiscoveryService, ListAvailableRunners, \
+      v1_ListAvailableRunnersRequest, v1_ListAvailableRunnersResponse, UNARY) \
+    R(v1, DiscoveryService, GetAvailableRunner, \
+      v1_GetAvailableRunnerRequest, v1_AvailableRunner, UNARY) \
+    R(v1, SandboxDataPlaneService, Exec, v1_ExecRequest, v1_ExecResponse, UNARY) \
+    R(v1, SandboxDataPlaneService, StreamExec, v1_ExecStreamRequest, v1_ExecStreamResponse, BIDI) \
+    R(v1, SandboxDataPlaneService, StreamLogs, v1_StreamLogsRequest, v1_LogEntry, SERVER) \
+    R(v1, SandboxDataPlaneService, WriteFile, v1_WriteFileRequest, v1_WriteFileResponse, UNARY) \
+    R(v1, SandboxDataPlaneService, ReadFile, v1_ReadFileRequest, v1_ReadFileResponse, UNARY) \
+    R(v1, VolumeService, CreateVolume, v1_CreateVolumeRequest, v1_Volume, UNARY) \
+    R(v1, VolumeService, GetVolume, v1_GetVolumeRequest, v1_Volume, UNARY) \
+    R(v1, VolumeService, ListVolumes, v1_ListVolumesRequest, v1_ListVolumesResponse, UNARY) \
+    R(v1, VolumeService, UpdateVolume, v1_UpdateVolumeRequest, v1_Volume, UNARY) \
+    R(v1, VolumeService, DeleteVolume, v1_DeleteVolumeRequest, v1_Volume, UNARY) \
+    R(v1, VolumeService, ValidateVolume, v1_ValidateVolumeRequest, v1_Volume, UNARY) \
+    R(v1, SandboxTemplateService, CreateSandboxTemplate, \
+      v1_CreateSandboxTemplateRequest, v1_SandboxTemplate, UNARY) \
+    R(v1, SandboxTemplateService, GetSandboxTemplate, \
+      v1_GetSandboxTemplateRequest, v1_SandboxTemplate, UNARY) \
+    R(v1, SandboxTemplateService, ListSandboxTemplates, \
+      v1_ListSandboxTemplatesRequest, v1_ListSandboxTemplatesResponse, UNARY) \
+    R(v1, SandboxTemplateService, UpdateSandboxTemplate, \
+      v1_UpdateSandboxTemplateRequest, v1_SandboxTemplate, UNARY) \
+    R(v1, SandboxTemplateService, DeleteSandboxTemplate, \
+      v1_DeleteSandboxTemplateRequest, pb_Empty, UNARY) \
+    R(v1, SettingsService, GetBuildStorageConfig, \
+      v1_GetBuildStorageConfigRequest, v1_BuildStorageConfig, UNARY) \
+    R(v1, SettingsService, UpdateBuildStorageConfig, \
+      v1_UpdateBuildStorageConfigRequest, v1_BuildStorageConfig, UNARY) \
+    R(v1, SettingsService, GetObjectStorageWifConfig, \
+      v1_GetObjectStorageWifConfigRequest, v1_ObjectStorageWifConfig, UNARY) \
+    R(v1, SettingsService, UpdateObjectStorageWifConfig, \
+      v1_UpdateObjectStorageWifConfigRequest, v1_ObjectStorageWifConfig, UNARY) \
+    R(v1, SettingsService, DeleteObjectStorageWifConfig, \
+      v1_DeleteObjectStorageWifConfigRequest, pb_Empty, UNARY) \
+    R(v1, SettingsService, GetFileSystemSnapshotBucketConfig, \
+      v1_GetFileSystemSnapshotBucketConfigRequest, v1_FileSystemSnapshotBucketConfig, UNARY) \
+    R(v1, SettingsService, UpdateFileSystemSnapshotBucketConfig, \
+      v1_UpdateFileSystemSnapshotBucketConfigRequest, v1_FileSystemSnapshotBucketConfig, UNARY) \
+    R(v1, SettingsService, CreateSecretStore, v1_CreateSecretStoreRequest, v1_SecretStore, UNARY) \
+    R(v1, SettingsService, GetSecretStore, v1_GetSecretStoreRequest, v1_SecretStore, UNARY) \
+    R(v1, SettingsService, ListSecretStores, \
+      v1_ListSecretStoresRequest, v1_ListSecretStoresResponse, UNARY) \
+    R(v1, SettingsService, UpdateSecretStore, v1_UpdateSecretStoreRequest, v1_SecretStore, UNARY) \
+    R(v1, SettingsService, DeleteSecretStore, v1_DeleteSecretStoreRequest, pb_Empty, UNARY) \
+    R(b2, DiscoveryService, ListAvailableRunners, \
+      b2_ListAvailableRunnersRequest, b2_ListAvailableRunnersResponse, UNARY) \
+    R(b2, DiscoveryService, GetAvailableRunner, \
+      b2_GetAvailableRunnerRequest, b2_AvailableRunner, UNARY) \
+    R(b2, DiscoveryService, ListProfiles, b2_ListProfilesRequest, b2_ListProfilesResponse, UNARY) \
+    R(b2, DiscoveryService, GetProfile, b2_GetProfileRequest, b2_ProfileSummary, UNARY) \
+    R(b2, SecretStoreService, CreateSecretStore, \
+      b2_CreateSecretStoreRequest, b2_CreateSecretStoreResponse, UNARY) \
+    R(b2, SecretStoreService, GetSecretStore, \
+      b2_GetSecretStoreRequest, b2_GetSecretStoreResponse, UNARY) \
+    R(b2, SecretStoreService, ListSecretStores, \
+      b2_ListSecretStoresRequest, b2_ListSecretStoresResponse, UNARY) \
+    R(b2, SecretStoreService, DeleteSecretStore, \
+      b2_DeleteSecretStoreRequest, b2_DeleteSecretStoreResponse, UNARY) \
+    R(b2, GatewayStreamingService, StreamExec, b2_ExecStreamRequest, b2_ExecStreamResponse, BIDI) \
+    R(b2, GatewayStreamingService, StreamLogs, b2_LogStreamRequest, b2_LogStreamResponse, BIDI) \
+    R(b2, GatewayService, Start, b2_StartSandboxRequest, b2_StartSandboxResponse, UNARY) \
+    R(b2, GatewayService, Stop, b2_StopSandboxRequest, b2_StopSandboxResponse, UNARY) \
+    R(b2, GatewayService, CreateFileSystemSnapshot, \
+      b2_CreateFileSystemSnapshotRequest, b2_CreateFileSystemSnapshotResponse, UNARY) \
+    R(b2, GatewayService, GetFileSystemSnapshot, \
+      b2_GetFileSystemSnapshotRequest, b2_FileSystemSnapshot, UNARY) \
+    R(b2, GatewayService, ListFileSystemSnapshots, \
+      b2_ListFileSystemSnapshotsRequest, b2_ListFileSystemSnapshotsResponse, UNARY) \
+    R(b2, GatewayService, DeleteFileSystemSnapshot, \
+      b2_DeleteFileSystemSnapshotRequest, b2_DeleteFileSystemSnapshotResponse, UNARY) \
+    R(b2, GatewayService, Get, b2_GetSandboxRequest, b2_GetSandboxResponse, UNARY) \
+    R(b2, GatewayService, List, b2_ListSandboxesRequest, b2_ListSandboxesResponse, UNARY) \
+    R(b2, GatewayService, Delete, b2_DeleteSandboxRequest, b2_DeleteSandboxResponse, UNARY) \
+    R(b2, GatewayService, Exec, b2_ExecSandboxRequest, b2_ExecSandboxResponse, UNARY) \
+    R(b2, GatewayService, AddFile, b2_AddFileSandboxRequest, b2_AddFileSandboxResponse, UNARY) \
+    R(b2, GatewayService, RetrieveFile, \
+      b2_RetrieveFileSandboxRequest, b2_RetrieveFileSandboxResponse, UNARY) \
+    R(b2, GatewayService, Pause, b2_PauseSandboxRequest, b2_PauseSandboxResponse, UNARY) \
+    R(b2, GatewayService, Resume, b2_ResumeSandboxRequest, b2_ResumeSandboxResponse, UNARY) \
+    R(b2, GatewayService, Raw, b2_RawSandboxRequest, b2_RawSandboxResponse, UNARY) \
+    R(b2, GatewayService, GetObjectStorageWIFConfig, \
+      b2_GetObjectStorageWIFConfigRequest, b2_ObjectStorageWIFConfig, UNARY) \
+    R(b2, GatewayService, SetObjectStorageWIFConfig, \
+      b2_SetObjectStorageWIFConfigRequest, b2_ObjectStorageWIFConfig, UNARY) \
+    R(b2, GatewayService, DeleteObjectStorageWIFConfig, \
+      b2_DeleteObjectStorageWIFConfigRequest, b2_DeleteObjectStorageWIFConfigResponse, UNARY) \
+    R(b2, GatewayService, GetFileSystemSnapshotBucketConfig, \
+      b2_GetFileSystemSnapshotBucketConfigRequest, b2_FileSystemSnapshotBucketConfig, UNARY) \
+    R(b2, GatewayService, SetFileSystemSnapshotBucketConfig, \
+      b2_SetFileSystemSnapshotBucketConfigRequest, b2_FileSystemSnapshotBucketConfig, UNARY)
+
+/* ================================================================================================
+ * >>impl-schema-tables
+ * The descriptions above turned into structs, tables and ids.
+ * ============================================================================================= */
+
+typedef struct cwsi_list { /* of cwsi_str, int32_t or structs, by the field's kind */
+    void *at;
+    size_t len;
+} cwsi_list;
+
+/* Element i of a list of messages. */
+#define CWSI_AT(type, list, i) (CWSI_CAST(const cwsi_##type *, (list).at) + (i))
+
+#define CWSI_ALL_MESSAGES(M)                                                                       \
+    CWSI_PB_MESSAGES(M) CWSI_RPC_MESSAGES(M) CWSI_MAP_MESSAGES(M) CWSI_V1_MESSAGES(M)              \
+    CWSI_B2_MESSAGES(M)
+#define CWSI_ALL_ENUMS(E) CWSI_PB_ENUMS(E) CWSI_V1_ENUMS(E) CWSI_B2_ENUMS(E)
+
+#define CWSI_AS_TYPEDEF(p, name) typedef struct cwsi_##p##_##name cwsi_##p##_##name;
+CWSI_ALL_MESSAGES(CWSI_AS_TYPEDEF)
+
+#define CWSI_TYPE_STR(s) cwsi_str
+#define CWSI_TYPE_BYTES(s) cwsi_str
+#define CWSI_TYPE_BOOL(s) bool
+#define CWSI_TYPE_I32(s) int32_t
+#define CWSI_TYPE_I64(s) int64_t
+#define CWSI_TYPE_U32(s) uint32_t
+#define CWSI_TYPE_U64(s) uint64_t
+#define CWSI_TYPE_DOUBLE(s) double
+#define CWSI_TYPE_ENUM(s) int32_t
+#define CWSI_TYPE_MSG(s) cwsi_##s *
+#define CWSI_MEMBER_ONE(kind, name, s) CWSI_TYPE_##kind(s) name;
+#define CWSI_MEMBER_OPT(kind, name, s) CWSI_TYPE_##kind(s) name; bool has_##name;
+#define CWSI_MEMBER_ONEOF(kind, name, s) CWSI_TYPE_##kind(s) name; bool has_##name;
+#define CWSI_MEMBER_ONEOFM(kind, name, s) CWSI_TYPE_##kind(s) name;
+#define CWSI_MEMBER_REP(kind, name, s) cwsi_list name;
+#define CWSI_MEMBER_MAP(kind, name, s) cwsi_list name;
+#define CWSI_MEMBER(n, label, kind, name, s) CWSI_MEMBER_##label(kind, name, s)
+#define CWSI_AS_STRUCT(p, name)                                                                    \
+    struct cwsi_##p##_##name {                                                                     \
+        uint32_t unknown; /* fields that were skipped when it was decoded */                       \
+        CWSI_F_##p##_##name(CWSI_MEMBER)                                                           \
+    };
+CWSI_ALL_MESSAGES(CWSI_AS_STRUCT)
+
+#define CWSI_AS_MSG_ID(p, name) CWSI_M_##p##_##name,
+typedef enum cwsi_msg_id { CWSI_ALL_MESSAGES(CWSI_AS_MSG_ID) CWSI_MSG_COUNT } cwsi_msg_id;
+#define CWSI_AS_ENUM_ID(p, name) CWSI_E_##p##_##name##_ID,
+typedef enum cwsi_enum_id { CWSI_ALL_ENUMS(CWSI_AS_ENUM_ID) CWSI_ENUM_COUNT } cwsi_enum_id;
+#define CWSI_AS_CONSTANT(p, name, number) CWSI_##p##_##name = number,
+#define CWSI_AS_CONSTANTS(p, name) enum { CWSI_E_##p##_##name(CWSI_AS_CONSTANT) };
+CWSI_ALL_ENUMS(CWSI_AS_CONSTANTS)
+
+typedef enum cwsi_label {
+    CWSI_ONE, CWSI_OPT, CWSI_ONEOF, CWSI_ONEOFM, CWSI_REP, CWSI_MAP
+} cwsi_label;
+typedef enum cwsi_kind {
+    CWSI_STR, CWSI_BYTES, CWSI_BOOL, CWSI_I32, CWSI_I64, CWSI_U32, CWSI_U64, CWSI_DOUBLE,
+    CWSI_ENUM, CWSI_MSG
+} cwsi_kind;
+
+typedef struct cwsi_field {
+    const char *name; /* with the trailing underscore, if any */
+    uint16_t number;
+    uint16_t sub;        /* cwsi_msg_id or cwsi_enum_id */
+    uint16_t offset;     /* of the value in the struct */
+    uint16_t has_offset; /* of its bool has_name, 0 if it has none */
+    uint8_t label, kind;
+} cwsi_field;
+
+typedef struct cwsi_msg {
+    const char *name; /* full name */
+    const cwsi_field *fields;
+    uint16_t field_count;
+    uint16_t size; /* of the struct */
+} cwsi_msg;
+
+typedef struct cwsi_enum_value {
+    const char *name;
+    int32_t number;
+} cwsi_enum_value;
+
+typedef struct cwsi_enum {
+    const cwsi_enum_value *values;
+    size_t count;
+} cwsi_enum;
+
+#define CWSI_SUB_STR(s) 0
+#define CWSI_SUB_BYTES(s) 0
+#define CWSI_SUB_BOOL(s) 0
+#define CWSI_SUB_I32(s) 0
+#define CWSI_SUB_I64(s) 0
+#define CWSI_SUB_U32(s) 0
+#define CWSI_SUB_U64(s) 0
+#define CWSI_SUB_DOUBLE(s) 0
+#define CWSI_SUB_ENUM(s) CWSI_E_##s##_ID
+#define CWSI_SUB_MSG(s) CWSI_M_##s
+#define CWSI_HAS_ONE(name) 0
+#define CWSI_HAS_OPT(name) offsetof(cwsi_self, has_##name)
+#define CWSI_HAS_ONEOF(name) offsetof(cwsi_self, has_##name)
+#define CWSI_HAS_ONEOFM(name) 0
+#define CWSI_HAS_REP(name) 0
+#define CWSI_HAS_MAP(name) 0
+#define CWSI_AS_ROW(n, label, kind, name, s)                                                       \
+    {#name,           n, CWSI_SUB_##kind(s), offsetof(cwsi_self, name), CWSI_HAS_##label(name),    \
+     CWSI_##label, CWSI_##kind},
+
+static const char *cwsi_msg_name(cwsi_msg_id id)
+{
+#define CWSI_PACKAGE_pb "google.protobuf."
+#define CWSI_PACKAGE_rpc "google.rpc."
+#define CWSI_PACKAGE_map "map."
+#define CWSI_PACKAGE_v1 "coreweave.sandbox.v1."
+#define CWSI_PACKAGE_b2 "coreweave.sandbox.v1beta2."
+#define CWSI_AS_NAME(p, name) CWSI_PACKAGE_##p #name,
+    static const char *const names[] = {CWSI_ALL_MESSAGES(CWSI_AS_NAME) ""};
+    return names[id];
+}
+
+/* The table of a message. A function, because each row names its struct through one local type. */
+static cwsi_msg cwsi_msg_table(cwsi_msg_id id)
+{
+    cwsi_msg msg = CWSI_ZERO;
+    msg.name = cwsi_msg_name(id);
+    switch (id) {
+#define CWSI_AS_CASE(p, n)                                                                         \
+    case CWSI_M_##p##_##n: {                                                                       \
+        typedef cwsi_##p##_##n cwsi_self;                                                          \
+        static const cwsi_field fields[] = {                                                       \
+            CWSI_F_##p##_##n(CWSI_AS_ROW){NULL, 0, 0, 0, 0, sizeof(cwsi_self) != 0, 0}};           \
+        msg.fields = fields;                                                                       \
+        msg.field_count = CWSI_CAST(uint16_t, CWSI_COUNT(fields) - 1);                             \
+        msg.size = CWSI_CAST(uint16_t, sizeof(cwsi_self));                                         \
+        break;                                                                                     \
+    }
+        CWSI_ALL_MESSAGES(CWSI_AS_CASE)
+    case CWSI_MSG_COUNT: break;
+    }
+    return msg;
+}
+
+static cwsi_enum cwsi_enum_table(cwsi_enum_id id)
+{
+    cwsi_enum e = CWSI_ZERO;
+    switch (id) {
+#define CWSI_AS_VALUE(p, name, number) {#name, number},
+#define CWSI_AS_ENUM_CASE(p, n)                                                                    \
+    case CWSI_E_##p##_##n##_ID: {                                                                  \
+        static const cwsi_enum_value values[] = {CWSI_E_##p##_##n(CWSI_AS_VALUE)};                 \
+        e.values = values;                                                                         \
+        e.count = CWSI_COUNT(values);                                                              \
+        break;                                                                                     \
+    }
+        CWSI_ALL_ENUMS(CWSI_AS_ENUM_CASE)
+    case CWSI_ENUM_COUNT: break;
+    }
+    return e;
+}
+
+typedef enum cwsi_rpc_kind { CWSI_UNARY, CWSI_SERVER, CWSI_BIDI } cwsi_rpc_kind;
+
+typedef struct cwsi_rpc {
+    const char *path; /* "/package.Service/Method" */
+    cwsi_msg_id request, response;
+    cwsi_rpc_kind kind;
+} cwsi_rpc;
+
+#define CWSI_AS_RPC_ID(p, service, method, in, out, kind) CWSI_RPC_##p##_##service##_##method,
+typedef enum cwsi_rpc_id { CWSI_RPCS(CWSI_AS_RPC_ID) CWSI_RPC_COUNT } cwsi_rpc_id;
+
+static const cwsi_rpc *cwsi_rpc_at(cwsi_rpc_id id)
+{
+#define CWSI_AS_RPC(p, service, method, in, out, kind)                                             \
+    {"/" CWSI_PACKAGE_##p #service "/" #method, CWSI_M_##in, CWSI_M_##out, CWSI_##kind},
+    static const cwsi_rpc rpcs[] = {CWSI_RPCS(CWSI_AS_RPC)};
+    return &rpcs[id];
+}
+
+/* Where a member lies in a message struct. */
+static void *cwsi_member(void *msg, size_t offset)
+{
+    return CWSI_CAST(char *, msg) + offset;
+}
+
+static const void *cwsi_member_const(const void *msg, size_t offset)
+{
+    return CWSI_CAST(const char *, msg) + offset;
+}
+
+/* Length of a field's name without the trailing underscore. */
+static size_t cwsi_field_name_len(const cwsi_field *f)
+{
+    size_t n = strlen(f->name);
+    return f->name[n - 1] == '_' ? n - 1 : n;
+}
+
+/* Size of one element of a list, or of the singular value. */
+static size_t cwsi_element_size(const cwsi_field *f)
+{
+    switch (CWSI_CAST(cwsi_kind, f->kind)) {
+    case CWSI_STR:
+    case CWSI_BYTES: return sizeof(cwsi_str);
+    case CWSI_BOOL: return sizeof(bool);
+    case CWSI_I32:
+    case CWSI_U32:
+    case CWSI_ENUM: return sizeof(int32_t);
+    case CWSI_I64:
+    case CWSI_U64: return sizeof(int64_t);
+    case CWSI_DOUBLE: return sizeof(double);
+    case CWSI_MSG: return cwsi_msg_table(CWSI_CAST(cwsi_msg_id, f->sub)).size;
+    }
+    return 0;
+}
+
+/* One more element at the end of a list, zeroed; NULL: out of memory. Capacity doubles whenever the
+ * length is a power of two, so no capacity needs to be kept. */
+static void *cwsi_list_grow(cwsi_arena *arena, cwsi_list *list, size_t element)
+{
+    size_t bytes;
+    if ((list->len & (list->len - 1)) == 0) {
+        void *grown;
+        if (!cwsi_mul(list->len ? list->len * 2 : 1, element, &bytes)) return NULL;
+        grown = cwsi_arena_alloc(arena, bytes);
+        if (!grown) return NULL;
+        if (list->len) memcpy(grown, list->at, list->len * element);
+        list->at = grown;
+    }
+    return CWSI_CAST(char *, list->at) + element * list->len++;
+}
+
+/* ================================================================================================
+ * >>impl-codec
+ * Binary protobuf from the tables. Decoding borrows strings and bytes from the input, which must
+ * outlive the message; structs and lists come from the arena. Depth is limited; unknown fields,
+ * groups included, are skipped; a known field with a foreign wire type counts as unknown.
+ * ============================================================================================= */
+
+#define CWSI_CODEC_DEPTH 64
+
+static size_t cwsi_varint_size(uint64_t v)
+{
+    size_t n = 1;
+    while (v >>= 7) n++;
+    return n;
+}
+
+static void cwsi_put_varint(cwsi_buf *buf, uint64_t v)
+{
+    char out[10];
+    size_t n = 0;
+    do {
+        out[n++] = CWSI_CAST(char, (v & 0x7f) | (v > 0x7f ? 0x80 : 0));
+        v >>= 7;
+    } while (v);
+    (void)cwsi_put(buf, out, n);
+}
+
+static uint64_t cwsi_double_bits(double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof(bits));
+    return bits;
+}
+
+/* The varint payload of a scalar. */
+static uint64_t cwsi_scalar_bits(const cwsi_field *f, const void *at)
+{
+    switch (CWSI_CAST(cwsi_kind, f->kind)) {
+    case CWSI_BOOL: return *CWSI_CAST(const bool *, at) ? 1 : 0;
+    case CWSI_I32:
+    case CWSI_ENUM: return CWSI_CAST(uint64_t, CWSI_CAST(int64_t, *CWSI_CAST(const int32_t *, at)));
+    case CWSI_U32: return *CWSI_CAST(const uint32_t *, at);
+    case CWSI_I64:
+    case CWSI_U64: return *CWSI_CAST(const uint64_t *, at);
+    case CWSI_DOUBLE: return cwsi_double_bits(*CWSI_CAST(const double *, at));
+    case CWSI_STR:
+    case CWSI_BYTES:
+    case CWSI_MSG: break;
+    }
+    return 0;
+}
+
+/* Is a singular field there? By its flag, its pointer, or by not being the default value. */
+static bool cwsi_present(const cwsi_field *f, const void *msg)
+{
+    const void *at = cwsi_member_const(msg, f->offset);
+    if (f->has_offset) return *CWSI_CAST(const bool *, cwsi_member_const(msg, f->has_offset));
+    if (f->kind == CWSI_MSG) return *CWSI_CAST(const void *const *, at) != NULL;
+    if (f->kind == CWSI_STR || f->kind == CWSI_BYTES)
+        return CWSI_CAST(const cwsi_str *, at)->len > 0;
+    return cwsi_scalar_bits(f, at) != 0;
+}
+
+static bool cwsi_size_of(cwsi_msg_id id, const void *msg, int depth, size_t *size);
+
+/* Encoded size of one value without its tag, length prefix included. */
+static bool cwsi_value_size(const cwsi_field *f, const void *at, int depth, size_t *size)
+{
+    size_t n;
+    if (f->kind == CWSI_STR || f->kind == CWSI_BYTES) {
+        n = CWSI_CAST(const cwsi_str *, at)->len;
+        return cwsi_add(n, cwsi_varint_size(n), size);
+    }
+    if (f->kind == CWSI_MSG) {
+        if (!cwsi_size_of(CWSI_CAST(cwsi_msg_id, f->sub), at, depth, &n)) return false;
+        return cwsi_add(n, cwsi_varint_size(n), size);
+    }
+    *size = f->kind == CWSI_DOUBLE ? 8 : cwsi_varint_size(cwsi_scalar_bits(f, at));
+    return true;
+}
+
+/* Numbers in a list travel packed: one length, then the values. */
+static bool cwsi_is_packed(const cwsi_field *f)
+{
+    return f->label == CWSI_REP && f->kind != CWSI_STR && f->kind != CWSI_BYTES &&
+           f->kind != CWSI_MSG;
+}
+
+static bool cwsi_packed_size(const cwsi_field *f, const cwsi_list *list, size_t *size)
+{
+    size_t i, n, step = cwsi_element_size(f);
+    for (*size = 0, i = 0; i < list->len; i++)
+        if (!cwsi_value_size(f, CWSI_CAST(const char *, list->at) + i * step, 0, &n) ||
+            !cwsi_add(*size, n, size))
+            return false;
+    return true;
+}
+
+static bool cwsi_size_of(cwsi_msg_id id, const void *msg, int depth, size_t *size)
+{
+    cwsi_msg t = cwsi_msg_table(id);
+    size_t i, k, n, total = 0;
+    if (depth >= CWSI_CODEC_DEPTH) return false;
+    for (i = 0; i < t.field_count; i++) {
+        const cwsi_field *f = &t.fields[i];
+        const void *at = cwsi_member_const(msg, f->offset);
+        size_t tag = cwsi_varint_size(CWSI_CAST(uint64_t, f->number) << 3);
+        if (f->label == CWSI_REP || f->label == CWSI_MAP) {
+            const cwsi_list *list = CWSI_CAST(const cwsi_list *, at);
+            size_t step = cwsi_element_size(f);
+            if (list->len && cwsi_is_packed(f)) {
+                if (!cwsi_packed_size(f, list, &n) || !cwsi_add(total, tag, &total) ||
+                    !cwsi_add(total, n + cwsi_varint_size(n), &total))
+                    return false;
+                continue;
+            }
+            for (k = 0; k < list->len; k++)
+                if (!cwsi_value_size(f, CWSI_CAST(const char *, list->at) + k * step, depth + 1,
+                                     &n) ||
+                    !cwsi_add(n, tag, &n) || !cwsi_add(total, n, &total))
+                    return false;
+        } else if (cwsi_present(f, msg)) {
+            if (f->kind == CWSI_MSG) at = *CWSI_CAST(const void *const *, at);
+            if (!cwsi_value_size(f, at, depth + 1, &n) || !cwsi_add(n, tag, &n) ||
+                !cwsi_add(total, n, &total))
+                return false;
+        }
+    }
+    *size = total;
+    return true;
+}
+
+static void cwsi_encode_message(cwsi_buf *buf, cwsi_msg_id id, const void *msg, int depth);
+
+static void cwsi_encode_value(cwsi_buf *buf, const cwsi_field *f, const void *at, int depth)
+{
+    size_t n;
+    if (f->kind == CWSI_STR || f->kind == CWSI_BYTES) {
+        const cwsi_str *s = CWSI_CAST(const cwsi_str *, at);
+        cwsi_put_varint(buf, s->len);
+        (void)cwsi_put(buf, s->at, s->len);
+    } else if (f->kind == CWSI_MSG) {
+        if (!cwsi_size_of(CWSI_CAST(cwsi_msg_id, f->sub), at, depth, &n)) return;
+        cwsi_put_varint(buf, n);
+        cwsi_encode_message(buf, CWSI_CAST(cwsi_msg_id, f->sub), at, depth);
+    } else if (f->kind == CWSI_DOUBLE) {
+        uint64_t bits = cwsi_scalar_bits(f, at);
+        char out[8];
+        for (n = 0; n < 8; n++) out[n] = CWSI_CAST(char, bits >> (8 * n) & 0xff);
+        (void)cwsi_put(buf, out, 8);
+    } else {
+        cwsi_put_varint(buf, cwsi_scalar_bits(f, at));
+    }
+}
+
+static void cwsi_put_tag(cwsi_buf *buf, const cwsi_field *f, bool packed)
+{
+    unsigned type = 0;
+    if (f->kind == CWSI_DOUBLE) type = 1;
+    if (packed || f->kind == CWSI_STR || f->kind == CWSI_BYTES || f->kind == CWSI_MSG) type = 2;
+    cwsi_put_varint(buf, CWSI_CAST(uint64_t, f->number) << 3 | type);
+}
+
+static void cwsi_encode_message(cwsi_buf *buf, cwsi_msg_id id, const void *msg, int depth)
+{
+    cwsi_msg t = cwsi_msg_table(id);
+    size_t i, k, n;
+    for (i = 0; i < t.field_count && !buf->status; i++) {
+        const cwsi_field *f = &t.fields[i];
+        const void *at = cwsi_member_const(msg, f->offset);
+        if (f->label == CWSI_REP || f->label == CWSI_MAP) {
+            const cwsi_list *list = CWSI_CAST(const cwsi_list *, at);
+            const char *element = CWSI_CAST(const char *, list->at);
+            size_t step = cwsi_element_size(f);
+            bool packed = cwsi_is_packed(f);
+            if (packed && list->len && cwsi_packed_size(f, list, &n)) {
+                cwsi_put_tag(buf, f, true);
+                cwsi_put_varint(buf, n);
+            }
+            for (k = 0; k < list->len; k++, element += step) {
+                if (!packed) cwsi_put_tag(buf, f, false);
+                cwsi_encode_value(buf, f, element, depth + 1);
+            }
+        } else if (cwsi_present(f, msg)) {
+            if (f->kind == CWSI_MSG) at = *CWSI_CAST(const void *const *, at);
+            cwsi_put_tag(buf, f, false);
+            cwsi_encode_value(buf, f, at, depth + 1);
+        }
+    }
+}
+
+/* Append the binary form of msg to buf. Fails with NO_MEMORY or LIMIT (in buf->status as well). */
+static cws_status cwsi_encode(cwsi_buf *buf, cwsi_msg_id id, const void *msg)
+{
+    size_t size;
+    if (!cwsi_size_of(id, msg, 0, &size)) return buf->status = CWS_ERR_LIMIT;
+    if (cwsi_buf_reserve(buf, size)) cwsi_encode_message(buf, id, msg, 0);
+    return buf->status;
+}
+
+typedef struct cwsi_reader {
+    const char *at, *end;
+} cwsi_reader;
+
+static bool cwsi_read_varint(cwsi_reader *r, uint64_t *v)
+{
+    int shift;
+    *v = 0;
+    for (shift = 0; shift < 70 && r->at < r->end; shift += 7) {
+        unsigned char c = CWSI_CAST(unsigned char, *r->at++);
+        if (shift == 63 && c > 1) return false;
+        *v |= CWSI_CAST(uint64_t, c & 0x7f) << shift;
+        if (!(c & 0x80)) return true;
+    }
+    return false;
+}
+
+static bool cwsi_read_bytes(cwsi_reader *r, cwsi_str *s)
+{
+    uint64_t n;
+    if (!cwsi_read_varint(r, &n) || n > CWSI_CAST(uint64_t, r->end - r->at)) return false;
+    s->at = r->at;
+    s->len = CWSI_CAST(size_t, n);
+    r->at += s->len;
+    return true;
+}
+
+static bool cwsi_skip_value(cwsi_reader *r, unsigned type)
+{
+    uint64_t v;
+    cwsi_str s;
+    int depth = 0;
+    for (;;) { /* more than one turn only inside groups (deprecated, but legal) */
+        size_t fixed = type == 1 ? 8 : 4;
+        if (type == 0 && !cwsi_read_varint(r, &v)) return false;
+        if (type == 2 && !cwsi_read_bytes(r, &s)) return false;
+        if (type == 1 || type == 5) {
+            if (CWSI_CAST(size_t, r->end - r->at) < fixed) return false;
+            r->at += fixed;
+        }
+        if (type == 3 && ++depth > CWSI_CODEC_DEPTH) return false;
+        if (type == 4 && --depth < 0) return false;
+        if (type > 5) return false;
+        if (depth == 0) return true;
+        if (!cwsi_read_varint(r, &v) || v >> 3 == 0) return false;
+        type = CWSI_CAST(unsigned, v & 7);
+    }
+}
+
+static void cwsi_store_scalar(const cwsi_field *f, void *at, uint64_t v)
+{
+    switch (CWSI_CAST(cwsi_kind, f->kind)) {
+    case CWSI_BOOL: *CWSI_CAST(bool *, at) = v != 0; break;
+    case CWSI_I32:
+    case CWSI_U32:
+    case CWSI_ENUM: *CWSI_CAST(uint32_t *, at) = CWSI_CAST(uint32_t, v & 0xffffffffu); break;
+    case CWSI_I64:
+    case CWSI_U64: *CWSI_CAST(uint64_t *, at) = v; break;
+    case CWSI_DOUBLE: memcpy(at, &v, sizeof(v)); break;
+    case CWSI_STR:
+    case CWSI_BYTES:
+    case CWSI_MSG: break;
+    }
+}
+
+/* A member of the oneof is about to be stored: forget the others. */
+static void cwsi_clear_oneof(const cwsi_msg *t, const cwsi_field *keep, void *msg)
+{
+    size_t i;
+    for (i = 0; i < t->field_count; i++) {
+        const cwsi_field *f = &t->fields[i];
+        if (f == keep || (f->label != CWSI_ONEOF && f->label != CWSI_ONEOFM)) continue;
+        if (f->label == CWSI_ONEOFM) *CWSI_CAST(void **, cwsi_member(msg, f->offset)) = NULL;
+        else *CWSI_CAST(bool *, cwsi_member(msg, f->has_offset)) = false;
+    }
+}
+
+/* Where the next value of field f goes: a fresh list element, a fresh or existing sub-message, or
+ * the member itself. NULL: out of memory. Marks presence. */
+static void *cwsi_place(cwsi_arena *arena, const cwsi_msg *t, const cwsi_field *f, void *msg)
+{
+    void *at = cwsi_member(msg, f->offset);
+    if (f->label == CWSI_REP || f->label == CWSI_MAP)
+        return cwsi_list_grow(arena, CWSI_CAST(cwsi_list *, at), cwsi_element_size(f));
+    if (f->label == CWSI_ONEOF || f->label == CWSI_ONEOFM) cwsi_clear_oneof(t, f, msg);
+    if (f->has_offset) *CWSI_CAST(bool *, cwsi_member(msg, f->has_offset)) = true;
+    if (f->kind != CWSI_MSG) return at;
+    if (!*CWSI_CAST(void **, at))
+        *CWSI_CAST(void **, at) = cwsi_arena_alloc(arena, cwsi_element_size(f));
+    return *CWSI_CAST(void **, at);
+}
+
+static cws_status cwsi_decode_into(cwsi_arena *arena, cwsi_msg_id id, cwsi_str in, void *msg,
+                                   int depth);
+
+static cws_status cwsi_decode_field(cwsi_arena *arena, const cwsi_msg *t, const cwsi_field *f,
+                                    cwsi_reader *r, unsigned type, void *msg, int depth)
+{
+    uint64_t v;
+    cwsi_str s;
+    void *at;
+    bool by_length = f->kind == CWSI_STR || f->kind == CWSI_BYTES || f->kind == CWSI_MSG;
+    if (type == 2 && !by_length && f->label == CWSI_REP) { /* packed */
+        cwsi_reader inner;
+        if (!cwsi_read_bytes(r, &s)) return CWS_ERR_PROTOCOL;
+        inner.at = s.at;
+        inner.end = s.at + s.len;
+        while (inner.at < inner.end) {
+            if (!cwsi_read_varint(&inner, &v)) return CWS_ERR_PROTOCOL;
+            at = cwsi_place(arena, t, f, msg);
+            if (!at) return CWS_ERR_NO_MEMORY;
+            cwsi_store_scalar(f, at, v);
+        }
+        return CWS_OK;
+    }
+    if (type != (by_length ? 2u : f->kind == CWSI_DOUBLE ? 1u : 0u)) {
+        ++*CWSI_CAST(uint32_t *, msg);
+        return cwsi_skip_value(r, type) ? CWS_OK : CWS_ERR_PROTOCOL;
+    }
+    if (by_length) {
+        if (!cwsi_read_bytes(r, &s)) return CWS_ERR_PROTOCOL;
+        if (f->kind == CWSI_STR && !cwsi_utf8_valid(s.at, s.len)) return CWS_ERR_PROTOCOL;
+        at = cwsi_place(arena, t, f, msg);
+        if (!at) return CWS_ERR_NO_MEMORY;
+        if (f->kind == CWSI_MSG)
+            return cwsi_decode_into(arena, CWSI_CAST(cwsi_msg_id, f->sub), s, at, depth + 1);
+        *CWSI_CAST(cwsi_str *, at) = s;
+        return CWS_OK;
+    }
+    if (type == 1) {
+        int i;
+        if (r->end - r->at < 8) return CWS_ERR_PROTOCOL;
+        for (v = 0, i = 7; i >= 0; i--) v = v << 8 | CWSI_CAST(unsigned char, r->at[i]);
+        r->at += 8;
+    } else if (!cwsi_read_varint(r, &v)) {
+        return CWS_ERR_PROTOCOL;
+    }
+    at = cwsi_place(arena, t, f, msg);
+    if (!at) return CWS_ERR_NO_MEMORY;
+    cwsi_store_scalar(f, at, v);
+    return CWS_OK;
+}
+
+static cws_status cwsi_decode_into(cwsi_arena *arena, cwsi_msg_id id, cwsi_str in, void *msg,
+                                   int depth)
+{
+    cwsi_msg t = cwsi_msg_table(id);
+    cwsi_reader r;
+    size_t i, hint = 0;
+    if (depth >= CWSI_CODEC_DEPTH) return CWS_ERR_PROTOCOL;
+    r.at = in.at;
+    r.end = in.at + in.len;
+    while (r.at < r.end) {
+        uint64_t tag;
+        const cwsi_field *f = NULL;
+        cws_status status;
+        if (!cwsi_read_varint(&r, &tag) || tag >> 3 == 0 || tag > UINT32_MAX)
+            return CWS_ERR_PROTOCOL;
+        for (i = 0; i < t.field_count && !f; i++) { /* fields mostly come in order */
+            const cwsi_field *candidate = &t.fields[(hint + i) % t.field_count];
+            if (candidate->number == tag >> 3) f = candidate;
+        }
+        if (!f) {
+            ++*CWSI_CAST(uint32_t *, msg);
+            if (!cwsi_skip_value(&r, CWSI_CAST(unsigned, tag & 7))) return CWS_ERR_PROTOCOL;
+            continue;
+        }
+        hint = CWSI_CAST(size_t, f - t.fields);
+        status = cwsi_decode_field(arena, &t, f, &r, CWSI_CAST(unsigned, tag & 7), msg, depth);
+        if (status) return status;
+    }
+    return CWS_OK;
+}
+
+/* Decode a message into a new struct of the arena. PROTOCOL: malformed; NO_MEMORY. */
+static cws_status cwsi_decode(cwsi_arena *arena, cwsi_msg_id id, cwsi_str in, void **out)
+{
+    *out = cwsi_arena_alloc(arena, cwsi_msg_table(id).size);
+    if (!*out) return CWS_ERR_NO_MEMORY;
+    return cwsi_decode_into(arena, id, in, *out, 0);
+}
+
+/* ================================================================================================
+ * >>impl-codec-json
+ * Canonical proto3 JSON from the same tables, both ways: the well-known types have their own forms
+ * (Timestamp, Duration, FieldMask, Struct, Value, ListValue, Any). The trace uses the writer with
+ * secrets taken out.
+ * ============================================================================================= */
+
+typedef struct cwsi_json_out {
+    cwsi_buf *buf;
+    bool redact;       /* take out secrets, environment values and bytes */
+    cwsi_arena *arena; /* for the content of an Any; NULL: print it as bytes */
+} cwsi_json_out;
+
+/* lowerCamelCase of a field's name; out needs as many bytes as the name. */
+static size_t cwsi_json_name(const cwsi_field *f, char *out)
+{
+    size_t i, o = 0, n = cwsi_field_name_len(f);
+    bool up = false;
+    for (i = 0; i < n; i++) {
+        char c = f->name[i];
+        if (c == '_') {
+            up = true;
+            continue;
+        }
+        out[o++] = up && c >= 'a' && c <= 'z' ? CWSI_CAST(char, c - 'a' + 'A') : c;
+        up = false;
+    }
+    return o;
+}
+
+static const char *cwsi_enum_name(cwsi_enum_id id, int32_t number)
+{
+    cwsi_enum e = cwsi_enum_table(id);
+    size_t i;
+    for (i = 0; i < e.count; i++)
+        if (e.values[i].number == number) return e.values[i].name;
+    return NULL;
+}
+
+/* Fields whose values never go to a trace. */
+static bool cwsi_is_secret(const cwsi_field *f)
+{
+    return strcmp(f->name, "environment_variables") == 0 || strcmp(f->name, "env") == 0 ||
+           strcmp(f->name, "endpoint_share_token") == 0;
+}
+
+static void cwsi_put_json_message(const cwsi_json_out *o, cwsi_msg_id id, const void *msg,
+                                  int depth);
+
+static void cwsi_put_number(cwsi_buf *buf, int64_t value, bool quoted)
+{
+    char text[32];
+    size_t n = cwsi_format(text, sizeof(text), quoted ? "\"%lld\"" : "%lld",
+                           CWSI_CAST(long long, value));
+    (void)cwsi_put(buf, text, n);
+}
+
+static void cwsi_put_json_value(const cwsi_json_out *o, const cwsi_field *f, const void *at,
+                                int depth)
+{
+    cwsi_buf *buf = o->buf;
+    char text[64];
+    size_t n;
+    switch (CWSI_CAST(cwsi_kind, f->kind)) {
+    case CWSI_STR: {
+        const cwsi_str *s = CWSI_CAST(const cwsi_str *, at);
+        if (o->redact && cwsi_is_secret(f)) (void)cwsi_put_text(buf, "\"<redacted>\"");
+        else (void)cwsi_put_json_string(buf, s->at, s->len);
+        break;
+    }
+    case CWSI_BYTES: {
+        const cwsi_str *s = CWSI_CAST(const cwsi_str *, at);
+        if (o->redact) {
+            n = cwsi_format(text, sizeof(text), "\"<%zu bytes>\"", s->len);
+            (void)cwsi_put(buf, text, n);
+        } else {
+            (void)cwsi_put_char(buf, '"');
+            (void)cwsi_put_base64(buf, s->at, s->len);
+            (void)cwsi_put_char(buf, '"');
+        }
+        break;
+    }
+    case CWSI_BOOL:
+        (void)cwsi_put_text(buf, *CWSI_CAST(const bool *, at) ? "true" : "false");
+        break;
+    case CWSI_I32: cwsi_put_number(buf, *CWSI_CAST(const int32_t *, at), false); break;
+    case CWSI_U32: cwsi_put_number(buf, *CWSI_CAST(const uint32_t *, at), false); break;
+    case CWSI_I64: cwsi_put_number(buf, *CWSI_CAST(const int64_t *, at), true); break;
+    case CWSI_U64:
+        text[0] = '"';
+        n = 1 + cwsi_digits(*CWSI_CAST(const uint64_t *, at), text + 1);
+        text[n++] = '"';
+        (void)cwsi_put(buf, text, n);
+        break;
+    case CWSI_DOUBLE: {
+        uint64_t bits = cwsi_double_bits(*CWSI_CAST(const double *, at));
+        if ((bits >> 52 & 0x7ff) == 0x7ff) /* JSON has no such numbers */
+            (void)cwsi_put_text(buf, bits << 12 ? "\"NaN\"" : bits >> 63 ? "\"-Infinity\""
+                                                                         : "\"Infinity\"");
+        else (void)cwsi_put(buf, text, cwsi_format_double(text, *CWSI_CAST(const double *, at)));
+        break;
+    }
+    case CWSI_ENUM: {
+        int32_t number = *CWSI_CAST(const int32_t *, at);
+        const char *name = cwsi_enum_name(CWSI_CAST(cwsi_enum_id, f->sub), number);
+        if (f->sub == CWSI_E_pb_NullValue_ID) (void)cwsi_put_text(buf, "null");
+        else if (name) (void)cwsi_put_json_string(buf, name, strlen(name));
+        else cwsi_put_number(buf, number, false);
+        break;
+    }
+    case CWSI_MSG: cwsi_put_json_message(o, CWSI_CAST(cwsi_msg_id, f->sub), at, depth + 1); break;
+    }
+}
+
+/* The entries of a map as members of a JSON object. */
+static void cwsi_put_json_map(const cwsi_json_out *o, const cwsi_field *f, const cwsi_list *list,
+                              int depth)
+{
+    cwsi_msg entry = cwsi_msg_table(CWSI_CAST(cwsi_msg_id, f->sub));
+    const char *element = CWSI_CAST(const char *, list->at);
+    size_t i;
+    (void)cwsi_put_char(o->buf, '{');
+    for (i = 0; i < list->len && !o->buf->status; i++, element += entry.size) {
+        const cwsi_field *value = &entry.fields[1];
+        const void *at = element + value->offset;
+        if (i) (void)cwsi_put_char(o->buf, ',');
+        cwsi_put_json_value(o, &entry.fields[0], element + entry.fields[0].offset, depth);
+        (void)cwsi_put_char(o->buf, ':');
+        if (value->kind == CWSI_MSG) at = *CWSI_CAST(const void *const *, at);
+        if (o->redact && cwsi_is_secret(f)) (void)cwsi_put_text(o->buf, "\"<redacted>\"");
+        else if (at) cwsi_put_json_value(o, value, at, depth);
+        else (void)cwsi_put_text(o->buf, "{}");
+    }
+    (void)cwsi_put_char(o->buf, '}');
+}
+
+static void cwsi_put_json_list(const cwsi_json_out *o, const cwsi_field *f, const cwsi_list *list,
+                               int depth)
+{
+    const char *element = CWSI_CAST(const char *, list->at);
+    size_t i, step = cwsi_element_size(f);
+    (void)cwsi_put_char(o->buf, '[');
+    for (i = 0; i < list->len && !o->buf->status; i++, element += step) {
+        if (i) (void)cwsi_put_char(o->buf, ',');
+        cwsi_put_json_value(o, f, element, depth);
+    }
+    (void)cwsi_put_char(o->buf, ']');
+}
+
+static cwsi_msg_id cwsi_msg_by_name(cwsi_str name)
+{
+    int i;
+    for (i = 0; i < CWSI_MSG_COUNT; i++)
+        if (cwsi_str_is(name, cwsi_msg_name(CWSI_CAST(cwsi_msg_id, i)))) break;
+    return CWSI_CAST(cwsi_msg_id, i);
+}
+
+/* What stands behind the last slash of a type URL. */
+static cwsi_str cwsi_type_of_url(cwsi_str url)
+{
+    size_t i;
+    for (i = url.len; i > 0; i--)
+        if (url.at[i - 1] == '/') break;
+    url.at += i;
+    url.len -= i;
+    return url;
+}
+
+static bool cwsi_has_own_json(cwsi_msg_id id)
+{
+    return id == CWSI_M_pb_Timestamp || id == CWSI_M_pb_Duration || id == CWSI_M_pb_FieldMask ||
+           id == CWSI_M_pb_Struct || id == CWSI_M_pb_Value || id == CWSI_M_pb_ListValue ||
+           id == CWSI_M_pb_Any;
+}
+
+static void cwsi_put_json_members(const cwsi_json_out *o, cwsi_msg_id id, const void *msg,
+                                  bool first, int depth);
+
+static void cwsi_put_json_any(const cwsi_json_out *o, const cwsi_pb_Any *any, int depth)
+{
+    cwsi_msg_id id = cwsi_msg_by_name(cwsi_type_of_url(any->type_url));
+    void *inner = NULL;
+    bool known = id != CWSI_MSG_COUNT && o->arena &&
+                 cwsi_decode(o->arena, id, any->value, &inner) == CWS_OK;
+    (void)cwsi_put_text(o->buf, "{\"@type\":");
+    (void)cwsi_put_json_string(o->buf, any->type_url.at, any->type_url.len);
+    if (known && !cwsi_has_own_json(id)) {
+        cwsi_put_json_members(o, id, inner, false, depth);
+    } else {
+        (void)cwsi_put_text(o->buf, ",\"value\":");
+        if (known) {
+            cwsi_put_json_message(o, id, inner, depth + 1);
+        } else {
+            (void)cwsi_put_char(o->buf, '"');
+            (void)cwsi_put_base64(o->buf, any->value.at, any->value.len);
+            (void)cwsi_put_char(o->buf, '"');
+        }
+    }
+    (void)cwsi_put_char(o->buf, '}');
+}
+
+static void cwsi_put_json_mask(cwsi_buf *buf, const cwsi_pb_FieldMask *mask)
+{
+    size_t i, k;
+    (void)cwsi_put_char(buf, '"');
+    for (i = 0; i < mask->paths.len; i++) {
+        const cwsi_str *path = CWSI_CAST(const cwsi_str *, mask->paths.at) + i;
+        if (i) (void)cwsi_put_char(buf, ',');
+        for (k = 0; k < path->len; k++) {
+            char c = path->at[k];
+            if (c == '_' && k + 1 < path->len && path->at[k + 1] >= 'a' && path->at[k + 1] <= 'z')
+                c = CWSI_CAST(char, path->at[++k] - 'a' + 'A');
+            if (cwsi_is_alnum(c) || c == '.' || c == '_') (void)cwsi_put_char(buf, c);
+        }
+    }
+    (void)cwsi_put_char(buf, '"');
+}
+
+static void cwsi_put_json_duration(cwsi_buf *buf, const cwsi_pb_Duration *d)
+{
+    char text[64];
+    size_t n = 1;
+    bool negative = d->seconds < 0 || d->nanos < 0;
+    uint64_t whole = d->seconds < 0 ? 0 - CWSI_CAST(uint64_t, d->seconds)
+                                    : CWSI_CAST(uint64_t, d->seconds);
+    int32_t nanos = d->nanos < 0 && d->nanos > INT32_MIN ? -d->nanos : d->nanos;
+    text[0] = '"';
+    if (negative) text[n++] = '-';
+    n += cwsi_digits(whole, text + n);
+    n += cwsi_fraction(text + n, nanos >= 0 && nanos <= 999999999 ? nanos : 0);
+    text[n++] = 's';
+    text[n++] = '"';
+    (void)cwsi_put(buf, text, n);
+}
+
+static void cwsi_put_json_members(const cwsi_json_out *o, cwsi_msg_id id, const void *msg,
+                                  bool first, int depth)
+{
+    cwsi_msg t = cwsi_msg_table(id);
+    size_t i;
+    for (i = 0; i < t.field_count && !o->buf->status; i++) {
+        const cwsi_field *f = &t.fields[i];
+        const void *at = cwsi_member_const(msg, f->offset);
+        const cwsi_list *list = CWSI_CAST(const cwsi_list *, at);
+        bool many = f->label == CWSI_REP || f->label == CWSI_MAP;
+        char name[64];
+        if (many ? list->len == 0 : !cwsi_present(f, msg)) continue;
+        if (!first) (void)cwsi_put_char(o->buf, ',');
+        first = false;
+        (void)cwsi_put_json_string(o->buf, name, cwsi_json_name(f, name));
+        (void)cwsi_put_char(o->buf, ':');
+        if (!many && f->kind == CWSI_MSG) at = *CWSI_CAST(const void *const *, at);
+        if (f->label == CWSI_MAP) cwsi_put_json_map(o, f, list, depth);
+        else if (f->label == CWSI_REP) cwsi_put_json_list(o, f, list, depth);
+        else cwsi_put_json_value(o, f, at, depth);
+    }
+}
+
+static void cwsi_put_json_message(const cwsi_json_out *o, cwsi_msg_id id, const void *msg,
+                                  int depth)
+{
+    cwsi_buf *buf = o->buf;
+    if (depth >= CWSI_CODEC_DEPTH) {
+        if (!buf->status) buf->status = CWS_ERR_LIMIT;
+        return;
+    }
+    if (id == CWSI_M_pb_Timestamp) {
+        const cwsi_pb_Timestamp *t = CWSI_CAST(const cwsi_pb_Timestamp *, msg);
+        char text[40];
+        size_t n = cwsi_format_time(text, t->seconds, t->nanos);
+        (void)cwsi_put_json_string(buf, text, n);
+    } else if (id == CWSI_M_pb_Duration) {
+        cwsi_put_json_duration(buf, CWSI_CAST(const cwsi_pb_Duration *, msg));
+    } else if (id == CWSI_M_pb_FieldMask) {
+        cwsi_put_json_mask(buf, CWSI_CAST(const cwsi_pb_FieldMask *, msg));
+    } else if (id == CWSI_M_pb_Any) {
+        cwsi_put_json_any(o, CWSI_CAST(const cwsi_pb_Any *, msg), depth);
+    } else if (id == CWSI_M_pb_Struct) {
+        cwsi_msg t = cwsi_msg_table(id);
+        cwsi_put_json_map(o, &t.fields[0], &CWSI_CAST(const cwsi_pb_Struct *, msg)->fields, depth);
+    } else if (id == CWSI_M_pb_ListValue) {
+        cwsi_msg t = cwsi_msg_table(id);
+        cwsi_put_json_list(o, &t.fields[0], &CWSI_CAST(const cwsi_pb_ListValue *, msg)->values,
+                           depth);
+    } else if (id == CWSI_M_pb_Value) {
+        cwsi_msg t = cwsi_msg_table(id);
+        size_t i;
+        for (i = 0; i < t.field_count; i++) {
+            const void *at = cwsi_member_const(msg, t.fields[i].offset);
+            if (!cwsi_present(&t.fields[i], msg)) continue;
+            if (t.fields[i].kind == CWSI_MSG) at = *CWSI_CAST(const void *const *, at);
+            cwsi_put_json_value(o, &t.fields[i], at, depth);
+            return;
+        }
+        (void)cwsi_put_text(buf, "null");
+    } else {
+        (void)cwsi_put_char(buf, '{');
+        cwsi_put_json_members(o, id, msg, true, depth);
+        (void)cwsi_put_char(buf, '}');
+    }
+}
+
+/* Append msg as JSON. arena serves the content of an Any and may be NULL. */
+static cws_status cwsi_encode_json(cwsi_buf *buf, cwsi_arena *arena, cwsi_msg_id id,
+                                   const void *msg, bool redact)
+{
+    cwsi_json_out o;
+    o.buf = buf;
+    o.redact = redact;
+    o.arena = arena;
+    cwsi_put_json_message(&o, id, msg, 0);
+    return buf->status;
+}
+
+static cws_status cwsi_json_read(cwsi_json *j, cwsi_arena *arena, cwsi_msg_id id, void *msg,
+                                 int depth);
+
+/* A number token, or a string token that holds one. */
+static bool cwsi_json_integer(const cwsi_json *j, int64_t *out)
+{
+    size_t i;
+    if (j->kind != CWSI_JSON_NUMBER && j->kind != CWSI_JSON_STRING) return false;
+    if (cwsi_parse_i64(j->text.at, j->text.len, out)) return true;
+    for (i = 0; i < j->text.len; i++) /* "1.0" and "1e3" are integers too */
+        if (!cwsi_is_digit(j->text.at[i]) && !strchr("-+.eE", j->text.at[i])) return false;
+    if (j->kind == CWSI_JSON_NUMBER) {
+        double d = cwsi_parse_double(j->text.at, j->text.len);
+        if (!(d > -9007199254740992.0 && d < 9007199254740992.0)) return false;
+        *out = CWSI_CAST(int64_t, d);
+        return CWSI_CAST(double, *out) - d >= 0 && CWSI_CAST(double, *out) - d <= 0;
+    }
+    return false;
+}
+
+/* The token just read is the value of f: store it at `at`. */
+static cws_status cwsi_json_store(cwsi_json *j, cwsi_arena *arena, const cwsi_field *f, void *at,
+                                  int depth)
+{
+    cwsi_str s;
+    int64_t v;
+    uint64_t u;
+    switch (CWSI_CAST(cwsi_kind, f->kind)) {
+    case CWSI_STR:
+        if (j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
+        return cwsi_json_string(j, arena, CWSI_CAST(cwsi_str *, at)) ? CWS_OK : CWS_ERR_NO_MEMORY;
+    case CWSI_BYTES: {
+        char *out;
+        if (j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
+        if (!cwsi_json_string(j, arena, &s)) return CWS_ERR_NO_MEMORY;
+        out = CWSI_CAST(char *, cwsi_arena_alloc(arena, s.len / 4 * 3 + 4));
+        if (!out) return CWS_ERR_NO_MEMORY;
+        CWSI_CAST(cwsi_str *, at)->at = out;
+        return cwsi_base64_decode(s.at, s.len, out, &CWSI_CAST(cwsi_str *, at)->len)
+                   ? CWS_OK
+                   : CWS_ERR_PROTOCOL;
+    }
+    case CWSI_BOOL:
+        if (j->kind != CWSI_JSON_TRUE && j->kind != CWSI_JSON_FALSE) return CWS_ERR_PROTOCOL;
+        *CWSI_CAST(bool *, at) = j->kind == CWSI_JSON_TRUE;
+        return CWS_OK;
+    case CWSI_I32:
+        if (!cwsi_json_integer(j, &v) || v < INT32_MIN || v > INT32_MAX) return CWS_ERR_PROTOCOL;
+        *CWSI_CAST(int32_t *, at) = CWSI_CAST(int32_t, v);
+        return CWS_OK;
+    case CWSI_U32:
+        if (!cwsi_json_integer(j, &v) || v < 0 || v > UINT32_MAX) return CWS_ERR_PROTOCOL;
+        *CWSI_CAST(uint32_t *, at) = CWSI_CAST(uint32_t, v);
+        return CWS_OK;
+    case CWSI_I64:
+        if (!cwsi_json_integer(j, CWSI_CAST(int64_t *, at))) return CWS_ERR_PROTOCOL;
+        return CWS_OK;
+    case CWSI_U64:
+        if (j->kind != CWSI_JSON_NUMBER && j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
+        if (cwsi_parse_u64(j->text.at, j->text.len, &u)) *CWSI_CAST(uint64_t *, at) = u;
+        else if (cwsi_json_integer(j, &v) && v >= 0)
+            *CWSI_CAST(uint64_t *, at) = CWSI_CAST(uint64_t, v);
+        else return CWS_ERR_PROTOCOL;
+        return CWS_OK;
+    case CWSI_DOUBLE:
+        if (j->kind != CWSI_JSON_NUMBER) return CWS_ERR_PROTOCOL;
+        *CWSI_CAST(double *, at) = cwsi_parse_double(j->text.at, j->text.len);
+        return CWS_OK;
+    case CWSI_ENUM: {
+        cwsi_enum e = cwsi_enum_table(CWSI_CAST(cwsi_enum_id, f->sub));
+        size_t i;
+        for (i = 0; i < e.count && j->kind == CWSI_JSON_STRING; i++)
+            if (cwsi_str_is(j->text, e.values[i].name)) {
+                *CWSI_CAST(int32_t *, at) = e.values[i].number;
+                return CWS_OK;
+            }
+        if (j->kind == CWSI_JSON_STRING) return CWS_OK; /* a newer name: leave it unspecified */
+        if (!cwsi_json_integer(j, &v) || v < INT32_MIN || v > INT32_MAX) return CWS_ERR_PROTOCOL;
+        *CWSI_CAST(int32_t *, at) = CWSI_CAST(int32_t, v);
+        return CWS_OK;
+    }
+    case CWSI_MSG:
+        return cwsi_json_read(j, arena, CWSI_CAST(cwsi_msg_id, f->sub), at, depth + 1);
+    }
+    return CWS_ERR_PROTOCOL;
+}
+
+/* The token just read opens a map: read its members. */
+static cws_status cwsi_json_read_map(cwsi_json *j, cwsi_arena *arena, const cwsi_field *f,
+                                     cwsi_list *list, int depth)
+{
+    cwsi_msg entry = cwsi_msg_table(CWSI_CAST(cwsi_msg_id, f->sub));
+    if (j->kind != CWSI_JSON_OBJECT) return CWS_ERR_PROTOCOL;
+    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
+        void *element = cwsi_list_grow(arena, list, entry.size), *at;
+        cws_status status;
+        if (!element) return CWS_ERR_NO_MEMORY;
+        if (!cwsi_json_string(j, arena,
+                              CWSI_CAST(cwsi_str *, cwsi_member(element, entry.fields[0].offset))))
+            return CWS_ERR_NO_MEMORY;
+        at = cwsi_place(arena, &entry, &entry.fields[1], element);
+        if (!at) return CWS_ERR_NO_MEMORY;
+        (void)cwsi_json_next(j);
+        status = cwsi_json_store(j, arena, &entry.fields[1], at, depth);
+        if (status) return status;
+    }
+    return j->kind == CWSI_JSON_OBJECT_END ? CWS_OK : CWS_ERR_PROTOCOL;
+}
+
+static cws_status cwsi_json_read_list(cwsi_json *j, cwsi_arena *arena, const cwsi_field *f,
+                                      cwsi_list *list, int depth)
+{
+    size_t step = cwsi_element_size(f);
+    if (j->kind != CWSI_JSON_ARRAY) return CWS_ERR_PROTOCOL;
+    while (cwsi_json_next(j) != CWSI_JSON_ARRAY_END) {
+        void *at;
+        cws_status status;
+        if (j->kind == CWSI_JSON_ERROR) return CWS_ERR_PROTOCOL;
+        at = cwsi_list_grow(arena, list, step);
+        if (!at) return CWS_ERR_NO_MEMORY;
+        status = cwsi_json_store(j, arena, f, at, depth);
+        if (status) return status;
+    }
+    return CWS_OK;
+}
+
+/* The token just read begins a google.protobuf.Value. */
+static cws_status cwsi_json_read_value(cwsi_json *j, cwsi_arena *arena, cwsi_pb_Value *value,
+                                       int depth)
+{
+    cwsi_msg t = cwsi_msg_table(CWSI_M_pb_Value);
+    const cwsi_field *f;
+    void *at;
+    switch (j->kind) {
+    case CWSI_JSON_NULL: value->has_null_value = true; return CWS_OK;
+    case CWSI_JSON_NUMBER: f = &t.fields[1]; break;
+    case CWSI_JSON_STRING: f = &t.fields[2]; break;
+    case CWSI_JSON_TRUE:
+    case CWSI_JSON_FALSE: f = &t.fields[3]; break;
+    case CWSI_JSON_OBJECT: f = &t.fields[4]; break;
+    case CWSI_JSON_ARRAY: f = &t.fields[5]; break;
+    case CWSI_JSON_ERROR:
+    case CWSI_JSON_END:
+    case CWSI_JSON_OBJECT_END:
+    case CWSI_JSON_ARRAY_END:
+    case CWSI_JSON_KEY: return CWS_ERR_PROTOCOL;
+    default: return CWS_ERR_PROTOCOL;
+    }
+    at = cwsi_place(arena, &t, f, value);
+    return at ? cwsi_json_store(j, arena, f, at, depth) : CWS_ERR_NO_MEMORY;
+}
+
+static cws_status cwsi_json_read_duration(cwsi_str s, cwsi_pb_Duration *d)
+{
+    bool negative = s.len && s.at[0] == '-';
+    size_t i = negative ? 1 : 0, start = i;
+    uint64_t whole;
+    while (i < s.len && cwsi_is_digit(s.at[i])) i++;
+    if (!cwsi_parse_u64(s.at + start, i - start, &whole) || whole > 315576000000ULL ||
+        !cwsi_parse_fraction(s.at, s.len, &i, &d->nanos) || i + 1 != s.len || s.at[i] != 's')
+        return CWS_ERR_PROTOCOL;
+    d->seconds = negative ? -CWSI_CAST(int64_t, whole) : CWSI_CAST(int64_t, whole);
+    if (negative) d->nanos = -d->nanos;
+    return CWS_OK;
+}
+
+static cws_status cwsi_json_read_mask(cwsi_arena *arena, cwsi_str s, cwsi_pb_FieldMask *mask)
+{
+    size_t i, start = 0, o = 0;
+    char *out;
+    if (s.len == 0) return CWS_OK;
+    out = CWSI_CAST(char *, cwsi_arena_alloc(arena, s.len * 2 + 1));
+    if (!out) return CWS_ERR_NO_MEMORY;
+    for (i = 0; i <= s.len; i++) {
+        if (i == s.len || s.at[i] == ',') {
+            cwsi_str *path = CWSI_CAST(
+                cwsi_str *, cwsi_list_grow(arena, &mask->paths, sizeof(cwsi_str)));
+            if (!path) return CWS_ERR_NO_MEMORY;
+            path->at = out + start;
+            path->len = o - start;
+            start = o;
+        } else if (s.at[i] >= 'A' && s.at[i] <= 'Z') {
+            out[o++] = '_';
+            out[o++] = cwsi_lower(s.at[i]);
+        } else {
+            out[o++] = s.at[i];
+        }
+    }
+    return CWS_OK;
+}
+
+/* The token just read begins message id: read it all into msg. */
+static cws_status cwsi_json_read(cwsi_json *j, cwsi_arena *arena, cwsi_msg_id id, void *msg,
+                                 int depth)
+{
+    cwsi_msg t = cwsi_msg_table(id);
+    size_t i;
+    if (depth >= CWSI_CODEC_DEPTH) return CWS_ERR_PROTOCOL;
+    if (id == CWSI_M_pb_Value)
+        return cwsi_json_read_value(j, arena, CWSI_CAST(cwsi_pb_Value *, msg), depth);
+    if (id == CWSI_M_pb_Struct)
+        return cwsi_json_read_map(j, arena, &t.fields[0],
+                                  &CWSI_CAST(cwsi_pb_Struct *, msg)->fields, depth);
+    if (id == CWSI_M_pb_ListValue)
+        return cwsi_json_read_list(j, arena, &t.fields[0],
+                                   &CWSI_CAST(cwsi_pb_ListValue *, msg)->values, depth);
+    if (id == CWSI_M_pb_Timestamp || id == CWSI_M_pb_Duration || id == CWSI_M_pb_FieldMask) {
+        cwsi_str s;
+        if (j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
+        if (!cwsi_json_string(j, arena, &s)) return CWS_ERR_NO_MEMORY;
+        if (id == CWSI_M_pb_Timestamp) {
+            cwsi_pb_Timestamp *ts = CWSI_CAST(cwsi_pb_Timestamp *, msg);
+            return cwsi_parse_time(s.at, s.len, &ts->seconds, &ts->nanos) ? CWS_OK
+                                                                          : CWS_ERR_PROTOCOL;
+        }
+        if (id == CWSI_M_pb_Duration)
+            return cwsi_json_read_duration(s, CWSI_CAST(cwsi_pb_Duration *, msg));
+        return cwsi_json_read_mask(arena, s, CWSI_CAST(cwsi_pb_FieldMask *, msg));
+    }
+    if (j->kind != CWSI_JSON_OBJECT) return CWS_ERR_PROTOCOL;
+    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
+        const cwsi_field *f = NULL;
+        cwsi_str key;
+        void *at;
+        cws_status status;
+        if (!cwsi_json_string(j, arena, &key)) return CWS_ERR_NO_MEMORY;
+        for (i = 0; i < t.field_count && !f; i++) {
+            char name[64];
+            cwsi_str camel, plain;
+            camel.at = name, camel.len = cwsi_json_name(&t.fields[i], name);
+            plain.at = t.fields[i].name, plain.len = cwsi_field_name_len(&t.fields[i]);
+            if (cwsi_str_same(key, camel) || cwsi_str_same(key, plain)) f = &t.fields[i];
+        }
+        (void)cwsi_json_next(j);
+        if (!f || (j->kind == CWSI_JSON_NULL && f->sub != CWSI_M_pb_Value)) {
+            if (!f) ++*CWSI_CAST(uint32_t *, msg);
+            if (!cwsi_json_skip(j)) return CWS_ERR_PROTOCOL;
+            continue;
+        }
+        at = cwsi_member(msg, f->offset);
+        if (f->label == CWSI_MAP) {
+            status = cwsi_json_read_map(j, arena, f, CWSI_CAST(cwsi_list *, at), depth);
+        } else if (f->label == CWSI_REP) {
+            status = cwsi_json_read_list(j, arena, f, CWSI_CAST(cwsi_list *, at), depth);
+        } else {
+            at = cwsi_place(arena, &t, f, msg);
+            status = at ? cwsi_json_store(j, arena, f, at, depth) : CWS_ERR_NO_MEMORY;
+        }
+        if (status) return status;
+    }
+    return j->kind == CWSI_JSON_OBJECT_END ? CWS_OK : CWS_ERR_PROTOCOL;
+}
+
+/* Decode canonical proto3 JSON into a new struct of the arena; strings without escapes borrow from
+ * the text. The members of an Any are skipped: the library never receives one as JSON. */
+CWS_UNUSED_OK
+static cws_status cwsi_decode_json(cwsi_arena *arena, cwsi_msg_id id, cwsi_str text, void **out)
+{
+    cwsi_json j;
+    cws_status status;
+    *out = cwsi_arena_alloc(arena, cwsi_msg_table(id).size);
+    if (!*out) return CWS_ERR_NO_MEMORY;
+    cwsi_json_init(&j, text.at, text.len);
+    (void)cwsi_json_next(&j);
+    status = cwsi_json_read(&j, arena, id, *out, 0);
+    if (!status && cwsi_json_next(&j) != CWSI_JSON_END) status = CWS_ERR_PROTOCOL;
+    return status;
+}
+
+/* ================================================================================================
+ * >>impl-object
+ * The objects and how they hold each other. A client, a sandbox and an operation count their
+ * holders: a handle of the user is one, an object that points at it is another. So each _free is
+ * safe in any order, and memory goes with the last holder.
+ * ============================================================================================= */
+
+typedef enum cwsi_turn { CWSI_PENDING, CWSI_READY } cwsi_turn;
+
+typedef struct cwsi_call cwsi_call;
+typedef struct cwsi_dialect cwsi_dialect;
+
+/* How a transport's reports reach the owner of an exchange; it is the owner's first member. */
+typedef struct cwsi_events {
+    void (*head)(cws_exchange *ex, int status, int http_major, const cws_header *headers,
+                 size_t header_count);
+    bool (*data)(cws_exchange *ex, const void *data, size_t size);
+    void (*writable)(cws_exchange *ex);
+    void (*note)(cws_exchange *ex, int32_t code, const char *text);
+    void (*end)(cws_exchange *ex, cws_end end);
+} cwsi_events;
+
+struct cws_exchange {
+    const cwsi_events *events;
+};
+
+typedef struct cwsi_op_kind {
+    const char *name;         /* for messages: "Start sandbox" */
+    const char *const *steps; /* names of the steps, for the log */
+    /* Go on as far as possible. READY: ended, op->err says how. PENDING: op waits for its call, its
+     * child, or op->wake_ms. */
+    cwsi_turn (*run)(cws_op *op, int64_t now);
+    bool (*expire)(cws_op *op);  /* the deadline passed: true: op->err says how it ended; else, and
+                                    if NULL, it is a plain timeout */
+    void (*ended)(cws_op *op);   /* it has ended in whatever way; may be NULL */
+    void (*destroy)(cws_op *op); /* free what this kind of operation holds; may be NULL */
+} cwsi_op_kind;
+
+/* An operation: a state machine that the loop steps. Each kind has a struct that begins with it. */
+struct cws_op {
+    cws_client *client;
+    const cwsi_op_kind *kind;
+    cws_sandbox *sandbox; /* held; NULL for operations on no sandbox */
+    uint32_t refs;
+    int step;
+    bool done, queued, cancelled;
+    bool notify;  /* on_done is due */
+    bool for_waiters; /* ends by itself when nobody waits for it any more */
+    cws_error err;
+    int64_t deadline_ms;            /* CWSI_NEVER: none of its own */
+    int64_t wake_ms;                /* next moment it wants to run */
+    size_t heap_at;                 /* place in the timer heap + 1; 0: not there */
+    cws_op *prev, *next;            /* all live operations of the client */
+    cws_op *ready_next;             /* queue of those that can run */
+    cwsi_call *call;                /* the RPC in flight, owned */
+    cws_op *child;                  /* the operation it waits for, held */
+    cws_op *waiter_next;            /* siblings that wait for the same child */
+    cws_op *waiters;                /* who waits for this */
+    cws_op_done_fn on_done;
+    void *on_done_user;
+};
+
+struct cws_client {
+    cwsi_mem mem;
+    uint32_t refs;
+    bool dead, running, in_callback, free_wanted;
+    bool streaming; /* the transport has the streaming tier */
+    bool no_duplex; /* streams were refused at this address: exec goes the unary way */
+    cws_transport transport;
+    const cwsi_dialect *dialect;
+    cwsi_arena arena; /* strings of the configuration */
+    const char *base_url;
+    cws_header headers[8]; /* the same for every request, credentials included */
+    size_t header_count;
+    int64_t request_timeout_ms, retry_budget_ms, poll_rpc_ms;
+    size_t max_message;
+    cws_log_fn log;
+    void *log_user;
+    cws_trace_fn trace;
+    void *trace_user;
+    int64_t (*monotonic_ms)(void *user);
+    int64_t (*unix_ms)(void *user);
+    void (*random)(void *user, void *out, size_t size);
+    void *hooks_user;
+    int64_t last_now;
+    uint64_t rng[4];
+    cws_op *ops;
+    size_t op_count;
+    cws_op *ready_first, *ready_last;
+    cws_op **heap; /* binary heap of operations by wake_ms; room for every live operation */
+    size_t heap_len, heap_cap;
+    size_t open_exchanges;
+};
+
+typedef enum cwsi_phase {
+    CWSI_UNSTARTED,
+    CWSI_STARTING,
+    CWSI_RUNNING,
+    CWSI_STOPPING,
+    CWSI_TERMINAL
+} cwsi_phase;
+
+struct cws_sandbox {
+    cws_client *client;   /* held */
+    cws_session *session; /* that tracks it, or NULL; not held */
+    uint32_t refs;
+    cwsi_phase phase;
+    bool cancelled;      /* stopped before it was started: can never start */
+    bool stop_owned;     /* a stop of this object was accepted */
+    bool create_unknown; /* a create may or may not have reached the service */
+    char request_id[40]; /* idempotency token of the create */
+    cwsi_buf create;     /* encoded create request; empty for found sandboxes */
+    int64_t request_timeout_ms;
+    cws_sandbox_info info;
+    char id[128], reason[512], runner[128], group[128]; /* what info points at */
+    cws_exec_stats stats;
+    cws_op *start_op, *running_op, *complete_op, *stop_op; /* in flight and shared; held */
+};
+
+typedef struct cwsi_tracked { /* a sandbox that a session will stop */
+    cws_sandbox *sandbox;     /* held */
+    cws_op *stop;             /* during close; held */
+    bool failed;              /* the last close could not stop it */
+    cws_error why;
+} cwsi_tracked;
+
+struct cws_session {
+    cws_client *client; /* held */
+    uint32_t refs;
+    bool own_client, closed, freed;
+    cwsi_arena arena;          /* the strings of defaults */
+    cws_sandbox_opts defaults; /* deep copy */
+    int64_t close_timeout_ms;
+    cwsi_tracked **tracked; /* in order of arrival */
+    size_t tracked_len, tracked_cap;
+    cws_op *close_op; /* in flight */
+};
+
+struct cws_bytes {
+    cwsi_mem *mem;
+    cws_client *client; /* held: it owns the memory's account */
+    cwsi_buf buf;       /* the message the bytes came in */
+    const char *at;
+    size_t len;
+};
+
+/* Turn a pointer to a struct's first member into one to the struct. */
+#define CWSI_AS(type, pointer) CWSI_CAST(type *, CWSI_CAST(void *, pointer))
+
+CWSI_PRINTF(3, 4)
+static void cwsi_log(cws_client *c, cws_log_level level, const char *text, ...)
+{
+    char line[512], safe[512];
+    va_list args;
+    if (!c->log) return;
+    va_start(args, text);
+    (void)cwsi_vformat(line, sizeof(line), text, args);
+    va_end(args);
+    cwsi_copy_text(safe, sizeof(safe), line, strlen(line));
+    c->log(level, safe, c->log_user);
+}
+
+static void cwsi_client_unref(cws_client *c)
+{
+    cwsi_mem mem;
+    if (--c->refs > 0) return;
+    cwsi_arena_clear(&c->arena);
+    cwsi_free(&c->mem, c->heap);
+    mem = c->mem;
+    cwsi_free(&mem, c);
+}
+
+/* ================================================================================================
+ * >>impl-error
+ * Status names and family, filling a cws_error, and its packed details: entries of a kind byte
+ * ('m' metadata, 'v' violation), a key and a value, each ended by NUL.
+ * ============================================================================================= */
+
+CWS_API const char *cws_status_name(cws_status status)
+{
+    switch (status) {
+#define CWSI_AS_STATUS_NAME(name, number, parent, text)                                            \
+    case CWS_##name: return "CWS_" #name;
+        CWS_STATUS_LIST(CWSI_AS_STATUS_NAME)
+    case CWS_STATUS_MAX: break;
+    }
+    return "CWS_ERR_UNKNOWN";
+}
+
+CWS_API const char *cws_status_text(cws_status status)
+{
+    switch (status) {
+#define CWSI_AS_STATUS_TEXT(name, number, parent, text)                                            \
+    case CWS_##name: return text;
+        CWS_STATUS_LIST(CWSI_AS_STATUS_TEXT)
+    case CWS_STATUS_MAX: break;
+    }
+    return "unknown status";
+}
+
+static cws_status cwsi_status_parent(cws_status status)
+{
+    switch (status) {
+#define CWSI_AS_STATUS_PARENT(name, number, parent, text)                                          \
+    case CWS_##name: return CWS_##parent;
+        CWS_STATUS_LIST(CWSI_AS_STATUS_PARENT)
+    case CWS_STATUS_MAX: break;
+    }
+    return CWS_OK;
+}
+
+CWS_API bool cws_status_is(cws_status status, cws_status family)
+{
+    if (status == CWS_ERR_SANDBOX_VALIDATION && family == CWS_ERR_VALIDATION) return true;
+    for (; status != family; status = cwsi_status_parent(status))
+        if (status == CWS_OK) return false;
+    return true;
+}
+
+static void cwsi_error_clear(cws_error *err)
+{
+    if (err) memset(err, 0, sizeof(*err));
+}
+
+/* Record a failure. The first one wins. Returns its status. */
+CWSI_PRINTF(3, 4)
+static cws_status cwsi_fail(cws_error *err, cws_status status, const char *text, ...)
+{
+    char line[sizeof(err->message) * 2];
+    va_list args;
+    if (!err || err->status) return status;
+    err->status = status;
+    va_start(args, text);
+    (void)cwsi_vformat(line, sizeof(line), text, args);
+    va_end(args);
+    cwsi_copy_text(err->message, sizeof(err->message), line, strlen(line));
+    return status;
+}
+
+static cws_status cwsi_no_memory(cws_error *err, const char *what)
+{
+    return cwsi_fail(err, CWS_ERR_NO_MEMORY,
+                     "%s: out of memory, or over the client's max_memory_bytes", what);
+}
+
+static cws_status cwsi_copy_error(cws_error *to, const cws_error *from)
+{
+    if (to && !to->status) *to = *from;
+    return from->status;
+}
+
+static void cwsi_add_detail(cws_error *err, char kind, cwsi_str key, cwsi_str value)
+{
+    size_t need;
+    char *at = err->detail + err->detail_size;
+    if (key.len > sizeof(err->detail) || value.len > sizeof(err->detail)) return;
+    need = 1 + key.len + 1 + value.len + 1;
+    if (need > sizeof(err->detail) - err->detail_size) return;
+    at[0] = kind;
+    cwsi_copy_text(at + 1, key.len + 1, key.at, key.len);
+    at += 1 + strlen(at + 1) + 1;
+    cwsi_copy_text(at, value.len + 1, value.at, value.len);
+    at += strlen(at) + 1;
+    err->detail_size = CWSI_CAST(uint16_t, at - err->detail);
+}
+
+/* The entry at *at, stepping behind it; false at the end. Bounds hold for a damaged record too. */
+static bool cwsi_next_detail(const cws_error *err, size_t *at, char *kind, const char **key,
+                             const char **value)
+{
+    size_t end = err->detail_size <= sizeof(err->detail) ? err->detail_size : 0;
+    const char *stop;
+    if (*at >= end) return false;
+    *kind = err->detail[*at];
+    *key = err->detail + *at + 1;
+    stop = CWSI_CAST(const char *, memchr(*key, 0, end - *at - 1));
+    if (!stop) return false;
+    *value = stop + 1;
+    stop = CWSI_CAST(const char *,
+                     memchr(*value, 0, CWSI_CAST(size_t, err->detail + end - *value)));
+    if (!stop) return false;
+    *at = CWSI_CAST(size_t, stop - err->detail) + 1;
+    return true;
+}
+
+CWS_API const char *cws_error_metadata(const cws_error *err, const char *key)
+{
+    size_t at = 0;
+    char kind;
+    const char *k, *v;
+    if (!err || !key) return NULL;
+    while (cwsi_next_detail(err, &at, &kind, &k, &v))
+        if (kind == 'm' && strcmp(k, key) == 0) return v;
+    return NULL;
+}
+
+CWS_API bool cws_error_violation(const cws_error *err, size_t index, const char **field,
+                                 const char **description)
+{
+    size_t at = 0;
+    char kind;
+    const char *k, *v;
+    if (!err) return false;
+    while (cwsi_next_detail(err, &at, &kind, &k, &v)) {
+        if (kind != 'v' || index-- > 0) continue;
+        if (field) *field = k;
+        if (description) *description = v;
+        return true;
+    }
+    return false;
+}
+
+/* ================================================================================================
+ * >>impl-error-map
+ * From what the service said (code, text, google.rpc details) to a cws_error. A reason counts for
+ * the choice of status only if its domain is the service's; it is shown in any case.
+ * ============================================================================================= */
+
+enum { /* the codes of gRPC and Connect */
+    CWSI_CODE_CANCELED = 1,
+    CWSI_CODE_UNKNOWN = 2,
+    CWSI_CODE_INVALID_ARGUMENT = 3,
+    CWSI_CODE_DEADLINE_EXCEEDED = 4,
+    CWSI_CODE_NOT_FOUND = 5,
+    CWSI_CODE_PERMISSION_DENIED = 7,
+    CWSI_CODE_RESOURCE_EXHAUSTED = 8,
+    CWSI_CODE_UNIMPLEMENTED = 12,
+    CWSI_CODE_INTERNAL = 13,
+    CWSI_CODE_UNAVAILABLE = 14,
+    CWSI_CODE_UNAUTHENTICATED = 16
+};
+
+/* What the service said about a failed call. */
+typedef struct cwsi_verdict {
+    int code;
+    cwsi_str message;
+    cwsi_list details; /* of cwsi_pb_Any */
+} cwsi_verdict;
+
+/* Reasons that decide the status, without their common prefix "CWSANDBOX_". */
+static cws_status cwsi_status_of_reason(const char *reason)
+{
+    static const struct {
+        const char *reason;
+        cws_status status;
+    } map[] = {{"FILE_NOT_FOUND", CWS_ERR_FILE},
+               {"FILE_IS_DIRECTORY", CWS_ERR_FILE},
+               {"FILE_IO_FAILED", CWS_ERR_FILE},
+               {"FILE_PERMISSION_DENIED", CWS_ERR_FILE},
+               {"FILE_TOO_LARGE", CWS_ERR_FILE},
+               {"FILE_TRUNCATED", CWS_ERR_FILE},
+               {"SANDBOX_NOT_FOUND", CWS_ERR_NOT_FOUND},
+               {"SANDBOX_NOT_RUNNING", CWS_ERR_NOT_RUNNING},
+               {"COMMAND_TIMEOUT", CWS_ERR_COMMAND_TIMEOUT},
+               {"RUNNER_UNAVAILABLE", CWS_ERR_UNAVAILABLE},
+               {"BACKEND_UNAVAILABLE", CWS_ERR_UNAVAILABLE},
+               {"FSS_NOT_FOUND", CWS_ERR_SNAPSHOT_NOT_FOUND},
+               {"FSS_NOT_READY", CWS_ERR_SNAPSHOT_NOT_READY},
+               {"FSS_NOT_SUPPORTED", CWS_ERR_SNAPSHOT_NOT_SUPPORTED},
+               {"FSS_SIZE_EXCEEDED", CWS_ERR_SNAPSHOT_SIZE_EXCEEDED},
+               {"FSS_QUOTA_EXCEEDED", CWS_ERR_SNAPSHOT_QUOTA_EXCEEDED},
+               {"FSS_BUCKET_MISMATCH", CWS_ERR_SNAPSHOT_BUCKET_MISMATCH},
+               {"FSS_BUCKET_UNAVAILABLE", CWS_ERR_SNAPSHOT},
+               {"FSS_RESTORE_FAILED", CWS_ERR_SNAPSHOT},
+               {"FSS_CREATE_FAILED", CWS_ERR_SNAPSHOT},
+               {"FSS_CREATE_TIMED_OUT", CWS_ERR_SNAPSHOT},
+               {"FSS_AUTH_FAILED", CWS_ERR_SNAPSHOT},
+               {"FSS_TRANSPORT_FAILED", CWS_ERR_SNAPSHOT},
+               {"FSS_CANCELED", CWS_ERR_SNAPSHOT},
+               {"FSS_WAIT_TIMEOUT", CWS_ERR_SNAPSHOT_WAIT_TIMEOUT},
+               {"FSS_BACKEND_THROTTLED", CWS_ERR_SNAPSHOT_THROTTLED},
+               {"FSS_INFLIGHT_LIMIT", CWS_ERR_SNAPSHOT_THROTTLED},
+               {"FSS_BUCKET_PROVISIONING", CWS_ERR_SNAPSHOT_THROTTLED}};
+    size_t i, prefix = strlen("CWSANDBOX_");
+    if (strncmp(reason, "CWSANDBOX_", prefix) != 0) return CWS_OK;
+    for (i = 0; i < CWSI_COUNT(map); i++)
+        if (strcmp(reason + prefix, map[i].reason) == 0) return map[i].status;
+    return CWS_OK;
+}
+
+static void cwsi_read_error_info(cws_error *err, const cwsi_rpc_ErrorInfo *info)
+{
+    size_t i;
+    if (err->reason[0] || info->reason.len == 0) return; /* the first with a reason counts */
+    cwsi_copy_text(err->reason, sizeof(err->reason), info->reason.at, info->reason.len);
+    cwsi_copy_text(err->domain, sizeof(err->domain), info->domain.at, info->domain.len);
+    for (i = 0; i < info->metadata.len; i++) {
+        const cwsi_map_StrStr *entry = CWSI_AT(map_StrStr, info->metadata, i);
+        cwsi_add_detail(err, 'm', entry->key, entry->value);
+    }
+}
+
+static void cwsi_read_retry_info(cws_error *err, const cwsi_rpc_RetryInfo *info)
+{
+    const cwsi_pb_Duration *d = info->retry_delay;
+    if (err->has_retry_after || !d || d->seconds > 4000000 || d->nanos < -999999999 ||
+        d->nanos > 999999999)
+        return;
+    err->has_retry_after = true;
+    if (d->seconds >= 0 && d->nanos >= 0) /* a negative delay is as good as none */
+        err->retry_after_ms =
+            CWSI_CAST(uint32_t, d->seconds * 1000 + (d->nanos + 999999) / 1000000);
+}
+
+static void cwsi_read_bad_request(cws_error *err, const cwsi_rpc_BadRequest *bad)
+{
+    size_t i;
+    for (i = 0; i < bad->field_violations.len; i++) {
+        const cwsi_rpc_BadRequest_FieldViolation *v =
+            CWSI_AT(rpc_BadRequest_FieldViolation, bad->field_violations, i);
+        cwsi_str text = v->description;
+        if (text.len == 0 && v->localized_message) text = v->localized_message->message;
+        if (text.len == 0) text = v->reason;
+        if (v->field.len || text.len) cwsi_add_detail(err, 'v', v->field, text);
+    }
+}
+
+/* Details that do not decode are ignored: they must never hide the error they come with. */
+static void cwsi_read_details(cws_error *err, cwsi_arena *arena, cwsi_list details)
+{
+    size_t i;
+    for (i = 0; i < details.len; i++) {
+        const cwsi_pb_Any *any = CWSI_AT(pb_Any, details, i);
+        cwsi_msg_id id = cwsi_msg_by_name(cwsi_type_of_url(any->type_url));
+        void *msg;
+        if (id != CWSI_M_rpc_ErrorInfo && id != CWSI_M_rpc_RetryInfo &&
+            id != CWSI_M_rpc_BadRequest)
+            continue;
+        if (cwsi_decode(arena, id, any->value, &msg) != CWS_OK) continue;
+        if (id == CWSI_M_rpc_ErrorInfo) cwsi_read_error_info(err, CWSI_AS(cwsi_rpc_ErrorInfo, msg));
+        else if (id == CWSI_M_rpc_RetryInfo)
+            cwsi_read_retry_info(err, CWSI_AS(cwsi_rpc_RetryInfo, msg));
+        else cwsi_read_bad_request(err, CWSI_AS(cwsi_rpc_BadRequest, msg));
+    }
+}
+
+static const char *const cwsi_code_names[] = {
+    "ok",                "canceled",           "unknown",           "invalid_argument",
+    "deadline_exceeded", "not_found",          "already_exists",    "permission_denied",
+    "resource_exhausted", "failed_precondition", "aborted",         "out_of_range",
+    "unimplemented",     "internal",           "unavailable",       "data_loss",
+    "unauthenticated"};
+
+/* The status for a code without a deciding reason. */
+static cws_status cwsi_status_of_code(const cws_error *err, int code)
+{
+    switch (code) {
+    case CWSI_CODE_NOT_FOUND: return CWS_ERR_NOT_FOUND;
+    case CWSI_CODE_CANCELED: return CWS_ERR_NOT_RUNNING;
+    case CWSI_CODE_DEADLINE_EXCEEDED: return CWS_ERR_REQUEST_TIMEOUT;
+    case CWSI_CODE_UNAVAILABLE: return CWS_ERR_UNAVAILABLE;
+    case CWSI_CODE_RESOURCE_EXHAUSTED: return CWS_ERR_RESOURCE_EXHAUSTED;
+    case CWSI_CODE_UNAUTHENTICATED:
+    case CWSI_CODE_PERMISSION_DENIED: return CWS_ERR_AUTHENTICATION;
+    case CWSI_CODE_UNIMPLEMENTED: return CWS_ERR_UNIMPLEMENTED;
+    case CWSI_CODE_INVALID_ARGUMENT:
+        return cws_error_violation(err, 0, NULL, NULL) ? CWS_ERR_SANDBOX_VALIDATION
+                                                       : CWS_ERR_SANDBOX;
+    default: return CWS_ERR_SANDBOX;
+    }
+}
+
+static bool cwsi_is_retryable(cws_status status)
+{
+    return cws_status_is(status, CWS_ERR_UNAVAILABLE) || status == CWS_ERR_REQUEST_TIMEOUT ||
+           status == CWS_ERR_RESOURCE_EXHAUSTED;
+}
+
+/* "Create sandbox failed: text (REASON); field violations: f: d; f2: d2" */
+static void cwsi_error_sentence(cws_error *err, const char *what, int code, cwsi_str text)
+{
+    static const char *const verbs[] = {
+        "failed",    "was cancelled", "failed",             "failed", "timed out",
+        "failed",    "failed",        "failed",             "resource exhausted",
+        "failed",    "failed",        "failed",             "failed", "failed",
+        "failed",    "failed",        "failed"};
+    char line[sizeof(err->message) * 2];
+    size_t n, i = 0;
+    const char *field, *description;
+    bool known = code >= 0 && CWSI_CAST(size_t, code) < CWSI_COUNT(cwsi_code_names);
+    int width = text.len < 400 ? CWSI_CAST(int, text.len) : 400;
+    if (err->status == CWS_ERR_NOT_FOUND && err->sandbox_id[0])
+        n = cwsi_format(line, sizeof(line), "%s: Sandbox '%s' not found", what, err->sandbox_id);
+    else if (err->status == CWS_ERR_AUTHENTICATION)
+        n = cwsi_format(line, sizeof(line), "%s: %s", what,
+                        code == CWSI_CODE_PERMISSION_DENIED ? "Permission denied"
+                                                            : "Authentication failed");
+    else if (cws_status_is(err->status, CWS_ERR_UNAVAILABLE))
+        n = cwsi_format(line, sizeof(line), "%s: Service unavailable", what);
+    else n = cwsi_format(line, sizeof(line), "%s %s", what, known ? verbs[code] : "failed");
+    if (text.len)
+        n += cwsi_format(line + n, sizeof(line) - n, ": %.*s", width, text.at);
+    else n += cwsi_format(line + n, sizeof(line) - n, ": %s", known ? cwsi_code_names[code] : "?");
+    if (err->reason[0]) n += cwsi_format(line + n, sizeof(line) - n, " (%s)", err->reason);
+    for (; cws_error_violation(err, i, &field, &description) && n + 40 < sizeof(line); i++)
+        n += cwsi_format(line + n, sizeof(line) - n, "%s%s: %s", i ? "; " : "; field violations: ",
+                         field, description);
+    cwsi_copy_text(err->message, sizeof(err->message), line, n);
+}
+
+/* Fill err from a verdict. what names the operation. */
+static cws_status cwsi_error_from_verdict(cws_error *err, cwsi_mem *mem, const char *what,
+                                          const cwsi_verdict *verdict)
+{
+    cwsi_arena arena;
+    cws_status status = CWS_OK;
+    cwsi_arena_init(&arena, mem);
+    err->rpc_code = verdict->code;
+    cwsi_read_details(err, &arena, verdict->details);
+    if (strcmp(err->domain, "cwsandbox.com") == 0) status = cwsi_status_of_reason(err->reason);
+    if (!status) status = cwsi_status_of_code(err, verdict->code);
+    err->status = status;
+    err->retryable = cwsi_is_retryable(status);
+    cwsi_error_sentence(err, what, verdict->code, verdict->message);
+    cwsi_arena_clear(&arena);
+    return status;
+}
+
+/* ================================================================================================
+ * >>impl-wire
+ * The Connect protocol above bytes: envelopes, error bodies, the end-of-stream message, and what an
+ * HTTP status means when no Connect code came with it. It does no I/O and reads no clock.
+ * ============================================================================================= */
+
+#define CWSI_ENVELOPE 5          /* flags and a big-endian length stand before each message */
+#define CWSI_FLAG_COMPRESSED 0x01
+#define CWSI_FLAG_END 0x02
+#define CWSI_ERROR_BODY_MAX 65536 /* an error body longer than this is not read to its end */
+
+static void cwsi_envelope_head(char *out, unsigned flags, size_t len)
+{
+    out[0] = CWSI_CAST(char, flags);
+    out[1] = CWSI_CAST(char, len >> 24 & 0xff);
+    out[2] = CWSI_CAST(char, len >> 16 & 0xff);
+    out[3] = CWSI_CAST(char, len >> 8 & 0xff);
+    out[4] = CWSI_CAST(char, len & 0xff);
+}
+
+/* Append a message as an envelope. */
+static cws_status cwsi_put_envelope(cwsi_buf *buf, cwsi_msg_id id, const void *msg)
+{
+    size_t start = buf->len;
+    if (!cwsi_put(buf, "\0\0\0\0\0", CWSI_ENVELOPE)) return buf->status;
+    if (cwsi_encode(buf, id, msg)) return buf->status;
+    if (buf->len - start - CWSI_ENVELOPE > UINT32_MAX) return buf->status = CWS_ERR_LIMIT;
+    cwsi_envelope_head(buf->at + start, 0, buf->len - start - CWSI_ENVELOPE);
+    return CWS_OK;
+}
+
+/* Flags and length of the envelope that begins at p (5 bytes are there). */
+static size_t cwsi_envelope_read(const char *p, unsigned *flags)
+{
+    size_t len = 0, i;
+    *flags = CWSI_CAST(unsigned char, p[0]);
+    for (i = 1; i < CWSI_ENVELOPE; i++) len = len << 8 | CWSI_CAST(unsigned char, p[i]);
+    return len;
+}
+
+/* The code for an HTTP status that came without one. */
+static int cwsi_code_of_http(int status)
+{
+    switch (status) {
+    case 400: return CWSI_CODE_INTERNAL;
+    case 401: return CWSI_CODE_UNAUTHENTICATED;
+    case 403: return CWSI_CODE_PERMISSION_DENIED;
+    case 404: return CWSI_CODE_UNIMPLEMENTED;
+    case 429:
+    case 502:
+    case 503:
+    case 504: return CWSI_CODE_UNAVAILABLE;
+    default: return CWSI_CODE_UNKNOWN;
+    }
+}
+
+/* 0: no such name */
+static int cwsi_code_by_name(cwsi_str name)
+{
+    size_t i;
+    for (i = 1; i < CWSI_COUNT(cwsi_code_names); i++)
+        if (cwsi_str_is(name, cwsi_code_names[i])) return CWSI_CAST(int, i);
+    return 0;
+}
+
+/* One element of "details": the reader stands on its first token. */
+static bool cwsi_read_json_detail(cwsi_json *j, cwsi_arena *arena, cwsi_list *details)
+{
+    cwsi_str type = CWSI_ZERO, value = CWSI_ZERO, key, text;
+    bool has_type = false, has_value = false;
+    if (j->kind != CWSI_JSON_OBJECT) return cwsi_json_skip(j);
+    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
+        if (!cwsi_json_string(j, arena, &key)) return false;
+        if (cwsi_json_next(j) == CWSI_JSON_STRING) {
+            if (!cwsi_json_string(j, arena, &text)) return false;
+            if (cwsi_str_is(key, "type")) type = text, has_type = true;
+            if (cwsi_str_is(key, "value")) {
+                char *out = CWSI_AS(char, cwsi_arena_alloc(arena, text.len / 4 * 3 + 4));
+                if (!out) return false;
+                value.at = out;
+                has_value = cwsi_base64_decode(text.at, text.len, out, &value.len);
+            }
+        } else if (!cwsi_json_skip(j)) {
+            return false;
+        }
+    }
+    if (j->failed) return false;
+    if (has_type && has_value) { /* one that lacks either is dropped */
+        cwsi_pb_Any *any =
+            CWSI_AS(cwsi_pb_Any, cwsi_list_grow(arena, details, sizeof(cwsi_pb_Any)));
+        if (!any) return false;
+        any->type_url = type;
+        any->value = value;
+    }
+    return true;
+}
+
+/* A Connect error object; the reader stands on its '{'. False: malformed or out of memory. The code
+ * stays 0 when it is missing or unknown. */
+static bool cwsi_read_json_error(cwsi_json *j, cwsi_arena *arena, cwsi_verdict *verdict)
+{
+    cwsi_str key, text;
+    if (j->kind != CWSI_JSON_OBJECT) return false;
+    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
+        if (!cwsi_json_string(j, arena, &key)) return false;
+        (void)cwsi_json_next(j);
+        if (j->kind == CWSI_JSON_STRING && !cwsi_json_string(j, arena, &text)) return false;
+        if (j->kind == CWSI_JSON_STRING && cwsi_str_is(key, "code")) {
+            verdict->code = cwsi_code_by_name(text);
+        } else if (j->kind == CWSI_JSON_STRING && cwsi_str_is(key, "message")) {
+            verdict->message = text;
+        } else if (j->kind == CWSI_JSON_ARRAY && cwsi_str_is(key, "details")) {
+            while (cwsi_json_next(j) != CWSI_JSON_ARRAY_END && !j->failed)
+                if (!cwsi_read_json_detail(j, arena, &verdict->details)) return false;
+        } else if (!cwsi_json_skip(j)) {
+            return false;
+        }
+    }
+    return !j->failed;
+}
+
+/* The body of a failed unary call: a Connect error if it is one, else what the status says. */
+static void cwsi_read_error_body(cwsi_arena *arena, int http_status, const char *content_type,
+                                 cwsi_str body, cwsi_verdict *verdict)
+{
+    cwsi_json j;
+    memset(verdict, 0, sizeof(*verdict));
+    if (cwsi_starts_nocase(content_type, "application/json") &&
+        (content_type[16] == '\0' || content_type[16] == ';' || content_type[16] == ' ')) {
+        cwsi_json_init(&j, body.at, body.len);
+        (void)cwsi_json_next(&j);
+        if (!cwsi_read_json_error(&j, arena, verdict) || cwsi_json_next(&j) != CWSI_JSON_END)
+            memset(verdict, 0, sizeof(*verdict));
+    }
+    if (!verdict->code) verdict->code = cwsi_code_of_http(http_status);
+}
+
+/* The end-of-stream message: {"error": {...}?, "metadata": {...}?}. code 0: success. */
+static bool cwsi_read_end_stream(cwsi_arena *arena, cwsi_str body, cwsi_verdict *verdict)
+{
+    cwsi_json j;
+    memset(verdict, 0, sizeof(*verdict));
+    cwsi_json_init(&j, body.at, body.len);
+    if (cwsi_json_next(&j) != CWSI_JSON_OBJECT) return false;
+    while (cwsi_json_next(&j) == CWSI_JSON_KEY) {
+        bool error = cwsi_str_is(j.text, "error");
+        (void)cwsi_json_next(&j);
+        if (error && j.kind != CWSI_JSON_NULL) {
+            if (!cwsi_read_json_error(&j, arena, verdict)) return false;
+            if (!verdict->code) verdict->code = CWSI_CODE_UNKNOWN;
+        } else if (!cwsi_json_skip(&j)) {
+            return false;
+        }
+    }
+    return cwsi_json_next(&j) == CWSI_JSON_END;
+}
+
+CWS_API void cws_exchange_head(cws_exchange *exchange, int status, int http_major,
+                               const cws_header *headers, size_t header_count)
+{
+    exchange->events->head(exchange, status, http_major, headers, header_count);
+}
+
+CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t size)
+{
+    return exchange->events->data(exchange, data, size);
+}
+
+CWS_API void cws_exchange_writable(cws_exchange *exchange)
+{
+    exchange->events->writable(exchange);
+}
+
+CWS_API void cws_exchange_note(cws_exchange *exchange, int32_t code, const char *text)
+{
+    exchange->events->note(exchange, code, text ? text : "");
+}
+
+CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end)
+{
+    exchange->events->end(exchange, end);
+}
+
+/* ================================================================================================
+ * >>impl-loop
+ * The clock, randomness, timers, the queue of operations that can run, and the turn of one
+ * operation. All movement of the library happens below cwsi_loop_turn.
+ *
+ *      ready queue --run--> PENDING: sleeps until woken by its exchange, its child or its timer
+ *                   `-----> READY:   finished: waiters are woken, the callback is called, once
+ * ============================================================================================= */
+
+static int64_t cwsi_system_unix_ms(void)
+{
+#if defined(CLOCK_REALTIME)
+    struct timespec ts;
+    if (clock_gettime(CLOCK_REALTIME, &ts) == 0)
+        return CWSI_CAST(int64_t, ts.tv_sec) * 1000 + ts.tv_nsec / 1000000;
+#elif CWSI_UNIX
+    struct timeval tv;
+    if (gettimeofday(&tv, NULL) == 0)
+        return CWSI_CAST(int64_t, tv.tv_sec) * 1000 + tv.tv_usec / 1000;
+#endif
+    return CWSI_CAST(int64_t, time(NULL)) * 1000;
+}
+
+static int64_t cwsi_system_monotonic_ms(void)
+{
+#if defined(CLOCK_MONOTONIC)
+    struct timespec ts;
+    if (clock_gettime(CLOCK_MONOTONIC, &ts) == 0)
+        return CWSI_CAST(int64_t, ts.tv_sec) * 1000 + ts.tv_nsec / 1000000;
+#elif defined(_WIN32)
+    return CWSI_CAST(int64_t, clock()) * 1000 / CLOCKS_PER_SEC; /* there, it is elapsed time */
+#endif
+    return cwsi_system_unix_ms();
+}
+
+/* Milliseconds that never go back, whatever the clock below does. */
+static int64_t cwsi_now(cws_client *c)
+{
+    int64_t now = c->monotonic_ms ? c->monotonic_ms(c->hooks_user) : cwsi_system_monotonic_ms();
+    if (now > c->last_now) c->last_now = now;
+    return c->last_now;
+}
+
+static int64_t cwsi_unix_now(cws_client *c)
+{
+    return c->unix_ms ? c->unix_ms(c->hooks_user) : cwsi_system_unix_ms();
+}
+
+/* now + ms without overflow; CWSI_NEVER stays. */
+static int64_t cwsi_after(int64_t now, int64_t ms)
+{
+    return ms > CWSI_NEVER - now ? CWSI_NEVER : now + ms;
+}
+
+static uint64_t cwsi_random_u64(cws_client *c)
+{
+    uint64_t *s = c->rng, result, t; /* xoshiro256**, by Blackman and Vigna, public domain */
+    if (c->random) {
+        c->random(c->hooks_user, &result, sizeof(result));
+        return result;
+    }
+    result = s[1] * 5;
+    result = (result << 7 | result >> 57) * 9;
+    t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = s[3] << 45 | s[3] >> 19;
+    return result;
+}
+
+/* Seed from the system where it offers randomness as a file; else from what differs per run. */
+static void cwsi_seed(cws_client *c)
+{
+    uint64_t mix = CWSI_CAST(uint64_t, cwsi_system_unix_ms()) * 0x9e3779b97f4a7c15ULL;
+    size_t i, got = 0;
+#ifndef CWS_NO_STDIO
+    FILE *file = fopen("/dev/urandom", "rb");
+    if (file) {
+        setvbuf(file, NULL, _IONBF, 0);
+        got = fread(c->rng, sizeof(c->rng[0]), CWSI_COUNT(c->rng), file);
+        (void)fclose(file);
+    }
+#endif
+    mix ^= CWSI_CAST(uint64_t, clock()) << 20;
+    for (i = got; i < CWSI_COUNT(c->rng); i++) {
+        const void *where = &c->rng[i];
+        uint64_t address = 0;
+        memcpy(&address, &where, sizeof(where) < sizeof(address) ? sizeof(where) : sizeof(address));
+        mix += 0x9e3779b97f4a7c15ULL + address; /* splitmix64 */
+        mix = (mix ^ mix >> 30) * 0xbf58476d1ce4e5b9ULL;
+        mix = (mix ^ mix >> 27) * 0x94d049bb133111ebULL;
+        c->rng[i] = mix ^ mix >> 31;
+    }
+    c->rng[0] |= 1;
+}
+
+/* A random UUID, version 4, with hyphens; out has 37 bytes. */
+static void cwsi_uuid(cws_client *c, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    uint64_t bits[2];
+    int i, at = 0;
+    bits[0] = (cwsi_random_u64(c) & ~0xf000ULL) | 0x4000ULL;
+    bits[1] = (cwsi_random_u64(c) & ~(3ULL << 62)) | 2ULL << 62;
+    for (i = 0; i < 32; i++) {
+        if (i == 8 || i == 12 || i == 16 || i == 20) out[at++] = '-';
+        out[at++] = hex[bits[i / 16] >> (60 - i % 16 * 4) & 15];
+    }
+    out[at] = '\0';
+}
+
+/* ---- timers: a binary heap; each operation knows its place */
+
+static void cwsi_heap_set(cws_client *c, size_t at, cws_op *op)
+{
+    c->heap[at] = op;
+    op->heap_at = at + 1;
+}
+
+static void cwsi_heap_fix(cws_client *c, size_t at)
+{
+    cws_op *op = c->heap[at];
+    while (at > 0 && c->heap[(at - 1) / 2]->wake_ms > op->wake_ms) {
+        cwsi_heap_set(c, at, c->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        size_t child = at * 2 + 1;
+        if (child + 1 < c->heap_len && c->heap[child + 1]->wake_ms < c->heap[child]->wake_ms)
+            child++;
+        if (child >= c->heap_len || c->heap[child]->wake_ms >= op->wake_ms) break;
+        cwsi_heap_set(c, at, c->heap[child]);
+        at = child;
+    }
+    cwsi_heap_set(c, at, op);
+}
+
+static void cwsi_timer_clear(cws_op *op)
+{
+    cws_client *c = op->client;
+    size_t at = op->heap_at - 1;
+    if (op->heap_at == 0) return;
+    op->heap_at = 0;
+    c->heap_len--;
+    if (at == c->heap_len) return;
+    cwsi_heap_set(c, at, c->heap[c->heap_len]);
+    cwsi_heap_fix(c, at);
+}
+
+static void cwsi_timer_set(cws_op *op)
+{
+    cws_client *c = op->client;
+    if (op->wake_ms == CWSI_NEVER) {
+        cwsi_timer_clear(op);
+        return;
+    }
+    if (op->heap_at == 0) {
+        CWS_ASSERT(c->heap_len < c->heap_cap);
+        cwsi_heap_set(c, c->heap_len, op);
+        c->heap_len++;
+    }
+    cwsi_heap_fix(c, op->heap_at - 1);
+}
+
+/* ---- operations */
+
+/* Let the operation run at the next opportunity. Safe from the reports of a transport. */
+static void cwsi_op_wake(cws_op *op)
+{
+    cws_client *c = op->client;
+    if (op->queued) return;
+    op->queued = true;
+    op->refs++; /* the queue's */
+    op->ready_next = NULL;
+    if (c->ready_last) c->ready_last->ready_next = op;
+    else c->ready_first = op;
+    c->ready_last = op;
+}
+
+/* Ask for a turn not later than `when`. */
+static void cwsi_op_wake_at(cws_op *op, int64_t when)
+{
+    if (when < op->wake_ms) op->wake_ms = when;
+}
+
+static void cwsi_call_free(cwsi_call *call);
+static void cwsi_sandbox_unref(cws_sandbox *sb);
+static void cwsi_sandbox_unshare(cws_op *op);
+static void cwsi_op_unref(cws_op *op);
+
+/* Stop waiting for a child. */
+static void cwsi_op_leave(cws_op *op)
+{
+    cws_op *child = op->child, **link;
+    if (!child) return;
+    for (link = &child->waiters; *link; link = &(*link)->waiter_next)
+        if (*link == op) {
+            *link = op->waiter_next;
+            break;
+        }
+    op->child = NULL;
+    if (child->for_waiters && !child->waiters && !child->done) {
+        child->cancelled = true;
+        cwsi_op_wake(child);
+    }
+    cwsi_op_unref(child);
+}
+
+/* Free what a finished or abandoned operation holds of others. */
+static void cwsi_op_release(cws_op *op)
+{
+    cwsi_op_leave(op);
+    cwsi_call_free(op->call);
+    op->call = NULL;
+}
+
+static void cwsi_op_unref(cws_op *op)
+{
+    cws_client *c = op->client;
+    if (--op->refs > 0) return;
+    cwsi_op_release(op);
+    if (op->kind->destroy) op->kind->destroy(op);
+    if (op->sandbox) cwsi_sandbox_unref(op->sandbox);
+    cwsi_free(&c->mem, op);
+    cwsi_client_unref(c);
+}
+
+/* A new operation of `size` bytes, live (it will get its first turn in the next poll), with one
+ * reference for the caller and one for the loop. NULL: out of memory. */
+static cws_op *cwsi_op_new(cws_client *c, size_t size, const cwsi_op_kind *kind, cws_sandbox *sb)
+{
+    cws_op *op;
+    if (c->op_count >= c->heap_cap) {
+        size_t cap = c->heap_cap ? c->heap_cap * 2 : 16;
+        cws_op **heap = CWSI_CAST(cws_op **, cwsi_realloc(&c->mem, c->heap, cap * sizeof(*heap)));
+        if (!heap) return NULL;
+        c->heap = heap;
+        c->heap_cap = cap;
+    }
+    op = CWSI_AS(cws_op, cwsi_alloc(&c->mem, size));
+    if (!op) return NULL;
+    op->client = c;
+    c->refs++;
+    op->kind = kind;
+    op->sandbox = sb;
+    if (sb) sb->refs++;
+    op->refs = 2;
+    op->deadline_ms = op->wake_ms = CWSI_NEVER;
+    op->next = c->ops;
+    if (c->ops) c->ops->prev = op;
+    c->ops = op;
+    c->op_count++;
+    cwsi_op_wake(op);
+    return op;
+}
+
+/* Wait for another operation. True if it has ended already. */
+static bool cwsi_op_await(cws_op *op, cws_op *child)
+{
+    if (op->child != child) {
+        cwsi_op_leave(op);
+        op->child = child;
+        child->refs++;
+        op->waiter_next = child->waiters;
+        child->waiters = op;
+    }
+    return child->done;
+}
+
+/* The operation has ended with op->err. Its callback, if any, follows in the loop. */
+static void cwsi_op_finish(cws_op *op)
+{
+    cws_client *c = op->client;
+    cws_op *waiter;
+    if (op->done) return;
+    op->done = true;
+    cwsi_timer_clear(op);
+    if (op->kind->ended) op->kind->ended(op);
+    cwsi_op_release(op);
+    cwsi_sandbox_unshare(op);
+    for (waiter = op->waiters; waiter; waiter = waiter->waiter_next) cwsi_op_wake(waiter);
+    if (op->prev) op->prev->next = op->next;
+    else c->ops = op->next;
+    if (op->next) op->next->prev = op->prev;
+    op->prev = op->next = NULL;
+    c->op_count--;
+    if (op->on_done) {
+        op->notify = true;
+        cwsi_op_wake(op);
+    }
+    cwsi_op_unref(op); /* the loop's */
+}
+
+static cws_status cwsi_op_fail_no_memory(cws_op *op)
+{
+    return cwsi_no_memory(&op->err, op->kind->name);
+}
+
+static void cwsi_op_expire(cws_op *op)
+{
+    if (!op->kind->expire || !op->kind->expire(op))
+        (void)cwsi_fail(&op->err, CWS_ERR_TIMEOUT, "%s timed out", op->kind->name);
+    if (op->err.status == CWS_ERR_TIMEOUT) op->err.retryable = true;
+}
+
+static void cwsi_notify(cws_op *op)
+{
+    cws_client *c = op->client;
+    bool outer = c->in_callback;
+    if (!op->notify || !op->on_done) return;
+    op->notify = false;
+    c->in_callback = true;
+    op->on_done(op, op->on_done_user);
+    c->in_callback = outer;
+}
+
+/* One turn of one operation. */
+static void cwsi_op_turn(cws_op *op)
+{
+    cws_client *c = op->client;
+    int64_t now = cwsi_now(c);
+    int before = op->step;
+    cwsi_turn turn = CWSI_PENDING;
+    if (op->done) {
+        cwsi_notify(op);
+        return;
+    }
+    if (op->cancelled) {
+        (void)cwsi_fail(&op->err, CWS_ERR_CANCELLED, "%s was cancelled", op->kind->name);
+        turn = CWSI_READY;
+    } else {
+        op->wake_ms = op->deadline_ms;
+        turn = op->kind->run(op, now);
+        if (c->log && op->step != before)
+            cwsi_log(c, CWS_LOG_TRACE, "%s: %s -> %s", op->kind->name, op->kind->steps[before],
+                     op->kind->steps[op->step]);
+        if (turn == CWSI_PENDING && now >= op->deadline_ms) {
+            cwsi_op_expire(op);
+            turn = CWSI_READY;
+        }
+    }
+    if (turn == CWSI_PENDING) {
+        cwsi_timer_set(op);
+        return;
+    }
+    if (op->err.status && op->sandbox && !op->err.sandbox_id[0])
+        cwsi_copy_text(op->err.sandbox_id, sizeof(op->err.sandbox_id), op->sandbox->id,
+                       strlen(op->sandbox->id));
+    if (op->err.status)
+        cwsi_log(c, CWS_LOG_DEBUG, "%s: %s", cws_status_name(op->err.status), op->err.message);
+    cwsi_op_finish(op);
+    cwsi_notify(op);
+}
+
+/* Run what is ready; what becomes ready meanwhile runs too, within bounds. True: something ran. */
+static bool cwsi_run_ready(cws_client *c)
+{
+    size_t turns = 0, most = c->op_count * 16 + 256;
+    while (c->ready_first && turns++ < most) {
+        cws_op *op = c->ready_first;
+        c->ready_first = op->ready_next;
+        if (!c->ready_first) c->ready_last = NULL;
+        op->ready_next = NULL;
+        op->queued = false;
+        cwsi_op_turn(op);
+        cwsi_op_unref(op); /* the queue's */
+    }
+    return turns > 0;
+}
+
+static void cwsi_run_timers(cws_client *c)
+{
+    int64_t now = cwsi_now(c);
+    while (c->heap_len && c->heap[0]->wake_ms <= now) {
+        cws_op *op = c->heap[0];
+        cwsi_timer_clear(op);
+        cwsi_op_wake(op);
+    }
+}
+
+/* Wait without a transport that can. */
+static void cwsi_sleep(int ms)
+{
+#if CWSI_UNIX
+    struct timeval tv;
+    tv.tv_sec = ms / 1000;
+    tv.tv_usec = ms % 1000 * 1000;
+    (void)select(0, NULL, NULL, NULL, &tv);
+#else
+    clock_t until = clock() + CWSI_CAST(clock_t, CWSI_CAST(int64_t, ms) * CLOCKS_PER_SEC / 1000);
+    while (clock() < until) {}
+#endif
+}
+
+static void cwsi_client_shut(cws_client *c);
+
+/* Everything that can move, moves; waits at most timeout_ms (< 0: until something happens). */
+static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *err)
+{
+    cws_status status = CWS_OK;
+    int64_t wait = timeout_ms < 0 ? CWSI_NEVER : timeout_ms, now;
+    if (c->dead) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
+    if (c->running || c->in_callback)
+        return cwsi_fail(err, CWS_ERR_REENTRANT, "a blocking call was made inside a callback");
+    c->running = true;
+    c->refs++;
+    cwsi_run_timers(c);
+    if (cwsi_run_ready(c)) wait = 0;
+    if (c->ready_first) wait = 0;
+    now = cwsi_now(c);
+    if (c->heap_len && c->heap[0]->wake_ms < cwsi_after(now, wait))
+        wait = c->heap[0]->wake_ms > now ? c->heap[0]->wake_ms - now : 0;
+    if (c->op_count == 0) wait = 0; /* nothing could end the wait */
+    if (wait > INT_MAX) wait = 60000;
+    if (c->streaming && (c->open_exchanges || wait))
+        status = c->transport.poll(c->transport.user, CWSI_CAST(int, wait));
+    else if (wait) cwsi_sleep(CWSI_CAST(int, wait));
+    cwsi_run_timers(c);
+    (void)cwsi_run_ready(c);
+    c->running = false;
+    if (c->free_wanted && !c->dead) cwsi_client_shut(c);
+    cwsi_client_unref(c);
+    if (status) return cwsi_fail(err, status, "the transport could not wait for events");
+    return CWS_OK;
+}
+
+/* Run the loop until op ends or the moment `until` has come. */
+static cws_status cwsi_run_until(cws_op *op, int64_t until, cws_error *err)
+{
+    cws_client *c = op->client;
+    while (!op->done) {
+        int64_t now = cwsi_now(c);
+        cws_status status;
+        if (now >= until && until != CWSI_NEVER)
+            return cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT,
+                             "%s has not ended within the wait; it goes on", op->kind->name);
+        status = cwsi_loop_turn(c, until == CWSI_NEVER ? -1 : until - now, err);
+        if (status) return status;
+    }
+    return cwsi_copy_error(err, &op->err);
+}
+
+/* ================================================================================================
+ * >>impl-call
+ * One RPC: request bytes out, reply or stream in, deadline, retries, trace. The operation that owns
+ * it steps it with cwsi_call_run; a transport's reports only store what came and wake the owner.
+ *
+ *                        .--------------------- retry -----------------------.
+ *                        v                                                   |
+ *      OPEN --sent--> WAIT --reply whole / stream decided / too late--> JUDGE --> BACKOFF
+ *                      |  ^                                              |
+ *                      `--' a message of a stream is READY               `------> DONE
+ * ============================================================================================= */
+
+#define CWSI_CALL_STEPS(X) X(OPEN) X(WAIT) X(JUDGE) X(BACKOFF) X(DONE)
+#define CWSI_AS_CALL_STEP(name) CWSI_CALL_##name,
+typedef enum cwsi_call_step {
+    CWSI_CALL_STEPS(CWSI_AS_CALL_STEP) CWSI_CALL_STEP_COUNT
+} cwsi_call_step;
+
+/* What may be repeated. A request that surely never reached the server may always be. */
+typedef enum cwsi_retry {
+    CWSI_RETRY_UNSENT, /* only that: commands, writes */
+    CWSI_RETRY_SAFE,   /* also when unavailable: reads, deletes, creates with a token */
+    CWSI_RETRY_POLL    /* also after a timeout of one attempt, or exhaustion: status polls */
+} cwsi_retry;
+
+struct cwsi_call {
+    cws_exchange exchange; /* first: the transport's name for this call */
+    cws_op *op;            /* the owner */
+    const cwsi_rpc *rpc;
+    cwsi_call_step step;
+    cwsi_retry retry;
+    cwsi_buf request; /* the message, or the envelopes, to send */
+    int64_t rpc_ms;   /* patience of one attempt */
+    int64_t deadline_ms;
+    int64_t budget_ms, retry_until, resume_at, last_sleep; /* of retries; retry_until 0: none yet */
+    /* the attempt under way */
+    void *handle;
+    bool open, ended, too_large;
+    cws_end end;
+    int64_t attempt_until;
+    int http_status, http_major;
+    char content_type[64];
+    bool foreign_coding; /* compressed in a way that was not offered */
+    bool has_length;
+    uint64_t length;
+    int32_t note_code;
+    char note[160];
+    cwsi_buf in;  /* unary: the body so far; stream: what was not consumed yet, from in_at on */
+    size_t in_at;
+    bool stream_over; /* the end-of-stream message was read */
+    bool unclear;     /* the server may have carried out an attempt that failed; sticks */
+    cws_error err;    /* of the last attempt */
+};
+
+static cwsi_call *cwsi_call_of(cws_exchange *ex)
+{
+    return CWSI_AS(cwsi_call, ex);
+}
+
+/* Copy a header value if it fits; a longer one is none that we know. */
+static void cwsi_take_header(char *out, size_t size, const char *value)
+{
+    cwsi_copy_text(out, size, value, strlen(value));
+}
+
+static void cwsi_on_head(cws_exchange *ex, int status, int http_major, const cws_header *headers,
+                         size_t header_count)
+{
+    cwsi_call *call = cwsi_call_of(ex);
+    const char *coding = call->rpc->kind == CWSI_UNARY ? "content-encoding"
+                                                       : "connect-content-encoding";
+    size_t i;
+    call->http_status = status;
+    call->http_major = http_major;
+    call->content_type[0] = '\0';
+    call->foreign_coding = call->has_length = false;
+    for (i = 0; i < header_count; i++) {
+        const char *name = headers[i].name, *value = headers[i].value;
+        if (cwsi_same_nocase(name, "content-type"))
+            cwsi_take_header(call->content_type, sizeof(call->content_type), value);
+        else if (cwsi_same_nocase(name, coding))
+            call->foreign_coding = value[0] && !cwsi_same_nocase(value, "identity");
+        else if (cwsi_same_nocase(name, "content-length"))
+            call->has_length = cwsi_parse_u64(value, strlen(value), &call->length);
+        else if (cwsi_same_nocase(name, "x-request-id"))
+            cwsi_take_header(call->err.request_id, sizeof(call->err.request_id), value);
+    }
+    cwsi_op_wake(call->op);
+}
+
+static bool cwsi_on_data(cws_exchange *ex, const void *data, size_t size)
+{
+    cwsi_call *call = cwsi_call_of(ex);
+    cws_client *c = call->op->client;
+    bool unary = call->rpc->kind == CWSI_UNARY;
+    size_t most = c->max_message;
+    if (call->ended || call->too_large || call->in.status) return false;
+    cwsi_op_wake(call->op);
+    if (call->http_status != 200) {
+        if (!unary) return false; /* such a body is not looked at */
+        most = CWSI_ERROR_BODY_MAX;
+    }
+    if (unary && (size > most || call->in.len > most - size)) {
+        if (call->http_status == 200) call->too_large = true;
+        else call->ended = true; /* enough to tell what failed; the rest is not fetched */
+        return false;
+    }
+    return cwsi_put(&call->in, data, size);
+}
+
+static void cwsi_on_writable(cws_exchange *ex)
+{
+    cwsi_op_wake(cwsi_call_of(ex)->op);
+}
+
+static void cwsi_on_note(cws_exchange *ex, int32_t code, const char *text)
+{
+    cwsi_call *call = cwsi_call_of(ex);
+    call->note_code = code;
+    cwsi_copy_text(call->note, sizeof(call->note), text, strlen(text));
+}
+
+static void cwsi_on_end(cws_exchange *ex, cws_end end)
+{
+    cwsi_call *call = cwsi_call_of(ex);
+    if (call->ended) return;
+    call->ended = true;
+    call->end = end;
+    cwsi_op_wake(call->op);
+}
+
+static const cwsi_events *cwsi_call_events(void)
+{
+    static const cwsi_events events = {cwsi_on_head, cwsi_on_data, cwsi_on_writable, cwsi_on_note,
+                                       cwsi_on_end};
+    return &events;
+}
+
+/* End the exchange on the wire, or release it if it has ended. */
+static void cwsi_call_close(cwsi_call *call)
+{
+    cws_client *c = call->op->client;
+    if (!call->open) return;
+    call->open = false;
+    c->open_exchanges--;
+    if (!c->dead) c->transport.cancel(c->transport.user, call->handle);
+}
+
+static void cwsi_call_free(cwsi_call *call)
+{
+    cws_client *c;
+    if (!call) return;
+    c = call->op->client;
+    cwsi_call_close(call);
+    cwsi_buf_free(&call->request);
+    cwsi_buf_free(&call->in);
+    cwsi_free(&c->mem, call);
+}
+
+/* Begin a call for op with one request message, replacing a former call. rpc_ms: patience of one
+ * attempt; all attempts end at deadline_ms. False: op->err is set. */
+static bool cwsi_call_begin(cws_op *op, cwsi_rpc_id rpc, const void *request, cwsi_retry retry,
+                            int64_t rpc_ms, int64_t deadline_ms)
+{
+    cws_client *c = op->client;
+    cwsi_call *call = CWSI_NEW(&c->mem, cwsi_call);
+    cws_status status;
+    cwsi_call_free(op->call);
+    op->call = call;
+    if (!call) return (void)cwsi_op_fail_no_memory(op), false;
+    call->exchange.events = cwsi_call_events();
+    call->op = op;
+    call->rpc = cwsi_rpc_at(rpc);
+    call->retry = retry;
+    call->rpc_ms = rpc_ms;
+    call->deadline_ms = deadline_ms;
+    call->budget_ms = c->retry_budget_ms;
+    cwsi_buf_init(&call->request, &c->mem, CWSI_MAX_MEMORY);
+    /* a stream's buffer holds one message and what a transport delivers at once behind it */
+    cwsi_buf_init(&call->in, &c->mem, c->max_message + (8u << 20));
+    if (call->rpc->kind == CWSI_UNARY)
+        status = cwsi_encode(&call->request, call->rpc->request, request);
+    else status = cwsi_put_envelope(&call->request, call->rpc->request, request);
+    if (status == CWS_ERR_NO_MEMORY) return (void)cwsi_op_fail_no_memory(op), false;
+    if (status)
+        return (void)cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: the request is too large",
+                               op->kind->name),
+               false;
+    return true;
+}
+
+static void cwsi_trace(cwsi_call *call, bool sent, cwsi_str message)
+{
+    cws_client *c = call->op->client;
+    cws_trace_event event = CWSI_ZERO;
+    cwsi_arena arena;
+    cwsi_buf text;
+    void *msg;
+    cwsi_msg_id id = sent ? call->rpc->request : call->rpc->response;
+    if (!c->trace) return;
+    cwsi_arena_init(&arena, &c->mem);
+    cwsi_buf_init(&text, &c->mem, 1u << 20);
+    event.rpc = call->rpc->path;
+    event.sandbox_id = call->op->sandbox ? call->op->sandbox->id : "";
+    event.sent = sent;
+    event.bytes = message.len;
+    if (cwsi_decode(&arena, id, message, &msg) == CWS_OK &&
+        cwsi_encode_json(&text, &arena, id, msg, true) == CWS_OK)
+        event.json = text.at;
+    c->trace(&event, c->trace_user);
+    cwsi_buf_free(&text);
+    cwsi_arena_clear(&arena);
+}
+
+static void cwsi_trace_failure(cwsi_call *call)
+{
+    cws_client *c = call->op->client;
+    cws_trace_event event = CWSI_ZERO;
+    if (!c->trace) return;
+    event.rpc = call->rpc->path;
+    event.sandbox_id = call->op->sandbox ? call->op->sandbox->id : "";
+    event.error = &call->err;
+    c->trace(&event, c->trace_user);
+}
+
+static void cwsi_header_set(cws_header *header, const char *name, const char *value)
+{
+    header->name = name;
+    header->value = value;
+}
+
+/* Hand the request to the transport. A blocking transport also brings the reply. */
+static void cwsi_call_open(cwsi_call *call, int64_t now)
+{
+    cws_client *c = call->op->client;
+    cws_http_request request = CWSI_ZERO;
+    cws_header headers[CWSI_COUNT(c->headers) + 3];
+    char url[1536], timeout[16];
+    bool unary = call->rpc->kind == CWSI_UNARY;
+    int64_t left;
+    size_t n = c->header_count, skip = unary ? 0 : CWSI_ENVELOPE;
+    cwsi_str message;
+    call->attempt_until = cwsi_after(now, call->rpc_ms);
+    if (call->deadline_ms < call->attempt_until) call->attempt_until = call->deadline_ms;
+    left = call->attempt_until - now;
+    if (left > 9999999999LL) left = 9999999999LL; /* ten digits at most */
+    memcpy(headers, c->headers, n * sizeof(headers[0]));
+    cwsi_header_set(&headers[n++], "content-type",
+                    unary ? "application/proto" : "application/connect+proto");
+    cwsi_header_set(&headers[n++], "connect-protocol-version", "1");
+    (void)cwsi_format(timeout, sizeof(timeout), "%lld", CWSI_CAST(long long, left));
+    cwsi_header_set(&headers[n++], "connect-timeout-ms", timeout);
+    (void)cwsi_format(url, sizeof(url), "%s%s", c->base_url, call->rpc->path);
+    request.method = "POST";
+    request.url = url;
+    request.headers = headers;
+    request.header_count = n;
+    request.body = call->request.len ? call->request.at : NULL;
+    request.body_size = call->request.len;
+    request.full_duplex = call->rpc->kind == CWSI_BIDI;
+    request.timeout_ms = left;
+    message.at = call->request.at + skip;
+    message.len = call->request.len - skip;
+    cwsi_trace(call, true, message);
+    if (!c->streaming) {
+        call->end = c->transport.perform(c->transport.user, &request, &call->exchange);
+        call->ended = true;
+    } else if (c->transport.open(c->transport.user, &request, &call->exchange, &call->handle)) {
+        call->ended = true;
+        call->end = CWS_END_NO_MEMORY;
+    } else {
+        call->open = true;
+        c->open_exchanges++;
+    }
+}
+
+/* The transport failed: say so in the call's error. */
+static void cwsi_judge_end(cwsi_call *call)
+{
+    cws_error *err = &call->err;
+    const char *what = call->op->kind->name, *text = call->note[0] ? call->note : "no details";
+    cws_status status;
+    err->transport_code = call->note_code;
+    err->rpc_code = CWSI_CODE_UNAVAILABLE;
+    err->retryable = true;
+    switch (call->end) {
+    case CWS_END_OK: break;
+    case CWS_END_NOT_SENT:
+        (void)cwsi_fail(err, CWS_ERR_TRANSPORT, "%s: no connection to %s: %s", what,
+                        call->op->client->base_url, text);
+        break;
+    case CWS_END_TLS:
+        err->retryable = false;
+        (void)cwsi_fail(err, CWS_ERR_TRANSPORT, "%s: TLS with %s failed: %s", what,
+                        call->op->client->base_url, text);
+        break;
+    case CWS_END_REFUSED:
+        (void)cwsi_fail(err, CWS_ERR_TRANSPORT, "%s: the server refused the request: %s", what,
+                        text);
+        break;
+    case CWS_END_LOST:
+        (void)cwsi_fail(err, CWS_ERR_TRANSPORT,
+                        "%s: connection lost before the reply was whole: %s", what, text);
+        break;
+    case CWS_END_TIMEOUT:
+        err->rpc_code = CWSI_CODE_DEADLINE_EXCEEDED;
+        (void)cwsi_fail(err, CWS_ERR_REQUEST_TIMEOUT, "%s timed out: %s", what, text);
+        break;
+    case CWS_END_NO_MEMORY:
+        err->retryable = false;
+        err->rpc_code = 0;
+        (void)cwsi_no_memory(err, what);
+        break;
+    case CWS_END_RESET: /* codes of HTTP/2, RFC 9113 section 7, read as gRPC reads them */
+        err->retryable = false;
+        err->rpc_code = call->note_code == 8    ? CWSI_CODE_CANCELED
+                        : call->note_code == 11 ? CWSI_CODE_RESOURCE_EXHAUSTED
+                        : call->note_code == 12 ? CWSI_CODE_PERMISSION_DENIED
+                                                : CWSI_CODE_INTERNAL;
+        status = cwsi_status_of_code(err, err->rpc_code);
+        if (err->rpc_code == CWSI_CODE_INTERNAL) status = CWS_ERR_PROTOCOL;
+        (void)cwsi_fail(err, status, "%s: the server reset the stream: %s", what, text);
+        break;
+    case CWS_END_PROTOCOL:
+        err->retryable = false;
+        err->rpc_code = CWSI_CODE_INTERNAL;
+        (void)cwsi_fail(err, CWS_ERR_PROTOCOL, "%s: the reply is not HTTP: %s", what, text);
+        break;
+    }
+}
+
+CWSI_PRINTF(3, 4)
+static void cwsi_judge_protocol(cwsi_call *call, int code, const char *text, ...)
+{
+    char line[256];
+    va_list args;
+    va_start(args, text);
+    (void)cwsi_vformat(line, sizeof(line), text, args);
+    va_end(args);
+    call->err.rpc_code = code;
+    (void)cwsi_fail(&call->err, CWS_ERR_PROTOCOL, "%s: %s", call->op->kind->name, line);
+}
+
+static void cwsi_judge_verdict(cwsi_call *call, const cwsi_verdict *verdict)
+{
+    cws_op *op = call->op;
+    if (op->sandbox)
+        cwsi_copy_text(call->err.sandbox_id, sizeof(call->err.sandbox_id), op->sandbox->id,
+                       strlen(op->sandbox->id));
+    (void)cwsi_error_from_verdict(&call->err, &op->client->mem, op->kind->name, verdict);
+}
+
+/* Is the head that of a message we can read? Otherwise the error is set. */
+static bool cwsi_judge_head(cwsi_call *call, const char *family, const char *exact)
+{
+    if (!cwsi_same_nocase(call->content_type, exact)) {
+        bool related = cwsi_starts_nocase(call->content_type, family);
+        cwsi_judge_protocol(call, related ? CWSI_CODE_INTERNAL : CWSI_CODE_UNKNOWN,
+                            "the reply has content-type '%s', not '%s'; is %s the sandbox API?",
+                            call->content_type, exact, call->op->client->base_url);
+        return false;
+    }
+    if (call->foreign_coding) {
+        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL,
+                            "the reply is compressed, which was not offered");
+        return false;
+    }
+    return true;
+}
+
+/* A unary call has its reply, or will get none: decide. */
+static void cwsi_judge_unary(cwsi_call *call)
+{
+    cws_error *err = &call->err;
+    cwsi_arena arena;
+    cwsi_verdict verdict;
+    cwsi_str body;
+    err->http_status = call->http_status;
+    if (call->in.status == CWS_ERR_NO_MEMORY) {
+        (void)cwsi_no_memory(err, call->op->kind->name);
+        return;
+    }
+    if (call->too_large || call->in.status) {
+        err->rpc_code = CWSI_CODE_RESOURCE_EXHAUSTED;
+        (void)cwsi_fail(err, CWS_ERR_LIMIT, "%s: the reply is larger than max_message_bytes (%zu)",
+                        call->op->kind->name, call->op->client->max_message);
+        return;
+    }
+    if (call->end != CWS_END_OK) {
+        cwsi_judge_end(call);
+        return;
+    }
+    if (call->http_status == 200) {
+        if (!cwsi_judge_head(call, "application/", "application/proto")) return;
+        if (call->has_length && call->length != call->in.len) {
+            call->end = CWS_END_LOST; /* P13: some libcurl versions call a cut reply whole */
+            cwsi_judge_end(call);
+        }
+        return;
+    }
+    body.at = call->in.at;
+    body.len = call->in.len;
+    cwsi_arena_init(&arena, &call->op->client->mem);
+    cwsi_read_error_body(&arena, call->http_status, call->content_type, body, &verdict);
+    if (verdict.message.len == 0 && body.len && body.len < 200) verdict.message = body;
+    cwsi_judge_verdict(call, &verdict);
+    cwsi_arena_clear(&arena);
+}
+
+/* A stream has ended, in whatever way, without its end-of-stream message. */
+static void cwsi_judge_stream(cwsi_call *call)
+{
+    cwsi_verdict verdict = CWSI_ZERO;
+    call->err.http_status = call->http_status;
+    if (call->err.status) return;
+    if (call->in.status == CWS_ERR_NO_MEMORY) {
+        (void)cwsi_no_memory(&call->err, call->op->kind->name);
+    } else if (call->in.status) {
+        call->err.rpc_code = CWSI_CODE_RESOURCE_EXHAUSTED;
+        (void)cwsi_fail(&call->err, CWS_ERR_LIMIT, "%s: more arrived at once than can be kept",
+                        call->op->kind->name);
+    } else if (call->http_status && call->http_status != 200) {
+        verdict.code = cwsi_code_of_http(call->http_status);
+        if (call->http_status == 505)
+            verdict.message = cwsi_str_of("HTTP 505: streams in both directions need HTTP/2");
+        cwsi_judge_verdict(call, &verdict);
+    } else if (call->end != CWS_END_OK) {
+        cwsi_judge_end(call);
+    } else {
+        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL,
+                            "the stream ended without an end-of-stream message");
+    }
+}
+
+/* The stream's head is there: is it one we can read? */
+static bool cwsi_stream_head_ok(cwsi_call *call)
+{
+    if (call->http_status == 200 && !cwsi_starts_nocase(call->content_type, "application/connect+"))
+        cwsi_judge_protocol(call, CWSI_CODE_UNKNOWN,
+                            "the reply has content-type '%s', expected 'application/connect+proto'",
+                            call->content_type);
+    else if (call->http_status == 200)
+        (void)cwsi_judge_head(call, "application/connect+", "application/connect+proto");
+    else return false;
+    return call->err.status == CWS_OK;
+}
+
+typedef enum cwsi_peek { CWSI_PEEK_NOTHING, CWSI_PEEK_MESSAGE, CWSI_PEEK_OVER } cwsi_peek;
+
+/* What stands next in the stream's buffer. MESSAGE: *message is set and stays until the next peek
+ * after a cwsi_stream_pop. OVER: decided; call->err says how. */
+static cwsi_peek cwsi_stream_peek(cwsi_call *call, cwsi_str *message)
+{
+    cws_client *c = call->op->client;
+    unsigned flags;
+    size_t have = call->in.len - call->in_at, len;
+    cwsi_verdict verdict;
+    cwsi_arena arena;
+    if (have < CWSI_ENVELOPE) return CWSI_PEEK_NOTHING;
+    len = cwsi_envelope_read(call->in.at + call->in_at, &flags);
+    if (flags & ~CWSI_CAST(unsigned, CWSI_FLAG_END)) {
+        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL,
+                            "envelope with flags %u, which were not agreed on", flags);
+        return CWSI_PEEK_OVER;
+    }
+    if (len > c->max_message) { /* before anything of that size is kept */
+        call->err.rpc_code = CWSI_CODE_RESOURCE_EXHAUSTED;
+        (void)cwsi_fail(&call->err, CWS_ERR_LIMIT,
+                        "%s: a message of %zu bytes is larger than max_message_bytes (%zu)",
+                        call->op->kind->name, len, c->max_message);
+        return CWSI_PEEK_OVER;
+    }
+    if (have - CWSI_ENVELOPE < len) return CWSI_PEEK_NOTHING;
+    message->at = call->in.at + call->in_at + CWSI_ENVELOPE;
+    message->len = len;
+    if (!(flags & CWSI_FLAG_END)) return CWSI_PEEK_MESSAGE;
+    if (have - CWSI_ENVELOPE > len) {
+        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "bytes follow the end-of-stream message");
+        return CWSI_PEEK_OVER;
+    }
+    cwsi_arena_init(&arena, &c->mem);
+    call->stream_over = true;
+    if (!cwsi_read_end_stream(&arena, *message, &verdict))
+        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the end-of-stream message is malformed");
+    else if (verdict.code) cwsi_judge_verdict(call, &verdict);
+    cwsi_arena_clear(&arena);
+    return CWSI_PEEK_OVER;
+}
+
+/* Take the message that cwsi_call_run announced, or return false if the stream is over. It is
+ * borrowed until the next cwsi_call_run. */
+static bool cwsi_call_message(cwsi_call *call, cwsi_str *message)
+{
+    if (call->step == CWSI_CALL_DONE || cwsi_stream_peek(call, message) != CWSI_PEEK_MESSAGE)
+        return false;
+    call->in_at += CWSI_ENVELOPE + message->len;
+    cwsi_trace(call, false, *message);
+    return true;
+}
+
+/* Forget consumed bytes once they are worth moving the rest. */
+static void cwsi_stream_compact(cwsi_call *call)
+{
+    if (call->in_at == call->in.len) call->in_at = call->in.len = 0;
+    if (call->in_at > 65536 && call->in_at > call->in.len / 2) {
+        cwsi_buf_eat(&call->in, call->in_at);
+        call->in_at = 0;
+    }
+}
+
+/* May this failure be answered by another attempt? */
+static bool cwsi_call_may_retry(const cwsi_call *call)
+{
+    cws_status status = call->err.status;
+    if (status == CWS_OK || call->budget_ms <= 0) return false;
+    if (status == CWS_ERR_TRANSPORT) {
+        if (call->end == CWS_END_TLS) return false;
+        if (call->end == CWS_END_NOT_SENT || call->end == CWS_END_REFUSED) return true;
+    }
+    if (call->retry == CWSI_RETRY_POLL) return cwsi_is_retryable(status);
+    return call->retry == CWSI_RETRY_SAFE && cws_status_is(status, CWS_ERR_UNAVAILABLE);
+}
+
+/* After this failure, may the server have done what was asked? A verdict of its own settles it. */
+static bool cwsi_call_is_unclear(const cwsi_call *call)
+{
+    cws_status status = call->err.status;
+    bool unsent = status == CWS_ERR_TRANSPORT &&
+                  (call->end == CWS_END_NOT_SENT || call->end == CWS_END_TLS ||
+                   call->end == CWS_END_REFUSED);
+    if (unsent) return call->unclear;
+    return cws_status_is(status, CWS_ERR_UNAVAILABLE) || cws_status_is(status, CWS_ERR_TIMEOUT) ||
+           status == CWS_ERR_NOT_RUNNING || status == CWS_ERR_PROTOCOL || status == CWS_ERR_LIMIT ||
+           status == CWS_ERR_NO_MEMORY;
+}
+
+/* Decide when to try again: the server's hint, else decorrelated jitter, within the budget and the
+ * deadline. False: no more attempts. */
+static bool cwsi_call_schedule_retry(cwsi_call *call, int64_t now)
+{
+    cws_client *c = call->op->client;
+    int64_t remaining, sleep, ceiling;
+    if (!cwsi_call_may_retry(call)) return false;
+    if (call->retry_until == 0) call->retry_until = cwsi_after(now, call->budget_ms);
+    remaining = call->retry_until < call->deadline_ms ? call->retry_until : call->deadline_ms;
+    remaining -= now;
+    if (remaining <= 0) return false;
+    if (call->err.has_retry_after && call->err.retry_after_ms > 0) {
+        sleep = call->err.retry_after_ms < CWSI_HINT_MAX_MS ? call->err.retry_after_ms
+                                                            : CWSI_HINT_MAX_MS;
+    } else {
+        ceiling = (call->last_sleep ? call->last_sleep : CWSI_POLL_FIRST_MS) * 3 / 2;
+        if (ceiling > CWSI_POLL_MAX_MS) ceiling = CWSI_POLL_MAX_MS;
+        if (ceiling < CWSI_POLL_FIRST_MS) ceiling = CWSI_POLL_FIRST_MS;
+        sleep = CWSI_POLL_FIRST_MS +
+                CWSI_CAST(int64_t, cwsi_random_u64(c) %
+                                       CWSI_CAST(uint64_t, ceiling - CWSI_POLL_FIRST_MS + 1));
+    }
+    if (sleep > remaining) sleep = remaining;
+    call->last_sleep = sleep;
+    call->resume_at = now + sleep;
+    cwsi_log(c, CWS_LOG_INFO, "%s; next attempt in %lld ms", call->err.message,
+             CWSI_CAST(long long, sleep));
+    return true;
+}
+
+/* Forget the attempt that failed. */
+static void cwsi_call_rewind(cwsi_call *call, int64_t now)
+{
+    int64_t remaining = call->retry_until - now;
+    if (remaining < 100) remaining = 100;
+    if (call->retry == CWSI_RETRY_POLL && call->rpc_ms > remaining) call->rpc_ms = remaining;
+    cwsi_buf_free(&call->in);
+    call->in.status = CWS_OK;
+    call->in_at = 0;
+    call->ended = call->too_large = false;
+    call->end = CWS_END_OK;
+    call->http_status = 0;
+    call->note[0] = '\0';
+    call->note_code = 0;
+    memset(&call->err, 0, sizeof(call->err));
+}
+
+/* WAIT: true if the attempt is decided or a message is there, and the call can go on. */
+static bool cwsi_call_arrived(cwsi_call *call)
+{
+    cwsi_str message;
+    if (call->rpc->kind == CWSI_UNARY) return call->ended || call->too_large || call->in.status;
+    if (call->http_status && !cwsi_stream_head_ok(call)) return true;
+    if (call->http_status && cwsi_stream_peek(call, &message) != CWSI_PEEK_NOTHING) return true;
+    return call->ended || call->in.status;
+}
+
+/* Go on as far as possible. READY: a stream has a message (cwsi_call_message takes it), or the call
+ * is over: step is DONE and call->err says how. */
+static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
+{
+    cwsi_str message;
+    for (;;) {
+        switch (call->step) {
+        case CWSI_CALL_OPEN:
+            if (now < call->deadline_ms) cwsi_call_open(call, now);
+            else call->attempt_until = now; /* too late: nothing is sent */
+            call->step = CWSI_CALL_WAIT;
+            break;
+        case CWSI_CALL_WAIT:
+            cwsi_stream_compact(call);
+            if (!cwsi_call_arrived(call)) {
+                cwsi_op_wake_at(call->op, call->attempt_until);
+                if (now < call->attempt_until) return CWSI_PENDING;
+                call->err.rpc_code = CWSI_CODE_DEADLINE_EXCEEDED;
+                call->err.retryable = true;
+                (void)cwsi_fail(&call->err, CWS_ERR_REQUEST_TIMEOUT,
+                                "%s timed out: no reply from %s within the deadline",
+                                call->op->kind->name, call->op->client->base_url);
+            }
+            if (!call->err.status && !call->stream_over && call->rpc->kind != CWSI_UNARY &&
+                call->http_status == 200 &&
+                cwsi_stream_peek(call, &message) == CWSI_PEEK_MESSAGE)
+                return CWSI_READY;
+            call->step = CWSI_CALL_JUDGE;
+            break;
+        case CWSI_CALL_JUDGE:
+            if (!call->err.status && !call->stream_over) {
+                if (call->rpc->kind == CWSI_UNARY) cwsi_judge_unary(call);
+                else cwsi_judge_stream(call);
+            }
+            cwsi_call_close(call); /* P1: over means over, whatever the transport still waits for */
+            if (call->err.status) {
+                call->unclear = cwsi_call_is_unclear(call);
+                cwsi_trace_failure(call);
+                if (cwsi_call_schedule_retry(call, now)) {
+                    call->step = CWSI_CALL_BACKOFF;
+                    break;
+                }
+            } else if (call->rpc->kind == CWSI_UNARY) {
+                message.at = call->in.at;
+                message.len = call->in.len;
+                cwsi_trace(call, false, message);
+            }
+            call->step = CWSI_CALL_DONE;
+            break;
+        case CWSI_CALL_BACKOFF:
+            if (now < call->resume_at) {
+                cwsi_op_wake_at(call->op, call->resume_at);
+                return CWSI_PENDING;
+            }
+            if (now >= call->retry_until || now >= call->deadline_ms) {
+                call->step = CWSI_CALL_DONE;
+                break;
+            }
+            cwsi_call_rewind(call, now);
+            call->step = CWSI_CALL_OPEN;
+            break;
+        case CWSI_CALL_DONE: return CWSI_READY;
+        case CWSI_CALL_STEP_COUNT: return CWSI_READY;
+        }
+    }
+}
+
+/* The op's unary call is over: its failure becomes the op's, or the reply is decoded into the
+ * arena. False: op->err is set. */
+static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
+{
+    cwsi_call *call = op->call;
+    cwsi_str body;
+    cws_status status;
+    *reply = NULL;
+    if (call->err.status) return (void)cwsi_copy_error(&op->err, &call->err), false;
+    body.at = call->in.at;
+    body.len = call->in.len;
+    status = cwsi_decode(arena, call->rpc->response, body, reply);
+    if (status == CWS_ERR_NO_MEMORY) return (void)cwsi_op_fail_no_memory(op), false;
+    if (status) {
+        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the reply is malformed");
+        call->err.http_status = call->http_status;
+        return (void)cwsi_copy_error(&op->err, &call->err), false;
+    }
+    return true;
+}
+
+/* ================================================================================================
+ * >>impl-options
+ * Checking what callers give, before any network: which option, what is wrong, what is allowed.
+ * Merging with the session's defaults follows the rules of the service's own clients: explicit
+ * replaces, maps and tags and secrets combine.
+ * ============================================================================================= */
+
+static cws_status cwsi_check_zero(cws_error *err, const char *options, uint32_t must_be_zero)
+{
+    if (!must_be_zero) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                     "%s: must_be_zero is not zero; initialise the struct with = {0} (C) or = {} "
+                     "(C++)",
+                     options);
+}
+
+/* A duration option in seconds to milliseconds, rounded up. 0: fallback. CWS_NONE, where allowed:
+ * 0 ms. */
+static cws_status cwsi_check_seconds(cws_error *err, const char *name, double seconds,
+                                     int64_t fallback_ms, bool none_allowed, int64_t *ms)
+{
+    if (none_allowed && seconds >= CWS_NONE && seconds <= CWS_NONE) {
+        *ms = 0;
+        return CWS_OK;
+    }
+    if (!(seconds >= 0 && seconds <= CWSI_MAX_TIMEOUT_S)) /* NaN fails this too */
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "%s must be a number of seconds from 0 (default) to 1e9%s", name,
+                         none_allowed ? ", or CWS_NONE" : "");
+    *ms = CWSI_CAST(int64_t, seconds * 1000.0);
+    if (CWSI_CAST(double, *ms) < seconds * 1000.0) ++*ms;
+    if (*ms == 0) *ms = seconds > 0 ? 1 : fallback_ms;
+    return CWS_OK;
+}
+
+static cws_status cwsi_check_text(cws_error *err, const char *name, const char *text)
+{
+    if (cwsi_utf8_valid(text, strlen(text))) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is not UTF-8", name);
+}
+
+static size_t cwsi_count_strings(const char *const *list)
+{
+    size_t n = 0;
+    while (list && list[n]) n++;
+    return n;
+}
+
+static size_t cwsi_count_pairs(const cws_pair *pairs)
+{
+    size_t n = 0;
+    while (pairs && pairs[n].key) n++;
+    return n;
+}
+
+static cws_status cwsi_check_strings(cws_error *err, const char *name, const char *const *list)
+{
+    size_t i;
+    char label[64];
+    for (i = 0; list && list[i]; i++) {
+        (void)cwsi_format(label, sizeof(label), "%s[%zu]", name, i);
+        if (cwsi_check_text(err, label, list[i])) return CWS_ERR_INVALID_ARGUMENT;
+    }
+    return CWS_OK;
+}
+
+/* environment: names without '=', values may be empty; else both must not be empty. */
+static cws_status cwsi_check_pairs(cws_error *err, const char *name, const cws_pair *pairs,
+                                   bool environment)
+{
+    size_t i;
+    char label[96];
+    for (i = 0; pairs && pairs[i].key; i++) {
+        const cws_pair *p = &pairs[i];
+        (void)cwsi_format(label, sizeof(label), "%s['%.*s']", name, 64, p->key);
+        if (p->key[0] == '\0' || (environment && strchr(p->key, '=')))
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s: the name is empty or contains '='",
+                             label);
+        if (!p->value)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s has no value (NULL)", label);
+        if (!environment && p->value[0] == '\0')
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s: the value is empty", label);
+        if (cwsi_check_text(err, label, p->key) || cwsi_check_text(err, label, p->value))
+            return CWS_ERR_INVALID_ARGUMENT;
+    }
+    return CWS_OK;
+}
+
+/* Letters, digits and . _ -, at most 59, the last one a letter or digit (rule of the service). */
+static cws_status cwsi_check_tags(cws_error *err, const char *const *tags)
+{
+    size_t i, k, n;
+    for (i = 0; tags && tags[i]; i++) {
+        n = strlen(tags[i]);
+        for (k = 0; k < n; k++)
+            if (!cwsi_is_alnum(tags[i][k]) && !strchr("._-", tags[i][k])) break;
+        if (n == 0 || n > 59 || k < n || !cwsi_is_alnum(tags[i][n - 1]))
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "tags[%zu] '%.*s': 1 to 59 letters, digits, '.', '_', '-', with a "
+                             "letter or digit at the end",
+                             i, 64, tags[i]);
+    }
+    return CWS_OK;
+}
+
+static cws_status cwsi_check_runner_ids(cws_error *err, const char *const *ids)
+{
+    size_t i, k, total = 0;
+    for (i = 0; ids && ids[i]; i++) {
+        const char *p = ids[i];
+        while (*p == ' ' || *p == '\t') p++;
+        if (*p == '\0')
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "runner_ids[%zu] is blank", i);
+        total += strlen(ids[i]);
+        for (k = 0; k < i; k++)
+            if (strcmp(ids[i], ids[k]) == 0)
+                return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                                 "runner_ids[%zu] '%.*s' is there twice", i, 64, ids[i]);
+        if (i >= 100 || total > 65536)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "runner_ids: at most 100 entries and 64 KiB in total");
+    }
+    return cwsi_check_strings(err, "runner_ids", ids);
+}
+
+static const char *cwsi_secret_variable(const cws_secret *s)
+{
+    return s->env_var ? s->env_var : s->name;
+}
+
+static cws_status cwsi_check_secret(cws_error *err, const cws_secret *s, size_t i)
+{
+    const char *missing = !s->store || !s->store[0] ? "store"
+                          : !s->name || !s->name[0] ? "name"
+                          : s->env_var && !s->env_var[0] ? "env_var"
+                                                         : NULL;
+    if (missing)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "secrets[%zu].%s must not be empty", i,
+                         missing);
+    if (cwsi_check_text(err, "secrets.store", s->store) ||
+        cwsi_check_text(err, "secrets.name", s->name) ||
+        (s->field && cwsi_check_text(err, "secrets.field", s->field)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    return cwsi_check_text(err, "secrets.env_var", cwsi_secret_variable(s));
+}
+
+static bool cwsi_same_text(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static cws_status cwsi_check_files(cws_error *err, const cws_mounted_file *files, size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++) {
+        const char *path = files[i].mount_path;
+        if (!path || path[0] != '/' || path[strlen(path) - 1] == '/')
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "mounted_files[%zu].mount_path must be absolute and name a file", i);
+        if (!files[i].content && files[i].size)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "mounted_files[%zu].content is NULL but size is %zu", i,
+                             files[i].size);
+        if (cwsi_check_text(err, "mounted_files.mount_path", path)) return CWS_ERR_INVALID_ARGUMENT;
+    }
+    return CWS_OK;
+}
+
+static cws_status cwsi_check_resources(cws_error *err, const cws_resources *r);
+
+/* Everything about one set of options that can be wrong by itself. */
+static cws_status cwsi_check_sandbox_opts(cws_error *err, const cws_sandbox_opts *o)
+{
+    size_t i;
+    int64_t unused;
+    if (cwsi_check_zero(err, "cws_sandbox_opts", o->must_be_zero) ||
+        (o->container_image && cwsi_check_text(err, "container_image", o->container_image)) ||
+        (o->command && cwsi_check_text(err, "command", o->command)) ||
+        cwsi_check_strings(err, "args", o->args) || cwsi_check_tags(err, o->tags) ||
+        cwsi_check_runner_ids(err, o->runner_ids) ||
+        cwsi_check_pairs(err, "environment_variables", o->environment_variables, true) ||
+        cwsi_check_pairs(err, "annotations", o->annotations, false) ||
+        (o->resources && cwsi_check_resources(err, o->resources)) ||
+        cwsi_check_files(err, o->mounted_files, o->mounted_files ? o->mounted_file_count : 0) ||
+        cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds, 0, false,
+                           &unused))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if ((!o->secrets && o->secret_count) || (!o->mounted_files && o->mounted_file_count))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but its count is not 0",
+                         o->secrets ? "mounted_files" : "secrets");
+    for (i = 0; i < o->secret_count; i++)
+        if (cwsi_check_secret(err, &o->secrets[i], i)) return CWS_ERR_INVALID_ARGUMENT;
+    if (o->max_lifetime_seconds < 0 || o->max_lifetime_seconds > CWSI_MAX_LIFETIME_S)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "max_lifetime_seconds must be 0 (default) to 2592000 (30 days)");
+    return CWS_OK;
+}
+
+/* ---- deep copies into an arena; *ok becomes false when memory ends */
+
+static const char *cwsi_keep(cwsi_arena *a, const char *text, bool *ok)
+{
+    const char *copy = text ? cwsi_arena_copy(a, text, strlen(text)) : NULL;
+    if (text && !copy) *ok = false;
+    return copy;
+}
+
+/* The two lists, one behind the other. NULL if both are NULL. */
+static const char *const *cwsi_keep_strings(cwsi_arena *a, const char *const *first,
+                                            const char *const *second, bool *ok)
+{
+    size_t n = cwsi_count_strings(first), m = cwsi_count_strings(second), i;
+    const char **copy;
+    if (!first && !second) return NULL;
+    copy = CWSI_AS(const char *, cwsi_arena_alloc(a, (n + m + 1) * sizeof(*copy)));
+    if (!copy) return *ok = false, (const char *const *)NULL;
+    for (i = 0; i < n; i++) copy[i] = cwsi_keep(a, first[i], ok);
+    for (i = 0; i < m; i++) copy[n + i] = cwsi_keep(a, second[i], ok);
+    return copy;
+}
+
+/* The union of two maps; the second wins per key, and so does a later entry of the same map. */
+static const cws_pair *cwsi_keep_pairs(cwsi_arena *a, const cws_pair *first, const cws_pair *second,
+                                       bool *ok)
+{
+    size_t n = cwsi_count_pairs(first), m = cwsi_count_pairs(second), i, k, len = 0;
+    cws_pair *copy;
+    if (!first && !second) return NULL;
+    copy = CWSI_AS(cws_pair, cwsi_arena_alloc(a, (n + m + 1) * sizeof(*copy)));
+    if (!copy) return *ok = false, (const cws_pair *)NULL;
+    for (i = 0; i < n + m; i++) {
+        const cws_pair *p = i < n ? &first[i] : &second[i - n];
+        for (k = 0; k < len && strcmp(copy[k].key, p->key) != 0; k++) {}
+        if (k == len) copy[k].key = cwsi_keep(a, p->key, ok);
+        if (!copy[k].key) return NULL;
+        copy[k].value = cwsi_keep(a, p->value, ok);
+        if (k == len) len++;
+    }
+    return copy;
+}
+
+static const cws_resources *cwsi_keep_resources(cwsi_arena *a, const cws_resources *r, bool *ok)
+{
+    cws_resources *copy;
+    if (!r) return NULL;
+    copy = CWSI_ARENA_NEW(a, cws_resources);
+    if (!copy) return *ok = false, (const cws_resources *)NULL;
+    *copy = *r;
+    copy->cpu = cwsi_keep(a, r->cpu, ok);
+    copy->memory = cwsi_keep(a, r->memory, ok);
+    copy->request_cpu = cwsi_keep(a, r->request_cpu, ok);
+    copy->request_memory = cwsi_keep(a, r->request_memory, ok);
+    copy->limit_cpu = cwsi_keep(a, r->limit_cpu, ok);
+    copy->limit_memory = cwsi_keep(a, r->limit_memory, ok);
+    copy->gpu_type = cwsi_keep(a, r->gpu_type, ok);
+    return copy;
+}
+
+/* Both lists of secrets. Entries for the same variable must be identical and collapse to one. */
+static cws_status cwsi_merge_secrets(cwsi_arena *a, const cws_sandbox_opts *d,
+                                     const cws_sandbox_opts *o, cws_sandbox_opts *out,
+                                     cws_error *err)
+{
+    size_t i, k, n = d->secret_count + o->secret_count, len = 0;
+    bool ok = true;
+    cws_secret *copy;
+    if (n == 0) return CWS_OK;
+    copy = CWSI_AS(cws_secret, cwsi_arena_alloc(a, n * sizeof(*copy)));
+    if (!copy) return cwsi_no_memory(err, "secrets");
+    for (i = 0; i < n; i++) {
+        const cws_secret *s = i < d->secret_count ? d->secrets + i
+                                                  : o->secrets + (i - d->secret_count);
+        const char *variable = cwsi_secret_variable(s);
+        for (k = 0; k < len && strcmp(copy[k].env_var, variable) != 0; k++) {}
+        if (k < len && strcmp(copy[k].store, s->store) == 0 && strcmp(copy[k].name, s->name) == 0 &&
+            cwsi_same_text(copy[k].field, s->field))
+            continue;
+        if (k < len)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "secrets: '%.*s' and '%.*s' both set the variable '%.*s'", 64,
+                             copy[k].name, 64, s->name, 64, variable);
+        copy[len].store = cwsi_keep(a, s->store, &ok);
+        copy[len].name = cwsi_keep(a, s->name, &ok);
+        copy[len].field = cwsi_keep(a, s->field, &ok);
+        copy[len].env_var = cwsi_keep(a, variable, &ok);
+        if (!ok) return cwsi_no_memory(err, "secrets");
+        len++;
+    }
+    if (len > 50) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "secrets: at most 50");
+    out->secrets = copy;
+    out->secret_count = len;
+    return CWS_OK;
+}
+
+static const char *cwsi_first_text(const char *a, const char *b)
+{
+    return a && a[0] ? a : b && b[0] ? b : NULL;
+}
+
+/* Combine defaults and explicit options (both checked) into a deep copy. What neither gives stays
+ * zero, so that the result can serve as defaults again. Mounted files are not copied. */
+static cws_status cwsi_merge_sandbox_opts(cwsi_arena *a, const cws_sandbox_opts *d,
+                                          const cws_sandbox_opts *o, cws_sandbox_opts *out,
+                                          cws_error *err)
+{
+    bool ok = true, own_command = o->command && o->command[0];
+    const char *image = cwsi_first_text(o->container_image, d->container_image);
+    const char *const *runner_ids = o->runner_ids ? o->runner_ids : d->runner_ids;
+    memset(out, 0, sizeof(*out));
+    out->container_image = cwsi_keep(a, image, &ok);
+    out->command = cwsi_keep(a, cwsi_first_text(o->command, d->command), &ok);
+    /* arguments are inherited only together with the command they belong to */
+    out->args = cwsi_keep_strings(a, o->args ? o->args : own_command ? NULL : d->args, NULL, &ok);
+    out->tags = cwsi_keep_strings(a, d->tags, o->tags, &ok);
+    out->runner_ids = cwsi_keep_strings(a, runner_ids, NULL, &ok);
+    out->resources = cwsi_keep_resources(a, o->resources ? o->resources : d->resources, &ok);
+    out->environment_variables =
+        cwsi_keep_pairs(a, d->environment_variables, o->environment_variables, &ok);
+    out->annotations = cwsi_keep_pairs(a, d->annotations, o->annotations, &ok);
+    out->max_lifetime_seconds =
+        o->max_lifetime_seconds ? o->max_lifetime_seconds : d->max_lifetime_seconds;
+    out->request_timeout_seconds =
+        o->request_timeout_seconds > 0 ? o->request_timeout_seconds : d->request_timeout_seconds;
+    out->mounted_files = o->mounted_files;
+    out->mounted_file_count = o->mounted_file_count;
+    if (!ok) return cwsi_no_memory(err, "sandbox options");
+    if (cwsi_count_pairs(out->annotations) > 100)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "annotations: at most 100");
+    return cwsi_merge_secrets(a, d, o, out, err);
+}
+
+/* ================================================================================================
+ * >>impl-quantity
+ * Kubernetes quantities, compared exactly: a decimal mantissa times a power of ten times a power of
+ * two, brought to one scale in a fixed-size integer.
+ * ============================================================================================= */
+
+typedef struct cwsi_quantity {
+    uint64_t mantissa;
+    int ten, two; /* exponents */
+} cwsi_quantity;
+
+/* Exponents of the suffix; false: no such suffix. */
+static bool cwsi_quantity_suffix(const char *text, size_t len, cwsi_quantity *q)
+{
+    static const char steps[] = "KMGTPE";
+    const char *at;
+    int step;
+    if (len == 0) return true;
+    if (len == 1 && (text[0] == 'm' || text[0] == 'k')) {
+        q->ten += text[0] == 'm' ? -3 : 3;
+        return true;
+    }
+    at = CWSI_CAST(const char *, memchr(steps, text[0], sizeof(steps) - 1));
+    step = at ? CWSI_CAST(int, at - steps) + 1 : 0;
+    if (len == 1 && text[0] != 'K') q->ten += 3 * step;
+    else if (len == 2 && text[1] == 'i') q->two += 10 * step;
+    else step = 0;
+    return step > 0;
+}
+
+static bool cwsi_quantity_parse(const char *text, cwsi_quantity *q)
+{
+    size_t len = strlen(text), i = 0, digits = 0;
+    bool point = false;
+    memset(q, 0, sizeof(*q));
+    while (len && (text[0] == ' ' || text[0] == '\t')) text++, len--;
+    while (len && (text[len - 1] == ' ' || text[len - 1] == '\t')) len--;
+    if (len && text[0] == '+') i++;
+    for (; i < len && (cwsi_is_digit(text[i]) || (text[i] == '.' && !point)); i++) {
+        if (text[i] == '.') {
+            point = true;
+            continue;
+        }
+        digits++;
+        if (q->mantissa > 99999999999999999ULL) return false; /* beyond 18 digits */
+        q->mantissa = q->mantissa * 10 + CWSI_CAST(uint64_t, text[i] - '0');
+        if (point) q->ten--;
+    }
+    if (digits == 0 || q->ten < -18) return false;
+    if (i < len && (text[i] == 'e' || text[i] == 'E') && i + 1 < len) { /* "1E" is one exa */
+        int64_t exponent;
+        size_t skip = text[i + 1] == '+' ? 2 : 1;
+        if (!cwsi_parse_i64(text + i + skip, len - i - skip, &exponent) || exponent > 18 ||
+            exponent < -18)
+            return false;
+        q->ten += CWSI_CAST(int, exponent);
+        return true;
+    }
+    return cwsi_quantity_suffix(text + i, len - i, q);
+}
+
+#define CWSI_LIMBS 16
+
+static void cwsi_big_times(uint32_t *big, uint32_t factor)
+{
+    uint64_t carry = 0;
+    int i;
+    for (i = 0; i < CWSI_LIMBS; i++) {
+        carry += CWSI_CAST(uint64_t, big[i]) * factor;
+        big[i] = CWSI_CAST(uint32_t, carry & 0xffffffffu);
+        carry >>= 32;
+    }
+}
+
+/* mantissa * 10^(ten + 40) * 2^two: at most 60 + 292 + 60 bits, so 512 are enough. */
+static void cwsi_big_of(const cwsi_quantity *q, uint32_t *big)
+{
+    int i;
+    memset(big, 0, CWSI_LIMBS * sizeof(*big));
+    big[0] = CWSI_CAST(uint32_t, q->mantissa & 0xffffffffu);
+    big[1] = CWSI_CAST(uint32_t, q->mantissa >> 32);
+    for (i = -40; i < q->ten; i++) cwsi_big_times(big, 10);
+    for (i = 0; i < q->two; i++) cwsi_big_times(big, 2);
+}
+
+static bool cwsi_quantity_above(const cwsi_quantity *a, const cwsi_quantity *b)
+{
+    uint32_t x[CWSI_LIMBS], y[CWSI_LIMBS];
+    int i;
+    cwsi_big_of(a, x);
+    cwsi_big_of(b, y);
+    for (i = CWSI_LIMBS - 1; i >= 0; i--)
+        if (x[i] != y[i]) return x[i] > y[i];
+    return false;
+}
+
+/* One pair of request and limit, each of which may be NULL. */
+static cws_status cwsi_check_quantities(cws_error *err, const char *name, const char *request,
+                                        const char *limit)
+{
+    cwsi_quantity r, l;
+    const char *bad = request && !cwsi_quantity_parse(request, &r) ? request
+                      : limit && !cwsi_quantity_parse(limit, &l)   ? limit
+                                                                   : NULL;
+    if (bad)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "resources: %s '%.*s' is no quantity such as 2, 0.5, 500m, 512Mi, 4G, 1e3",
+                         name, 40, bad);
+    if (request && limit && cwsi_quantity_above(&r, &l))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "resources: the %s request '%.*s' is above its limit '%.*s'", name, 40,
+                         request, 40, limit);
+    return CWS_OK;
+}
+
+static cws_status cwsi_check_resources(cws_error *err, const cws_resources *r)
+{
+    bool flat = r->cpu || r->memory;
+    bool nested = r->request_cpu || r->request_memory || r->limit_cpu || r->limit_memory;
+    if (flat && nested)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "resources: give cpu and memory, or request_* and limit_*, not both");
+    if (!flat && !nested && !r->gpu_count && !r->gpu_type && !r->gpu_memory_gb)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "resources: nothing is given in it");
+    if (r->gpu_count < 0 || r->gpu_memory_gb < 0)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "resources: gpu_count and gpu_memory_gb must not be negative");
+    if (r->gpu_type && r->gpu_type[0] && r->gpu_memory_gb)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "resources: give gpu_type or gpu_memory_gb, not both");
+    if (r->gpu_type && cwsi_check_text(err, "resources.gpu_type", r->gpu_type))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (cwsi_check_quantities(err, "cpu", r->cpu, NULL) ||
+        cwsi_check_quantities(err, "memory", r->memory, NULL) ||
+        cwsi_check_quantities(err, "cpu", r->request_cpu, r->limit_cpu))
+        return CWS_ERR_INVALID_ARGUMENT;
+    return cwsi_check_quantities(err, "memory", r->request_memory, r->limit_memory);
+}
+
+/* ================================================================================================
+ * >>impl-dialect
+ * What differs between the API versions: which call does what, options to request messages, replies
+ * to one common view. Only this section and the next know the messages of coreweave.sandbox.v1.
+ * ============================================================================================= */
+
+/* What a reply says about a sandbox, whatever the dialect. Borrowed from the decoded reply. */
+typedef struct cwsi_view {
+    cwsi_str id, reason, runner, group;
+    cws_state state;
+    int32_t state_number;
+    int64_t create_ms, start_ms, end_ms;
+    bool has_exit_code;
+    int32_t exit_code;
+} cwsi_view;
+
+/* One message of an exec stream. */
+typedef enum cwsi_exec_event_kind {
+    CWSI_EXEC_NOTHING,
+    CWSI_EXEC_READY,
+    CWSI_EXEC_OUTPUT,
+    CWSI_EXEC_EXIT,
+    CWSI_EXEC_ERROR
+} cwsi_exec_event_kind;
+
+typedef struct cwsi_exec_event {
+    cwsi_exec_event_kind kind;
+    cws_stream_id stream;
+    cwsi_str data; /* OUTPUT; ERROR: the text */
+    cwsi_str code; /* ERROR */
+    int32_t exit_code;
+} cwsi_exec_event;
+
+/* A unary exec's reply. */
+typedef struct cwsi_exec_reply {
+    cwsi_str out, err;
+    uint64_t out_produced, err_produced;
+    bool out_truncated, err_truncated;
+    int32_t exit_code;
+} cwsi_exec_reply;
+
+typedef struct cwsi_exec_request {
+    cwsi_str sandbox_id, container;
+    cwsi_list command; /* of cwsi_str */
+    cwsi_list env;     /* of cwsi_map_StrStr */
+    int32_t max_output;
+} cwsi_exec_request;
+
+typedef struct cwsi_list_request {
+    cwsi_list tags, runner_ids; /* of cwsi_str */
+    cws_state state;
+    bool include_stopped;
+    cwsi_str page_token;
+} cwsi_list_request;
+
+struct cwsi_dialect {
+    const char *name;
+    /* Encode the create request. opts is merged and complete but for built-in defaults. */
+    cws_status (*create_encode)(cwsi_arena *a, const cws_sandbox_opts *opts, const char *request_id,
+                                cwsi_buf *out);
+    bool (*create_begin)(cws_op *op, cwsi_str encoded, int64_t rpc_ms, int64_t deadline);
+    bool (*get_begin)(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t rpc_ms, int64_t deadline);
+    bool (*delete_begin)(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok, int64_t rpc_ms,
+                         int64_t deadline);
+    bool (*list_begin)(cws_op *op, const cwsi_list_request *r, int64_t rpc_ms, int64_t deadline);
+    bool (*exec_begin)(cws_op *op, const cwsi_exec_request *r, bool unary, int64_t deadline);
+    bool (*read_begin)(cws_op *op, cwsi_str id, cwsi_str path, cwsi_str container,
+                       int64_t deadline);
+    bool (*write_begin)(cws_op *op, cwsi_str id, cwsi_str path, cwsi_str container,
+                        cwsi_str content, int64_t deadline);
+    /* Replies of create, get; false: the reply names no sandbox. */
+    bool (*view)(const void *reply, cwsi_view *view);
+    bool (*delete_view)(const void *reply, cwsi_view *view);
+    size_t (*list_count)(const void *reply);
+    bool (*list_view)(const void *reply, size_t index, cwsi_view *view);
+    cwsi_str (*list_next)(const void *reply);
+    cwsi_str (*read_content)(const void *reply);
+    void (*exec_reply)(const void *reply, cwsi_exec_reply *out);
+    void (*exec_event)(const void *message, cwsi_exec_event *event);
+};
+
+static int64_t cwsi_v1_time(const cwsi_pb_Timestamp *t)
+{
+    if (!t || t->seconds > 253402300799LL || t->seconds < -62135596800LL) return 0;
+    return t->seconds * 1000 + t->nanos / 1000000;
+}
+
+static cws_state cwsi_v1_state(int32_t number)
+{
+    switch (number) {
+    case CWSI_v1_STATE_CREATING: return CWS_STATE_CREATING;
+    case CWSI_v1_STATE_RUNNING: return CWS_STATE_RUNNING;
+    case CWSI_v1_STATE_COMPLETED: return CWS_STATE_COMPLETED;
+    case CWSI_v1_STATE_FAILED: return CWS_STATE_FAILED;
+    case CWSI_v1_STATE_TERMINATING: return CWS_STATE_TERMINATING;
+    case CWSI_v1_STATE_TERMINATED: return CWS_STATE_TERMINATED;
+    case CWSI_v1_STATE_PENDING: return CWS_STATE_PENDING;
+    case CWSI_v1_STATE_PAUSED: return CWS_STATE_PAUSED;
+    case CWSI_v1_STATE_PREPARING: return CWS_STATE_PREPARING;
+    default: return CWS_STATE_UNSPECIFIED;
+    }
+}
+
+static int32_t cwsi_v1_state_number(cws_state state)
+{
+    int32_t number;
+    for (number = CWSI_v1_STATE_PREPARING; number > 0; number--)
+        if (cwsi_v1_state(number) == state) return number;
+    return CWSI_v1_STATE_UNSPECIFIED;
+}
+
+static bool cwsi_v1_view(const void *reply, cwsi_view *view)
+{
+    const cwsi_v1_Sandbox *sandbox = CWSI_CAST(const cwsi_v1_Sandbox *, reply);
+    const cwsi_v1_SandboxStatus *status = sandbox->status;
+    memset(view, 0, sizeof(*view));
+    view->id = sandbox->sandbox_id;
+    view->state = CWS_STATE_UNSPECIFIED;
+    if (status) {
+        view->reason = status->state_reason;
+        view->runner = status->runner_id;
+        view->group = status->runner_group_id;
+        view->state = cwsi_v1_state(status->state);
+        view->state_number = status->state;
+        view->create_ms = cwsi_v1_time(status->create_time);
+        view->start_ms = cwsi_v1_time(status->start_time);
+        view->end_ms = cwsi_v1_time(status->end_time);
+        view->has_exit_code = status->has_exit_code;
+        view->exit_code = status->exit_code;
+    }
+    return view->id.len > 0;
+}
+
+static bool cwsi_v1_get_begin(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t rpc_ms,
+                              int64_t deadline)
+{
+    cwsi_v1_GetSandboxRequest m = CWSI_ZERO;
+    m.sandbox_id = id;
+    return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_GetSandbox, &m, retry, rpc_ms, deadline);
+}
+
+static bool cwsi_v1_delete_begin(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok,
+                                 int64_t rpc_ms, int64_t deadline)
+{
+    cwsi_v1_DeleteSandboxRequest m = CWSI_ZERO;
+    m.sandbox_id = id;
+    m.grace_period_seconds = grace_s;
+    m.allow_missing = missing_ok;
+    return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_DeleteSandbox, &m, CWSI_RETRY_SAFE,
+                           rpc_ms, deadline);
+}
+
+static bool cwsi_v1_delete_view(const void *reply, cwsi_view *view)
+{
+    const cwsi_v1_DeleteSandboxResponse *m =
+        CWSI_CAST(const cwsi_v1_DeleteSandboxResponse *, reply);
+    memset(view, 0, sizeof(*view));
+    return m->sandbox && cwsi_v1_view(m->sandbox, view);
+}
+
+static bool cwsi_v1_list_begin(cws_op *op, const cwsi_list_request *r, int64_t rpc_ms,
+                               int64_t deadline)
+{
+    cwsi_v1_ListSandboxesRequest m = CWSI_ZERO;
+    m.tags = r->tags;
+    m.runner_ids = r->runner_ids;
+    m.state = cwsi_v1_state_number(r->state);
+    m.show_terminated = r->include_stopped;
+    m.page_token = r->page_token;
+    return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_ListSandboxes, &m, CWSI_RETRY_SAFE,
+                           rpc_ms, deadline);
+}
+
+static size_t cwsi_v1_list_count(const void *reply)
+{
+    return CWSI_CAST(const cwsi_v1_ListSandboxesResponse *, reply)->sandboxes.len;
+}
+
+static bool cwsi_v1_list_view(const void *reply, size_t index, cwsi_view *view)
+{
+    const cwsi_v1_ListSandboxesResponse *m =
+        CWSI_CAST(const cwsi_v1_ListSandboxesResponse *, reply);
+    return cwsi_v1_view(CWSI_AT(v1_Sandbox, m->sandboxes, index), view);
+}
+
+static cwsi_str cwsi_v1_list_next(const void *reply)
+{
+    return CWSI_CAST(const cwsi_v1_ListSandboxesResponse *, reply)->next_page_token;
+}
+
+static bool cwsi_v1_exec_begin(cws_op *op, const cwsi_exec_request *r, bool unary, int64_t deadline)
+{
+    cwsi_v1_ExecRequest m = CWSI_ZERO;
+    cwsi_v1_ExecStreamInit init = CWSI_ZERO;
+    cwsi_v1_ExecStreamRequest first = CWSI_ZERO;
+    m.sandbox_id = init.sandbox_id = r->sandbox_id;
+    m.command = init.command = r->command;
+    m.env = init.env = r->env;
+    m.container = init.container = r->container;
+    m.max_output_bytes = r->max_output;
+    first.init = &init;
+    return cwsi_call_begin(op,
+                           unary ? CWSI_RPC_v1_SandboxService_Exec
+                                 : CWSI_RPC_v1_SandboxService_StreamExec,
+                           unary ? CWSI_CAST(const void *, &m) : CWSI_CAST(const void *, &first),
+                           CWSI_RETRY_UNSENT, CWSI_NEVER, deadline);
+}
+
+static void cwsi_v1_exec_reply(const void *reply, cwsi_exec_reply *out)
+{
+    const cwsi_v1_ExecResponse *m = CWSI_CAST(const cwsi_v1_ExecResponse *, reply);
+    out->out = m->stdout_;
+    out->err = m->stderr_;
+    out->out_truncated = m->stdout_truncated;
+    out->err_truncated = m->stderr_truncated;
+    out->out_produced = m->stdout_bytes_produced > 0 ? CWSI_CAST(uint64_t, m->stdout_bytes_produced)
+                                                     : 0;
+    out->err_produced = m->stderr_bytes_produced > 0 ? CWSI_CAST(uint64_t, m->stderr_bytes_produced)
+                                                     : 0;
+    out->exit_code = m->exit_code;
+}
+
+static void cwsi_v1_exec_event(const void *message, cwsi_exec_event *event)
+{
+    const cwsi_v1_ExecStreamResponse *m = CWSI_CAST(const cwsi_v1_ExecStreamResponse *, message);
+    memset(event, 0, sizeof(*event));
+    if (m->ready) {
+        event->kind = CWSI_EXEC_READY;
+    } else if (m->output) { /* a stream that is not named counts as stdout */
+        event->kind = CWSI_EXEC_OUTPUT;
+        event->stream = m->output->stream == CWSI_v1_STREAM_STDERR ? CWS_STDERR : CWS_STDOUT;
+        event->data = m->output->data;
+    } else if (m->exit) {
+        event->kind = CWSI_EXEC_EXIT;
+        event->exit_code = m->exit->exit_code;
+    } else if (m->error) {
+        event->kind = CWSI_EXEC_ERROR;
+        event->data = m->error->message;
+        event->code = m->error->code;
+    }
+}
+
+static bool cwsi_v1_read_begin(cws_op *op, cwsi_str id, cwsi_str path, cwsi_str container,
+                               int64_t deadline)
+{
+    cwsi_v1_ReadFileRequest m = CWSI_ZERO;
+    m.sandbox_id = id;
+    m.path = path;
+    m.container = container;
+    return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_ReadFile, &m, CWSI_RETRY_SAFE, CWSI_NEVER,
+                           deadline);
+}
+
+static cwsi_str cwsi_v1_read_content(const void *reply)
+{
+    return CWSI_CAST(const cwsi_v1_ReadFileResponse *, reply)->content;
+}
+
+static bool cwsi_v1_write_begin(cws_op *op, cwsi_str id, cwsi_str path, cwsi_str container,
+                                cwsi_str content, int64_t deadline)
+{
+    cwsi_v1_WriteFileRequest m = CWSI_ZERO;
+    m.sandbox_id = id;
+    m.path = path;
+    m.container = container;
+    m.content = content;
+    return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_WriteFile, &m, CWSI_RETRY_UNSENT,
+                           CWSI_NEVER, deadline);
+}
+
+/* ================================================================================================
+ * >>impl-create
+ * Merged options to a CreateSandboxRequest. A sandbox keeps it encoded: that is what a start sends,
+ * and what a repeated start sends again with the same request id.
+ * ============================================================================================= */
+
+static bool cwsi_strings_of(cwsi_arena *a, const char *const *list, cwsi_list *out)
+{
+    size_t i, n = cwsi_count_strings(list);
+    cwsi_str *at;
+    memset(out, 0, sizeof(*out));
+    if (n == 0) return true;
+    at = CWSI_AS(cwsi_str, cwsi_arena_alloc(a, n * sizeof(*at)));
+    if (!at) return false;
+    for (i = 0; i < n; i++) at[i] = cwsi_str_of(list[i]);
+    out->at = at;
+    out->len = n;
+    return true;
+}
+
+static bool cwsi_pairs_of(cwsi_arena *a, const cws_pair *pairs, cwsi_list *out)
+{
+    size_t i, n = cwsi_count_pairs(pairs);
+    cwsi_map_StrStr *at;
+    memset(out, 0, sizeof(*out));
+    if (n == 0) return true;
+    at = CWSI_AS(cwsi_map_StrStr, cwsi_arena_alloc(a, n * sizeof(*at)));
+    if (!at) return false;
+    for (i = 0; i < n; i++) {
+        at[i].key = cwsi_str_of(pairs[i].key);
+        at[i].value = cwsi_str_of(pairs[i].value);
+    }
+    out->at = at;
+    out->len = n;
+    return true;
+}
+
+/* One side of the requirements; NULL if there is nothing in it. *ok: memory sufficed. */
+static cwsi_v1_Resources *cwsi_v1_resources(cwsi_arena *a, const char *cpu, const char *memory,
+                                            const cws_resources *r, bool *ok)
+{
+    cwsi_v1_Resources *out;
+    bool gpu = r->gpu_count || (r->gpu_type && r->gpu_type[0]) || r->gpu_memory_gb;
+    if (!cpu && !memory && !gpu) return NULL;
+    out = CWSI_ARENA_NEW(a, cwsi_v1_Resources);
+    if (!out) return *ok = false, (cwsi_v1_Resources *)NULL;
+    out->cpu = cwsi_str_of(cpu);
+    out->memory = cwsi_str_of(memory);
+    if (!gpu) return out;
+    out->gpu = CWSI_ARENA_NEW(a, cwsi_v1_Gpu);
+    if (!out->gpu) return *ok = false, out;
+    out->gpu->count = r->gpu_count;
+    if (r->gpu_type && r->gpu_type[0]) {
+        out->gpu->has_type = true;
+        out->gpu->type = cwsi_str_of(r->gpu_type);
+    } else if (r->gpu_memory_gb) {
+        out->gpu->has_memory_gb = true;
+        out->gpu->memory_gb = r->gpu_memory_gb;
+    }
+    return out;
+}
+
+/* Flat: both sides alike. One side given: copied to the other. A GPU stands on both sides. */
+static bool cwsi_v1_requirements(cwsi_arena *a, const cws_resources *r, cwsi_v1_Container *main)
+{
+    cwsi_v1_ResourceRequirements *out;
+    bool ok = true, requests = r && (r->request_cpu || r->request_memory);
+    bool limits = r && (r->limit_cpu || r->limit_memory);
+    if (!r) return true;
+    out = CWSI_ARENA_NEW(a, cwsi_v1_ResourceRequirements);
+    if (!out) return false;
+    out->requests = requests ? cwsi_v1_resources(a, r->request_cpu, r->request_memory, r, &ok)
+                    : limits ? cwsi_v1_resources(a, r->limit_cpu, r->limit_memory, r, &ok)
+                             : cwsi_v1_resources(a, r->cpu, r->memory, r, &ok);
+    out->limits = limits     ? cwsi_v1_resources(a, r->limit_cpu, r->limit_memory, r, &ok)
+                  : requests ? cwsi_v1_resources(a, r->request_cpu, r->request_memory, r, &ok)
+                             : cwsi_v1_resources(a, r->cpu, r->memory, r, &ok);
+    if (out->requests || out->limits) main->resource_requirements = out;
+    return ok;
+}
+
+/* Grouped by store, groups and entries in order of first appearance. */
+static bool cwsi_v1_secrets(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
+{
+    size_t i, k;
+    memset(out, 0, sizeof(*out));
+    for (i = 0; i < o->secret_count; i++) {
+        const cws_secret *s = &o->secrets[i];
+        cwsi_v1_SecretStoreReference *group = CWSI_AS(cwsi_v1_SecretStoreReference, out->at);
+        cwsi_v1_SecretMapping *entry;
+        for (k = 0; k < out->len && !cwsi_str_is(group[k].store_name, s->store); k++) {}
+        if (k == out->len) {
+            group = CWSI_AS(cwsi_v1_SecretStoreReference, cwsi_list_grow(a, out, sizeof(*group)));
+            if (!group) return false;
+            group->store_name = cwsi_str_of(s->store);
+        } else {
+            group += k;
+        }
+        entry = CWSI_AS(cwsi_v1_SecretMapping, cwsi_list_grow(a, &group->secrets, sizeof(*entry)));
+        if (!entry) return false;
+        entry->path = cwsi_str_of(s->name);
+        entry->field = cwsi_str_of(s->field);
+        entry->env_var = cwsi_str_of(cwsi_secret_variable(s));
+    }
+    return true;
+}
+
+static bool cwsi_v1_files(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
+{
+    size_t i;
+    memset(out, 0, sizeof(*out));
+    for (i = 0; i < o->mounted_file_count; i++) {
+        cwsi_v1_FileMount *file =
+            CWSI_AS(cwsi_v1_FileMount, cwsi_list_grow(a, out, sizeof(cwsi_v1_FileMount)));
+        if (!file) return false;
+        file->path = cwsi_str_of(o->mounted_files[i].mount_path);
+        file->content.at = CWSI_CAST(const char *, o->mounted_files[i].content);
+        file->content.len = o->mounted_files[i].size;
+    }
+    return true;
+}
+
+static cws_status cwsi_v1_create_encode(cwsi_arena *a, const cws_sandbox_opts *o,
+                                        const char *request_id, cwsi_buf *out)
+{
+    static const char *const keep_alive[] = {CWSI_DEFAULT_ARG1, CWSI_DEFAULT_ARG2, NULL};
+    cwsi_v1_CreateSandboxRequest request = CWSI_ZERO;
+    cwsi_v1_Sandbox sandbox = CWSI_ZERO;
+    cwsi_v1_SandboxSpec spec = CWSI_ZERO;
+    cwsi_v1_Container main = CWSI_ZERO;
+    const char *const *args = o->args ? o->args : o->command ? NULL : keep_alive;
+    main.name = cwsi_str_of(CWSI_CONTAINER);
+    main.image = cwsi_str_of(o->container_image ? o->container_image : CWSI_DEFAULT_IMAGE);
+    main.command = cwsi_str_of(o->command ? o->command : CWSI_DEFAULT_COMMAND);
+    spec.containers.at = &main;
+    spec.containers.len = 1;
+    spec.max_lifetime_seconds = o->max_lifetime_seconds;
+    if (!cwsi_strings_of(a, args, &main.args) || !cwsi_strings_of(a, o->tags, &spec.tags) ||
+        !cwsi_strings_of(a, o->runner_ids, &spec.runner_ids) ||
+        !cwsi_pairs_of(a, o->environment_variables, &main.environment_variables) ||
+        !cwsi_pairs_of(a, o->annotations, &spec.annotations) ||
+        !cwsi_v1_requirements(a, o->resources, &main) ||
+        !cwsi_v1_secrets(a, o, &main.secret_stores) || !cwsi_v1_files(a, o, &main.files))
+        return CWS_ERR_NO_MEMORY;
+    if (spec.runner_ids.len) spec.mode = CWSI_v1_SANDBOX_MODE_CKS; /* runners exist only there */
+    sandbox.spec = &spec;
+    request.sandbox = &sandbox;
+    request.request_id = cwsi_str_of(request_id);
+    return cwsi_encode(out, CWSI_M_v1_CreateSandboxRequest, &request);
+}
+
+/* The message is encoded already: start from an empty one and put the bytes in. */
+static bool cwsi_v1_create_begin(cws_op *op, cwsi_str encoded, int64_t rpc_ms, int64_t deadline)
+{
+    cwsi_v1_CreateSandboxRequest empty = CWSI_ZERO;
+    if (!cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_CreateSandbox, &empty, CWSI_RETRY_SAFE,
+                         rpc_ms, deadline))
+        return false;
+    if (!cwsi_put(&op->call->request, encoded.at, encoded.len))
+        return (void)cwsi_op_fail_no_memory(op), false;
+    return true;
+}
+
+static const cwsi_dialect *cwsi_dialect_v1(void)
+{
+    static const cwsi_dialect v1 = {
+        "v1",                  cwsi_v1_create_encode, cwsi_v1_create_begin, cwsi_v1_get_begin,
+        cwsi_v1_delete_begin,  cwsi_v1_list_begin,    cwsi_v1_exec_begin,   cwsi_v1_read_begin,
+        cwsi_v1_write_begin,   cwsi_v1_view,          cwsi_v1_delete_view,  cwsi_v1_list_count,
+        cwsi_v1_list_view,     cwsi_v1_list_next,     cwsi_v1_read_content, cwsi_v1_exec_reply,
+        cwsi_v1_exec_event};
+    return &v1;
+}
+
+/* ================================================================================================
+ * >>impl-sandbox
+ * The sandbox object: applying what the service says, leaving a session, and the operations that
+ * all its users share.
+ *
+ *      UNSTARTED --create accepted--> STARTING --> RUNNING --> STOPPING --> TERMINAL
+ *          |                              `-----------`-----------`-----------^
+ *          `--stop--> cancelled for good
+ *
+ * TERMINAL and cancelled never change; STOPPING only becomes TERMINAL; the id never changes.
+ * ============================================================================================= */
+
+static cwsi_phase cwsi_phase_of(cws_state state)
+{
+    switch (state) {
+    case CWS_STATE_RUNNING:
+    case CWS_STATE_PAUSED: return CWSI_RUNNING;
+    case CWS_STATE_TERMINATING: return CWSI_STOPPING;
+    case CWS_STATE_COMPLETED:
+    case CWS_STATE_FAILED:
+    case CWS_STATE_TERMINATED: return CWSI_TERMINAL;
+    case CWS_STATE_NOT_STARTED:
+    case CWS_STATE_PENDING:
+    case CWS_STATE_PREPARING:
+    case CWS_STATE_CREATING:
+    case CWS_STATE_UNSPECIFIED: break;
+    }
+    return CWSI_STARTING;
+}
+
+static cws_sandbox *cwsi_sandbox_new(cws_client *c)
+{
+    cws_sandbox *sb = CWSI_NEW(&c->mem, cws_sandbox);
+    if (!sb) return NULL;
+    sb->client = c;
+    c->refs++;
+    sb->refs = 1;
+    cwsi_buf_init(&sb->create, &c->mem, CWSI_MAX_MESSAGE);
+    sb->request_timeout_ms = c->request_timeout_ms;
+    sb->info.sandbox_id = sb->id;
+    sb->info.status_reason = sb->reason;
+    sb->info.runner_id = sb->runner;
+    sb->info.runner_group_id = sb->group;
+    return sb;
+}
+
+static void cwsi_sandbox_unref(cws_sandbox *sb)
+{
+    cws_client *c = sb->client;
+    if (--sb->refs > 0) return;
+    CWS_ASSERT(!sb->start_op && !sb->running_op && !sb->complete_op && !sb->stop_op);
+    cwsi_buf_free(&sb->create);
+    cwsi_free(&c->mem, sb);
+    cwsi_client_unref(c);
+}
+
+static void cwsi_take_text(char *out, size_t size, cwsi_str text)
+{
+    if (text.len) cwsi_copy_text(out, size, text.at, text.len);
+}
+
+static bool cwsi_sandbox_done(const cws_sandbox *sb)
+{
+    return sb->cancelled || sb->phase == CWSI_TERMINAL;
+}
+
+/* Take over an answer about this sandbox. polled: the answer to a wait, where a state of 0 means
+ * that the service no longer tracks the sandbox, which counts as a clean end. */
+static void cwsi_sandbox_apply(cws_sandbox *sb, const cwsi_view *view, bool polled)
+{
+    cws_state state = view->state;
+    cwsi_phase phase;
+    if (polled && state == CWS_STATE_UNSPECIFIED && view->state_number == 0)
+        state = CWS_STATE_COMPLETED;
+    phase = cwsi_phase_of(state);
+    sb->info.updated_unix_ms = cwsi_unix_now(sb->client);
+    if (view->has_exit_code) {
+        sb->info.has_exit_code = true;
+        sb->info.exit_code = view->exit_code;
+    }
+    cwsi_take_text(sb->reason, sizeof(sb->reason), view->reason);
+    cwsi_take_text(sb->runner, sizeof(sb->runner), view->runner);
+    cwsi_take_text(sb->group, sizeof(sb->group), view->group);
+    if (view->create_ms) sb->info.create_unix_ms = view->create_ms;
+    if (view->start_ms) sb->info.start_unix_ms = view->start_ms;
+    if (view->end_ms) sb->info.end_unix_ms = view->end_ms;
+    if (cwsi_sandbox_done(sb) || (sb->phase == CWSI_STOPPING && phase != CWSI_TERMINAL)) return;
+    sb->phase = phase;
+    sb->info.state = state;
+    sb->info.state_number = view->state_number;
+}
+
+/* The service knows it no more, and that is fine. */
+static void cwsi_sandbox_gone(cws_sandbox *sb)
+{
+    if (cwsi_sandbox_done(sb)) return;
+    sb->phase = CWSI_TERMINAL;
+    sb->info.state = CWS_STATE_TERMINATED;
+}
+
+static void cwsi_sandbox_set_id(cws_sandbox *sb, cwsi_str id)
+{
+    if (!sb->id[0]) cwsi_copy_text(sb->id, sizeof(sb->id), id.at, id.len);
+}
+
+static cws_status cwsi_not_running(cws_error *err, const cws_sandbox *sb)
+{
+    if (sb->cancelled)
+        return cwsi_fail(err, CWS_ERR_NOT_RUNNING,
+                         "the sandbox has been stopped before it was started");
+    if (!sb->id[0]) return cwsi_fail(err, CWS_ERR_NOT_RUNNING, "the sandbox has not been started");
+    return cwsi_fail(err, CWS_ERR_NOT_RUNNING, "Sandbox '%s' has been stopped (%s)", sb->id,
+                     cws_state_name(sb->info.state));
+}
+
+/* An ended sandbox, judged by what the waiter wants. */
+static cws_status cwsi_judge_terminal(const cws_sandbox *sb, bool allow_termination, cws_error *err)
+{
+    const char *reason = sb->reason[0] ? sb->reason : "the service gives no reason";
+    if (sb->info.state == CWS_STATE_FAILED)
+        return cwsi_fail(err, CWS_ERR_FAILED, "Sandbox '%s' failed: %s", sb->id, reason);
+    if (allow_termination) return CWS_OK;
+    if (sb->info.state == CWS_STATE_TERMINATED || sb->stop_owned)
+        return cwsi_fail(err, CWS_ERR_TERMINATED, "Sandbox '%s' was terminated", sb->id);
+    return CWS_OK;
+}
+
+static void cwsi_tracked_free(cws_client *c, cwsi_tracked *t)
+{
+    t->sandbox->session = NULL;
+    if (t->stop) cwsi_op_unref(t->stop);
+    cwsi_sandbox_unref(t->sandbox);
+    cwsi_free(&c->mem, t);
+}
+
+/* The session will not stop this sandbox any more. */
+static void cwsi_session_forget(cws_sandbox *sb)
+{
+    cws_session *s = sb->session;
+    size_t i;
+    if (!s) return;
+    for (i = 0; i < s->tracked_len; i++) {
+        cwsi_tracked *t = s->tracked[i];
+        if (t->sandbox != sb) continue;
+        s->tracked_len--;
+        memmove(&s->tracked[i], &s->tracked[i + 1], (s->tracked_len - i) * sizeof(s->tracked[0]));
+        cwsi_tracked_free(s->client, t);
+        return;
+    }
+}
+
+/* The session will stop this sandbox. A former session lets it go. */
+static cws_status cwsi_session_track(cws_session *s, cws_sandbox *sb, cws_error *err)
+{
+    cws_client *c = s->client;
+    cwsi_tracked *t;
+    if (sb->session == s) return CWS_OK;
+    if (s->tracked_len == s->tracked_cap) {
+        size_t cap = s->tracked_cap ? s->tracked_cap * 2 : 8;
+        cwsi_tracked **grown = CWSI_CAST(
+            cwsi_tracked **, cwsi_realloc(&c->mem, s->tracked, cap * sizeof(s->tracked[0])));
+        if (!grown) return cwsi_no_memory(err, "session");
+        s->tracked = grown;
+        s->tracked_cap = cap;
+    }
+    t = CWSI_NEW(&c->mem, cwsi_tracked);
+    if (!t) return cwsi_no_memory(err, "session");
+    cwsi_session_forget(sb);
+    t->sandbox = sb;
+    sb->refs++;
+    sb->session = s;
+    s->tracked[s->tracked_len++] = t;
+    return CWS_OK;
+}
+
+static void cwsi_session_unref(cws_session *s)
+{
+    cws_client *c = s->client;
+    if (--s->refs > 0) return;
+    while (s->tracked_len) cwsi_tracked_free(c, s->tracked[--s->tracked_len]);
+    cwsi_free(&c->mem, s->tracked);
+    cwsi_arena_clear(&s->arena);
+    cwsi_free(&c->mem, s);
+    cwsi_client_unref(c);
+}
+
+/* If this operation was shared by the users of its sandbox, later ones will begin a new one. */
+static void cwsi_sandbox_unshare(cws_op *op)
+{
+    cws_sandbox *sb = op->sandbox;
+    cws_op **slots[4];
+    size_t i;
+    if (!sb) return;
+    slots[0] = &sb->start_op;
+    slots[1] = &sb->running_op;
+    slots[2] = &sb->complete_op;
+    slots[3] = &sb->stop_op;
+    for (i = 0; i < CWSI_COUNT(slots); i++) {
+        if (*slots[i] != op) continue;
+        *slots[i] = NULL;
+        cwsi_op_unref(op);
+    }
+}
+
+/* ================================================================================================
+ * >>impl-op-start
+ * Create: shared by everybody who needs the sandbox started. Goes on even if nobody waits.
+ *
+ *      SEND --> AWAIT --accepted--> done
+ * ============================================================================================= */
+
+#define CWSI_AS_STEP_NAME(name) #name,
+
+#define CWSI_START_STEPS(X) X(SEND) X(AWAIT)
+#define CWSI_AS_START_STEP(name) CWSI_START_##name,
+enum { CWSI_START_STEPS(CWSI_AS_START_STEP) CWSI_START_STEP_COUNT };
+
+static void cwsi_start_accepted(cws_op *op)
+{
+    cws_sandbox *sb = op->sandbox;
+    cwsi_arena arena;
+    cwsi_view view;
+    void *reply;
+    cwsi_arena_init(&arena, &op->client->mem);
+    if (cwsi_call_reply(op, &arena, &reply)) {
+        if (op->client->dialect->view(reply, &view)) {
+            sb->create_unknown = false;
+            cwsi_sandbox_set_id(sb, view.id);
+            sb->phase = CWSI_STARTING;
+            sb->info.state = CWS_STATE_PENDING; /* the state of the reply is older than the reply */
+            sb->info.updated_unix_ms = cwsi_unix_now(op->client);
+        } else {
+            (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox id",
+                            op->kind->name);
+        }
+    } else {
+        sb->create_unknown = op->call->unclear || !op->call->err.status;
+        cwsi_copy_text(op->err.request_id, sizeof(op->err.request_id), sb->request_id,
+                       strlen(sb->request_id));
+    }
+    cwsi_arena_clear(&arena);
+}
+
+static cwsi_turn cwsi_start_run(cws_op *op, int64_t now)
+{
+    cws_sandbox *sb = op->sandbox;
+    cwsi_str create;
+    create.at = sb->create.at;
+    create.len = sb->create.len;
+    for (;;) {
+        switch (op->step) {
+        case CWSI_START_SEND:
+            op->deadline_ms = cwsi_after(now, sb->request_timeout_ms + 1);
+            if (!op->client->dialect->create_begin(op, create, sb->request_timeout_ms,
+                                                   cwsi_after(now, sb->request_timeout_ms)))
+                return CWSI_READY;
+            sb->create_unknown = true; /* until an answer says otherwise */
+            op->step = CWSI_START_AWAIT;
+            break;
+        case CWSI_START_AWAIT:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            cwsi_start_accepted(op);
+            return CWSI_READY;
+        }
+    }
+}
+
+static const cwsi_op_kind *cwsi_start_kind(void)
+{
+    static const char *const steps[] = {CWSI_START_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Create sandbox", steps, cwsi_start_run, NULL, NULL, NULL};
+    return &kind;
+}
+
+/* The start in flight, or a new one. Borrowed. NULL: out of memory. */
+static cws_op *cwsi_sandbox_start_op(cws_sandbox *sb)
+{
+    if (!sb->start_op)
+        sb->start_op = cwsi_op_new(sb->client, sizeof(cws_op), cwsi_start_kind(), sb);
+    return sb->start_op;
+}
+
+/* ================================================================================================
+ * >>impl-op-poll
+ * Status polls, shared by all waiters of one sandbox: until it is RUNNING or past it, or until it
+ * has ended. Ends by itself when the last waiter leaves.
+ *
+ *        .----------------- not there yet ----------------.
+ *        v                                                |
+ *      SEND --> AWAIT --> decided                         |
+ *                 |`----> PAUSE --------------------------'
+ *                 `-----> GRACE: completed without an exit code; look again, twice at most
+ * ============================================================================================= */
+
+#define CWSI_POLL_STEPS(X) X(SEND) X(AWAIT) X(PAUSE) X(GRACE)
+#define CWSI_AS_POLL_STEP(name) CWSI_POLL_##name,
+enum { CWSI_POLL_STEPS(CWSI_AS_POLL_STEP) CWSI_POLL_STEP_COUNT };
+
+typedef struct cwsi_poll {
+    cws_op op;
+    bool to_end;    /* wait for the end, not just for RUNNING */
+    int64_t delay;  /* of the next pause */
+    int64_t resume; /* end of the pause */
+    int64_t gone_until; /* NOT_FOUND after our stop counts as a race until then; 0: none met yet */
+    int grace;      /* extra looks for an exit code that are left */
+    bool in_grace;  /* this look is one of them */
+} cwsi_poll;
+
+/* An answer came: is the poll over? */
+static bool cwsi_poll_decided(const cwsi_poll *p)
+{
+    const cws_sandbox *sb = p->op.sandbox;
+    if (p->to_end) return sb->phase == CWSI_TERMINAL;
+    return sb->phase == CWSI_RUNNING || sb->phase == CWSI_STOPPING || sb->phase == CWSI_TERMINAL;
+}
+
+/* The call is over. READY: the poll is too. */
+static cwsi_turn cwsi_poll_answer(cwsi_poll *p, int64_t now)
+{
+    cws_op *op = &p->op;
+    cws_sandbox *sb = op->sandbox;
+    cwsi_arena arena;
+    cwsi_view view;
+    void *reply;
+    bool stopping = sb->phase == CWSI_STOPPING || sb->stop_owned;
+    bool ok;
+    cwsi_arena_init(&arena, &op->client->mem);
+    ok = cwsi_call_reply(op, &arena, &reply);
+    if (ok && op->client->dialect->view(reply, &view)) cwsi_sandbox_apply(sb, &view, true);
+    cwsi_arena_clear(&arena);
+    if (!ok && p->in_grace) { /* a look that failed changes nothing */
+        cwsi_error_clear(&op->err);
+    } else if (!ok && op->err.status == CWS_ERR_NOT_FOUND && (sb->stop_owned || sb->stop_op)) {
+        if (p->gone_until == 0) p->gone_until = now + CWSI_GONE_BUDGET_MS;
+        if (now >= p->gone_until) {
+            cwsi_error_clear(&op->err);
+            (void)cwsi_fail(&op->err, CWS_ERR_TERMINAL_STATE_UNAVAILABLE,
+                            "Sandbox '%s' was stopped, but its final state is gone", sb->id);
+            return CWSI_READY;
+        }
+        cwsi_error_clear(&op->err);
+        p->delay = CWSI_POLL_FIRST_MS;
+    } else if (!ok) {
+        return CWSI_READY;
+    }
+    if (ok && sb->info.state == CWS_STATE_COMPLETED && !sb->info.has_exit_code && !stopping &&
+        p->grace == 0 && !p->in_grace)
+        p->grace = CWSI_EXIT_GRACE_POLLS;
+    if (p->grace > 0 && !sb->info.has_exit_code) {
+        p->grace--;
+        p->in_grace = true;
+        p->resume = now + CWSI_EXIT_GRACE_MS;
+        op->step = CWSI_POLL_GRACE;
+        return CWSI_PENDING;
+    }
+    if (cwsi_poll_decided(p)) return CWSI_READY;
+    p->resume = now + p->delay;
+    p->delay = p->delay * 3 / 2 < CWSI_POLL_MAX_MS ? p->delay * 3 / 2 : CWSI_POLL_MAX_MS;
+    op->step = CWSI_POLL_PAUSE;
+    return CWSI_PENDING;
+}
+
+static cwsi_turn cwsi_poll_run(cws_op *op, int64_t now)
+{
+    cwsi_poll *p = CWSI_AS(cwsi_poll, op);
+    cws_client *c = op->client;
+    for (;;) {
+        switch (op->step) {
+        case CWSI_POLL_SEND: {
+            int64_t rpc_ms = p->in_grace ? CWSI_EXIT_GRACE_MS : c->poll_rpc_ms;
+            if (c->retry_budget_ms > 0 && c->retry_budget_ms < rpc_ms) rpc_ms = c->retry_budget_ms;
+            if (!c->dialect->get_begin(op, cwsi_str_of(op->sandbox->id), CWSI_RETRY_POLL, rpc_ms,
+                                       CWSI_NEVER))
+                return CWSI_READY;
+            if (p->in_grace) op->call->budget_ms = 0;
+            op->step = CWSI_POLL_AWAIT;
+            break;
+        }
+        case CWSI_POLL_AWAIT:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (cwsi_poll_answer(p, now) == CWSI_READY) return CWSI_READY;
+            break;
+        case CWSI_POLL_PAUSE:
+        case CWSI_POLL_GRACE:
+            if (now < p->resume) {
+                cwsi_op_wake_at(op, p->resume);
+                return CWSI_PENDING;
+            }
+            op->step = CWSI_POLL_SEND;
+            break;
+        }
+    }
+}
+
+static const cwsi_op_kind *cwsi_poll_kind(void)
+{
+    static const char *const steps[] = {CWSI_POLL_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Poll sandbox status", steps, cwsi_poll_run, NULL, NULL,
+                                      NULL};
+    return &kind;
+}
+
+/* The poll in flight for this goal, or a new one. Borrowed. NULL: out of memory. */
+static cws_op *cwsi_sandbox_poll_op(cws_sandbox *sb, bool to_end)
+{
+    cws_op **slot = to_end ? &sb->complete_op : &sb->running_op;
+    if (*slot && (*slot)->cancelled) cwsi_sandbox_unshare(*slot);
+    if (!*slot) {
+        *slot = cwsi_op_new(sb->client, sizeof(cwsi_poll), cwsi_poll_kind(), sb);
+        if (!*slot) return NULL;
+        (*slot)->for_waiters = true;
+        CWSI_AS(cwsi_poll, *slot)->to_end = to_end;
+        CWSI_AS(cwsi_poll, *slot)->delay = CWSI_POLL_FIRST_MS;
+    }
+    return *slot;
+}
+
+/* ================================================================================================
+ * >>impl-op-wait
+ * Waiting for a sandbox: to be started, to run, to end. Also the prelude of every operation that
+ * needs a running one. Each waiter has its own deadline and its own opinion of the outcome.
+ *
+ *      START --id known--> POLL --goal reached--> done
+ * ============================================================================================= */
+
+#define CWSI_WAIT_STEPS(X) X(START) X(POLL)
+#define CWSI_AS_WAIT_STEP(name) CWSI_WAIT_##name,
+enum { CWSI_WAIT_STEPS(CWSI_AS_WAIT_STEP) CWSI_WAIT_STEP_COUNT };
+
+typedef enum cwsi_goal { CWSI_GOAL_STARTED, CWSI_GOAL_RUNNING, CWSI_GOAL_COMPLETE } cwsi_goal;
+
+typedef struct cwsi_wait {
+    cws_op op;
+    cwsi_goal goal;
+    bool allow_termination;
+    int64_t timeout_ms; /* the clock starts when the sandbox has been started */
+} cwsi_wait;
+
+/* Wait for the operation begun for op (NULL: out of memory). READY: it ended well, or failed, which
+ * is now op's failure; op waits for nothing any more. */
+static cwsi_turn cwsi_join(cws_op *op)
+{
+    cws_op *child = op->child;
+    if (!child) return (void)cwsi_op_fail_no_memory(op), CWSI_READY;
+    if (!child->done) return CWSI_PENDING;
+    if (child->err.status) (void)cwsi_copy_error(&op->err, &child->err);
+    cwsi_op_leave(op);
+    return CWSI_READY;
+}
+
+static void cwsi_await_new(cws_op *op, cws_op *child)
+{
+    if (child) (void)cwsi_op_await(op, child);
+}
+
+/* READY: the goal is reached or out of reach (op->err). */
+static cwsi_turn cwsi_wait_judge(cwsi_wait *w)
+{
+    cws_op *op = &w->op;
+    cws_sandbox *sb = op->sandbox;
+    if (w->goal == CWSI_GOAL_STARTED) return CWSI_READY;
+    if (sb->phase == CWSI_TERMINAL) {
+        bool lenient = w->allow_termination && w->goal == CWSI_GOAL_COMPLETE;
+        (void)cwsi_judge_terminal(sb, lenient, &op->err);
+        return CWSI_READY;
+    }
+    if (w->goal == CWSI_GOAL_COMPLETE) return CWSI_PENDING;
+    if (sb->phase == CWSI_STOPPING && sb->stop_owned) {
+        (void)cwsi_not_running(&op->err, sb);
+        return CWSI_READY;
+    }
+    return sb->phase == CWSI_RUNNING || sb->phase == CWSI_STOPPING ? CWSI_READY : CWSI_PENDING;
+}
+
+static cwsi_turn cwsi_wait_run(cws_op *op, int64_t now)
+{
+    cwsi_wait *w = CWSI_AS(cwsi_wait, op);
+    cws_sandbox *sb = op->sandbox;
+    for (;;) {
+        switch (op->step) {
+        case CWSI_WAIT_START:
+            if (sb->cancelled) return (void)cwsi_not_running(&op->err, sb), CWSI_READY;
+            if (!op->child && !sb->id[0]) cwsi_await_new(op, cwsi_sandbox_start_op(sb));
+            if (op->child || !sb->id[0]) {
+                if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
+                if (op->err.status) return CWSI_READY;
+            }
+            op->deadline_ms = cwsi_after(now, w->timeout_ms);
+            cwsi_op_wake_at(op, op->deadline_ms);
+            op->step = CWSI_WAIT_POLL;
+            break;
+        case CWSI_WAIT_POLL:
+            if (op->child) {
+                if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
+                if (op->err.status) return CWSI_READY;
+            }
+            if (cwsi_wait_judge(w) == CWSI_READY) return CWSI_READY;
+            cwsi_await_new(op, cwsi_sandbox_poll_op(sb, w->goal == CWSI_GOAL_COMPLETE));
+            if (!op->child) return (void)cwsi_op_fail_no_memory(op), CWSI_READY;
+            break;
+        }
+    }
+}
+
+static bool cwsi_wait_expire(cws_op *op)
+{
+    cwsi_wait *w = CWSI_AS(cwsi_wait, op);
+    cws_sandbox *sb = op->sandbox;
+    if (sb->phase == CWSI_TERMINAL) { /* it ended while its exit code was still awaited */
+        (void)cwsi_wait_judge(w);
+        return true;
+    }
+    (void)cwsi_fail(&op->err, CWS_ERR_TIMEOUT, "Sandbox '%s' %s within %lld ms (state: %s%s%s)",
+                    sb->id, w->goal == CWSI_GOAL_COMPLETE ? "did not end" : "was not running",
+                    CWSI_CAST(long long, w->timeout_ms), cws_state_name(sb->info.state),
+                    sb->reason[0] ? ": " : "", sb->reason);
+    return true;
+}
+
+static const cwsi_op_kind *cwsi_wait_kind(cwsi_goal goal)
+{
+    static const char *const steps[] = {CWSI_WAIT_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kinds[] = {
+        {"Start sandbox", steps, cwsi_wait_run, cwsi_wait_expire, NULL, NULL},
+        {"Wait for sandbox", steps, cwsi_wait_run, cwsi_wait_expire, NULL, NULL},
+        {"Wait until complete", steps, cwsi_wait_run, cwsi_wait_expire, NULL, NULL}};
+    return &kinds[goal];
+}
+
+static cws_op *cwsi_wait_new(cws_sandbox *sb, cwsi_goal goal, int64_t timeout_ms,
+                             bool allow_termination)
+{
+    cws_op *op = cwsi_op_new(sb->client, sizeof(cwsi_wait), cwsi_wait_kind(goal), sb);
+    if (!op) return NULL;
+    CWSI_AS(cwsi_wait, op)->goal = goal;
+    CWSI_AS(cwsi_wait, op)->timeout_ms = timeout_ms;
+    CWSI_AS(cwsi_wait, op)->allow_termination = allow_termination;
+    return op;
+}
+
+/* Before an operation on a running sandbox: start it, wait for RUNNING. READY: it runs, or op->err
+ * is set. The wait has the request timeout and is not charged to the operation. */
+static cwsi_turn cwsi_prelude(cws_op *op)
+{
+    cws_sandbox *sb = op->sandbox;
+    if (op->child) {
+        if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
+        if (op->err.status) return CWSI_READY;
+    }
+    if (sb->cancelled || sb->phase == CWSI_STOPPING || sb->phase == CWSI_TERMINAL)
+        return (void)cwsi_not_running(&op->err, sb), CWSI_READY;
+    if (sb->phase == CWSI_RUNNING) return CWSI_READY;
+    {
+        cws_op *wait = cwsi_wait_new(sb, CWSI_GOAL_RUNNING, sb->request_timeout_ms, false);
+        if (!wait) return (void)cwsi_op_fail_no_memory(op), CWSI_READY;
+        wait->for_waiters = true;
+        (void)cwsi_op_await(op, wait);
+        cwsi_op_unref(wait);
+        return CWSI_PENDING;
+    }
+}
+
+/* ================================================================================================
+ * >>impl-op-stop
+ * Stop, shared by everybody who stops the sandbox; each caller joins it with a small operation of
+ * its own. A start in flight is awaited, and a create of unknown outcome is repeated with its
+ * request id to learn the sandbox's id: else it could run on without an owner.
+ *
+ *      START --id known--> SEND --> AWAIT --accepted--> DRAIN --ended--> done
+ *        `--never started: cancelled for good--> done
+ * ============================================================================================= */
+
+#define CWSI_STOP_STEPS(X) X(START) X(SEND) X(AWAIT) X(DRAIN)
+#define CWSI_AS_STOP_STEP(name) CWSI_STOP_##name,
+enum { CWSI_STOP_STEPS(CWSI_AS_STOP_STEP) CWSI_STOP_STEP_COUNT };
+
+typedef struct cwsi_stop {
+    cws_op op;
+    int32_t grace_s;
+    bool missing_ok;
+} cwsi_stop;
+
+/* The delete call is over. READY: the stop is too. */
+static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
+{
+    cws_op *op = &stop->op;
+    cws_sandbox *sb = op->sandbox;
+    cwsi_arena arena;
+    cwsi_view view;
+    void *reply;
+    bool repeated = op->call->retry_until != 0;
+    cwsi_arena_init(&arena, &op->client->mem);
+    if (cwsi_call_reply(op, &arena, &reply)) {
+        sb->stop_owned = true;
+        if (op->client->dialect->delete_view(reply, &view)) {
+            if (sb->phase != CWSI_TERMINAL) {
+                sb->phase = CWSI_STOPPING;
+                sb->info.state = CWS_STATE_TERMINATING;
+            }
+            cwsi_sandbox_apply(sb, &view, false);
+        } else {
+            cwsi_sandbox_gone(sb); /* nothing there to stop any more */
+        }
+    } else if (op->err.status == CWS_ERR_NOT_FOUND && (stop->missing_ok || repeated)) {
+        cwsi_error_clear(&op->err); /* gone, by an earlier attempt of ours or by another hand */
+        cwsi_sandbox_gone(sb);
+    }
+    cwsi_arena_clear(&arena);
+    return op->err.status || sb->phase == CWSI_TERMINAL ? CWSI_READY : CWSI_PENDING;
+}
+
+static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
+{
+    cws_op *op = &stop->op;
+    cws_sandbox *sb = op->sandbox;
+    int64_t rpc_ms = CWSI_CAST(int64_t, stop->grace_s) * 1000 + 2 * CWSI_CLIENT_BUFFER_MS;
+    for (;;) {
+        switch (op->step) {
+        case CWSI_STOP_START:
+            if (op->child) { /* a start is awaited; its failure matters only if it leaves doubt */
+                if (!op->child->done) return CWSI_PENDING;
+                if (sb->create_unknown) (void)cwsi_copy_error(&op->err, &op->child->err);
+                cwsi_op_leave(op);
+                if (op->err.status) return CWSI_READY;
+            } else if (!sb->id[0] && (sb->start_op || sb->create_unknown)) {
+                cws_op *start = cwsi_sandbox_start_op(sb);
+                if (!start) return (void)cwsi_op_fail_no_memory(op), CWSI_READY;
+                (void)cwsi_op_await(op, start);
+                break;
+            }
+            if (!sb->id[0]) sb->cancelled = true;
+            if (cwsi_sandbox_done(sb)) return CWSI_READY;
+            op->step = sb->phase == CWSI_STOPPING ? CWSI_STOP_DRAIN : CWSI_STOP_SEND;
+            break;
+        case CWSI_STOP_SEND:
+            if (!op->client->dialect->delete_begin(op, cwsi_str_of(sb->id), stop->grace_s,
+                                                   stop->missing_ok, rpc_ms, op->deadline_ms))
+                return CWSI_READY;
+            op->step = CWSI_STOP_AWAIT;
+            break;
+        case CWSI_STOP_AWAIT:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (cwsi_stop_answer(stop) == CWSI_READY) return CWSI_READY;
+            op->step = CWSI_STOP_DRAIN;
+            break;
+        case CWSI_STOP_DRAIN:
+            if (!op->child) cwsi_await_new(op, cwsi_sandbox_poll_op(sb, true));
+            if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->err.status == CWS_ERR_TERMINAL_STATE_UNAVAILABLE && stop->missing_ok) {
+                cwsi_error_clear(&op->err);
+                cwsi_sandbox_gone(sb);
+            }
+            if (op->err.status || sb->phase == CWSI_TERMINAL) return CWSI_READY;
+            break;
+        }
+    }
+}
+
+static cwsi_turn cwsi_stop_run(cws_op *op, int64_t now)
+{
+    return cwsi_stop_step(CWSI_AS(cwsi_stop, op), now);
+}
+
+static void cwsi_stop_ended(cws_op *op)
+{
+    if (!op->err.status) cwsi_session_forget(op->sandbox);
+}
+
+static bool cwsi_stop_expire(cws_op *op)
+{
+    (void)cwsi_fail(&op->err, CWS_ERR_TIMEOUT,
+                    "Sandbox '%s' has not ended within the time for its stop (last state: %s)",
+                    op->sandbox->id, cws_state_name(op->sandbox->info.state));
+    return true;
+}
+
+static const cwsi_op_kind *cwsi_stop_kind(void)
+{
+    static const char *const steps[] = {CWSI_STOP_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Stop sandbox",   steps, cwsi_stop_run, cwsi_stop_expire,
+                                      cwsi_stop_ended, NULL};
+    return &kind;
+}
+
+/* The stop in flight, or a new one. Borrowed. NULL: out of memory. */
+static cws_op *cwsi_sandbox_stop_op(cws_sandbox *sb, int32_t grace_s, bool missing_ok,
+                                    int64_t timeout_ms)
+{
+    cwsi_stop *stop;
+    if (sb->stop_op) return sb->stop_op;
+    sb->stop_op = cwsi_op_new(sb->client, sizeof(cwsi_stop), cwsi_stop_kind(), sb);
+    if (!sb->stop_op) return NULL;
+    stop = CWSI_AS(cwsi_stop, sb->stop_op);
+    stop->grace_s = grace_s;
+    stop->missing_ok = missing_ok;
+    stop->op.deadline_ms = cwsi_after(cwsi_now(sb->client), timeout_ms);
+    return sb->stop_op;
+}
+
+typedef struct cwsi_joining {
+    cws_op op;
+    bool missing_ok;
+} cwsi_joining;
+
+#define CWSI_JOIN_STEPS(X) X(JOIN)
+
+/* A caller's own share of the stop: it has joined the shared one already. */
+static cwsi_turn cwsi_joining_run(cws_op *op, int64_t now)
+{
+    (void)now;
+    if (!op->child) return CWSI_READY;
+    if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
+    if (op->err.status == CWS_ERR_NOT_FOUND && CWSI_AS(cwsi_joining, op)->missing_ok) {
+        cwsi_error_clear(&op->err);
+        cwsi_sandbox_gone(op->sandbox);
+        cwsi_session_forget(op->sandbox);
+    }
+    return CWSI_READY;
+}
+
+static const cwsi_op_kind *cwsi_joining_kind(void)
+{
+    static const char *const steps[] = {CWSI_JOIN_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Stop sandbox", steps, cwsi_joining_run, cwsi_stop_expire,
+                                      NULL,           NULL};
+    return &kind;
+}
+
+/* ================================================================================================
+ * >>impl-op-get
+ * One unary call about one sandbox: its status, attaching by id, deleting by id.
+ *
+ *      SEND --> AWAIT --> done
+ * ============================================================================================= */
+
+#define CWSI_GET_STEPS(X) X(SEND) X(AWAIT)
+#define CWSI_AS_GET_STEP(name) CWSI_GET_##name,
+enum { CWSI_GET_STEPS(CWSI_AS_GET_STEP) CWSI_GET_STEP_COUNT };
+
+typedef struct cwsi_get {
+    cws_op op;
+    cws_session *session; /* from_id: held */
+    char id[128];         /* from_id, delete */
+    bool adopt, missing_ok;
+    cws_sandbox *found; /* from_id: the result */
+} cwsi_get;
+
+static void cwsi_get_destroy(cws_op *op)
+{
+    cwsi_get *get = CWSI_AS(cwsi_get, op);
+    if (get->found) cwsi_sandbox_unref(get->found);
+    if (get->session) cwsi_session_unref(get->session);
+}
+
+/* A sandbox object for one that exists already. NULL: op->err is set. */
+static cws_sandbox *cwsi_attach(cws_op *op, cws_session *s, const cwsi_view *view, bool adopt)
+{
+    cws_sandbox *sb = cwsi_sandbox_new(op->client);
+    if (!sb) return (void)cwsi_op_fail_no_memory(op), (cws_sandbox *)NULL;
+    cwsi_sandbox_set_id(sb, view->id);
+    sb->phase = CWSI_STARTING;
+    cwsi_sandbox_apply(sb, view, false);
+    if (adopt && s->closed)
+        (void)cwsi_fail(&op->err, CWS_ERR_CLOSED, "%s: the session was closed meanwhile",
+                        op->kind->name);
+    if (!op->err.status && (!adopt || cwsi_session_track(s, sb, &op->err) == CWS_OK)) return sb;
+    cwsi_sandbox_unref(sb);
+    return NULL;
+}
+
+/* The call is over: what it was for decides. */
+static void cwsi_get_answer(cwsi_get *get)
+{
+    cws_op *op = &get->op;
+    const cwsi_dialect *dialect = op->client->dialect;
+    cwsi_arena arena;
+    cwsi_view view;
+    void *reply;
+    bool ok, repeated = op->call->retry_until != 0;
+    cwsi_arena_init(&arena, &op->client->mem);
+    if (!op->sandbox && op->call->err.status)
+        cwsi_copy_text(op->call->err.sandbox_id, sizeof(op->call->err.sandbox_id), get->id,
+                       strlen(get->id));
+    ok = cwsi_call_reply(op, &arena, &reply);
+    if (!ok) {
+        bool deleting = !op->sandbox && !get->session;
+        if (deleting && op->err.status == CWS_ERR_NOT_FOUND && (get->missing_ok || repeated))
+            cwsi_error_clear(&op->err);
+    } else if (op->sandbox || get->session) {
+        if (!dialect->view(reply, &view))
+            (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox",
+                            op->kind->name);
+        else if (op->sandbox) cwsi_sandbox_apply(op->sandbox, &view, false);
+        else get->found = cwsi_attach(op, get->session, &view, get->adopt);
+    }
+    cwsi_arena_clear(&arena);
+}
+
+static cwsi_turn cwsi_get_run(cws_op *op, int64_t now)
+{
+    cwsi_get *get = CWSI_AS(cwsi_get, op);
+    cws_client *c = op->client;
+    for (;;) {
+        switch (op->step) {
+        case CWSI_GET_SEND: {
+            bool deleting = !op->sandbox && !get->session, begun;
+            int64_t rpc_ms = op->sandbox ? c->poll_rpc_ms : c->request_timeout_ms;
+            int64_t until = cwsi_after(now, rpc_ms);
+            if (op->sandbox && op->sandbox->phase == CWSI_TERMINAL) return CWSI_READY;
+            if (deleting)
+                begun = c->dialect->delete_begin(op, cwsi_str_of(get->id), 0, false, rpc_ms, until);
+            else
+                begun = c->dialect->get_begin(
+                    op, cwsi_str_of(op->sandbox ? op->sandbox->id : get->id), CWSI_RETRY_SAFE,
+                    rpc_ms, until);
+            if (!begun) return CWSI_READY;
+            op->step = CWSI_GET_AWAIT;
+            break;
+        }
+        case CWSI_GET_AWAIT:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            cwsi_get_answer(get);
+            return CWSI_READY;
+        }
+    }
+}
+
+typedef enum cwsi_get_what { CWSI_GET_STATUS, CWSI_GET_FROM_ID, CWSI_GET_DELETE } cwsi_get_what;
+
+static const cwsi_op_kind *cwsi_get_kind(cwsi_get_what what)
+{
+    static const char *const steps[] = {CWSI_GET_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kinds[] = {
+        {"Get status", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
+        {"Get sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
+        {"Delete sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy}};
+    return &kinds[what];
+}
+
+/* ================================================================================================
+ * >>impl-op-list
+ * All pages of a list, under one deadline.
+ *
+ *      SEND --> AWAIT --more pages--> SEND
+ *                 `--last page--> done
+ * ============================================================================================= */
+
+#define CWSI_LIST_STEPS(X) X(SEND) X(AWAIT)
+#define CWSI_AS_LIST_STEP(name) CWSI_LIST_##name,
+enum { CWSI_LIST_STEPS(CWSI_AS_LIST_STEP) CWSI_LIST_STEP_COUNT };
+
+struct cws_sandbox_list {
+    cws_client *client; /* held */
+    cws_sandbox **at;   /* each held; NULL once taken and released */
+    size_t len, cap;
+};
+
+typedef struct cwsi_listing {
+    cws_op op;
+    cws_session *session; /* held */
+    cwsi_arena arena;     /* the filters and the tokens seen */
+    cwsi_list_request request;
+    cwsi_list tokens; /* of cwsi_str: a server that repeats one would keep us for ever */
+    bool adopt;
+    int64_t timeout_ms;
+    cws_sandbox_list *found;
+} cwsi_listing;
+
+static void cwsi_listing_destroy(cws_op *op)
+{
+    cwsi_listing *l = CWSI_AS(cwsi_listing, op);
+    cws_sandbox_list_free(l->found);
+    cwsi_arena_clear(&l->arena);
+    if (l->session) cwsi_session_unref(l->session);
+}
+
+/* One more at the end, which takes over the reference. False: op->err is set, nothing is kept. */
+static bool cwsi_listing_add(cwsi_listing *l, cws_sandbox *sb)
+{
+    cws_sandbox_list *found = l->found;
+    cws_client *c = l->op.client;
+    if (found->len == found->cap) {
+        size_t cap = found->cap ? found->cap * 2 : 16;
+        cws_sandbox **grown = CWSI_CAST(cws_sandbox **,
+                                        cwsi_realloc(&c->mem, found->at, cap * sizeof(*grown)));
+        if (!grown) {
+            cwsi_sandbox_unref(sb);
+            (void)cwsi_op_fail_no_memory(&l->op);
+            return false;
+        }
+        found->at = grown;
+        found->cap = cap;
+    }
+    found->at[found->len++] = sb;
+    return true;
+}
+
+/* Remember where the next page begins. False: there is none, or op->err is set. */
+static bool cwsi_listing_next(cwsi_listing *l, cwsi_str token)
+{
+    cws_op *op = &l->op;
+    cwsi_str *kept;
+    size_t i;
+    if (token.len == 0) return false;
+    for (i = 0; i < l->tokens.len; i++)
+        if (cwsi_str_same(token, CWSI_CAST(const cwsi_str *, l->tokens.at)[i]))
+            return (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL,
+                                   "%s: the server repeats a page token", op->kind->name),
+                   false;
+    if (l->tokens.len + 1 >= CWSI_MAX_PAGES)
+        return (void)cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: more than %d pages", op->kind->name,
+                               CWSI_MAX_PAGES),
+               false;
+    kept = CWSI_AS(cwsi_str, cwsi_list_grow(&l->arena, &l->tokens, sizeof(*kept)));
+    if (kept) kept->at = cwsi_arena_copy(&l->arena, token.at, token.len);
+    if (!kept || !kept->at) return (void)cwsi_op_fail_no_memory(op), false;
+    kept->len = token.len;
+    l->request.page_token = *kept;
+    return true;
+}
+
+/* A page came. READY: it was the last, or op->err is set. */
+static cwsi_turn cwsi_listing_page(cwsi_listing *l)
+{
+    cws_op *op = &l->op;
+    const cwsi_dialect *dialect = op->client->dialect;
+    cwsi_arena arena;
+    cwsi_view view;
+    void *reply;
+    size_t i, n;
+    bool more = false;
+    cwsi_arena_init(&arena, &op->client->mem);
+    if (cwsi_call_reply(op, &arena, &reply)) {
+        n = dialect->list_count(reply);
+        for (i = 0; i < n && !op->err.status; i++) {
+            cws_sandbox *sb;
+            if (!dialect->list_view(reply, i, &view)) continue;
+            sb = cwsi_attach(op, l->session, &view, l->adopt);
+            if (sb) (void)cwsi_listing_add(l, sb);
+        }
+        if (!op->err.status) more = cwsi_listing_next(l, dialect->list_next(reply));
+    }
+    cwsi_arena_clear(&arena);
+    return more ? CWSI_PENDING : CWSI_READY;
+}
+
+static cwsi_turn cwsi_listing_run(cws_op *op, int64_t now)
+{
+    cwsi_listing *l = CWSI_AS(cwsi_listing, op);
+    for (;;) {
+        switch (op->step) {
+        case CWSI_LIST_SEND:
+            if (op->deadline_ms == CWSI_NEVER) op->deadline_ms = cwsi_after(now, l->timeout_ms);
+            if (!op->client->dialect->list_begin(op, &l->request, CWSI_NEVER, op->deadline_ms))
+                return CWSI_READY;
+            op->step = CWSI_LIST_AWAIT;
+            break;
+        case CWSI_LIST_AWAIT:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (cwsi_listing_page(l) == CWSI_READY) return CWSI_READY;
+            op->step = CWSI_LIST_SEND;
+            break;
+        }
+    }
+}
+
+static const cwsi_op_kind *cwsi_listing_kind(void)
+{
+    static const char *const steps[] = {CWSI_LIST_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"List sandboxes", steps, cwsi_listing_run, NULL, NULL,
+                                      cwsi_listing_destroy};
+    return &kind;
+}
+
+/* ================================================================================================
+ * >>impl-op-exec
+ * A command: over StreamExec with live output, or over unary Exec where the transport or the
+ * address cannot do streams in both directions. It is sent once; only a request that surely never
+ * reached the server is repeated.
+ *
+ *      PRELUDE --running--> SEND --> STREAM --exit, error, or end--> done
+ *                            ^  |      `--HTTP 505: nothing ran--.
+ *                            |  `----> UNARY --reply--> done     |
+ *                            `-----------------------------------'
+ * ============================================================================================= */
+
+#define CWSI_EXEC_STEPS(X) X(PRELUDE) X(SEND) X(STREAM) X(UNARY)
+#define CWSI_AS_EXEC_STEP(name) CWSI_STEP_EXEC_##name,
+enum { CWSI_EXEC_STEPS(CWSI_AS_EXEC_STEP) CWSI_EXEC_STEP_COUNT };
+
+typedef struct cwsi_output {
+    cwsi_buf buf; /* what is kept */
+    uint64_t produced;
+    bool truncated;
+} cwsi_output;
+
+struct cws_result {
+    cws_client *client; /* held */
+    cwsi_arena arena;   /* the command */
+    const char *const *command;
+    cwsi_output out, err;
+    bool has_exit_code;
+    int32_t exit_code;
+};
+
+struct cws_process {
+    cws_op op;
+    cwsi_arena arena;          /* the request */
+    cwsi_exec_request request; /* what is sent, the working directory wrapped in */
+    bool check, unary, began;
+    int64_t timeout_ms;
+    uint64_t max_output;
+    cws_output_fn on_output;
+    void *user;
+    cws_result *result; /* exists from the start; handed out if the command began */
+};
+
+static void cwsi_exec_destroy(cws_op *op)
+{
+    cws_process *p = CWSI_AS(cws_process, op);
+    cws_result_free(p->result);
+    cwsi_arena_clear(&p->arena);
+}
+
+/* Keep output up to the cap, count all of it, hand it to the callback. False: op->err is set. */
+static bool cwsi_exec_output(cws_process *p, cws_stream_id stream, cwsi_str data)
+{
+    cws_op *op = &p->op;
+    cws_client *c = op->client;
+    cwsi_output *o = stream == CWS_STDERR ? &p->result->err : &p->result->out;
+    size_t room = o->buf.len < p->max_output ? SIZE_MAX : 0, keep = data.len;
+    cws_flow flow = CWS_FLOW_CONTINUE;
+    if (room && p->max_output - o->buf.len < SIZE_MAX)
+        room = CWSI_CAST(size_t, p->max_output - o->buf.len);
+    if (keep > room) {
+        keep = room;
+        o->truncated = true;
+    }
+    o->produced += data.len;
+    if (keep && !cwsi_put(&o->buf, data.at, keep)) return (void)cwsi_op_fail_no_memory(op), false;
+    if (p->on_output && data.len) {
+        c->in_callback = true;
+        flow = p->on_output(stream, data.at, data.len, p->user);
+        c->in_callback = false;
+    }
+    if (flow == CWS_FLOW_CONTINUE) return true;
+    (void)cwsi_fail(&op->err, CWS_ERR_CANCELLED, "the output callback cancelled the command");
+    return false;
+}
+
+static void cwsi_exec_exit(cws_process *p, int32_t code)
+{
+    cws_op *op = &p->op;
+    p->result->has_exit_code = true;
+    p->result->exit_code = code;
+    if (code == 0 || !p->check) return;
+    op->err.exit_code = code;
+    (void)cwsi_fail(&op->err, CWS_ERR_EXECUTION, "Command '%.*s' failed with exit code %d", 120,
+                    p->result->command[0], code);
+}
+
+static void cwsi_exec_error(cws_process *p, const cwsi_exec_event *event)
+{
+    cws_op *op = &p->op;
+    cws_status status = CWS_ERR_EXECUTION;
+    int width = CWSI_CAST(int, event->data.len < 200 ? event->data.len : 200);
+    const char *advice = "";
+    if (cwsi_str_is(event->code, "STREAM_BACKPRESSURE")) {
+        status = CWS_ERR_STREAM_BACKPRESSURE;
+        advice = "; read faster, or write to a file and read that";
+    } else if (cwsi_str_is(event->code, "STREAM_TRUNCATED")) {
+        status = CWS_ERR_STREAM_TRUNCATED;
+    }
+    cwsi_copy_text(op->err.stream_code, sizeof(op->err.stream_code), event->code.at,
+                   event->code.len);
+    (void)cwsi_fail(&op->err, status, "Exec stream error: %.*s (%s)%s", width, event->data.at,
+                    op->err.stream_code[0] ? op->err.stream_code : "no code", advice);
+}
+
+/* One message of the stream. READY: the command has ended. */
+static cwsi_turn cwsi_exec_message(cws_process *p, cwsi_str message)
+{
+    cws_op *op = &p->op;
+    cwsi_exec_event event;
+    cwsi_arena arena;
+    cwsi_turn turn = CWSI_PENDING;
+    cws_status status;
+    void *msg;
+    cwsi_arena_init(&arena, &op->client->mem);
+    status = cwsi_decode(&arena, op->call->rpc->response, message, &msg);
+    if (status == CWS_ERR_NO_MEMORY) {
+        (void)cwsi_op_fail_no_memory(op);
+    } else if (status) {
+        (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: malformed message", op->kind->name);
+    } else {
+        op->client->dialect->exec_event(msg, &event);
+        p->began = true;
+        switch (event.kind) {
+        case CWSI_EXEC_NOTHING:
+        case CWSI_EXEC_READY: break;
+        case CWSI_EXEC_OUTPUT: (void)cwsi_exec_output(p, event.stream, event.data); break;
+        case CWSI_EXEC_EXIT:
+            cwsi_exec_exit(p, event.exit_code);
+            turn = CWSI_READY;
+            break;
+        case CWSI_EXEC_ERROR: cwsi_exec_error(p, &event); break;
+        }
+    }
+    cwsi_arena_clear(&arena);
+    return op->err.status ? CWSI_READY : turn;
+}
+
+static void cwsi_exec_timed_out(cws_process *p)
+{
+    char fraction[16] = "";
+    unsigned ms = CWSI_CAST(unsigned, p->timeout_ms % 1000);
+    if (ms)
+        (void)cwsi_format(fraction, sizeof(fraction), ".%u%u%u", ms / 100, ms / 10 % 10, ms % 10);
+    (void)cwsi_fail(&p->op.err, CWS_ERR_TIMEOUT, "Command '%.*s' timed out after %lld%s s", 120,
+                    p->result->command[0], CWSI_CAST(long long, p->timeout_ms / 1000), fraction);
+}
+
+/* The call failed: a timeout is told in the words of the command. */
+static void cwsi_exec_failed(cws_process *p)
+{
+    cws_op *op = &p->op;
+    cwsi_call *call = op->call;
+    if (call->err.rpc_code == CWSI_CODE_DEADLINE_EXCEEDED &&
+        call->err.status != CWS_ERR_COMMAND_TIMEOUT) {
+        op->err = call->err;
+        op->err.status = CWS_OK;
+        cwsi_exec_timed_out(p);
+        return;
+    }
+    (void)cwsi_copy_error(&op->err, &call->err);
+}
+
+/* Follow the stream. READY: the operation is over, or goes on another way (step was changed). */
+static cwsi_turn cwsi_exec_stream(cws_process *p, int64_t now)
+{
+    cws_op *op = &p->op;
+    cwsi_str message;
+    while (cwsi_call_run(op->call, now) == CWSI_READY) {
+        if (cwsi_call_message(op->call, &message)) {
+            if (cwsi_exec_message(p, message) == CWSI_READY) return CWSI_READY;
+            continue;
+        }
+        if (op->call->http_status == 505 && !p->began) { /* HTTP/1.1 on the way: nothing ran */
+            op->client->no_duplex = true;
+            p->unary = true;
+            op->step = CWSI_STEP_EXEC_SEND;
+        } else if (op->call->err.status) {
+            cwsi_exec_failed(p);
+        } else {
+            (void)cwsi_fail(&op->err, CWS_ERR_EXECUTION,
+                            "Command '%.*s' ended without exit status", 120, p->result->command[0]);
+        }
+        return CWSI_READY;
+    }
+    return CWSI_PENDING;
+}
+
+static void cwsi_exec_unary(cws_process *p)
+{
+    cws_op *op = &p->op;
+    cwsi_exec_reply reply;
+    cwsi_arena arena;
+    void *msg;
+    cwsi_arena_init(&arena, &op->client->mem);
+    if (op->call->err.status) {
+        cwsi_exec_failed(p);
+    } else if (cwsi_call_reply(op, &arena, &msg)) {
+        op->client->dialect->exec_reply(msg, &reply);
+        p->began = true;
+        if (cwsi_exec_output(p, CWS_STDOUT, reply.out) &&
+            cwsi_exec_output(p, CWS_STDERR, reply.err)) {
+            cwsi_output *o = &p->result->out, *e = &p->result->err;
+            o->truncated = o->truncated || reply.out_truncated;
+            e->truncated = e->truncated || reply.err_truncated;
+            if (reply.out_produced > o->produced) o->produced = reply.out_produced;
+            if (reply.err_produced > e->produced) e->produced = reply.err_produced;
+            cwsi_exec_exit(p, reply.exit_code);
+        }
+    }
+    cwsi_arena_clear(&arena);
+}
+
+static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
+{
+    cws_op *op = &p->op;
+    cws_client *c = op->client;
+    for (;;) {
+        switch (op->step) {
+        case CWSI_STEP_EXEC_PRELUDE:
+            if (cwsi_prelude(op) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->err.status) return CWSI_READY;
+            op->step = CWSI_STEP_EXEC_SEND;
+            break;
+        case CWSI_STEP_EXEC_SEND: {
+            int64_t until = cwsi_after(now, p->timeout_ms + CWSI_CLIENT_BUFFER_MS);
+            if (!c->streaming || !c->transport.full_duplex || c->no_duplex) p->unary = true;
+            p->request.sandbox_id = cwsi_str_of(op->sandbox->id);
+            p->request.max_output =
+                p->max_output < INT32_MAX ? CWSI_CAST(int32_t, p->max_output) : INT32_MAX;
+            if (!c->dialect->exec_begin(op, &p->request, p->unary, until)) return CWSI_READY;
+            op->step = p->unary ? CWSI_STEP_EXEC_UNARY : CWSI_STEP_EXEC_STREAM;
+            break;
+        }
+        case CWSI_STEP_EXEC_STREAM:
+            if (cwsi_exec_stream(p, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->step == CWSI_STEP_EXEC_STREAM) return CWSI_READY;
+            break;
+        case CWSI_STEP_EXEC_UNARY:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            cwsi_exec_unary(p);
+            return CWSI_READY;
+        }
+    }
+}
+
+/* The end of a command counts once, whichever way it came. */
+static void cwsi_exec_ended(cws_op *op)
+{
+    cws_process *p = CWSI_AS(cws_process, op);
+    cws_exec_stats *stats = &op->sandbox->stats;
+    if (op->err.status) stats->exec_failures++;
+    else if (p->result->exit_code) stats->exec_completed_nonzero++;
+    else stats->exec_completed_ok++;
+}
+
+static cwsi_turn cwsi_exec_run(cws_op *op, int64_t now)
+{
+    return cwsi_exec_step(CWSI_AS(cws_process, op), now);
+}
+
+static const cwsi_op_kind *cwsi_exec_kind(void)
+{
+    static const char *const steps[] = {CWSI_EXEC_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Execute command", steps, cwsi_exec_run, NULL,
+                                      cwsi_exec_ended,   cwsi_exec_destroy};
+    return &kind;
+}
+
+/* Append a word so that a POSIX shell reads it back unchanged. */
+static void cwsi_put_quoted(cwsi_buf *buf, const char *word)
+{
+    const char *p = word;
+    while (*p && (cwsi_is_alnum(*p) || strchr("_@%+=:,./-", *p))) p++;
+    if (*p == '\0' && p != word) {
+        (void)cwsi_put_text(buf, word);
+        return;
+    }
+    (void)cwsi_put_char(buf, '\'');
+    for (p = word; *p; p++) {
+        if (*p == '\'') (void)cwsi_put_text(buf, "'\"'\"'");
+        else (void)cwsi_put_char(buf, *p);
+    }
+    (void)cwsi_put_char(buf, '\'');
+}
+
+/* There is no working directory on the wire: /bin/sh -c "cd DIR && exec COMMAND". */
+static const char *const *cwsi_wrap_cwd(cwsi_arena *a, const char *cwd, const char *const *argv)
+{
+    const char **out = CWSI_AS(const char *, cwsi_arena_alloc(a, 4 * sizeof(*out)));
+    cwsi_buf text;
+    size_t i;
+    if (!out) return NULL;
+    cwsi_buf_init(&text, a->mem, CWSI_MAX_MESSAGE);
+    (void)cwsi_put_text(&text, "cd ");
+    cwsi_put_quoted(&text, cwd);
+    (void)cwsi_put_text(&text, " && exec");
+    for (i = 0; argv[i]; i++) {
+        (void)cwsi_put_char(&text, ' ');
+        cwsi_put_quoted(&text, argv[i]);
+    }
+    out[0] = "/bin/sh";
+    out[1] = "-c";
+    if (!text.status) out[2] = cwsi_arena_copy(a, text.at, text.len);
+    cwsi_buf_free(&text);
+    return out[2] ? out : NULL;
+}
+
+/* Fill a new process from checked arguments. False: out of memory. */
+static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_exec_opts *o)
+{
+    cws_client *c = p->op.client;
+    bool ok = true;
+    const char *const *sent;
+    const cws_pair *env;
+    cwsi_arena_init(&p->arena, &c->mem);
+    p->result = CWSI_NEW(&c->mem, cws_result);
+    if (!p->result) return false;
+    p->result->client = c;
+    c->refs++;
+    cwsi_arena_init(&p->result->arena, &c->mem);
+    cwsi_buf_init(&p->result->out.buf, &c->mem, SIZE_MAX / 2);
+    cwsi_buf_init(&p->result->err.buf, &c->mem, SIZE_MAX / 2);
+    p->result->command = cwsi_keep_strings(&p->result->arena, argv, NULL, &ok);
+    sent = cwsi_keep_strings(&p->arena, argv, NULL, &ok);
+    if (o->cwd && ok) sent = cwsi_wrap_cwd(&p->arena, o->cwd, argv);
+    p->check = o->check;
+    p->unary = o->unary;
+    p->on_output = o->on_output;
+    p->user = o->user;
+    p->max_output = o->max_output_bytes ? o->max_output_bytes : CWSI_MAX_OUTPUT;
+    p->request.container = cwsi_str_of(cwsi_keep(&p->arena, o->container, &ok));
+    if (!ok || !sent || !cwsi_strings_of(&p->arena, sent, &p->request.command)) return false;
+    env = cwsi_keep_pairs(&p->arena, o->env, NULL, &ok);
+    return ok && cwsi_pairs_of(&p->arena, env, &p->request.env);
+}
+
+/* ================================================================================================
+ * >>impl-op-file
+ * Whole files by the unary calls.
+ *
+ *      PRELUDE --running--> SEND --> AWAIT --> done
+ * ============================================================================================= */
+
+#define CWSI_FILE_STEPS(X) X(PRELUDE) X(SEND) X(AWAIT)
+#define CWSI_AS_FILE_STEP(name) CWSI_FILE_##name,
+enum { CWSI_FILE_STEPS(CWSI_AS_FILE_STEP) CWSI_FILE_STEP_COUNT };
+
+typedef struct cwsi_file {
+    cws_op op;
+    cwsi_arena arena;
+    const char *path, *container;
+    bool writing;
+    cwsi_buf content; /* writing: until it is in the request */
+    int64_t timeout_ms;
+    cws_bytes *bytes; /* reading: the result, allocated from the start */
+} cwsi_file;
+
+static void cwsi_file_destroy(cws_op *op)
+{
+    cwsi_file *f = CWSI_AS(cwsi_file, op);
+    cws_bytes_free(f->bytes);
+    cwsi_buf_free(&f->content);
+    cwsi_arena_clear(&f->arena);
+}
+
+/* The file is the reply's own buffer: no copy, and the byte behind it may become a NUL, since the
+ * message is not read any more. */
+static void cwsi_file_take(cwsi_file *f)
+{
+    cws_op *op = &f->op;
+    cwsi_arena arena;
+    cwsi_str content;
+    void *reply;
+    cwsi_arena_init(&arena, &op->client->mem);
+    if (cwsi_call_reply(op, &arena, &reply) && !f->writing) {
+        content = op->client->dialect->read_content(reply);
+        if (content.len) {
+            f->bytes->buf = op->call->in;
+            cwsi_buf_init(&op->call->in, &op->client->mem, 0);
+            f->bytes->at = content.at;
+            f->bytes->len = content.len;
+            f->bytes->buf.at[CWSI_CAST(size_t, content.at - f->bytes->buf.at) + content.len] = '\0';
+        }
+    }
+    cwsi_arena_clear(&arena);
+    if (!op->err.status) return;
+    cwsi_copy_text(op->err.filepath, sizeof(op->err.filepath), f->path, strlen(f->path));
+}
+
+static cwsi_turn cwsi_file_run(cws_op *op, int64_t now)
+{
+    cwsi_file *f = CWSI_AS(cwsi_file, op);
+    const cwsi_dialect *dialect = op->client->dialect;
+    for (;;) {
+        switch (op->step) {
+        case CWSI_FILE_PRELUDE:
+            if (cwsi_prelude(op) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->err.status) return CWSI_READY;
+            op->step = CWSI_FILE_SEND;
+            break;
+        case CWSI_FILE_SEND: {
+            int64_t until = cwsi_after(now, f->timeout_ms);
+            cwsi_str id = cwsi_str_of(op->sandbox->id), content;
+            bool begun;
+            content.at = f->content.at;
+            content.len = f->content.len;
+            begun = f->writing
+                        ? dialect->write_begin(op, id, cwsi_str_of(f->path),
+                                               cwsi_str_of(f->container), content, until)
+                        : dialect->read_begin(op, id, cwsi_str_of(f->path),
+                                              cwsi_str_of(f->container), until);
+            if (!begun) return CWSI_READY;
+            cwsi_buf_free(&f->content);
+            op->step = CWSI_FILE_AWAIT;
+            break;
+        }
+        case CWSI_FILE_AWAIT:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            cwsi_file_take(f);
+            return CWSI_READY;
+        }
+    }
+}
+
+static const cwsi_op_kind *cwsi_file_kind(bool writing)
+{
+    static const char *const steps[] = {CWSI_FILE_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kinds[] = {
+        {"Read file", steps, cwsi_file_run, NULL, NULL, cwsi_file_destroy},
+        {"Write file", steps, cwsi_file_run, NULL, NULL, cwsi_file_destroy}};
+    return &kinds[writing ? 1 : 0];
+}
+
+/* ================================================================================================
+ * >>impl-op-close
+ * Closing a session: all stops run at once; this operation looks at one after the other, and gives
+ * up on those that are left when its time is over.
+ *
+ *      STOP --every stop begun--> WAIT --every stop ended--> done
+ * ============================================================================================= */
+
+#define CWSI_CLOSE_STEPS(X) X(STOP) X(WAIT)
+#define CWSI_AS_CLOSE_STEP(name) CWSI_CLOSE_##name,
+enum { CWSI_CLOSE_STEPS(CWSI_AS_CLOSE_STEP) CWSI_CLOSE_STEP_COUNT };
+
+typedef struct cwsi_close {
+    cws_op op;
+    cws_session *session; /* held */
+} cwsi_close;
+
+static void cwsi_close_begin_stops(cws_session *s)
+{
+    int32_t grace_s = CWSI_CAST(int32_t, CWSI_GRACE_S);
+    size_t i;
+    for (i = 0; i < s->tracked_len; i++) {
+        cwsi_tracked *t = s->tracked[i];
+        t->failed = false;
+        cwsi_error_clear(&t->why);
+        t->stop = cwsi_sandbox_stop_op(t->sandbox, grace_s, true, s->close_timeout_ms);
+        if (t->stop) {
+            t->stop->refs++;
+        } else {
+            t->failed = true;
+            (void)cwsi_no_memory(&t->why, "Stop sandbox");
+        }
+    }
+}
+
+/* What is still tracked did not stop: note why, count, and say it in one sentence. */
+static void cwsi_close_report(cws_session *s, cws_error *err, bool expired)
+{
+    size_t i, failed = 0;
+    const cws_error *first = NULL;
+    for (i = 0; i < s->tracked_len; i++) {
+        cwsi_tracked *t = s->tracked[i];
+        if (t->stop && t->stop->done) (void)cwsi_copy_error(&t->why, &t->stop->err);
+        else if (t->stop && expired)
+            (void)cwsi_fail(&t->why, CWS_ERR_TIMEOUT,
+                            "Sandbox '%s' did not stop within close_timeout_seconds (state: %s)",
+                            t->sandbox->id, cws_state_name(t->sandbox->info.state));
+        if (t->stop) cwsi_op_unref(t->stop);
+        t->stop = NULL;
+        if (!t->why.status) continue;
+        t->failed = true;
+        failed++;
+        if (!first) first = &t->why;
+        cwsi_log(s->client, CWS_LOG_WARNING, "close: %s", t->why.message);
+    }
+    if (!failed) return;
+    if (first->status == CWS_ERR_NO_MEMORY) err->retryable = true;
+    (void)cwsi_fail(err, CWS_ERR_SANDBOX,
+                    "%zu of the session's sandboxes failed to stop and may still be running; "
+                    "first: %s",
+                    failed, first->message);
+}
+
+static cwsi_turn cwsi_close_run(cws_op *op, int64_t now)
+{
+    cws_session *s = CWSI_AS(cwsi_close, op)->session;
+    size_t i;
+    for (;;) {
+        switch (op->step) {
+        case CWSI_CLOSE_STOP:
+            if (op->child) return cwsi_join(op); /* a close that is under way */
+            op->deadline_ms = cwsi_after(now, s->close_timeout_ms);
+            cwsi_op_wake_at(op, op->deadline_ms);
+            cwsi_close_begin_stops(s);
+            op->step = CWSI_CLOSE_WAIT;
+            break;
+        case CWSI_CLOSE_WAIT:
+            for (i = 0; i < s->tracked_len; i++) {
+                cws_op *stop = s->tracked[i]->stop;
+                if (stop && !cwsi_op_await(op, stop)) return CWSI_PENDING;
+            }
+            cwsi_op_leave(op);
+            cwsi_close_report(s, &op->err, false);
+            return CWSI_READY;
+        }
+    }
+}
+
+static bool cwsi_close_expire(cws_op *op)
+{
+    cwsi_close_report(CWSI_AS(cwsi_close, op)->session, &op->err, true);
+    return true;
+}
+
+static void cwsi_close_ended(cws_op *op)
+{
+    cws_session *s = CWSI_AS(cwsi_close, op)->session;
+    size_t i;
+    if (s->close_op != op) return;
+    s->close_op = NULL;
+    for (i = 0; i < s->tracked_len; i++) { /* left over if it was cancelled */
+        if (s->tracked[i]->stop) cwsi_op_unref(s->tracked[i]->stop);
+        s->tracked[i]->stop = NULL;
+    }
+}
+
+static void cwsi_close_destroy(cws_op *op)
+{
+    cwsi_session_unref(CWSI_AS(cwsi_close, op)->session);
+}
+
+static const cwsi_op_kind *cwsi_close_kind(void)
+{
+    static const char *const steps[] = {CWSI_CLOSE_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Close session",  steps, cwsi_close_run, cwsi_close_expire,
+                                      cwsi_close_ended, cwsi_close_destroy};
+    return &kind;
+}
+
+/* ================================================================================================
+ * >>impl-client
+ * Opening a client: checking the configuration, credentials to headers, shutting down.
+ * ============================================================================================= */
+
+/* 127.0.0.0/8, [::1] and localhost: names a credential may go to without TLS. */
+static bool cwsi_is_loopback(const char *host, size_t len)
+{
+    size_t i, dots = 0;
+    char name[64];
+    if (len == 0 || len >= sizeof(name)) return false;
+    memcpy(name, host, len);
+    name[len] = '\0';
+    if (cwsi_same_nocase(name, "localhost") || strcmp(name, "[::1]") == 0) return true;
+    for (i = 0; i < len; i++) { /* digits only: 127.example.com is somebody's machine */
+        if (name[i] == '.') dots++;
+        else if (!cwsi_is_digit(name[i])) return false;
+    }
+    return dots == 3 && strncmp(name, "127.", 4) == 0;
+}
+
+/* scheme://host[:port][/], nothing else. *len: without the trailing slash. *https, *loopback. */
+static cws_status cwsi_check_url(cws_error *err, const char *url, size_t *len, bool *https,
+                                 bool *loopback)
+{
+    const char *host, *p;
+    const char *wrong = NULL;
+    size_t host_len, i;
+    int64_t port = 1;
+    *https = cwsi_starts_nocase(url, "https://");
+    host = url + (*https ? 8 : 7);
+    if (!*https && !cwsi_starts_nocase(url, "http://")) wrong = "it must begin with https://";
+    for (i = 0; !wrong && url[i]; i++)
+        if (url[i] <= ' ' || url[i] > '~') wrong = "it contains a blank or control character";
+    if (!wrong && i > 1024) wrong = "it is longer than 1024 bytes";
+    if (wrong)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "base_url '%.*s': %s", 100, url, wrong);
+    p = host;
+    if (*p == '[') {
+        while (*p && *p != ']' && *p != '/') p++;
+        if (*p == ']') p++;
+        else wrong = "the bracket of its IPv6 address is not closed";
+    }
+    while (*p && !strchr(":/?#@[]", *p)) p++;
+    host_len = CWSI_CAST(size_t, p - host);
+    if (host_len == 0) wrong = "it has no host";
+    if (*p == ':' && !wrong) {
+        const char *digits = ++p;
+        while (cwsi_is_digit(*p)) p++;
+        if (!cwsi_parse_i64(digits, CWSI_CAST(size_t, p - digits), &port) || port < 1 ||
+            port > 65535)
+            wrong = "its port must be 1 to 65535";
+    }
+    *len = CWSI_CAST(size_t, p - url);
+    while (*p == '/') p++;
+    if (!wrong && *p) wrong = "it must have no path, query, fragment or user";
+    *loopback = cwsi_is_loopback(host, host_len);
+    if (wrong)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "base_url '%.*s': %s", 100, url, wrong);
+    return CWS_OK;
+}
+
+/* A header value: trimmed, printable ASCII. The value itself is never shown. */
+static cws_status cwsi_check_header(cws_error *err, cwsi_arena *a, const char *name,
+                                    const char *prefix, const char *value, const char **out)
+{
+    size_t len = strlen(value), i, n = strlen(prefix);
+    char *copy;
+    while (len && (*value == ' ' || *value == '\t' || *value == '\n' || *value == '\r'))
+        value++, len--;
+    while (len && (value[len - 1] == ' ' || value[len - 1] == '\t' || value[len - 1] == '\n' ||
+                   value[len - 1] == '\r'))
+        len--;
+    for (i = 0; i < len && value[i] >= ' ' && value[i] <= '~'; i++) {}
+    if (len == 0 || i < len || len > 8000)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s %s", name,
+                         len == 0 ? "is blank"
+                         : i < len ? "contains a line break or another character that no header has"
+                                   : "is too long");
+    copy = CWSI_CAST(char *, cwsi_arena_alloc(a, n + len + 1));
+    if (!copy) return cwsi_no_memory(err, name);
+    memcpy(copy, prefix, n);
+    memcpy(copy + n, value, len);
+    *out = copy;
+    return CWS_OK;
+}
+
+static const char *cwsi_env(const cws_client_opts *o, const char *name)
+{
+    const char *value = o->no_environment ? NULL : getenv(name);
+    return value && value[0] ? value : NULL;
+}
+
+static cws_status cwsi_add_header(cws_client *c, cws_error *err, const char *option,
+                                  const char *name, const char *prefix, const char *value)
+{
+    const char *checked;
+    cws_status status = cwsi_check_header(err, &c->arena, option, prefix, value, &checked);
+    if (status) return status;
+    CWS_ASSERT(c->header_count < CWSI_COUNT(c->headers));
+    cwsi_header_set(&c->headers[c->header_count++], name, checked);
+    return CWS_OK;
+}
+
+/* Either a bearer token or a W&B key with its routing, never both; *any: one is there. */
+static cws_status cwsi_add_credentials(cws_client *c, const cws_client_opts *o, cws_error *err,
+                                       bool *any)
+{
+    const char *key = o->api_key;
+    *any = true;
+    if (o->wandb_api_key) {
+        if (key)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "give api_key or wandb_api_key, not both");
+        if (cwsi_add_header(c, err, "wandb_api_key", "x-wandb-api-key", "", o->wandb_api_key) ||
+            (o->wandb_entity &&
+             cwsi_add_header(c, err, "wandb_entity", "x-entity-id", "", o->wandb_entity)) ||
+            (o->wandb_project &&
+             cwsi_add_header(c, err, "wandb_project", "x-project-name", "", o->wandb_project)))
+            return err->status;
+        return cwsi_add_header(c, err, "version", "x-wandb-sdk-version", "", CWS_VERSION_STRING);
+    }
+    if (o->wandb_entity || o->wandb_project)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "wandb_entity and wandb_project need wandb_api_key");
+    if (!key) key = cwsi_env(o, "CWSANDBOX_API_KEY");
+    *any = key != NULL;
+    if (!key) return CWS_OK; /* the service will say that a credential is missing */
+    return cwsi_add_header(c, err, o->api_key ? "api_key" : "CWSANDBOX_API_KEY", "authorization",
+                           "Bearer ", key);
+}
+
+static cws_status cwsi_configure_address(cws_client *c, const cws_client_opts *o, cws_error *err)
+{
+    const char *url = o->base_url ? o->base_url : cwsi_env(o, "CWSANDBOX_BASE_URL");
+    size_t len;
+    bool https, loopback, credential;
+    if (!url) url = CWSI_DEFAULT_URL;
+    if (cwsi_check_url(err, url, &len, &https, &loopback) ||
+        cwsi_add_credentials(c, o, err, &credential))
+        return err->status;
+    if (credential && !https && !loopback && !o->allow_insecure_credential)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "base_url '%.*s': a credential is not sent over plain http to another "
+                         "machine; use https, or set allow_insecure_credential",
+                         100, url);
+    c->base_url = cwsi_arena_copy(&c->arena, url, len);
+    return c->base_url ? CWS_OK : cwsi_no_memory(err, "client");
+}
+
+static cws_status cwsi_configure_limits(cws_client *c, const cws_client_opts *o, cws_error *err)
+{
+    int64_t unused;
+    if (cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
+                           CWSI_CAST(int64_t, CWSI_REQUEST_TIMEOUT_S * 1000), false,
+                           &c->request_timeout_ms) ||
+        cwsi_check_seconds(err, "poll_retry_budget_seconds", o->poll_retry_budget_seconds,
+                           CWSI_CAST(int64_t, CWSI_RETRY_BUDGET_S * 1000), true,
+                           &c->retry_budget_ms) ||
+        cwsi_check_seconds(err, "poll_rpc_timeout_seconds", o->poll_rpc_timeout_seconds,
+                           CWSI_CAST(int64_t, CWSI_POLL_RPC_TIMEOUT_S * 1000), false,
+                           &c->poll_rpc_ms) ||
+        cwsi_check_seconds(err, "connect_timeout_seconds", o->connect_timeout_seconds, 0, false,
+                           &unused))
+        return err->status;
+    if (o->max_message_bytes > CWSI_MAX_MEMORY)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "max_message_bytes: at most 1 GiB");
+    c->max_message = o->max_message_bytes ? CWSI_CAST(size_t, o->max_message_bytes)
+                                          : CWSI_MAX_MESSAGE;
+    return CWS_OK;
+}
+
+static cws_status cwsi_configure_dialect(cws_client *c, const cws_client_opts *o, cws_error *err)
+{
+    const char *name = cwsi_env(o, "CWSANDBOX_API_VERSION");
+    if (o->api_version != CWS_API_DEFAULT && o->api_version != CWS_API_V1)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "api_version: unknown value");
+    if (o->api_version == CWS_API_DEFAULT && name && strcmp(name, "v1") != 0)
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                         "CWSANDBOX_API_VERSION='%.*s': this version of the library speaks v1", 32,
+                         name);
+    c->dialect = cwsi_dialect_v1();
+    return CWS_OK;
+}
+
+#ifndef CWS_NO_CURL
+static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_transport *out,
+                                 cws_error *err);
+#endif
+
+static cws_status cwsi_configure_transport(cws_client *c, const cws_client_opts *o, cws_error *err)
+{
+    const cws_transport *t = o->transport;
+    if (t) {
+        bool streaming = t->open || t->send || t->window || t->cancel || t->poll;
+        if (cwsi_check_zero(err, "cws_transport", t->must_be_zero)) return err->status;
+        if (streaming && !(t->open && t->send && t->window && t->cancel && t->poll))
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "transport: the streaming tier needs open, send, window, cancel and "
+                             "poll");
+        if (!streaming && !t->perform)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "transport: give perform, or the streaming tier");
+        c->transport = *t;
+        c->streaming = streaming;
+        return CWS_OK;
+    }
+#ifdef CWS_NO_CURL
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                     "this build has no libcurl (CWS_NO_CURL): give a transport in the options");
+#else
+    c->streaming = true;
+    return cwsi_curl_open(c, o, &c->transport, err);
+#endif
+}
+
+static cws_status cwsi_client_configure(cws_client *c, const cws_client_opts *o, cws_error *err)
+{
+    const char *suffix = o->user_agent_suffix;
+    if (cwsi_configure_limits(c, o, err) || cwsi_configure_dialect(c, o, err)) return err->status;
+    if (suffix ? cwsi_add_header(c, err, "user_agent_suffix", "user-agent",
+                                 "cwsandbox.h/" CWS_VERSION_STRING " ", suffix)
+               : cwsi_add_header(c, err, "user_agent", "user-agent", "",
+                                 "cwsandbox.h/" CWS_VERSION_STRING))
+        return err->status;
+    if (cwsi_add_header(c, err, "version", "x-cwsandbox-client-version", "",
+                        "cwsandbox.h/" CWS_VERSION_STRING) ||
+        cwsi_configure_address(c, o, err))
+        return err->status;
+    return cwsi_configure_transport(c, o, err);
+}
+
+/* Every operation ends as cancelled, then the transport goes. */
+static void cwsi_client_shut(cws_client *c)
+{
+    c->refs++;
+    while (c->ops || c->ready_first) {
+        cws_op *op;
+        for (op = c->ops; op; op = op->next) {
+            op->cancelled = true;
+            cwsi_op_wake(op);
+        }
+        (void)cwsi_run_ready(c);
+    }
+    c->dead = true;
+    if (c->transport.close) c->transport.close(c->transport.user);
+    memset(&c->transport, 0, sizeof(c->transport));
+    c->header_count = 0;
+    cwsi_arena_clear(&c->arena); /* the credential goes with it */
+    c->base_url = "";
+    cwsi_client_unref(c); /* this function's */
+    cwsi_client_unref(c); /* the handle's */
+}
+
+/* ================================================================================================
+ * >>impl-public
+ * The public functions, in the order of their declarations: check, then delegate. A blocking call
+ * is its _begin, the loop, and taking the result.
+ * ============================================================================================= */
+
+CWS_API const void *cws_bytes_data(const cws_bytes *bytes, size_t *size)
+{
+    if (size) *size = bytes ? bytes->len : 0;
+    return bytes && bytes->at ? bytes->at : "";
+}
+
+CWS_API size_t cws_bytes_size(const cws_bytes *bytes)
+{
+    return bytes ? bytes->len : 0;
+}
+
+CWS_API void cws_bytes_free(cws_bytes *bytes)
+{
+    cws_client *c;
+    if (!bytes) return;
+    c = bytes->client;
+    cwsi_buf_free(&bytes->buf);
+    cwsi_free(&c->mem, bytes);
+    cwsi_client_unref(c);
+}
+
+CWS_API const char *cws_version(void)
+{
+    return CWS_VERSION_STRING;
+}
+
+CWS_API cws_status cws_client_open(const cws_client_opts *opts, cws_client **out, cws_error *err)
+{
+    cws_client_opts none = CWSI_ZERO;
+    const cws_client_opts *o = opts ? opts : &none;
+    cws_error unused;
+    cwsi_mem mem = CWSI_ZERO;
+    cws_client *c;
+    cws_status status;
+    if (!err) err = &unused; /* the steps below look at it */
+    cwsi_error_clear(err);
+    if (!out) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "out must not be NULL");
+    *out = NULL;
+    if (cwsi_check_zero(err, "cws_client_opts", o->must_be_zero)) return err->status;
+    if (o->allocator && !o->allocator->resize)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "allocator: resize is NULL");
+    if (o->allocator) mem.allocator = *o->allocator;
+    else mem.allocator.resize = cwsi_default_resize;
+    mem.limit = o->max_memory_bytes ? o->max_memory_bytes : CWSI_MAX_MEMORY;
+    c = CWSI_NEW(&mem, cws_client);
+    if (!c) return cwsi_no_memory(err, "client");
+    c->mem = mem;
+    c->refs = 1;
+    cwsi_arena_init(&c->arena, &c->mem);
+    c->log = o->log;
+    c->log_user = o->log_user;
+    c->trace = o->trace;
+    c->trace_user = o->trace_user;
+    c->monotonic_ms = o->monotonic_ms;
+    c->unix_ms = o->unix_ms;
+    c->random = o->random;
+    c->hooks_user = o->hooks_user;
+    c->base_url = "";
+    if (!c->random) cwsi_seed(c);
+    status = cwsi_client_configure(c, o, err);
+    if (status) {
+        cwsi_client_unref(c);
+        return status;
+    }
+    *out = c;
+    return CWS_OK;
+}
+
+CWS_API void cws_client_free(cws_client *client)
+{
+    if (!client || client->dead) return;
+    if (client->running || client->in_callback) client->free_wanted = true;
+    else cwsi_client_shut(client);
+}
+
+CWS_API cws_memory_info cws_client_memory(const cws_client *client)
+{
+    cws_memory_info info = CWSI_ZERO;
+    if (!client) return info;
+    info.used_bytes = client->mem.used;
+    info.peak_bytes = client->mem.peak;
+    info.limit_bytes = client->mem.limit;
+    info.allocations = client->mem.allocations;
+    return info;
+}
+
+CWS_API const char *cws_state_name(cws_state state)
+{
+    static const char *const names[] = {"not started", "pending",     "preparing", "creating",
+                                        "running",     "paused",      "terminating", "completed",
+                                        "failed",      "terminated", "unspecified"};
+    return CWSI_CAST(size_t, state) < CWSI_COUNT(names) ? names[state] : "unspecified";
+}
+
+CWS_API bool cws_state_is_terminal(cws_state state)
+{
+    return cwsi_phase_of(state) == CWSI_TERMINAL;
+}
+
+CWS_API const cws_sandbox_info *cws_sandbox_get_info(const cws_sandbox *sandbox)
+{
+    return &sandbox->info;
+}
+
+CWS_API const char *cws_sandbox_id(const cws_sandbox *sandbox)
+{
+    return sandbox ? sandbox->id : "";
+}
+
+CWS_API cws_state cws_sandbox_state(const cws_sandbox *sandbox)
+{
+    return sandbox ? sandbox->info.state : CWS_STATE_NOT_STARTED;
+}
+
+CWS_API cws_exec_stats cws_sandbox_exec_stats(const cws_sandbox *sandbox)
+{
+    return sandbox->stats;
+}
+
+/* What every function that begins something checks first. */
+static cws_status cwsi_enter(cws_client *c, const void *out, cws_error *err)
+{
+    if (!out) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "out must not be NULL");
+    if (c->dead || c->free_wanted) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
+    return CWS_OK;
+}
+
+/* The same for a sandbox that may be NULL. */
+static cws_status cwsi_enter_sandbox(cws_sandbox *sb, const void *out, cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!sb) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "sandbox must not be NULL");
+    return cwsi_enter(sb->client, out, err);
+}
+
+static cws_status cwsi_give_op(cws_op *op, const char *what, cws_op **out, cws_error *err)
+{
+    *out = op;
+    return op ? CWS_OK : cwsi_no_memory(err, what);
+}
+
+/* Run a begun operation to its end and forget it. */
+static cws_status cwsi_finish_blocking(cws_status begun, cws_op *op, cws_error *err)
+{
+    cws_status status;
+    if (begun) return begun;
+    status = cws_op_wait(op, -1, err);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_sandbox_start_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
+{
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (status) return status;
+    if (cwsi_sandbox_done(sandbox)) return cwsi_not_running(err, sandbox);
+    return cwsi_give_op(cwsi_wait_new(sandbox, CWSI_GOAL_STARTED, CWSI_NEVER, false),
+                        "Start sandbox", out, err);
+}
+
+CWS_API cws_status cws_sandbox_start(cws_sandbox *sandbox, cws_error *err)
+{
+    cws_op *op;
+    cws_status begun = cws_sandbox_start_begin(sandbox, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+/* The two waits. */
+static cws_status cwsi_wait_begin(cws_sandbox *sb, cwsi_goal goal, double timeout_seconds,
+                                  bool allow_termination, cws_op **out, cws_error *err)
+{
+    int64_t timeout_ms;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sb, out, err);
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", timeout_seconds, sb->request_timeout_ms,
+                                    false, &timeout_ms);
+    if (status) return status;
+    return cwsi_give_op(cwsi_wait_new(sb, goal, timeout_ms, allow_termination), "Wait for sandbox",
+                        out, err);
+}
+
+CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, double timeout_seconds,
+                                          cws_op **out, cws_error *err)
+{
+    return cwsi_wait_begin(sandbox, CWSI_GOAL_RUNNING, timeout_seconds, false, out, err);
+}
+
+CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, double timeout_seconds, cws_error *err)
+{
+    cws_op *op;
+    cws_status begun = cws_sandbox_wait_begin(sandbox, timeout_seconds, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API cws_status cws_sandbox_wait_until_complete_begin(cws_sandbox *sandbox,
+                                                         const cws_complete_opts *opts,
+                                                         cws_op **out, cws_error *err)
+{
+    if (opts && opts->must_be_zero) {
+        cwsi_error_clear(err);
+        return cwsi_check_zero(err, "cws_complete_opts", opts->must_be_zero);
+    }
+    return cwsi_wait_begin(sandbox, CWSI_GOAL_COMPLETE, opts ? opts->timeout_seconds : 0,
+                           opts && opts->allow_termination, out, err);
+}
+
+CWS_API cws_status cws_sandbox_wait_until_complete(cws_sandbox *sandbox,
+                                                   const cws_complete_opts *opts, cws_error *err)
+{
+    cws_op *op;
+    cws_status begun = cws_sandbox_wait_until_complete_begin(sandbox, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API cws_status cws_sandbox_get_status_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
+{
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (status) return status;
+    if (sandbox->cancelled || !sandbox->id[0]) return cwsi_not_running(err, sandbox);
+    return cwsi_give_op(cwsi_op_new(sandbox->client, sizeof(cwsi_get),
+                                    cwsi_get_kind(CWSI_GET_STATUS), sandbox),
+                        "Get status", out, err);
+}
+
+CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state, cws_error *err)
+{
+    cws_op *op;
+    cws_status begun = cws_sandbox_get_status_begin(sandbox, &op, err);
+    cws_status status = cwsi_finish_blocking(begun, op, err);
+    if (state) *state = cws_sandbox_state(sandbox);
+    return status;
+}
+
+CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_opts *opts,
+                                          cws_op **out, cws_error *err)
+{
+    cws_stop_opts none = CWSI_ZERO;
+    const cws_stop_opts *o = opts ? opts : &none;
+    int64_t grace_ms, timeout_ms;
+    int32_t grace_s;
+    cws_op *op, *stop;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_zero(err, "cws_stop_opts", o->must_be_zero);
+    if (!status)
+        status = cwsi_check_seconds(err, "graceful_shutdown_seconds", o->graceful_shutdown_seconds,
+                                    CWSI_CAST(int64_t, CWSI_GRACE_S * 1000), true, &grace_ms);
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    grace_ms + CWSI_CAST(int64_t, CWSI_STOP_SLACK_S * 1000), false,
+                                    &timeout_ms);
+    if (!status && grace_ms > 86400000)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                           "graceful_shutdown_seconds: at most one day");
+    if (status) return status;
+    grace_s = CWSI_CAST(int32_t, (grace_ms + 999) / 1000);
+    op = cwsi_op_new(sandbox->client, sizeof(cwsi_joining), cwsi_joining_kind(), sandbox);
+    if (!op) return cwsi_no_memory(err, "Stop sandbox");
+    CWSI_AS(cwsi_joining, op)->missing_ok = o->missing_ok;
+    op->deadline_ms = cwsi_after(cwsi_now(sandbox->client), timeout_ms);
+    stop = cwsi_sandbox_stop_op(sandbox, grace_s, o->missing_ok, timeout_ms);
+    if (!stop) {
+        cws_op_free(op);
+        return cwsi_no_memory(err, "Stop sandbox");
+    }
+    (void)cwsi_op_await(op, stop);
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts, cws_error *err)
+{
+    cws_op *op;
+    cws_status begun = cws_sandbox_stop_begin(sandbox, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API void cws_sandbox_free(cws_sandbox *sandbox)
+{
+    if (sandbox) cwsi_sandbox_unref(sandbox);
+}
+
+/* An id of a sandbox as an argument. */
+static cws_status cwsi_check_id(cws_error *err, const char *id)
+{
+    size_t i, n = id ? strlen(id) : 0;
+    for (i = 0; i < n && id[i] > ' ' && id[i] <= '~'; i++) {}
+    if (n > 0 && n < 128 && i == n) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                     "sandbox_id must be 1 to 127 printable ASCII characters without blanks");
+}
+
+CWS_API cws_status cws_sandbox_delete_begin(cws_client *client, const char *sandbox_id,
+                                            bool missing_ok, cws_op **out, cws_error *err)
+{
+    cws_op *op;
+    cws_status status = CWS_OK;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (!client) status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "client must not be NULL");
+    if (!status) status = cwsi_enter(client, out, err);
+    if (!status) status = cwsi_check_id(err, sandbox_id);
+    if (status) return status;
+    op = cwsi_op_new(client, sizeof(cwsi_get), cwsi_get_kind(CWSI_GET_DELETE), NULL);
+    if (!op) return cwsi_no_memory(err, "Delete sandbox");
+    CWSI_AS(cwsi_get, op)->missing_ok = missing_ok;
+    memcpy(CWSI_AS(cwsi_get, op)->id, sandbox_id, strlen(sandbox_id) + 1);
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id, bool missing_ok,
+                                      cws_error *err)
+{
+    cws_op *op;
+    cws_status begun = cws_sandbox_delete_begin(client, sandbox_id, missing_ok, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, const cws_exec_opts *o,
+                                  int64_t *timeout_ms, cws_error *err)
+{
+    if (!argv || !argv[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "Command cannot be empty");
+    if (!argv[0][0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "Command cannot be empty: argv[0] is");
+    if (cwsi_check_zero(err, "cws_exec_opts", o->must_be_zero) ||
+        cwsi_check_strings(err, "argv", argv) ||
+        cwsi_check_pairs(err, "env", o->env, true) ||
+        cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, sb->request_timeout_ms,
+                           false, timeout_ms) ||
+        (o->container && cwsi_check_text(err, "container", o->container)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (o->cwd && !o->cwd[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "cwd cannot be empty string");
+    if (o->cwd && o->cwd[0] != '/')
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "cwd must be an absolute path");
+    return o->cwd ? cwsi_check_text(err, "cwd", o->cwd) : CWS_OK;
+}
+
+CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
+                                  const cws_exec_opts *opts, cws_process **out, cws_error *err)
+{
+    cws_exec_opts none = CWSI_ZERO;
+    const cws_exec_opts *o = opts ? opts : &none;
+    cws_process *p;
+    cws_op *op;
+    int64_t timeout_ms;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_exec(sandbox, argv, o, &timeout_ms, err);
+    if (status) return status;
+    op = cwsi_op_new(sandbox->client, sizeof(cws_process), cwsi_exec_kind(), sandbox);
+    if (!op) return cwsi_no_memory(err, "Execute command");
+    p = CWSI_AS(cws_process, op);
+    p->timeout_ms = timeout_ms;
+    if (!cwsi_exec_fill(p, argv, o)) {
+        cws_op_free(op);
+        return cwsi_no_memory(err, "Execute command");
+    }
+    sandbox->stats.exec_count++;
+    *out = p;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
+                            const cws_exec_opts *opts, cws_result **out, cws_error *err)
+{
+    cws_process *p;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cws_exec_begin(sandbox, argv, opts, out ? &p : NULL, err);
+    if (status) return status;
+    status = cws_process_wait(p, -1, NULL, err);
+    *out = cws_process_take_result(p);
+    cws_process_free(p);
+    return status;
+}
+
+CWS_API cws_op *cws_process_op(cws_process *process)
+{
+    return process ? &process->op : NULL;
+}
+
+CWS_API bool cws_process_poll(const cws_process *process, int32_t *exit_code)
+{
+    bool ended = process && process->op.done && process->result && process->result->has_exit_code;
+    if (ended && exit_code) *exit_code = process->result->exit_code;
+    return ended;
+}
+
+CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
+                                    const cws_result **result, cws_error *err)
+{
+    cws_status status;
+    if (result) *result = NULL;
+    if (!process) {
+        cwsi_error_clear(err);
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
+    }
+    status = cws_op_wait(&process->op, timeout_ms, err);
+    if (result && process->op.done && process->began) *result = process->result;
+    return status;
+}
+
+CWS_API cws_result *cws_process_take_result(cws_process *process)
+{
+    cws_result *result;
+    if (!process || !process->op.done || !process->began) return NULL;
+    result = process->result;
+    process->result = NULL;
+    return result;
+}
+
+CWS_API bool cws_process_cancel(cws_process *process)
+{
+    return process && cws_op_cancel(&process->op);
+}
+
+CWS_API void cws_process_free(cws_process *process)
+{
+    if (process) cws_op_free(&process->op);
+}
+
+CWS_API int32_t cws_result_exit_code(const cws_result *result)
+{
+    return result->exit_code;
+}
+
+CWS_API bool cws_result_has_exit_code(const cws_result *result)
+{
+    return result && result->has_exit_code;
+}
+
+static const char *cwsi_output_text(const cwsi_output *output, size_t *size)
+{
+    if (size) *size = output->buf.len;
+    return output->buf.at ? output->buf.at : "";
+}
+
+CWS_API const char *cws_result_stdout(const cws_result *result, size_t *size)
+{
+    return cwsi_output_text(&result->out, size);
+}
+
+CWS_API const char *cws_result_stderr(const cws_result *result, size_t *size)
+{
+    return cwsi_output_text(&result->err, size);
+}
+
+CWS_API size_t cws_result_stdout_size(const cws_result *result)
+{
+    return result->out.buf.len;
+}
+
+CWS_API size_t cws_result_stderr_size(const cws_result *result)
+{
+    return result->err.buf.len;
+}
+
+CWS_API uint64_t cws_result_bytes_produced(const cws_result *result, cws_stream_id stream)
+{
+    return stream == CWS_STDERR ? result->err.produced : result->out.produced;
+}
+
+CWS_API bool cws_result_truncated(const cws_result *result, cws_stream_id stream)
+{
+    return stream == CWS_STDERR ? result->err.truncated : result->out.truncated;
+}
+
+CWS_API const char *const *cws_result_command(const cws_result *result)
+{
+    return result->command;
+}
+
+CWS_API void cws_result_free(cws_result *result)
+{
+    cws_client *c;
+    if (!result) return;
+    c = result->client;
+    cwsi_buf_free(&result->out.buf);
+    cwsi_buf_free(&result->err.buf);
+    cwsi_arena_clear(&result->arena);
+    cwsi_free(&c->mem, result);
+    cwsi_client_unref(c);
+}
+
+/* What reading and writing have in common. data NULL with size 0 is fine when writing. */
+static cws_status cwsi_file_begin(cws_sandbox *sb, const char *path, const cws_file_opts *opts,
+                                  bool writing, cwsi_str data, cws_op **out, cws_error *err)
+{
+    cws_file_opts none = CWSI_ZERO;
+    const cws_file_opts *o = opts ? opts : &none;
+    cwsi_file *f;
+    cws_op *op;
+    cws_client *c;
+    int64_t timeout_ms;
+    bool ok = true;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sb, out, err);
+    if (!status) status = cwsi_check_zero(err, "cws_file_opts", o->must_be_zero);
+    if (!status && (!path || !path[0]))
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "path must not be empty");
+    if (!status) status = cwsi_check_text(err, "path", path);
+    if (!status && !data.at && data.len)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "data is NULL but size is not 0");
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    sb->request_timeout_ms, false, &timeout_ms);
+    if (status) return status;
+    c = sb->client;
+    op = cwsi_op_new(c, sizeof(cwsi_file), cwsi_file_kind(writing), sb);
+    if (!op) return cwsi_no_memory(err, writing ? "Write file" : "Read file");
+    f = CWSI_AS(cwsi_file, op);
+    cwsi_arena_init(&f->arena, &c->mem);
+    cwsi_buf_init(&f->content, &c->mem, CWSI_MAX_MEMORY);
+    f->writing = writing;
+    f->timeout_ms = timeout_ms;
+    f->path = cwsi_keep(&f->arena, path, &ok);
+    f->container = cwsi_keep(&f->arena, o->container, &ok);
+    if (!writing) f->bytes = CWSI_NEW(&c->mem, cws_bytes);
+    if (f->bytes) {
+        f->bytes->client = c;
+        c->refs++;
+        cwsi_buf_init(&f->bytes->buf, &c->mem, 0);
+    }
+    if (!ok || (!writing && !f->bytes) || (writing && !cwsi_put(&f->content, data.at, data.len))) {
+        cws_op_free(op);
+        return cwsi_no_memory(err, writing ? "Write file" : "Read file");
+    }
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_read_file_begin(cws_sandbox *sandbox, const char *path,
+                                       const cws_file_opts *opts, cws_op **out, cws_error *err)
+{
+    return cwsi_file_begin(sandbox, path, opts, false, cwsi_str_of(""), out, err);
+}
+
+CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const cws_file_opts *opts,
+                                 cws_bytes **out, cws_error *err)
+{
+    cws_op *op;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cws_read_file_begin(sandbox, path, opts, out ? &op : NULL, err);
+    if (status) return status;
+    status = cws_op_wait(op, -1, err);
+    if (!status) *out = cws_op_take_bytes(op);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, const void *data,
+                                        size_t size, const cws_file_opts *opts, cws_op **out,
+                                        cws_error *err)
+{
+    cwsi_str content;
+    content.at = CWSI_CAST(const char *, data);
+    content.len = size;
+    return cwsi_file_begin(sandbox, path, opts, true, content, out, err);
+}
+
+CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const void *data,
+                                  size_t size, const cws_file_opts *opts, cws_error *err)
+{
+    cws_op *op;
+    cws_status begun = cws_write_file_begin(sandbox, path, data, size, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *o, cws_error *err)
+{
+    cws_sandbox_opts none = CWSI_ZERO;
+    const cws_sandbox_opts *d = o->defaults ? o->defaults : &none;
+    cws_status status = cwsi_check_sandbox_opts(err, d);
+    if (status) return status;
+    if (d->mounted_file_count)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "defaults: mounted_files belong to single sandboxes");
+    return cwsi_merge_sandbox_opts(&s->arena, &none, d, &s->defaults, err);
+}
+
+CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **out, cws_error *err)
+{
+    cws_session_opts none = CWSI_ZERO;
+    const cws_session_opts *o = opts ? opts : &none;
+    cws_client *c = o->client;
+    cws_session *s;
+    int64_t close_ms;
+    cws_status status;
+    cwsi_error_clear(err);
+    if (out) *out = NULL;
+    if (!out) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "out must not be NULL");
+    status = cwsi_check_zero(err, "cws_session_opts", o->must_be_zero);
+    if (!status)
+        status = cwsi_check_seconds(err, "close_timeout_seconds", o->close_timeout_seconds,
+                                    CWSI_CAST(int64_t, CWSI_CLOSE_TIMEOUT_S * 1000), false,
+                                    &close_ms);
+    if (!status && c && o->client_opts)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "give client or client_opts, not both");
+    if (!status && c) status = cwsi_enter(c, out, err);
+    if (!status && !c) status = cws_client_open(o->client_opts, &c, err);
+    if (status) return status;
+    s = CWSI_NEW(&c->mem, cws_session);
+    if (!s) {
+        if (!o->client) cws_client_free(c);
+        return cwsi_no_memory(err, "session");
+    }
+    s->client = c;
+    c->refs++;
+    s->refs = 1;
+    s->own_client = !o->client;
+    s->close_timeout_ms = close_ms;
+    cwsi_arena_init(&s->arena, &c->mem);
+    status = cwsi_session_defaults(s, o, err);
+    if (status) {
+        cws_session_free(s);
+        return status;
+    }
+    *out = s;
+    return CWS_OK;
+}
+
+CWS_API cws_client *cws_session_client(const cws_session *session)
+{
+    return session ? session->client : NULL;
+}
+
+/* What every function of an open session checks first. */
+static cws_status cwsi_enter_session(cws_session *s, const void *out, cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!s) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "session must not be NULL");
+    if (s->closed) return cwsi_fail(err, CWS_ERR_CLOSED, "the session is closed");
+    return cwsi_enter(s->client, out, err);
+}
+
+/* Merge, check, encode: after this the sandbox knows all that a start needs. */
+static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cws_sandbox_opts *o,
+                                       cws_error *err)
+{
+    cws_client *c = s->client;
+    cws_sandbox_opts merged;
+    cwsi_arena arena;
+    cws_status status = cwsi_check_sandbox_opts(err, o);
+    if (status) return status;
+    cwsi_arena_init(&arena, &c->mem);
+    cwsi_uuid(c, sb->request_id);
+    status = cwsi_merge_sandbox_opts(&arena, &s->defaults, o, &merged, err);
+    if (!status)
+        status = cwsi_check_seconds(err, "request_timeout_seconds", merged.request_timeout_seconds,
+                                    c->request_timeout_ms, false, &sb->request_timeout_ms);
+    if (!status) {
+        status = c->dialect->create_encode(&arena, &merged, sb->request_id, &sb->create);
+        if (status == CWS_ERR_LIMIT)
+            status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                               "the options are larger than 100 MiB together");
+        else if (status) status = cwsi_no_memory(err, "sandbox");
+    }
+    cwsi_arena_clear(&arena);
+    return status;
+}
+
+CWS_API cws_status cws_session_sandbox(cws_session *session, const cws_sandbox_opts *opts,
+                                       cws_sandbox **out, cws_error *err)
+{
+    cws_sandbox_opts none = CWSI_ZERO;
+    cws_sandbox *sb;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (status) return status;
+    sb = cwsi_sandbox_new(session->client);
+    if (!sb) return cwsi_no_memory(err, "sandbox");
+    status = cwsi_sandbox_prepare(session, sb, opts ? opts : &none, err);
+    if (!status) status = cwsi_session_track(session, sb, err);
+    if (status) {
+        cwsi_sandbox_unref(sb);
+        return status;
+    }
+    *out = sb;
+    return CWS_OK;
+}
+
+CWS_API size_t cws_session_sandbox_count(const cws_session *session)
+{
+    return session ? session->tracked_len : 0;
+}
+
+CWS_API size_t cws_sandbox_list_count(const cws_sandbox_list *list)
+{
+    return list ? list->len : 0;
+}
+
+CWS_API cws_sandbox *cws_sandbox_list_at(const cws_sandbox_list *list, size_t index)
+{
+    return list && index < list->len ? list->at[index] : NULL;
+}
+
+CWS_API cws_sandbox *cws_sandbox_list_take(cws_sandbox_list *list, size_t index)
+{
+    cws_sandbox *sb = cws_sandbox_list_at(list, index);
+    if (sb) sb->refs++;
+    return sb;
+}
+
+CWS_API void cws_sandbox_list_free(cws_sandbox_list *list)
+{
+    cws_client *c;
+    size_t i;
+    if (!list) return;
+    c = list->client;
+    for (i = 0; i < list->len; i++) cwsi_sandbox_unref(list->at[i]);
+    cwsi_free(&c->mem, list->at);
+    cwsi_free(&c->mem, list);
+    cwsi_client_unref(c);
+}
+
+/* Filters: the session's tags and the given ones; the given selectors or else the session's. */
+static bool cwsi_listing_fill(cwsi_listing *l, const cws_list_opts *o)
+{
+    cws_client *c = l->op.client;
+    const cws_sandbox_opts *d = &l->session->defaults;
+    bool ok = true;
+    const char *const *tags, *const *runner_ids;
+    cwsi_arena_init(&l->arena, &c->mem);
+    l->found = CWSI_NEW(&c->mem, cws_sandbox_list);
+    if (!l->found) return false;
+    l->found->client = c;
+    c->refs++;
+    l->adopt = o->adopt;
+    l->request.state = o->status;
+    l->request.include_stopped = o->include_stopped || cws_state_is_terminal(o->status);
+    tags = cwsi_keep_strings(&l->arena, d->tags, o->tags, &ok);
+    runner_ids =
+        cwsi_keep_strings(&l->arena, o->runner_ids ? o->runner_ids : d->runner_ids, NULL, &ok);
+    return ok && cwsi_strings_of(&l->arena, tags, &l->request.tags) &&
+           cwsi_strings_of(&l->arena, runner_ids, &l->request.runner_ids);
+}
+
+CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_opts *opts,
+                                          cws_op **out, cws_error *err)
+{
+    cws_list_opts none = CWSI_ZERO;
+    const cws_list_opts *o = opts ? opts : &none;
+    cwsi_listing *l;
+    cws_op *op;
+    int64_t timeout_ms, fallback_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (!status) status = cwsi_check_zero(err, "cws_list_opts", o->must_be_zero);
+    if (!status && CWSI_CAST(unsigned, o->status) > CWS_STATE_UNSPECIFIED)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "status: not a cws_state");
+    if (!status) status = cwsi_check_tags(err, o->tags);
+    if (!status) status = cwsi_check_runner_ids(err, o->runner_ids);
+    if (!status)
+        status = cwsi_check_seconds(err, "request_timeout_seconds",
+                                    session->defaults.request_timeout_seconds,
+                                    session->client->request_timeout_ms, false, &fallback_ms);
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, fallback_ms, false,
+                                    &timeout_ms);
+    if (status) return status;
+    op = cwsi_op_new(session->client, sizeof(cwsi_listing), cwsi_listing_kind(), NULL);
+    if (!op) return cwsi_no_memory(err, "List sandboxes");
+    l = CWSI_AS(cwsi_listing, op);
+    l->session = session;
+    session->refs++;
+    l->timeout_ms = timeout_ms;
+    if (!cwsi_listing_fill(l, o)) {
+        cws_op_free(op);
+        return cwsi_no_memory(err, "List sandboxes");
+    }
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_session_list(cws_session *session, const cws_list_opts *opts,
+                                    cws_sandbox_list **out, cws_error *err)
+{
+    cws_op *op;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cws_session_list_begin(session, opts, out ? &op : NULL, err);
+    if (status) return status;
+    status = cws_op_wait(op, -1, err);
+    if (!status) *out = cws_op_take_list(op);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *sandbox_id,
+                                             bool no_adopt, cws_op **out, cws_error *err)
+{
+    cws_op *op;
+    cwsi_get *get;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (!status) status = cwsi_check_id(err, sandbox_id);
+    if (status) return status;
+    op = cwsi_op_new(session->client, sizeof(cwsi_get), cwsi_get_kind(CWSI_GET_FROM_ID), NULL);
+    if (!op) return cwsi_no_memory(err, "Get sandbox");
+    get = CWSI_AS(cwsi_get, op);
+    get->session = session;
+    session->refs++;
+    get->adopt = !no_adopt;
+    memcpy(get->id, sandbox_id, strlen(sandbox_id) + 1);
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox_id, bool no_adopt,
+                                       cws_sandbox **out, cws_error *err)
+{
+    cws_op *op;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cws_session_from_id_begin(session, sandbox_id, no_adopt, out ? &op : NULL, err);
+    if (status) return status;
+    status = cws_op_wait(op, -1, err);
+    if (!status) *out = cws_op_take_sandbox(op);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox, cws_error *err)
+{
+    cws_status status = cwsi_enter_session(session, session, err);
+    if (!status && !sandbox)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "sandbox must not be NULL");
+    if (!status && sandbox->client != session->client)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                           "the sandbox belongs to another client; use cws_session_from_id");
+    if (!status && !sandbox->id[0])
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the sandbox has no id: start it first");
+    return status ? status : cwsi_session_track(session, sandbox, err);
+}
+
+CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, cws_error *err)
+{
+    cws_op *op;
+    cws_status status;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (!session) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "session must not be NULL");
+    status = cwsi_enter(session->client, out, err);
+    if (status) return status;
+    op = cwsi_op_new(session->client, sizeof(cwsi_close), cwsi_close_kind(), NULL);
+    if (!op) return cwsi_no_memory(err, "Close session");
+    session->closed = true;
+    CWSI_AS(cwsi_close, op)->session = session;
+    session->refs++;
+    if (session->close_op) (void)cwsi_op_await(op, session->close_op);
+    else session->close_op = op;
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_session_close(cws_session *session, cws_error *err)
+{
+    cws_op *op;
+    cws_status begun = cws_session_close_begin(session, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API bool cws_session_failed(const cws_session *session, size_t index,
+                                const cws_sandbox **sandbox, const cws_error **why)
+{
+    size_t i;
+    for (i = 0; session && i < session->tracked_len; i++) {
+        const cwsi_tracked *t = session->tracked[i];
+        if (!t->failed || index-- > 0) continue;
+        if (sandbox) *sandbox = t->sandbox;
+        if (why) *why = &t->why;
+        return true;
+    }
+    return false;
+}
+
+CWS_API void cws_session_free(cws_session *session)
+{
+    cws_client *own;
+    if (!session) return;
+    own = session->own_client ? session->client : NULL;
+    session->closed = true;
+    session->own_client = false;
+    cwsi_session_unref(session);
+    cws_client_free(own);
+}
+
+CWS_API bool cws_op_done(const cws_op *op)
+{
+    return !op || op->done;
+}
+
+CWS_API cws_status cws_op_result(const cws_op *op, cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!op) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "op must not be NULL");
+    if (!op->done) return cwsi_fail(err, CWS_ERR_PENDING, "%s has not ended yet", op->kind->name);
+    return cwsi_copy_error(err, &op->err);
+}
+
+CWS_API cws_status cws_op_wait(cws_op *op, int64_t timeout_ms, cws_error *err)
+{
+    cws_status status;
+    cwsi_error_clear(err);
+    if (!op) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "op must not be NULL");
+    if (timeout_ms == 0 && !op->done) {
+        status = cwsi_loop_turn(op->client, 0, err);
+        if (status) return status;
+    }
+    return cwsi_run_until(
+        op, timeout_ms < 0 ? CWSI_NEVER : cwsi_after(cwsi_now(op->client), timeout_ms), err);
+}
+
+CWS_API bool cws_op_cancel(cws_op *op)
+{
+    if (!op || op->done) return false;
+    op->cancelled = true;
+    cwsi_op_wake(op);
+    return true;
+}
+
+CWS_API void cws_op_on_done(cws_op *op, cws_op_done_fn fn, void *user)
+{
+    if (!op) return;
+    op->on_done = fn;
+    op->on_done_user = user;
+    op->notify = fn && op->done;
+    if (op->notify) cwsi_op_wake(op);
+}
+
+CWS_API void cws_op_free(cws_op *op)
+{
+    if (!op) return;
+    op->on_done = NULL;
+    (void)cws_op_cancel(op);
+    cwsi_op_unref(op);
+}
+
+/* The operation as one of this kind that has ended; NULL otherwise. */
+static cws_op *cwsi_ended(cws_op *op, const cwsi_op_kind *kind)
+{
+    return op && op->done && op->kind == kind && !op->err.status ? op : NULL;
+}
+
+CWS_API cws_bytes *cws_op_take_bytes(cws_op *op)
+{
+    cwsi_file *f = CWSI_AS(cwsi_file, cwsi_ended(op, cwsi_file_kind(false)));
+    cws_bytes *bytes = f ? f->bytes : NULL;
+    if (f) f->bytes = NULL;
+    return bytes;
+}
+
+CWS_API cws_sandbox_list *cws_op_take_list(cws_op *op)
+{
+    cwsi_listing *l = CWSI_AS(cwsi_listing, cwsi_ended(op, cwsi_listing_kind()));
+    cws_sandbox_list *found = l ? l->found : NULL;
+    if (l) l->found = NULL;
+    return found;
+}
+
+CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op)
+{
+    cwsi_get *get = CWSI_AS(cwsi_get, cwsi_ended(op, cwsi_get_kind(CWSI_GET_FROM_ID)));
+    cws_sandbox *found = get ? get->found : NULL;
+    if (get) get->found = NULL;
+    return found;
+}
+
+/* Mark the first `most` that have ended; returns how many were marked. */
+static size_t cwsi_mark_done(cws_op *const *ops, size_t count, size_t most, bool *done)
+{
+    size_t i, n = 0;
+    for (i = 0; i < count; i++) {
+        bool mark = ops[i]->done && n < most;
+        if (done) done[i] = mark;
+        if (mark) n++;
+    }
+    return n;
+}
+
+CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_returns,
+                                 int64_t timeout_ms, bool *done, size_t *done_count, cws_error *err)
+{
+    size_t i, n = 0, want = num_returns < count ? num_returns : count;
+    int64_t until = CWSI_NEVER;
+    cws_status status = CWS_OK;
+    bool first = true;
+    cwsi_error_clear(err);
+    if (done_count) *done_count = 0;
+    if (num_returns == 0)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "num_returns must be at least 1");
+    for (i = 0; i < count; i++)
+        if (!ops || !ops[i] || ops[i]->client != ops[0]->client)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "ops[%zu] is NULL or belongs to another client", i);
+    if (count && timeout_ms >= 0) until = cwsi_after(cwsi_now(ops[0]->client), timeout_ms);
+    while (!status && (n = cwsi_mark_done(ops, count, want, done)) < want) {
+        int64_t now = cwsi_now(ops[0]->client);
+        if (now >= until && until != CWSI_NEVER && !first) break;
+        first = false;
+        status = cwsi_loop_turn(ops[0]->client, until == CWSI_NEVER ? -1
+                                                : until > now       ? until - now
+                                                                    : 0,
+                                err);
+    }
+    if (done_count) *done_count = n;
+    return status;
+}
+
+CWS_API cws_status cws_client_poll(cws_client *client, int timeout_ms, cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!client) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "client must not be NULL");
+    return cwsi_loop_turn(client, timeout_ms, err);
+}
+
+CWS_API size_t cws_client_pending(const cws_client *client)
+{
+    return client ? client->op_count : 0;
+}
+
+CWS_API void cws_client_wakeup(cws_client *client)
+{
+    if (client && client->transport.wakeup) client->transport.wakeup(client->transport.user);
+}
+
+/* ================================================================================================
+ * >>impl-curl
+ * The default transport: one multi handle, polled by the client's loop. What differs between
+ * libcurl versions is decided here, by number, at run time; distributions repair some versions, so
+ * a wrong guess costs connections, never correctness.
+ *
+ *   version            unary calls                     streams
+ *   before 8.1         HTTP/1.1, kept alive (P2)       HTTP/2, a connection each (P2)
+ *   8.1 to 8.13        HTTP/2 shared; 8.2: 1.1 (P14)   HTTP/2, a connection each (P4)
+ *   8.14 and later     HTTP/2 shared                   HTTP/2 shared
+ *
+ * The pitfalls Pn met below, all seen in real versions:
+ *   P1  the end of a response is not reported while sending is paused: the library above ends a
+ *       call by its content, then cancels
+ *   P2  request bytes doubled when uploads share a connection, before 8.1
+ *   P3  send-paused streams get no data in 8.4 and 8.5 unless nudged
+ *   P4  pausing reception on a shared connection stalls or overflows before 8.14; 8.3.0 loses data
+ *   P5  a request is silently sent again when a reused connection dies: our bodies refuse to rewind
+ *   P6  a cap on connections starves long streams: there is none
+ *   P7  CURLOPT_TIMEOUT_MS does not fire while waiting for a connection: deadlines are the loop's
+ *   P8  busy loops while an upload is blocked: after many fruitless polls we sleep a little
+ *   P9  a stream's reset is not flushed before 8.15: close the connection after it instead
+ *   P10 the second h2c request on a connection fails in 7.88: a connection each
+ *   P11 a burst opens one connection a request in 7.88: at most a few unary calls run at once
+ *   P12 no HTTP/2 keepalive pings: TCP keepalive
+ *   P13 a cut response may look whole before 8.0: the library above compares lengths
+ *   P15 low-speed limits count paused streams: not used
+ * ============================================================================================= */
+
+#ifndef CWS_NO_CURL
+
+typedef struct cwsi_curl_exchange cwsi_curl_exchange;
+
+typedef struct cwsi_curl {
+    cws_client *client;
+    CURLM *multi;
+    unsigned version; /* of the library that is loaded, e.g. 0x075801 */
+    bool https, prior_knowledge, only_1_1, direct, global;
+    long connect_timeout_ms;
+    const char *ca_file, *cert_file, *key_file;
+    cwsi_curl_exchange *all;                 /* every exchange that was not cancelled */
+    cwsi_curl_exchange *waiting, *waiting_last; /* unary calls that were not admitted yet */
+    unsigned unary_running, unary_most;
+    unsigned fruitless; /* polls in a row that came back early with nothing */
+    bool progress;      /* a callback or an end was seen in this poll */
+} cwsi_curl;
+
+struct cwsi_curl_exchange {
+    cwsi_curl *curl;
+    cws_exchange *exchange;
+    cwsi_curl_exchange *prev, *next, *waiting_next;
+    CURL *easy;
+    struct curl_slist *list;
+    bool unary, running, ended, head_reported, no_memory;
+    bool send_paused, recv_paused, window_closed, kick; /* kick: tell libcurl about a change */
+    bool more_body, fin;
+    const char *body; /* the library's, until the end */
+    size_t body_size, body_at;
+    cwsi_buf queue; /* bytes given by send, from queue_at on */
+    size_t queue_at;
+    cwsi_buf head; /* name NUL value NUL ... of the response */
+    size_t head_count;
+    int status, major;
+    char error[CURL_ERROR_SIZE];
+};
+
+#define CWSI_CURL_QUEUE_MAX (1u << 20) /* send takes no more than this beyond what libcurl has */
+
+static bool cwsi_curl_before(const cwsi_curl *t, unsigned major, unsigned minor)
+{
+    return t->version < (major << 16 | minor << 8);
+}
+
+/* Does this kind of exchange get a connection of its own? */
+static bool cwsi_curl_dedicated(const cwsi_curl *t, bool unary)
+{
+    if (t->only_1_1 || (!t->https && !t->prior_knowledge)) return false;
+    if (!t->https && cwsi_curl_before(t, 8, 1)) return true; /* P10 */
+    return !unary && cwsi_curl_before(t, 8, 14);             /* P2, P4 */
+}
+
+static long cwsi_curl_http_version(const cwsi_curl *t, bool unary)
+{
+    if (t->only_1_1) return CURL_HTTP_VERSION_1_1;
+    if (!t->https)
+        return t->prior_knowledge ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : CURL_HTTP_VERSION_1_1;
+    if (unary && (cwsi_curl_before(t, 8, 1) || (t->version >> 8) == 0x0802))
+        return CURL_HTTP_VERSION_1_1; /* P2, P14 */
+    return CURL_HTTP_VERSION_2TLS;
+}
+
+/* ---- what libcurl calls; none of these may call the multi handle */
+
+static size_t cwsi_curl_on_read(char *buffer, size_t size, size_t count, void *user)
+{
+    cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, user);
+    size_t room = size * count, n;
+    x->curl->progress = true;
+    if (x->body_at < x->body_size) {
+        n = x->body_size - x->body_at < room ? x->body_size - x->body_at : room;
+        memcpy(buffer, x->body + x->body_at, n);
+        x->body_at += n;
+        return n;
+    }
+    if (x->queue_at < x->queue.len) {
+        n = x->queue.len - x->queue_at < room ? x->queue.len - x->queue_at : room;
+        memcpy(buffer, x->queue.at + x->queue_at, n);
+        x->queue_at += n;
+        if (x->queue_at == x->queue.len) {
+            x->queue_at = x->queue.len = 0;
+            cws_exchange_writable(x->exchange);
+        }
+        return n;
+    }
+    if (!x->more_body || x->fin) return 0;
+    x->send_paused = true;
+    return CURL_READFUNC_PAUSE;
+}
+
+/* P5: refusing to rewind is what keeps libcurl from sending a request twice. */
+static int cwsi_curl_on_seek(void *user, curl_off_t offset, int origin)
+{
+    (void)user;
+    (void)offset;
+    (void)origin;
+    return CURL_SEEKFUNC_FAIL;
+}
+
+static void cwsi_curl_report_head(cwsi_curl_exchange *x)
+{
+    cwsi_mem *mem = &x->curl->client->mem;
+    cws_header *headers = NULL;
+    const char *at = x->head.at;
+    size_t i;
+    if (x->head_count) {
+        headers = CWSI_CAST(cws_header *, cwsi_alloc(mem, x->head_count * sizeof(*headers)));
+        if (!headers) {
+            x->no_memory = true;
+            return;
+        }
+    }
+    for (i = 0; i < x->head_count; i++) {
+        headers[i].name = at;
+        at += strlen(at) + 1;
+        headers[i].value = at;
+        at += strlen(at) + 1;
+    }
+    x->head_reported = true;
+    cws_exchange_head(x->exchange, x->status, x->major, headers, x->head_count);
+    cwsi_free(mem, headers);
+}
+
+/* One line of the head, the status line and the empty last one included. */
+static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *user)
+{
+    cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, user);
+    size_t len = size * count, whole = len, name;
+    x->curl->progress = true;
+    if (x->head_reported) return whole; /* a trailer */
+    while (len && (line[len - 1] == '\r' || line[len - 1] == '\n')) len--;
+    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* the last status line counts (1xx) */
+        const char *space = CWSI_CAST(const char *, memchr(line, ' ', len));
+        x->head.len = x->head_count = 0;
+        x->major = line[5] - '0';
+        x->status = 0;
+        for (; space && ++space < line + len && cwsi_is_digit(*space) && x->status < 1000;)
+            x->status = x->status * 10 + (*space - '0');
+        return whole;
+    }
+    if (len == 0) {
+        if (x->status >= 200) cwsi_curl_report_head(x);
+        return x->no_memory ? 0 : whole;
+    }
+    for (name = 0; name < len && line[name] != ':'; name++) {}
+    if (name == len || memchr(line, 0, len)) return whole;
+    (void)cwsi_put(&x->head, line, name);
+    (void)cwsi_put_char(&x->head, '\0');
+    for (name++; name < len && (line[name] == ' ' || line[name] == '\t'); name++) {}
+    while (len > name && (line[len - 1] == ' ' || line[len - 1] == '\t')) len--;
+    (void)cwsi_put(&x->head, line + name, len - name);
+    (void)cwsi_put_char(&x->head, '\0');
+    x->head_count++;
+    x->no_memory = x->head.status != CWS_OK;
+    return x->no_memory ? 0 : whole;
+}
+
+static size_t cwsi_curl_on_write(char *data, size_t size, size_t count, void *user)
+{
+    cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, user);
+    size_t len = size * count;
+    x->curl->progress = true;
+    if (x->window_closed && x->curl->version != 0x080300) { /* P4 */
+        x->recv_paused = true;
+        return CURL_WRITEFUNC_PAUSE; /* the same bytes come again */
+    }
+    if (len == 0 || cws_exchange_data(x->exchange, data, len)) return len;
+    return 0; /* the library wants no more: libcurl ends with CURLE_WRITE_ERROR */
+}
+
+/* ---- setting up one exchange */
+
+static bool cwsi_curl_add_line(cwsi_curl_exchange *x, const char *name, const char *separator,
+                               const char *value)
+{
+    cwsi_buf line;
+    struct curl_slist *longer = NULL;
+    cwsi_buf_init(&line, &x->curl->client->mem, 16384);
+    (void)cwsi_put_text(&line, name);
+    (void)cwsi_put_text(&line, separator);
+    (void)cwsi_put_text(&line, value);
+    if (!line.status) longer = curl_slist_append(x->list, line.at);
+    cwsi_buf_free(&line);
+    if (longer) x->list = longer;
+    return longer != NULL;
+}
+
+/* Remember the first failure of many setopts. An option the loaded library does not know is no
+ * failure: it is older than the one this was compiled for. */
+#define CWSI_SET(option, value)                                                                    \
+    do {                                                                                           \
+        CURLcode cwsi_code = curl_easy_setopt(x->easy, option, value);                             \
+        if (cwsi_code != CURLE_OK && cwsi_code != CURLE_UNKNOWN_OPTION) code = cwsi_code;          \
+    } while (0)
+
+static CURLcode cwsi_curl_set_safety(cwsi_curl_exchange *x)
+{
+    const cwsi_curl *t = x->curl;
+    CURLcode code = CURLE_OK;
+    CWSI_SET(CURLOPT_NOSIGNAL, 1L);
+    CWSI_SET(CURLOPT_FOLLOWLOCATION, 0L); /* a credential follows no redirect */
+#if LIBCURL_VERSION_NUM >= 0x075500
+    CWSI_SET(CURLOPT_PROTOCOLS_STR, t->https ? "https" : "http");
+#else
+    CWSI_SET(CURLOPT_PROTOCOLS, CWSI_CAST(long, t->https ? CURLPROTO_HTTPS : CURLPROTO_HTTP));
+#endif
+    CWSI_SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    if (t->direct) CWSI_SET(CURLOPT_NOPROXY, "*");
+    if (t->ca_file) CWSI_SET(CURLOPT_CAINFO, t->ca_file);
+    if (t->cert_file) CWSI_SET(CURLOPT_SSLCERT, t->cert_file);
+    if (t->key_file) CWSI_SET(CURLOPT_SSLKEY, t->key_file);
+    CWSI_SET(CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout_ms);
+    CWSI_SET(CURLOPT_TCP_NODELAY, 1L);
+    CWSI_SET(CURLOPT_TCP_KEEPALIVE, 1L); /* P12 */
+    CWSI_SET(CURLOPT_TCP_KEEPIDLE, 30L);
+    CWSI_SET(CURLOPT_TCP_KEEPINTVL, 30L);
+    return code;
+}
+
+static CURLcode cwsi_curl_set_request(cwsi_curl_exchange *x, const cws_http_request *request)
+{
+    const cwsi_curl *t = x->curl;
+    bool dedicated = cwsi_curl_dedicated(t, x->unary);
+    CURLcode code = CURLE_OK;
+    CWSI_SET(CURLOPT_URL, request->url);
+    CWSI_SET(CURLOPT_HTTPHEADER, x->list);
+    CWSI_SET(CURLOPT_HTTP_VERSION, cwsi_curl_http_version(t, x->unary));
+    CWSI_SET(CURLOPT_PIPEWAIT, 1L); /* P11 */
+    CWSI_SET(CURLOPT_FRESH_CONNECT, dedicated ? 1L : 0L);
+    CWSI_SET(CURLOPT_FORBID_REUSE, dedicated ? 1L : 0L);
+    CWSI_SET(CURLOPT_POST, 1L);
+    if (!request->more_body)
+        CWSI_SET(CURLOPT_POSTFIELDSIZE_LARGE, CWSI_CAST(curl_off_t, request->body_size));
+    CWSI_SET(CURLOPT_READFUNCTION, cwsi_curl_on_read);
+    CWSI_SET(CURLOPT_READDATA, CWSI_CAST(void *, x));
+    CWSI_SET(CURLOPT_SEEKFUNCTION, cwsi_curl_on_seek);
+    CWSI_SET(CURLOPT_SEEKDATA, CWSI_CAST(void *, x));
+    CWSI_SET(CURLOPT_HEADERFUNCTION, cwsi_curl_on_header);
+    CWSI_SET(CURLOPT_HEADERDATA, CWSI_CAST(void *, x));
+    CWSI_SET(CURLOPT_WRITEFUNCTION, cwsi_curl_on_write);
+    CWSI_SET(CURLOPT_WRITEDATA, CWSI_CAST(void *, x));
+    CWSI_SET(CURLOPT_PRIVATE, CWSI_CAST(void *, x));
+    CWSI_SET(CURLOPT_ERRORBUFFER, x->error);
+    CWSI_SET(CURLOPT_UPLOAD_BUFFERSIZE, x->unary ? 16384L : 32768L);
+    return code;
+}
+
+static void cwsi_curl_exchange_free(cwsi_curl_exchange *x)
+{
+    cwsi_curl *t = x->curl;
+    if (x->easy) curl_easy_cleanup(x->easy);
+    curl_slist_free_all(x->list);
+    cwsi_buf_free(&x->queue);
+    cwsi_buf_free(&x->head);
+    cwsi_free(&t->client->mem, x);
+}
+
+static bool cwsi_curl_prepare(cwsi_curl_exchange *x, const cws_http_request *request)
+{
+    size_t i;
+    x->easy = curl_easy_init();
+    if (!x->easy) return false;
+    for (i = 0; i < request->header_count; i++)
+        if (!cwsi_curl_add_line(x, request->headers[i].name, ": ", request->headers[i].value))
+            return false;
+    /* no waiting for "100 Continue", and no "Accept: * / *" that says nothing */
+    if (!cwsi_curl_add_line(x, "Expect", ":", "") || !cwsi_curl_add_line(x, "Accept", ":", ""))
+        return false;
+    return cwsi_curl_set_safety(x) == CURLE_OK && cwsi_curl_set_request(x, request) == CURLE_OK;
+}
+
+/* ================================================================================================
+ * >>impl-curl-exchange
+ * The transport's functions: open, send, window, cancel, poll, wake-up, close.
+ * ============================================================================================= */
+
+static bool cwsi_curl_start(cwsi_curl_exchange *x)
+{
+    if (curl_multi_add_handle(x->curl->multi, x->easy) != CURLM_OK) return false;
+    x->running = true;
+    if (x->unary) x->curl->unary_running++;
+    return true;
+}
+
+static void cwsi_curl_link(cwsi_curl_exchange *x)
+{
+    cwsi_curl *t = x->curl;
+    x->next = t->all;
+    if (t->all) t->all->prev = x;
+    t->all = x;
+}
+
+static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *request,
+                                          cws_exchange *exchange, void **handle)
+{
+    cwsi_curl *t = CWSI_CAST(cwsi_curl *, user);
+    cwsi_curl_exchange *x = CWSI_NEW(&t->client->mem, cwsi_curl_exchange);
+    if (!x) return CWS_ERR_NO_MEMORY;
+    x->curl = t;
+    x->exchange = exchange;
+    x->unary = !request->more_body && !request->full_duplex;
+    x->more_body = request->more_body;
+    x->body = CWSI_CAST(const char *, request->body);
+    x->body_size = request->body_size;
+    cwsi_buf_init(&x->queue, &t->client->mem, CWSI_CURL_QUEUE_MAX);
+    cwsi_buf_init(&x->head, &t->client->mem, 131072);
+    if (!cwsi_curl_prepare(x, request)) {
+        cwsi_curl_exchange_free(x);
+        return CWS_ERR_NO_MEMORY;
+    }
+    if (x->unary && t->unary_running >= t->unary_most) { /* P11: admitted when another ends */
+        if (t->waiting_last) t->waiting_last->waiting_next = x;
+        else t->waiting = x;
+        t->waiting_last = x;
+    } else if (!cwsi_curl_start(x)) {
+        cwsi_curl_exchange_free(x);
+        return CWS_ERR_NO_MEMORY;
+    }
+    cwsi_curl_link(x);
+    *handle = x;
+    return CWS_OK;
+}
+
+static size_t cwsi_curl_send(void *user, void *handle, const void *data, size_t size, bool fin)
+{
+    cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, handle);
+    size_t room = CWSI_CURL_QUEUE_MAX - (x->queue.len - x->queue_at);
+    size_t take = size < room ? size : room;
+    (void)user;
+    if (x->ended || x->fin) return 0;
+    if (x->queue_at) {
+        cwsi_buf_eat(&x->queue, x->queue_at);
+        x->queue_at = 0;
+    }
+    if (!cwsi_put(&x->queue, data, take)) {
+        x->queue.status = CWS_OK; /* no memory now: the caller tries again */
+        return 0;
+    }
+    x->fin = fin && take == size;
+    x->kick = true;
+    return take;
+}
+
+static void cwsi_curl_window(void *user, void *handle, bool open)
+{
+    cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, handle);
+    (void)user;
+    x->window_closed = !open;
+    x->kick = true; /* resuming delivers held data, which must happen inside poll */
+}
+
+/* P3, P9: send-paused streams miss what happens on their connection unless they are touched. */
+static void cwsi_curl_nudge(cwsi_curl *t)
+{
+    cwsi_curl_exchange *x;
+    for (x = t->all; x; x = x->next)
+        if (x->running && x->send_paused && !x->ended)
+            (void)curl_easy_pause(x->easy, x->recv_paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+}
+
+static void cwsi_curl_unlink(cwsi_curl_exchange *x)
+{
+    cwsi_curl *t = x->curl;
+    cwsi_curl_exchange **link, *last = NULL;
+    if (x->prev) x->prev->next = x->next;
+    else t->all = x->next;
+    if (x->next) x->next->prev = x->prev;
+    if (x->running) return;
+    for (link = &t->waiting; *link; last = *link, link = &(*link)->waiting_next)
+        if (*link == x) {
+            *link = x->waiting_next;
+            if (t->waiting_last == x) t->waiting_last = last;
+            break;
+        }
+}
+
+static void cwsi_curl_remove(cwsi_curl_exchange *x)
+{
+    if (!x->running) return;
+    (void)curl_multi_remove_handle(x->curl->multi, x->easy);
+    x->running = false;
+    if (x->unary) x->curl->unary_running--;
+}
+
+static void cwsi_curl_cancel(void *user, void *handle)
+{
+    cwsi_curl *t = CWSI_CAST(cwsi_curl *, user);
+    cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, handle);
+    bool alive = x->running && !x->ended, old = cwsi_curl_before(t, 8, 15);
+    cwsi_curl_unlink(x);
+    if (alive && old) (void)curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, 1L); /* P9 */
+    cwsi_curl_remove(x);
+    cwsi_curl_exchange_free(x);
+    if (alive && old) cwsi_curl_nudge(t);
+}
+
+/* The number in "... was not closed cleanly: NAME (err 7)"; -1 if there is none. */
+static int32_t cwsi_curl_reset_code(const char *text)
+{
+    const char *at = strstr(text, "(err ");
+    int32_t code = 0;
+    if (!at || !cwsi_is_digit(at[5])) return -1;
+    for (at += 5; cwsi_is_digit(*at) && code < 1000; at++) code = code * 10 + (*at - '0');
+    return code;
+}
+
+static cws_end cwsi_curl_end_of(CURLcode code, int32_t reset)
+{
+    switch (CWSI_CAST(int, code)) {
+    case CURLE_OK: return CWS_END_OK;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT: /* only the connect time-out is set, P7 */
+    case CURLE_SSL_CONNECT_ERROR: return CWS_END_NOT_SENT;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CRL_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_SSL_INVALIDCERTSTATUS: return CWS_END_TLS;
+    case CURLE_HTTP2_STREAM: return reset == 7 ? CWS_END_REFUSED : CWS_END_RESET;
+    case CURLE_OUT_OF_MEMORY: return CWS_END_NO_MEMORY;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY: return CWS_END_PROTOCOL;
+    default: return CWS_END_LOST;
+    }
+}
+
+static void cwsi_curl_ended(cwsi_curl_exchange *x, CURLcode code)
+{
+    const char *text = x->error[0] ? x->error : curl_easy_strerror(code);
+    int32_t reset = code == CURLE_HTTP2_STREAM ? cwsi_curl_reset_code(x->error) : -1;
+    cws_end end = cwsi_curl_end_of(code, reset);
+    x->ended = true;
+    x->curl->progress = true;
+    cwsi_curl_remove(x); /* makes room for the next unary call */
+    if (end == CWS_END_OK && !x->head_reported) end = CWS_END_PROTOCOL;
+    if (x->no_memory) end = CWS_END_NO_MEMORY;
+    if (code != CURLE_OK)
+        cws_exchange_note(x->exchange, reset >= 0 ? reset : CWSI_CAST(int32_t, code), text);
+    cws_exchange_end(x->exchange, end);
+}
+
+/* Changes of the last turn: more to send, reception resumed. */
+static void cwsi_curl_apply_kicks(cwsi_curl *t)
+{
+    cwsi_curl_exchange *x;
+    for (x = t->all; x; x = x->next) {
+        if (!x->kick) continue;
+        x->kick = false;
+        if (!x->running || x->ended) continue;
+        if (!x->window_closed) x->recv_paused = false;
+        x->send_paused = false;
+        (void)curl_easy_pause(x->easy, x->recv_paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+    }
+}
+
+static void cwsi_curl_admit(cwsi_curl *t)
+{
+    while (t->waiting && t->unary_running < t->unary_most) {
+        cwsi_curl_exchange *x = t->waiting;
+        t->waiting = x->waiting_next;
+        if (!t->waiting) t->waiting_last = NULL;
+        x->waiting_next = NULL;
+        if (!cwsi_curl_start(x)) {
+            x->ended = true;
+            cws_exchange_end(x->exchange, CWS_END_NO_MEMORY);
+        }
+    }
+}
+
+static cws_status cwsi_curl_poll(void *user, int timeout_ms)
+{
+    cwsi_curl *t = CWSI_CAST(cwsi_curl *, user);
+    int running = 0, left = 0;
+    int64_t before;
+    CURLMsg *msg;
+    t->progress = false;
+    cwsi_curl_admit(t);
+    cwsi_curl_apply_kicks(t);
+    before = cwsi_system_monotonic_ms();
+    if (curl_multi_poll(t->multi, NULL, 0, timeout_ms, NULL) != CURLM_OK) return CWS_ERR_NO_MEMORY;
+    if (curl_multi_perform(t->multi, &running) != CURLM_OK) return CWS_ERR_NO_MEMORY;
+    while ((msg = curl_multi_info_read(t->multi, &left)) != NULL) {
+        char *x = NULL;
+        CURLcode code = msg->data.result; /* msg is gone once the handle is removed */
+        if (msg->msg != CURLMSG_DONE) continue;
+        if (curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &x) == CURLE_OK && x)
+            cwsi_curl_ended(CWSI_AS(cwsi_curl_exchange, x), code);
+    }
+    cwsi_curl_admit(t);
+    if (!cwsi_curl_before(t, 8, 4) && cwsi_curl_before(t, 8, 6)) cwsi_curl_nudge(t); /* P3 */
+    if (t->progress || timeout_ms == 0 || cwsi_system_monotonic_ms() - before > 1) t->fruitless = 0;
+    else if (++t->fruitless >= 32) cwsi_sleep(t->fruitless < 256 ? 1 : 4); /* P8 */
+    return CWS_OK;
+}
+
+static void cwsi_curl_wakeup(void *user)
+{
+    (void)curl_multi_wakeup(CWSI_CAST(cwsi_curl *, user)->multi);
+}
+
+static void cwsi_curl_close(void *user)
+{
+    cwsi_curl *t = CWSI_CAST(cwsi_curl *, user);
+    bool global = t->global;
+    while (t->all) cwsi_curl_cancel(t, t->all);
+    if (t->multi) (void)curl_multi_cleanup(t->multi);
+    cwsi_free(&t->client->mem, t);
+    if (global) curl_global_cleanup();
+}
+
+static void cwsi_curl_configure(cwsi_curl *t, const cws_client_opts *o, bool *ok)
+{
+    size_t len;
+    bool loopback = false;
+    int64_t connect_ms = 0;
+    (void)cwsi_check_url(NULL, t->client->base_url, &len, &t->https, &loopback);
+    (void)cwsi_check_seconds(NULL, "", o->connect_timeout_seconds,
+                             CWSI_CAST(int64_t, CWSI_CONNECT_TIMEOUT_S * 1000), false, &connect_ms);
+    t->connect_timeout_ms = connect_ms < LONG_MAX ? CWSI_CAST(long, connect_ms) : LONG_MAX;
+    t->version = curl_version_info(CURLVERSION_NOW)->version_num;
+    t->prior_knowledge = !t->https && o->http_version == CWS_HTTP_2_PRIOR_KNOWLEDGE;
+    t->only_1_1 = o->http_version == CWS_HTTP_1_1;
+    t->direct = loopback || o->no_environment; /* no proxy of the environment */
+    t->ca_file = cwsi_keep(&t->client->arena, o->ca_file, ok);
+    t->cert_file = cwsi_keep(&t->client->arena, o->client_cert_file, ok);
+    t->key_file = cwsi_keep(&t->client->arena, o->client_key_file, ok);
+    t->unary_most = cwsi_curl_http_version(t, true) == CURL_HTTP_VERSION_1_1 ||
+                            cwsi_curl_dedicated(t, true)
+                        ? 16
+                        : 64;
+}
+
+static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_transport *out,
+                                 cws_error *err)
+{
+    cwsi_curl *t = CWSI_NEW(&c->mem, cwsi_curl);
+    const curl_version_info_data *info;
+    bool ok = true, h2;
+    if (!t) return cwsi_no_memory(err, "libcurl transport");
+    t->client = c;
+    if (!o->no_global_init) {
+        t->global = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+        ok = t->global;
+    }
+    if (ok) t->multi = curl_multi_init();
+    if (!t->multi) ok = false;
+    cwsi_curl_configure(t, o, &ok);
+    if (!ok) {
+        cwsi_curl_close(t);
+        return cwsi_no_memory(err, "libcurl transport");
+    }
+    (void)curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, CWSI_CAST(long, CURLPIPE_MULTIPLEX));
+    (void)curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, 32L);
+    info = curl_version_info(CURLVERSION_NOW);
+    h2 = (info->features & CURL_VERSION_HTTP2) != 0;
+    if ((t->https && !(info->features & CURL_VERSION_SSL)) || (t->prior_knowledge && !h2)) {
+        cwsi_curl_close(t);
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "libcurl %s was built without %s", info->version,
+                         t->https ? "TLS" : "HTTP/2");
+    }
+    out->user = t;
+    out->open = cwsi_curl_open_exchange;
+    out->send = cwsi_curl_send;
+    out->window = cwsi_curl_window;
+    out->cancel = cwsi_curl_cancel;
+    out->poll = cwsi_curl_poll;
+    out->wakeup = cwsi_curl_wakeup;
+    out->close = cwsi_curl_close;
+    out->full_duplex = h2 && !t->only_1_1 && (t->https || t->prior_knowledge);
+    return CWS_OK;
+}
+
+#undef CWSI_SET
+#endif /* CWS_NO_CURL */
+
+/* ================================================================================================
+ * >>impl-end
+ * Internal names all begin with cwsi_ or CWSI_, macros included, so they stay defined: the local
+ * backend and the tests in the same file read them. Only the short-lived ones are taken back.
+ * ============================================================================================= */
+
+#undef CWSI_SUB_STR
+#undef CWSI_SUB_BYTES
+#undef CWSI_SUB_BOOL
+#undef CWSI_SUB_I32
+#undef CWSI_SUB_I64
+#undef CWSI_SUB_U32
+#undef CWSI_SUB_U64
+#undef CWSI_SUB_DOUBLE
+#undef CWSI_SUB_ENUM
+#undef CWSI_SUB_MSG
+#undef CWSI_HAS_ONE
+#undef CWSI_HAS_OPT
+#undef CWSI_HAS_ONEOF
+#undef CWSI_HAS_ONEOFM
+#undef CWSI_HAS_REP
+#undef CWSI_HAS_MAP
+
+/* MIT License, see the file LICENSE or https://opensource.org/license/mit */
+
+#endif /* CWSANDBOX_IMPLEMENTATION */

@@ -1,0 +1,3246 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * local_transport.h: a backend for cwsandbox.h that runs sandboxes as processes of this machine.
+ *
+ * NOT A SECURITY BOUNDARY. It exists for examples, tests and offline work. Run only what you would
+ * run in a shell: a sandbox of this backend reads your files, uses your network and your CPU.
+ *
+ * Include it in the file that holds the implementation of cwsandbox.h, behind it:
+ *
+ *     #define _GNU_SOURCE
+ *     #define CWSANDBOX_IMPLEMENTATION
+ *     #include "cwsandbox.h"
+ *     #include "local_transport.h"
+ *     ...
+ *     cws_transport local; cws_client_opts opts = {0};
+ *     if (cws_local_transport_open(NULL, &local, &err)) { puts(err.message); return 1; }
+ *     opts.transport = &local;
+ *     opts.base_url = "http://localhost";
+ *
+ * It is a cws_transport of the streaming tier that answers the requests itself: it plays the
+ * service, over Connect with binary protobuf, on the thread that polls. What it does not offer
+ * answers UNIMPLEMENTED with reason CWSANDBOX_NOT_IMPLEMENTED, as the service does.
+ *
+ * WHAT A SANDBOX SEES. With namespaces (Linux, where user, mount and PID namespaces are allowed): a
+ * root directory of its own with private, writable /tmp, /root, /home and /workspace, the host's
+ * other top-level directories read-only (kernel 5.12 or newer; otherwise as they are), and only its
+ * own processes. Without: plain processes whose HOME, TMPDIR and working directory lie in the
+ * sandbox's own tree. File calls map paths below the four directories into that tree and follow no
+ * symbolic link there, but commands see the host's /tmp; opts.warn is told once. The image is
+ * looked at in neither case: the host's programs run.
+ *
+ * CHOICES WHERE THE SERVICE SAYS NOTHING. Relative paths and the default working directory are
+ * those of /workspace. WriteFile makes no parent directories, mounted files get theirs. The
+ * environment starts clean (PATH, HOME, LANG, CWSANDBOX_ID). Secrets: the store "local" resolves
+ * `path` to the variable of that name in the environment of this process. The default lifetime is
+ * ten minutes, as observed of the service. A command that is killed by signal N exits with 128 + N.
+ * Output of the main process is dropped (StreamLogs is not offered yet), and so is a terminal.
+ *
+ * Each sandbox is one supervisor process, forked from this one, that starts the commands, waits for
+ * them and ends with its socket, so nothing survives this process. No signal handler is installed
+ * here and no child but our own is waited for.
+ *
+ * Sections: >>local-api >>local-child >>local-server >>local-exchange >>local-sandbox >>local-job
+ *           >>local-view >>local-check >>local-calls >>local-stream >>local-poll >>local-open
+ */
+
+#ifndef CWS_LOCAL_TRANSPORT_H
+#define CWS_LOCAL_TRANSPORT_H
+
+#ifndef CWSI_IMPLEMENTED
+#error "include cwsandbox.h with CWSANDBOX_IMPLEMENTATION defined before local_transport.h"
+#endif
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#error "local_transport.h needs #define _GNU_SOURCE before the first #include of the file"
+#endif
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+
+/* ================================================================================================
+ * >>local-api
+ * ============================================================================================= */
+
+typedef struct cws_local_opts {
+    const char *root;        /* directory for the sandboxes' files, made if missing; NULL: a fresh
+                                one below $TMPDIR or /tmp that is removed at close */
+    bool no_namespaces;      /* plain processes even where namespaces work */
+    uint32_t start_delay_ms; /* how long a sandbox stays CREATING at least */
+    uint64_t max_file_bytes; /* cap of WriteFile and ReadFile; 0: 32 MiB; at most 99 MiB */
+    uint32_t page_size;      /* most sandboxes on one page of a list; 0: 1000 */
+    const char *api_key;     /* NULL: any or none; else the bearer token that must be presented */
+    void (*warn)(const char *line, void *user); /* one line for people, no newline; NULL: silence */
+    void *user;
+    uint32_t must_be_zero;
+} cws_local_opts;
+
+/* Make the backend; opts may be NULL. *out is to be given to cws_client_opts.transport; the client
+ * closes it when it is freed. Without a client call out->close(out->user).
+ * Returns CWS_ERR_INVALID_ARGUMENT, CWS_ERR_NO_MEMORY, CWS_ERR_TRANSPORT (directory, descriptors).
+ * Blocks for some milliseconds to find out whether namespaces work. */
+CWS_UNUSED_OK static cws_status cws_local_transport_open(const cws_local_opts *opts,
+                                                         cws_transport *out, cws_error *err);
+/* Are namespaces in use? */
+CWS_UNUSED_OK static bool cws_local_isolated(const cws_transport *transport);
+/* Number of sandboxes whose processes have not all ended. */
+CWS_UNUSED_OK static size_t cws_local_live(const cws_transport *transport);
+
+/* ================================================================================================
+ * >>local-child
+ * What runs in the children. The supervisor of a sandbox is a fork of a program that may have any
+ * number of threads, so nothing here may allocate, lock or use stdio: system calls only. It gets
+ * frames from the server over a stream socket, descriptors attached, and reports the same way.
+ * With a PID namespace it is process 1 of it, otherwise a child subreaper (Linux) that kills what
+ * it can find. End of the socket means that the server is gone: everything is killed.
+ * ============================================================================================= */
+
+#define CWSL_CONTROL 3         /* the supervisor's descriptor of the socket */
+#define CWSL_CHILDREN 8192     /* processes of one sandbox that are started from outside */
+#define CWSL_STRINGS (4u << 20) /* most bytes of arguments and environment */
+#define CWSL_OWN 4
+static const char *const cwsl_own[CWSL_OWN] = {"tmp", "root", "home", "workspace"};
+
+typedef enum cwsl_op {
+    CWSL_READY = 1, /* reports: the sandbox is set up */
+    CWSL_BROKEN,    /*          it is not; id says where, value is the errno */
+    CWSL_STARTED,   /*          process id has begun */
+    CWSL_REFUSED,   /*          it has not; value is the errno */
+    CWSL_EXITED,    /*          it ended; value is the wait status */
+    CWSL_SPAWN,     /* requests: start a program; id 0 is the main one */
+    CWSL_READ,      /*          copy a file into the attached descriptor */
+    CWSL_WRITE,     /*          copy the attached descriptor into a file */
+    CWSL_KILL       /*          send signal value to the session of process id */
+} cwsl_op;
+
+enum { CWSL_WALK = 1, CWSL_PARENTS = 2, CWSL_READ_ONLY = 4 }; /* value of READ and WRITE, flags */
+
+typedef struct cwsl_frame {
+    uint32_t size; /* of the payload that follows */
+    uint32_t op;
+    uint32_t id;
+    int32_t value;
+} cwsl_frame;
+
+/* Payload of SPAWN: this, (argc + envc + 2) pointers to be filled in, then the strings, each with
+ * its NUL: working directory, arguments, environment. */
+typedef struct cwsl_spawn {
+    uint64_t argc, envc;
+} cwsl_spawn;
+
+typedef struct cwsl_birth { /* prepared before the fork */
+    int control;
+    bool namespaces;
+    unsigned long flags;            /* of clone */
+    const char *dir;                /* becomes the root directory, or holds the four */
+    const char *const *binds;       /* names in / to be bound */
+    char uid_map[40], gid_map[40];
+} cwsl_birth;
+
+typedef struct cwsl_child { /* a process the supervisor waits for */
+    pid_t pid;
+    uint32_t id;
+} cwsl_child;
+
+static void cwsl_on_child(int number)
+{
+    (void)number; /* it only has to interrupt pselect */
+}
+
+static bool cwsl_write_all(int fd, const void *data, size_t size)
+{
+    const char *at = CWSI_CAST(const char *, data);
+    while (size) {
+        ssize_t n = write(fd, at, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        at += n;
+        size -= CWSI_CAST(size_t, n);
+    }
+    return true;
+}
+
+static void cwsl_report(cwsl_op op, uint32_t id, int32_t value)
+{
+    cwsl_frame f;
+    f.size = 0, f.op = CWSI_CAST(uint32_t, op), f.id = id, f.value = value;
+    (void)cwsl_write_all(CWSL_CONTROL, &f, sizeof(f));
+}
+
+/* fork without the C library's locks, which another thread of the host may have held. */
+static pid_t cwsl_fork(unsigned long flags)
+{
+#if defined(__linux__) && (defined(__s390__) || defined(__CRIS__))
+    return CWSI_CAST(pid_t, syscall(SYS_clone, 0, flags | SIGCHLD, 0, 0, 0));
+#elif defined(__linux__)
+    return CWSI_CAST(pid_t, syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0));
+#else
+    (void)flags;
+    return fork();
+#endif
+}
+
+static void cwsl_default_signals(void)
+{
+    struct sigaction action;
+    sigset_t none;
+    int i;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = SIG_DFL;
+    for (i = 1; i < 65; i++) (void)sigaction(i, &action, NULL);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Make the directories above the last component of path, or path itself too. */
+static void cwsl_make_dirs(char *path, bool whole)
+{
+    char *p = path;
+    while ((p = strchr(p + 1, '/')) != NULL) {
+        *p = '\0';
+        (void)mkdir(path, 0755);
+        *p = '/';
+    }
+    if (whole) (void)mkdir(path, 0755);
+}
+
+#ifdef __linux__
+static bool cwsl_put_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && cwsl_write_all(fd, text, strlen(text));
+    if (fd >= 0) (void)close(fd);
+    return ok;
+}
+
+/* Bind /name to name below the working directory, read-only unless it has to be writable. */
+static bool cwsl_bind(const char *name)
+{
+    char from[300];
+    (void)cwsi_format(from, sizeof(from), "/%s", name);
+    if (mount(from, name, NULL, MS_BIND | MS_REC, NULL)) return false;
+#ifdef SYS_mount_setattr
+    if (strcmp(name, "dev") != 0 && strcmp(name, "proc") != 0) {
+        uint64_t attr[4] = {1 /* MOUNT_ATTR_RDONLY */, 0, 0, 0};
+        (void)syscall(SYS_mount_setattr, AT_FDCWD, name, 0x8000 /* AT_RECURSIVE */, attr,
+                      sizeof(attr));
+    }
+#endif
+    return true;
+}
+
+/* Enter a root directory of our own. Returns the number of the step that failed, or 0. */
+static uint32_t cwsl_enter(const cwsl_birth *b)
+{
+    size_t i;
+    if (b->flags & CLONE_NEWUSER) {
+        (void)cwsl_put_file("/proc/self/setgroups", "deny");
+        if (!cwsl_put_file("/proc/self/uid_map", b->uid_map)) return 1;
+        if (!cwsl_put_file("/proc/self/gid_map", b->gid_map)) return 2;
+    }
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) return 3;
+    if (mount(b->dir, b->dir, NULL, MS_BIND, NULL) || chdir(b->dir)) return 4;
+    for (i = 0; b->binds[i]; i++)
+        if (!cwsl_bind(b->binds[i])) return 5;
+    /* A fresh /proc is refused where the host's is partly hidden; then the host's has to do. */
+    if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) &&
+        !cwsl_bind("proc"))
+        return 6;
+    if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/")) return 7;
+    return 0;
+}
+#endif
+
+static void cwsl_close_from(int first)
+{
+    struct rlimit limit;
+    int fd, end = 65536;
+#if defined(__linux__) && defined(SYS_close_range)
+    if (syscall(SYS_close_range, first, ~0u, 0) == 0) return;
+#endif
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536)
+        end = CWSI_CAST(int, limit.rlim_cur);
+    for (fd = first; fd < end; fd++) (void)close(fd);
+}
+
+/* execve along the PATH of the new environment. Returns the errno. */
+static int cwsl_exec(char *const *argv, char *const *envp)
+{
+    const char *path = "/usr/local/bin:/usr/bin:/bin", *end;
+    char file[4200];
+    int denied = 0;
+    size_t i, len;
+    if (strchr(argv[0], '/')) {
+        (void)execve(argv[0], argv, envp);
+        return errno;
+    }
+    for (i = 0; envp[i]; i++)
+        if (strncmp(envp[i], "PATH=", 5) == 0) path = envp[i] + 5;
+    for (; argv[0][0]; path = end + 1) {
+        end = strchr(path, ':');
+        len = end ? CWSI_CAST(size_t, end - path) : strlen(path);
+        if (len && len + strlen(argv[0]) + 2 < sizeof(file)) {
+            (void)cwsi_format(file, sizeof(file), "%.*s/%s", CWSI_CAST(int, len), path, argv[0]);
+            (void)execve(file, argv, envp);
+            if (errno == EACCES) denied = EACCES;
+            else if (errno != ENOENT && errno != ENOTDIR) return errno;
+        }
+        if (!end) break;
+    }
+    return denied ? denied : ENOENT;
+}
+
+/* The new process of a SPAWN. Reports a failure through status and, as container runtimes do, with
+ * a message on stderr and exit code 127 (no such program) or 126. */
+static void cwsl_become(char *const *argv, char *const *envp, const char *dir, const int *fds,
+                        int status)
+{
+    char text[400];
+    const char *what = argv[0];
+    int i, error = 0;
+    (void)setsid();
+    for (i = 0; i < 3; i++)
+        if (dup2(fds[i], i) < 0) error = errno;
+    if (!error && chdir(dir)) error = errno, what = dir;
+    cwsl_default_signals();
+    if (!error) error = cwsl_exec(argv, envp);
+    (void)cwsl_write_all(status, &error, sizeof(error));
+    (void)cwsi_format(text, sizeof(text), "cannot run: %.*s: %s\n", 300, what,
+                      error == ENOENT    ? "no such file or directory"
+                      : error == EACCES  ? "permission denied"
+                      : error == E2BIG   ? "argument list too long"
+                      : error == ENOEXEC ? "exec format error"
+                                         : "failed");
+    (void)cwsl_write_all(2, text, strlen(text));
+    _exit(error == ENOENT || error == ENOTDIR ? 127 : 126);
+}
+
+/* Open path below dir, component by component, through no symbolic link. */
+static int cwsl_walk(const char *dir, char *path, int flags, bool parents)
+{
+    int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), next, error;
+    while (at >= 0) {
+        char *slash = strchr(path, '/');
+        if (slash) *slash = '\0';
+        if (slash && parents) (void)mkdirat(at, path, 0755);
+        next = openat(at, path,
+                      slash ? O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC : flags | O_NOFOLLOW,
+                      0644);
+        error = errno;
+        (void)close(at);
+        errno = error;
+        if (!slash) return next;
+        at = next;
+        path = slash + 1;
+    }
+    return -1;
+}
+
+static bool cwsl_copy(int from, int to, uint64_t most)
+{
+    char buffer[65536];
+    for (;;) {
+        ssize_t n = read(from, buffer, sizeof(buffer));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return false;
+        if (n == 0) return true;
+        if (CWSI_CAST(uint64_t, n) > most) return errno = EFBIG, false;
+        most -= CWSI_CAST(uint64_t, n);
+        if (!cwsl_write_all(to, buffer, CWSI_CAST(size_t, n))) return false;
+    }
+}
+
+/* The whole life of a process that reads or writes one file; the exit code is the errno. A read
+ * sends the size (8 bytes) first. O_NONBLOCK, because opening a FIFO must not hang. */
+static int cwsl_file(const char *dir, const cwsl_frame *f, char *payload, int fd)
+{
+    bool reading = f->op == CWSL_READ;
+    int flags = reading ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC, file;
+    uint64_t most, size;
+    char *path = payload + sizeof(most);
+    struct stat info;
+    memcpy(&most, payload, sizeof(most));
+    flags |= O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    if ((f->value & CWSL_PARENTS) && !(f->value & CWSL_WALK)) cwsl_make_dirs(path, false);
+    file = (f->value & CWSL_WALK) ? cwsl_walk(dir, path, flags, (f->value & CWSL_PARENTS) != 0)
+                                  : open(path, flags, 0644);
+    if (file < 0 || fstat(file, &info)) return errno;
+    if (S_ISDIR(info.st_mode)) return EISDIR;
+    if (!reading) {
+        if (!cwsl_copy(fd, file, UINT64_MAX)) return errno;
+        if (f->value & CWSL_READ_ONLY) (void)fchmod(file, 0444);
+        return close(file) ? errno : 0;
+    }
+    size = S_ISREG(info.st_mode) ? CWSI_CAST(uint64_t, info.st_size) : 0;
+    if (!cwsl_write_all(fd, &size, sizeof(size))) return errno;
+    if (size > most) return EFBIG;
+    return cwsl_copy(file, fd, most) ? 0 : errno;
+}
+
+/* Carry out SPAWN, READ or WRITE: fork, and remember the child. */
+static void cwsl_begin(const cwsl_birth *b, cwsl_child *children, const cwsl_frame *f,
+                       char *payload, const int *fds)
+{
+    int status[2] = {-1, -1}, error = 0;
+    pid_t pid = -1;
+    size_t i = 0, slot;
+    char **pointers = NULL, *text = NULL, *dir = NULL;
+    cwsl_spawn head;
+    for (slot = 0; slot < CWSL_CHILDREN && children[slot].pid; slot++) {}
+    if (slot == CWSL_CHILDREN) error = EAGAIN;
+    if (!error && f->op == CWSL_SPAWN) {
+        memcpy(&head, payload, sizeof(head));
+        pointers = CWSI_CAST(char **, CWSI_CAST(void *, payload + sizeof(head)));
+        dir = payload + sizeof(head) + (head.argc + head.envc + 2) * sizeof(char *);
+        text = dir + strlen(dir) + 1;
+        for (; i < head.argc + head.envc + 2; i++) {
+            if (i == head.argc || i == head.argc + head.envc + 1) continue; /* NULL already */
+            pointers[i] = text;
+            text += strlen(text) + 1;
+        }
+        if (f->id == 0) cwsl_make_dirs(dir, true);
+        if (pipe(status)) error = errno;
+        if (!error) (void)fcntl(status[1], F_SETFD, FD_CLOEXEC);
+    }
+    if (!error) pid = cwsl_fork(0);
+    if (pid == 0) {
+        (void)close(CWSL_CONTROL);
+        if (f->op != CWSL_SPAWN) {
+            cwsl_default_signals();
+            _exit(cwsl_file(b->dir, f, payload, fds[0]));
+        }
+        (void)close(status[0]);
+        cwsl_become(pointers, pointers + head.argc + 1, dir, fds, status[1]);
+    }
+    if (pid < 0 && !error) error = errno;
+    if (!error) children[slot].pid = pid, children[slot].id = f->id;
+    if (status[0] >= 0) { /* nothing comes if the program has taken over */
+        int failed = 0;
+        (void)close(status[1]);
+        if (!error && read(status[0], &failed, sizeof(failed)) == sizeof(failed) && f->id == 0) {
+            (void)waitpid(pid, NULL, 0);
+            children[slot].pid = 0;
+            error = failed;
+        }
+        (void)close(status[0]);
+    }
+    cwsl_report(error ? CWSL_REFUSED : CWSL_STARTED, f->id, error);
+}
+
+/* Take one frame with its descriptors from the server and do what it says; false: it is gone. */
+static bool cwsl_request(const cwsl_birth *b, cwsl_child *children)
+{
+    cwsl_frame f;
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(3 * sizeof(int))];
+    } control;
+    struct msghdr msg;
+    struct iovec io;
+    struct cmsghdr *c;
+    int fds[3] = {-1, -1, -1}, i;
+    size_t have, len = 1;
+    char *payload = NULL;
+    ssize_t n;
+    memset(&msg, 0, sizeof(msg));
+    io.iov_base = &f, io.iov_len = sizeof(f);
+    msg.msg_iov = &io, msg.msg_iovlen = 1;
+    msg.msg_control = &control, msg.msg_controllen = sizeof(control);
+    do n = recvmsg(CWSL_CONTROL, &msg, 0);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0) return false;
+    c = CMSG_FIRSTHDR(&msg);
+    if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len <= CMSG_LEN(sizeof(fds)))
+        memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+    for (i = 0; i < 3; i++)
+        if (fds[i] >= 0) (void)fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+    for (have = CWSI_CAST(size_t, n); have < sizeof(f); have += CWSI_CAST(size_t, n)) {
+        n = read(CWSL_CONTROL, CWSI_CAST(char *, CWSI_CAST(void *, &f)) + have, sizeof(f) - have);
+        if (n < 0 && errno == EINTR) n = 0;
+        else if (n <= 0) return false;
+    }
+    if (f.size) {
+        void *map = mmap(NULL, len = f.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                         -1, 0);
+        if (map == MAP_FAILED) return false;
+        payload = CWSI_CAST(char *, map);
+    }
+    for (have = 0; have < f.size; have += CWSI_CAST(size_t, n)) {
+        n = read(CWSL_CONTROL, payload + have, f.size - have);
+        if (n < 0 && errno == EINTR) n = 0;
+        else if (n <= 0) return false;
+    }
+    if (f.op == CWSL_KILL) {
+        for (i = 0; i < CWSL_CHILDREN; i++)
+            if (children[i].pid && children[i].id == f.id) (void)kill(-children[i].pid, f.value);
+    } else if (payload && (fds[f.op == CWSL_SPAWN ? 2 : 0] >= 0)) {
+        cwsl_begin(b, children, &f, payload, fds);
+    } else {
+        cwsl_report(CWSL_REFUSED, f.id, EMFILE); /* the descriptors did not fit */
+    }
+    for (i = 0; i < 3; i++)
+        if (fds[i] >= 0) (void)close(fds[i]);
+    if (payload) (void)munmap(payload, len);
+    return true;
+}
+
+static void cwsl_reap(cwsl_child *children)
+{
+    int status, i;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (i = 0; i < CWSL_CHILDREN; i++)
+            if (children[i].pid == pid) {
+                children[i].pid = 0;
+                cwsl_report(CWSL_EXITED, children[i].id, status);
+                break;
+            }
+}
+
+/* End of a supervisor without a PID namespace: kill the sessions we know and, on Linux, every
+ * orphan that came to us, until nothing is left. */
+static void cwsl_kill_all(const cwsl_child *children)
+{
+    int i, round;
+    for (i = 0; i < CWSL_CHILDREN; i++)
+        if (children[i].pid) (void)kill(-children[i].pid, SIGKILL);
+    for (round = 0; round < 1000; round++) {
+        pid_t pid = 0;
+#ifdef __linux__
+        char list[4096], *p;
+        int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd >= 0 ? read(fd, list, sizeof(list) - 1) : 0;
+        if (fd >= 0) (void)close(fd);
+        for (list[n > 0 ? n : 0] = '\0', p = list; *p; p++) {
+            if (cwsi_is_digit(*p)) pid = pid * 10 + (*p - '0');
+            else if (pid > 1) (void)kill(pid, SIGKILL), pid = 0;
+        }
+#endif
+        while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {}
+        if (pid < 0 && errno == ECHILD) return;
+        {
+            struct timespec pause;
+            pause.tv_sec = 0, pause.tv_nsec = 1000000;
+            (void)nanosleep(&pause, NULL);
+        }
+    }
+}
+
+/* The supervisor. Called in the child with every signal blocked; does not return. */
+static void cwsl_supervise(const cwsl_birth *b)
+{
+    struct sigaction action;
+    sigset_t child, open_mask;
+    uint32_t failed = 0;
+    int null;
+    void *map;
+    cwsl_child *children;
+    cwsl_default_signals();
+    (void)sigemptyset(&open_mask);
+    (void)sigemptyset(&child);
+    (void)sigaddset(&child, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &child, NULL);
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = cwsl_on_child;
+    (void)sigaction(SIGCHLD, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    (void)sigaction(SIGPIPE, &action, NULL);
+    (void)setsid();
+    (void)umask(022);
+    if (b->control != CWSL_CONTROL) (void)dup2(b->control, CWSL_CONTROL);
+    (void)fcntl(CWSL_CONTROL, F_SETFD, FD_CLOEXEC);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    (void)dup2(null, 0), (void)dup2(null, 1), (void)dup2(null, 2);
+    cwsl_close_from(CWSL_CONTROL + 1);
+    map = mmap(NULL, CWSL_CHILDREN * sizeof(cwsl_child), PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED) failed = 8;
+#ifdef __linux__
+    if (!failed && b->namespaces) failed = cwsl_enter(b);
+    if (!b->namespaces) (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+#endif
+    cwsl_report(failed ? CWSL_BROKEN : CWSL_READY, failed, failed ? errno : 0);
+    if (failed) _exit(1);
+    children = CWSI_CAST(cwsl_child *, map);
+    for (;;) {
+        fd_set readable;
+        FD_ZERO(&readable);
+        FD_SET(CWSL_CONTROL, &readable);
+        cwsl_reap(children);
+        if (pselect(CWSL_CONTROL + 1, &readable, NULL, NULL, NULL, &open_mask) > 0 &&
+            !cwsl_request(b, children))
+            break;
+    }
+    if (!b->namespaces) cwsl_kill_all(children); /* else the kernel does it */
+    _exit(0);
+}
+
+/* ================================================================================================
+ * >>local-server
+ * The objects of this side and the small things they share.
+ * ============================================================================================= */
+
+#define CWSL_PIECE 65536             /* read from a pipe, reported or fed to stdin at a time */
+#define CWSL_UNREPORTED (1u << 20)   /* a command's pipes are left alone above this */
+#define CWSL_MESSAGE (4u << 20)      /* largest message of a stream */
+#define CWSL_BODY (100u << 20)       /* largest unary request */
+#define CWSL_KEPT (16u << 20)        /* unary Exec: default bytes per stream; thrice that at most */
+#define CWSL_ENDED 4096              /* ended sandboxes that are remembered */
+#define CWSL_RESTARTS 6
+#define CWSL_LIFETIME_S 600
+#define CWSL_GRACE_MAX_S 3600
+#define CWSL_DRAIN_MS 100            /* silence after which an exited command's output is over */
+#define CWSL_DRAIN_MAX_MS 1000       /* a grandchild may talk on for this long */
+#define CWSL_DOMAIN "cwsandbox.com"
+
+typedef struct cwsl_server cwsl_server;
+typedef struct cwsl_exchange cwsl_exchange;
+typedef struct cwsl_box cwsl_box;
+typedef struct cwsl_job cwsl_job;
+
+typedef struct cwsl_note { /* a frame on its way to a supervisor */
+    struct cwsl_note *next;
+    char *bytes;
+    size_t len, sent;
+    int fds[3];
+    int fd_count;
+} cwsl_note;
+
+struct cwsl_box { /* one sandbox */
+    cwsl_box *next;
+    cwsl_server *server;
+    uint64_t number; /* in order of creation */
+    char id[40];
+    char dir[PATH_MAX];
+    cwsi_arena arena;
+    char *body; /* the create request, from which spec borrows */
+    const cwsi_v1_Sandbox *given;
+    const cwsi_v1_SandboxSpec *spec;
+    const cwsi_v1_Container *container;
+    cwsi_str request_id;
+    cwsi_list env; /* of cwsi_str, KEY=value */
+    pid_t pid;     /* supervisor, 0 once it was reaped */
+    int control;
+    cwsl_note *notes; /* to be sent, oldest first */
+    char report[sizeof(cwsl_frame)];
+    size_t reported; /* bytes of report */
+    size_t slot;     /* in the poll array */
+    size_t mounted;  /* files of the container that are in place */
+    int32_t state;   /* cwsi_v1 State, as shown */
+    int32_t exit_code, restarts, lifetime_s;
+    bool main_running, has_exit, stopping, ending;
+    int32_t end_state; /* once ending */
+    char reason[200];
+    int64_t created_ms, started_ms, ended_ms;                    /* wall clock */
+    int64_t ready_at, restart_at, lifetime_at, grace_at, reap_at; /* monotonic, CWSI_NEVER */
+};
+
+typedef enum cwsl_job_kind {
+    CWSL_COLLECT, /* Exec */
+    CWSL_STREAM,  /* StreamExec */
+    CWSL_FETCH,   /* ReadFile */
+    CWSL_STORE,   /* WriteFile */
+    CWSL_MOUNT    /* a file of the container, before its start */
+} cwsl_job_kind;
+
+struct cwsl_job { /* one process of a sandbox, other than its main one */
+    cwsl_job *next;
+    cwsl_box *box;
+    cwsl_exchange *exchange; /* NULL: nobody listens */
+    cwsl_job_kind kind;
+    uint32_t id;
+    int in, out[2];   /* our ends of stdin, stdout, stderr; -1 when closed */
+    size_t slot_in, slot[2];
+    const char *data; /* STORE, MOUNT: what is to be written, borrowed */
+    size_t data_len;
+    cwsi_buf feed; /* STREAM: stdin that was received */
+    bool feed_end;
+    cwsi_buf kept[2];
+    uint64_t produced[2], owed[2]; /* owed: in the pipe when it exited */
+    uint64_t keep_max;
+    bool started, exited, lost, done;
+    bool unkilled; /* dropped, but there was no memory to say so */
+    int32_t status; /* wait status, or errno if refused */
+    bool refused;
+    int64_t quiet_at, hard_at; /* after the exit */
+    cwsi_str path;
+};
+
+struct cwsl_exchange {
+    cwsl_exchange *next;
+    cwsl_server *server;
+    cws_exchange *peer;
+    const cwsi_rpc *rpc;
+    cwsi_rpc_id rpc_id;
+    cwsi_arena arena;
+    cwsi_buf in; /* request bytes that came through send, and streams' bodies */
+    size_t in_at;
+    cwsi_str body; /* unary: borrowed from open */
+    bool fin, wants_room, dispatched, finished, head_sent, ended, cancelled, closed_window;
+    int http_status;
+    const char *content_type;
+    cwsi_buf out;
+    size_t out_at;
+    int64_t deadline;
+    cwsl_job *job;
+    cwsi_list meta;    /* of map_StrStr: metadata of the error to come */
+    const char *field; /* violated field of the error to come */
+};
+
+struct cwsl_server {
+    cwsi_mem mem;
+    cwsl_box *boxes, *last_box;
+    cwsl_exchange *exchanges;
+    cwsl_job *jobs;
+    char root[PATH_MAX / 2];
+    char uid_map[40], gid_map[40];
+    cwsi_arena arena;
+    const char **binds; /* directories of the host root, then NULL */
+    const char **links; /* names and targets of its symbolic links, then NULL */
+    bool own_root, isolated, in_poll, progress;
+    unsigned long clone_flags;
+    int wake[2];
+    uint64_t boxes_made, seed;
+    uint32_t job_ids, page_size, start_delay_ms, requests;
+    uint64_t max_file;
+    char *api_key;
+    struct pollfd *fds;
+    size_t fd_count, fd_room, box_count, job_count;
+    char piece[CWSL_PIECE];
+};
+
+static int64_t cwsl_clock(bool wall)
+{
+    struct timespec t;
+    (void)clock_gettime(wall ? CLOCK_REALTIME : CLOCK_MONOTONIC, &t);
+    return CWSI_CAST(int64_t, t.tv_sec) * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t cwsl_now(void)
+{
+    return cwsl_clock(false);
+}
+
+static bool cwsl_prepare_fd(int fd, bool nonblocking)
+{
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
+           (!nonblocking || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0);
+}
+
+static void cwsl_close(int *fd)
+{
+    if (*fd >= 0) (void)close(*fd);
+    *fd = -1;
+}
+
+/* A pipe whose end `ours` (0 reads, 1 writes) does not block. */
+static bool cwsl_pipe(int *fds, int ours)
+{
+#ifdef __linux__
+    if (pipe2(fds, O_CLOEXEC)) return fds[0] = fds[1] = -1, false;
+#else
+    if (pipe(fds)) return fds[0] = fds[1] = -1, false;
+#endif
+    if (cwsl_prepare_fd(fds[1 - ours], false) && cwsl_prepare_fd(fds[ours], true)) return true;
+    cwsl_close(&fds[0]);
+    cwsl_close(&fds[1]);
+    return false;
+}
+
+/* write to a pipe whose reader may be gone, without SIGPIPE for the host: the signal is blocked
+ * for this thread, and taken out again if the write was what raised it. */
+static ssize_t cwsl_write_pipe(int fd, const char *data, size_t size)
+{
+    sigset_t pipe_only, before, pending;
+    ssize_t n;
+    int error, number;
+    (void)sigemptyset(&pipe_only);
+    (void)sigaddset(&pipe_only, SIGPIPE);
+    (void)sigpending(&pending);
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    n = write(fd, data, size);
+    error = errno;
+    if (n < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE)) {
+        (void)sigpending(&pending);
+        if (sigismember(&pending, SIGPIPE)) (void)sigwait(&pipe_only, &number);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return n;
+}
+
+static void cwsl_random(cwsl_server *s, unsigned char *out, size_t size)
+{
+    size_t i;
+    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, out, size) : -1;
+    if (fd >= 0) (void)close(fd);
+    if (n == CWSI_CAST(ssize_t, size)) return;
+    for (i = 0; i < size; i++) { /* unique here is all that is needed */
+        s->seed = s->seed * 6364136223846793005u + CWSI_CAST(uint64_t, cwsl_clock(true)) + 1;
+        out[i] = CWSI_CAST(unsigned char, s->seed >> 56);
+    }
+}
+
+/* A version-4 UUID. */
+static void cwsl_make_id(cwsl_server *s, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char b[16];
+    size_t i, o = 0;
+    cwsl_random(s, b, sizeof(b));
+    b[6] = CWSI_CAST(unsigned char, (b[6] & 15) | 0x40);
+    b[8] = CWSI_CAST(unsigned char, (b[8] & 63) | 0x80);
+    for (i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) out[o++] = '-';
+        out[o++] = hex[b[i] >> 4];
+        out[o++] = hex[b[i] & 15];
+    }
+    out[o] = '\0';
+}
+
+/* Empty a directory without recursion: what is below is first moved up, so that neither its depth
+ * nor its number of entries matters. Returns whether anything had to be moved up. */
+static bool cwsl_empty(int dir_fd, int up, uint64_t *counter)
+{
+    DIR *dir = fdopendir(dir_fd);
+    struct dirent *e;
+    bool moved = false;
+    if (!dir) return (void)close(dir_fd), false;
+    while ((e = readdir(dir)) != NULL) {
+        char name[40];
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        if (unlinkat(dirfd(dir), e->d_name, 0) == 0) continue;
+        (void)fchmodat(dirfd(dir), e->d_name, 0700, 0);
+        if (unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) == 0 || up < 0) continue;
+        (void)cwsi_format(name, sizeof(name), "cwsl-removed-%llu",
+                          CWSI_CAST(unsigned long long, ++*counter));
+        moved |= renameat(dirfd(dir), e->d_name, up, name) == 0;
+    }
+    (void)closedir(dir);
+    return moved;
+}
+
+static void cwsl_remove_tree(const char *path)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int top = open(path, flags);
+    uint64_t counter = 0;
+    bool again = top >= 0;
+    while (again) {
+        struct dirent *e;
+        DIR *dir;
+        int fd = openat(top, ".", flags);
+        if (fd < 0) break;
+        (void)cwsl_empty(fd, -1, &counter);
+        again = false;
+        fd = openat(top, ".", flags);
+        dir = fd >= 0 ? fdopendir(fd) : NULL;
+        while (dir && (e = readdir(dir)) != NULL) {
+            if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+            fd = openat(top, e->d_name, flags);
+            if (fd >= 0 && cwsl_empty(fd, top, &counter)) again = true;
+            (void)unlinkat(top, e->d_name, AT_REMOVEDIR);
+        }
+        if (dir) (void)closedir(dir);
+    }
+    cwsl_close(&top);
+    (void)rmdir(path);
+}
+
+/* Room in the poll array for what exists and one sandbox and one job more, so that poll itself
+ * needs no memory. */
+static bool cwsl_reserve(cwsl_server *s)
+{
+    size_t want = 1 + (s->box_count + 1) + 3 * (s->job_count + 1);
+    void *grown;
+    if (want <= s->fd_room) return true;
+    grown = cwsi_realloc(&s->mem, s->fds, 2 * want * sizeof(struct pollfd));
+    if (!grown) return false;
+    s->fds = CWSI_CAST(struct pollfd *, grown);
+    s->fd_room = 2 * want;
+    return true;
+}
+
+static bool cwsl_is_terminal(int32_t state)
+{
+    return state == CWSI_v1_STATE_COMPLETED || state == CWSI_v1_STATE_FAILED ||
+           state == CWSI_v1_STATE_TERMINATED;
+}
+
+/* ================================================================================================
+ * >>local-exchange
+ * One request and its response: checks of the HTTP part, errors and replies as Connect writes
+ * them, and reporting. Bytes are reported from cwsl_flush only, which only poll calls.
+ * ============================================================================================= */
+
+static bool cwsl_streaming(const cwsl_exchange *x)
+{
+    return x->rpc && x->rpc->kind != CWSI_UNARY;
+}
+
+/* Code 1..16 as Connect names it, and its HTTP status. */
+static const char *cwsl_code(int code, int *http)
+{
+    static const char *const names[] = {
+        "unknown", "canceled", "unknown", "invalid_argument", "deadline_exceeded", "not_found",
+        "already_exists", "permission_denied", "resource_exhausted", "failed_precondition",
+        "aborted", "out_of_range", "unimplemented", "internal", "unavailable", "data_loss",
+        "unauthenticated"};
+    static const int statuses[] = {500, 499, 500, 400, 504, 404, 409, 403, 429, 400,
+                                   409, 400, 501, 500, 503, 500, 401};
+    *http = statuses[code];
+    return names[code];
+}
+
+enum {
+    CWSL_INVALID_ARGUMENT = 3, CWSL_DEADLINE = 4, CWSL_NOT_FOUND = 5, CWSL_EXHAUSTED = 8,
+    CWSL_PRECONDITION = 9, CWSL_UNIMPLEMENTED = 12, CWSL_INTERNAL = 13, CWSL_UNAVAILABLE = 14,
+    CWSL_UNAUTHENTICATED = 16
+};
+
+/* An answer that is not of the protocol: no such path, wrong method, wrong type. */
+static void cwsl_answer_plain(cwsl_exchange *x, int status, const char *text)
+{
+    x->http_status = status;
+    x->content_type = "text/plain";
+    (void)cwsi_put_text(&x->out, text);
+    x->finished = true;
+}
+
+/* Begin an envelope in out; the length is filled in by cwsl_envelope_end. */
+static size_t cwsl_envelope(cwsl_exchange *x, char flags)
+{
+    char head[5] = {0, 0, 0, 0, 0};
+    head[0] = flags;
+    (void)cwsi_put(&x->out, head, sizeof(head));
+    return x->out.len;
+}
+
+static void cwsl_envelope_end(cwsl_exchange *x, size_t start)
+{
+    size_t i, len = x->out.len - start;
+    if (x->out.status) return;
+    for (i = 0; i < 4; i++)
+        x->out.at[start - 4 + i] = CWSI_CAST(char, len >> (24 - 8 * i) & 0xff);
+}
+
+/* One message of a streaming answer. */
+static void cwsl_send(cwsl_exchange *x, const void *msg)
+{
+    size_t start = cwsl_envelope(x, 0);
+    (void)cwsi_encode(&x->out, x->rpc->response, msg);
+    cwsl_envelope_end(x, start);
+}
+
+/* The reply of a unary call. */
+static void cwsl_reply(cwsl_exchange *x, const void *msg)
+{
+    if (!msg) x->out.status = CWS_ERR_NO_MEMORY;
+    else (void)cwsi_encode(&x->out, x->rpc->response, msg);
+    x->finished = true;
+}
+
+/* Successful end of a stream. */
+static void cwsl_end_stream(cwsl_exchange *x)
+{
+    size_t start = cwsl_envelope(x, 2);
+    (void)cwsi_put_text(&x->out, "{}");
+    cwsl_envelope_end(x, start);
+    x->finished = true;
+}
+
+/* A metadata entry of the error that follows; value is copied. */
+static void cwsl_meta(cwsl_exchange *x, const char *key, cwsi_str value)
+{
+    cwsi_map_StrStr *e = CWSI_CAST(cwsi_map_StrStr *, cwsi_list_grow(&x->arena, &x->meta,
+                                                                     sizeof(cwsi_map_StrStr)));
+    if (!e) return;
+    e->key = cwsi_str_of(key);
+    e->value.at = cwsi_arena_copy(&x->arena, value.at, value.len);
+    e->value.len = e->value.at ? value.len : 0;
+}
+
+static void cwsl_meta_number(cwsl_exchange *x, const char *key, uint64_t number)
+{
+    char digits[20];
+    cwsi_str s;
+    s.at = digits, s.len = cwsi_digits(number, digits);
+    cwsl_meta(x, key, s);
+}
+
+static void cwsl_put_detail(cwsl_exchange *x, cwsi_msg_id id, const void *msg, bool first)
+{
+    cwsi_buf raw;
+    cwsi_buf_init(&raw, &x->server->mem, 65536);
+    if (cwsi_encode(&raw, id, msg)) {
+        x->out.status = CWS_ERR_NO_MEMORY;
+    } else {
+        (void)cwsi_put_text(&x->out, first ? "{\"type\":\"" : ",{\"type\":\"");
+        (void)cwsi_put_text(&x->out, cwsi_msg_name(id));
+        (void)cwsi_put_text(&x->out, "\",\"value\":\"");
+        (void)cwsi_put_base64(&x->out, raw.at ? raw.at : "", raw.len);
+        (void)cwsi_put_text(&x->out, "\"}");
+    }
+    cwsi_buf_free(&raw);
+}
+
+/* End the exchange with an error; reason without its CWSANDBOX_ prefix, or NULL for none. */
+CWSI_PRINTF(4, 5)
+static void cwsl_fail(cwsl_exchange *x, int code, const char *reason, const char *format, ...)
+{
+    char text[400], name[64];
+    cwsi_rpc_ErrorInfo info;
+    cwsi_rpc_BadRequest bad;
+    cwsi_rpc_BadRequest_FieldViolation violation;
+    size_t start = 0, i, skip;
+    va_list args;
+    va_start(args, format);
+    (void)cwsi_vformat(text, sizeof(text), format, args);
+    va_end(args);
+    if (x->finished) return;
+    if (cwsl_streaming(x)) start = cwsl_envelope(x, 2);
+    else x->out.len = 0;
+    (void)cwsi_put_text(&x->out, cwsl_streaming(x) ? "{\"error\":{\"code\":\"" : "{\"code\":\"");
+    (void)cwsi_put_text(&x->out, cwsl_code(code, &x->http_status));
+    (void)cwsi_put_text(&x->out, "\",\"message\":");
+    (void)cwsi_put_json_string(&x->out, text, strlen(text));
+    (void)cwsi_put_text(&x->out, ",\"details\":[");
+    if (reason) {
+        memset(&info, 0, sizeof(info));
+        (void)cwsi_format(name, sizeof(name), "CWSANDBOX_%s", reason);
+        info.reason = cwsi_str_of(name);
+        info.domain = cwsi_str_of(CWSL_DOMAIN);
+        info.metadata = x->meta;
+        cwsl_put_detail(x, CWSI_M_rpc_ErrorInfo, &info, true);
+    }
+    if (x->field) {
+        memset(&bad, 0, sizeof(bad));
+        memset(&violation, 0, sizeof(violation));
+        violation.field = cwsi_str_of(x->field);
+        i = strlen(x->field);
+        skip = strncmp(text, x->field, i) == 0 && text[i] == ':' ? i + 2 : 0;
+        violation.description = cwsi_str_of(text + skip);
+        bad.field_violations.at = &violation, bad.field_violations.len = 1;
+        cwsl_put_detail(x, CWSI_M_rpc_BadRequest, &bad, !reason);
+    }
+    (void)cwsi_put_text(&x->out, cwsl_streaming(x) ? "]}}" : "]}");
+    if (cwsl_streaming(x)) {
+        cwsl_envelope_end(x, start);
+        x->http_status = 200;
+    } else {
+        x->content_type = "application/json";
+    }
+    x->finished = true;
+}
+
+/* The usual refusal of one field. Returns false, so that checks can end with it. */
+static bool cwsl_refuse(cwsl_exchange *x, const char *field, const char *text)
+{
+    x->field = field;
+    cwsl_fail(x, CWSL_INVALID_ARGUMENT, "INVALID_ARGUMENT", "%s: %s", field, text);
+    return false;
+}
+
+static void cwsl_no_memory(cwsl_exchange *x)
+{
+    cwsl_fail(x, CWSL_EXHAUSTED, NULL, "the local backend is out of memory");
+}
+
+static const char *cwsl_header(const cws_http_request *r, const char *name)
+{
+    size_t i;
+    for (i = 0; i < r->header_count; i++)
+        if (cwsi_same_nocase(r->headers[i].name, name)) return r->headers[i].value;
+    return NULL;
+}
+
+/* Everything that can be said by looking at the head of the request alone. */
+static void cwsl_check_head(cwsl_exchange *x, const cws_http_request *r)
+{
+    const char *path = strstr(r->url, "://"), *type = cwsl_header(r, "content-type"), *v;
+    uint64_t ms;
+    size_t i, len;
+    path = strchr(path ? path + 3 : r->url, '/');
+    len = path ? strcspn(path, "?#") : 0;
+    for (i = 0; i < CWSI_RPC_COUNT && !x->rpc; i++) {
+        const cwsi_rpc *rpc = cwsi_rpc_at(CWSI_CAST(cwsi_rpc_id, i));
+        if (strlen(rpc->path) == len && memcmp(rpc->path, path, len) == 0)
+            x->rpc = rpc, x->rpc_id = CWSI_CAST(cwsi_rpc_id, i);
+    }
+    if (!x->rpc) {
+        cwsl_answer_plain(x, 404, "404 page not found");
+        return;
+    }
+    if (strcmp(r->method, "POST") != 0) {
+        cwsl_answer_plain(x, 405, "only POST is allowed");
+        return;
+    }
+    x->content_type = cwsl_streaming(x) ? "application/connect+proto" : "application/proto";
+    if (!type || !cwsi_same_nocase(type, x->content_type)) {
+        cwsl_answer_plain(x, 415, "only binary protobuf over Connect is understood here");
+        return;
+    }
+    v = cwsl_header(r, "connect-protocol-version");
+    if (!v || strcmp(v, "1") != 0)
+        cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "connect-protocol-version must be 1");
+    v = cwsl_header(r, cwsl_streaming(x) ? "connect-content-encoding" : "content-encoding");
+    if (v && !cwsi_same_nocase(v, "identity"))
+        cwsl_fail(x, CWSL_UNIMPLEMENTED, NULL, "no compression is supported here");
+    v = cwsl_header(r, "connect-timeout-ms");
+    if (v && (strlen(v) > 10 || !cwsi_parse_u64(v, strlen(v), &ms)))
+        cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "connect-timeout-ms is not a number");
+    else if (v)
+        x->deadline = cwsl_now() + CWSI_CAST(int64_t, ms);
+    v = cwsl_header(r, "authorization");
+    if (x->server->api_key && (!v || !cwsi_starts_nocase(v, "bearer ") ||
+                               strcmp(v + 7, x->server->api_key) != 0))
+        cwsl_fail(x, CWSL_UNAUTHENTICATED, NULL, "no or wrong API key");
+}
+
+/* Report what is there to report. */
+static void cwsl_flush(cwsl_exchange *x)
+{
+    cws_header head[2];
+    char id[24];
+    if (x->cancelled || x->ended) return;
+    if (x->out.status) {
+        x->ended = x->server->progress = true;
+        cws_exchange_note(x->peer, ENOMEM, "the local backend is out of memory");
+        cws_exchange_end(x->peer, CWS_END_NO_MEMORY);
+        return;
+    }
+    if (!x->head_sent && (x->finished || x->out.len)) {
+        id[cwsi_digits(++x->server->requests, id)] = '\0';
+        head[0].name = "content-type", head[0].value = x->content_type;
+        head[1].name = "x-request-id", head[1].value = id;
+        x->head_sent = x->server->progress = true;
+        cws_exchange_head(x->peer, x->http_status, 2, head, 2);
+    }
+    while (!x->cancelled && !x->closed_window && x->out_at < x->out.len) {
+        size_t n = x->out.len - x->out_at;
+        if (n > 4 * CWSL_PIECE) n = 4 * CWSL_PIECE;
+        x->out_at += n;
+        x->server->progress = true;
+        if (!cws_exchange_data(x->peer, x->out.at + x->out_at - n, n) && !x->cancelled) {
+            x->ended = true;
+            cws_exchange_end(x->peer, CWS_END_RESET);
+            return;
+        }
+    }
+    if (x->out_at == x->out.len) x->out_at = x->out.len = 0;
+    if (!x->cancelled && x->finished && x->head_sent && x->out.len == 0) {
+        x->ended = x->server->progress = true;
+        cws_exchange_end(x->peer, CWS_END_OK);
+    }
+}
+
+/* How many more request bytes may be queued: a stream may be a message ahead. */
+static size_t cwsl_room(const cwsl_exchange *x)
+{
+    size_t have = x->in.len - x->in_at, most = cwsl_streaming(x) ? CWSL_MESSAGE + 5 : CWSL_BODY;
+    return x->finished ? SIZE_MAX : have < most ? most - have : 0;
+}
+
+/* ================================================================================================
+ * >>local-sandbox
+ * Supervisors from this side: birth, frames to and from them, and the life of a sandbox.
+ *
+ *   create -> supervisor READY -> mounted files, one by one -> main STARTED -> RUNNING
+ *   main exits 0, or too often, or lives too long, or is stopped -> ending -> supervisor reaped ->
+ *   end_state
+ * ============================================================================================= */
+
+static void cwsl_box_end(cwsl_box *box, int32_t state, const char *reason)
+{
+    if (box->ending) return;
+    box->ending = true;
+    box->end_state = state;
+    cwsi_copy_text(box->reason, sizeof(box->reason), reason, strlen(reason));
+    box->ready_at = box->restart_at = box->lifetime_at = box->grace_at = CWSI_NEVER;
+    if (box->pid && box->server->isolated) (void)kill(box->pid, SIGKILL);
+    else if (box->control >= 0) (void)shutdown(box->control, SHUT_RDWR);
+    box->reap_at = 0;
+}
+
+static void cwsl_note_free(cwsl_box *box)
+{
+    cwsl_note *note = box->notes;
+    int i;
+    box->notes = note->next;
+    for (i = 0; i < note->fd_count; i++) cwsl_close(&note->fds[i]);
+    cwsi_free(&box->server->mem, note->bytes);
+    cwsi_free(&box->server->mem, note);
+}
+
+/* Send queued frames as far as the socket takes them. */
+static void cwsl_box_push(cwsl_box *box)
+{
+    while (box->notes && box->control >= 0) {
+        cwsl_note *note = box->notes;
+        union {
+            struct cmsghdr align;
+            char bytes[CMSG_SPACE(3 * sizeof(int))];
+        } control;
+        struct msghdr msg;
+        struct iovec io;
+        ssize_t n;
+        memset(&msg, 0, sizeof(msg));
+        memset(&control, 0, sizeof(control));
+        io.iov_base = note->bytes + note->sent, io.iov_len = note->len - note->sent;
+        msg.msg_iov = &io, msg.msg_iovlen = 1;
+        if (note->fd_count && note->sent == 0) {
+            size_t size = CWSI_CAST(size_t, note->fd_count) * sizeof(int);
+            struct cmsghdr *c;
+            msg.msg_control = &control, msg.msg_controllen = CMSG_SPACE(size);
+            c = CMSG_FIRSTHDR(&msg);
+            c->cmsg_level = SOL_SOCKET, c->cmsg_type = SCM_RIGHTS, c->cmsg_len = CMSG_LEN(size);
+            memcpy(CMSG_DATA(c), note->fds, size);
+        }
+        n = sendmsg(box->control, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) return;
+        if (n < 0) { /* the supervisor is gone, which its socket tells in a moment */
+            while (box->notes) cwsl_note_free(box);
+            return;
+        }
+        note->sent += CWSI_CAST(size_t, n);
+        if (note->sent == note->len) cwsl_note_free(box);
+    }
+}
+
+/* Queue a frame. The descriptors become the queue's in any case. */
+static bool cwsl_tell(cwsl_box *box, cwsl_op op, uint32_t id, int32_t value,
+                      const cwsi_buf *payload, int *fds, int fd_count)
+{
+    cwsl_note *note = CWSI_NEW(&box->server->mem, cwsl_note), **last = &box->notes;
+    size_t size = payload ? payload->len : 0;
+    cwsl_frame f;
+    int i;
+    if (note) {
+        note->bytes = CWSI_CAST(char *, cwsi_alloc(&box->server->mem, sizeof(f) + size));
+        if (!note->bytes) cwsi_free(&box->server->mem, note), note = NULL;
+    }
+    for (i = 0; i < fd_count; i++) {
+        if (note) note->fds[note->fd_count++] = fds[i];
+        else cwsl_close(&fds[i]);
+        fds[i] = -1;
+    }
+    if (!note) return false;
+    f.size = CWSI_CAST(uint32_t, size), f.op = CWSI_CAST(uint32_t, op), f.id = id, f.value = value;
+    memcpy(note->bytes, &f, sizeof(f));
+    if (size) memcpy(note->bytes + sizeof(f), payload->at, size);
+    note->len = sizeof(f) + size;
+    while (*last) last = &(*last)->next;
+    *last = note;
+    cwsl_box_push(box);
+    return true;
+}
+
+/* Fork the supervisor of a directory; returns its pid and our end of the socket, or -1. */
+static pid_t cwsl_give_birth(cwsl_server *s, const char *dir, int *control)
+{
+    cwsl_birth b;
+    int pair[2], error;
+    sigset_t all, before;
+    pid_t pid;
+    memset(&b, 0, sizeof(b));
+#ifdef __linux__
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) return -1;
+#else
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) return -1;
+#endif
+    (void)cwsl_prepare_fd(pair[0], true);
+    (void)cwsl_prepare_fd(pair[1], false);
+    b.control = pair[1];
+    b.dir = dir;
+    b.namespaces = s->clone_flags != 0;
+    b.flags = s->clone_flags;
+    b.binds = s->binds;
+    memcpy(b.uid_map, s->uid_map, sizeof(b.uid_map));
+    memcpy(b.gid_map, s->gid_map, sizeof(b.gid_map));
+    /* No handler of the host may run in the child before it has reset them. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = cwsl_fork(b.flags);
+    if (pid == 0) cwsl_supervise(&b);
+    error = errno;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)close(pair[1]);
+    if (pid < 0) (void)close(pair[0]);
+    else *control = pair[0];
+    errno = error;
+    return pid;
+}
+
+/* The directory of a sandbox: the four of its own, places to bind the host's directories to, and
+ * copies of the symbolic links that lie in the host's root. */
+static bool cwsl_make_tree(cwsl_server *s, const char *dir)
+{
+    char path[PATH_MAX];
+    size_t i;
+    if (mkdir(dir, 0755)) return false;
+    for (i = 0; i < CWSL_OWN; i++) {
+        (void)cwsi_format(path, sizeof(path), "%s/%s", dir, cwsl_own[i]);
+        if (mkdir(path, 0755)) return false;
+        if (i == 0) (void)chmod(path, 01777);
+    }
+    if (!s->clone_flags) return true;
+    for (i = 0; s->binds[i]; i++) {
+        (void)cwsi_format(path, sizeof(path), "%s/%s", dir, s->binds[i]);
+        if (mkdir(path, 0755)) return false;
+    }
+    for (i = 0; s->links[i]; i += 2) {
+        (void)cwsi_format(path, sizeof(path), "%s/%s", dir, s->links[i]);
+        if (symlink(s->links[i + 1], path)) return false;
+    }
+    (void)cwsi_format(path, sizeof(path), "%s/proc", dir);
+    return mkdir(path, 0755) == 0;
+}
+
+/* Set a variable of an environment; a later one replaces an earlier one. */
+static bool cwsl_put_env(cwsi_arena *arena, cwsi_list *env, cwsi_str key, cwsi_str value)
+{
+    cwsi_str *list = CWSI_CAST(cwsi_str *, env->at), *slot = NULL;
+    char *text = CWSI_CAST(char *, cwsi_arena_alloc(arena, key.len + value.len + 2));
+    size_t i;
+    if (!text) return false;
+    if (key.len) memcpy(text, key.at, key.len);
+    text[key.len] = '=';
+    if (value.len) memcpy(text + key.len + 1, value.at, value.len);
+    for (i = 0; i < env->len && !slot; i++)
+        if (list[i].len > key.len && memcmp(list[i].at, text, key.len + 1) == 0) slot = &list[i];
+    if (!slot) slot = CWSI_CAST(cwsi_str *, cwsi_list_grow(arena, env, sizeof(cwsi_str)));
+    if (!slot) return false;
+    slot->at = text;
+    slot->len = key.len + value.len + 1;
+    return true;
+}
+
+/* Payload of a SPAWN. False: no memory, or more than CWSL_STRINGS. */
+static bool cwsl_put_spawn(cwsi_buf *buf, const char *dir, const cwsi_list *argv,
+                           const cwsi_list *env)
+{
+    cwsl_spawn head;
+    size_t i, k;
+    const cwsi_list *lists[2];
+    char *none = NULL;
+    lists[0] = argv, lists[1] = env;
+    head.argc = argv->len, head.envc = env->len;
+    (void)cwsi_put(buf, &head, sizeof(head));
+    for (i = 0; i < argv->len + env->len + 2 && !buf->status; i++)
+        (void)cwsi_put(buf, &none, sizeof(none));
+    (void)cwsi_put(buf, dir, strlen(dir) + 1);
+    for (k = 0; k < 2; k++)
+        for (i = 0; i < lists[k]->len && !buf->status; i++) {
+            const cwsi_str *s = CWSI_CAST(const cwsi_str *, lists[k]->at) + i;
+            (void)cwsi_put(buf, s->at, s->len);
+            (void)cwsi_put_char(buf, '\0');
+        }
+    return !buf->status;
+}
+
+/* A path of the sandbox as a supervisor takes it. With namespaces that is the absolute path.
+ * Without, "." and ".." are taken out first, and below the four directories it becomes relative to
+ * the sandbox's own (CWSL_WALK in flags); others are the host's. False: too long for the system. */
+static bool cwsl_map_path(const cwsl_server *s, cwsi_str path, char *out, size_t size, int *flags)
+{
+    char whole[PATH_MAX];
+    size_t i = 0, o = 0, n, k;
+    if (path.len + 12 > sizeof(whole) || path.len + 12 > size) return false;
+    (void)cwsi_format(whole, sizeof(whole), "%s%.*s",
+                      path.len && path.at[0] == '/' ? "" : "/workspace/",
+                      CWSI_CAST(int, path.len), path.at);
+    *flags = 0;
+    if (s->isolated) return (void)cwsi_format(out, size, "%s", whole), true;
+    while (whole[i]) { /* one "/component" after the other */
+        for (i++, n = 0; whole[i + n] && whole[i + n] != '/'; n++) {}
+        if (n == 2 && whole[i] == '.' && whole[i + 1] == '.') {
+            while (o > 0 && out[--o] != '/') {}
+        } else if (n > 0 && !(n == 1 && whole[i] == '.')) {
+            out[o++] = '/';
+            memcpy(out + o, whole + i, n);
+            o += n;
+        }
+        i += n;
+    }
+    if (o == 0) out[o++] = '/';
+    out[o] = '\0';
+    for (k = 0; k < CWSL_OWN; k++) {
+        n = strlen(cwsl_own[k]);
+        if (strncmp(out + 1, cwsl_own[k], n) == 0 && (out[n + 1] == '/' || !out[n + 1])) {
+            memmove(out, out + 1, o);
+            *flags = CWSL_WALK;
+            break;
+        }
+    }
+    return true;
+}
+
+/* The same as a path that a process can be given: working directory. */
+static bool cwsl_map_dir(const cwsl_box *box, cwsi_str path, char *out, size_t size)
+{
+    char mapped[PATH_MAX];
+    int flags;
+    if (!cwsl_map_path(box->server, path, mapped, sizeof(mapped), &flags)) return false;
+    if (strlen(box->dir) + strlen(mapped) + 2 > size) return false;
+    if (flags & CWSL_WALK) (void)cwsi_format(out, size, "%s/%s", box->dir, mapped);
+    else (void)cwsi_format(out, size, "%s", mapped);
+    return true;
+}
+
+static bool cwsl_main_args(const cwsl_box *box, cwsi_arena *arena, cwsi_list *argv)
+{
+    static const char *const idle[] = {CWSI_DEFAULT_COMMAND, CWSI_DEFAULT_ARG1, CWSI_DEFAULT_ARG2};
+    const cwsi_v1_Container *c = box->container;
+    size_t i, count = c->command.len ? 1 + c->args.len : CWSI_COUNT(idle);
+    for (i = 0; i < count; i++) {
+        cwsi_str *s = CWSI_CAST(cwsi_str *, cwsi_list_grow(arena, argv, sizeof(cwsi_str)));
+        if (!s) return false;
+        if (!c->command.len) *s = cwsi_str_of(idle[i]);
+        else *s = i ? CWSI_CAST(const cwsi_str *, c->args.at)[i - 1] : c->command;
+    }
+    return true;
+}
+
+/* Start the main process, for the first time or again. */
+static void cwsl_start_main(cwsl_box *box)
+{
+    cwsi_buf payload;
+    cwsi_arena arena;
+    cwsi_list argv;
+    char dir[PATH_MAX];
+    int fds[3] = {-1, -1, -1}, i;
+    bool ok = cwsl_map_dir(box, box->container->working_dir, dir, sizeof(dir));
+    memset(&argv, 0, sizeof(argv));
+    cwsi_arena_init(&arena, &box->server->mem);
+    cwsi_buf_init(&payload, &box->server->mem, CWSL_STRINGS);
+    for (i = 0; i < 3; i++) {
+        fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+        ok = ok && fds[i] >= 0;
+    }
+    ok = ok && cwsl_main_args(box, &arena, &argv) &&
+         cwsl_put_spawn(&payload, dir, &argv, &box->env);
+    if (ok) ok = cwsl_tell(box, CWSL_SPAWN, 0, 0, &payload, fds, 3);
+    for (i = 0; i < 3; i++) cwsl_close(&fds[i]);
+    cwsi_buf_free(&payload);
+    cwsi_arena_clear(&arena);
+    if (!ok) cwsl_box_end(box, CWSI_v1_STATE_FAILED, "no memory or descriptors to start");
+}
+
+/* The main process ended. */
+static void cwsl_main_exited(cwsl_box *box, int status)
+{
+    char text[100];
+    bool own = WIFEXITED(status);
+    box->main_running = false;
+    if (box->ending) return;
+    box->exit_code = own ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (box->stopping) { /* an end by our own signal is no exit */
+        box->has_exit = own;
+        cwsl_box_end(box, CWSI_v1_STATE_COMPLETED, "stopped");
+    } else if (box->exit_code == 0) {
+        box->has_exit = true;
+        cwsl_box_end(box, CWSI_v1_STATE_COMPLETED, "main process completed");
+    } else if (box->restarts < CWSL_RESTARTS) {
+        box->restart_at = cwsl_now() + (CWSI_CAST(int64_t, 20) << box->restarts);
+        box->restarts++;
+    } else {
+        box->has_exit = true;
+        (void)cwsi_format(text, sizeof(text), "main process exited with code %d, restart limit %d",
+                          CWSI_CAST(int, box->exit_code), CWSL_RESTARTS);
+        cwsl_box_end(box, CWSI_v1_STATE_FAILED, text);
+    }
+}
+
+static void cwsl_stop(cwsl_box *box, int32_t grace_s)
+{
+    int64_t at;
+    if (box->ending || cwsl_is_terminal(box->state)) return;
+    if (grace_s > CWSL_GRACE_MAX_S) grace_s = CWSL_GRACE_MAX_S;
+    box->state = CWSI_v1_STATE_TERMINATING;
+    if (grace_s <= 0 || !box->main_running) {
+        box->stopping = true;
+        cwsl_box_end(box, CWSI_v1_STATE_COMPLETED, "stopped");
+        return;
+    }
+    if (!box->stopping) (void)cwsl_tell(box, CWSL_KILL, 0, SIGTERM, NULL, NULL, 0);
+    box->stopping = true;
+    at = cwsl_now() + CWSI_CAST(int64_t, grace_s) * 1000;
+    if (at < box->grace_at) box->grace_at = at;
+}
+
+/* Free a sandbox that has no process and no job. */
+static void cwsl_box_free(cwsl_box *box)
+{
+    cwsl_server *s = box->server;
+    while (box->notes) cwsl_note_free(box);
+    cwsl_close(&box->control);
+    cwsi_arena_clear(&box->arena);
+    cwsi_free(&s->mem, box->body);
+    cwsi_free(&s->mem, box);
+}
+
+/* Look whether the supervisor is gone; then everything of the sandbox is, and it takes its final
+ * state. A zombie of ours appears a moment after its socket has closed. */
+static void cwsl_box_reap(cwsl_box *box, int64_t now)
+{
+    int status;
+    cwsl_job *job;
+    pid_t got;
+    do got = waitpid(box->pid, &status, WNOHANG);
+    while (got < 0 && errno == EINTR);
+    if (got == 0) {
+        box->reap_at = now + 3;
+        return;
+    }
+    box->pid = 0;
+    box->reap_at = CWSI_NEVER;
+    cwsl_close(&box->control);
+    while (box->notes) cwsl_note_free(box);
+    for (job = box->server->jobs; job; job = job->next)
+        if (job->box == box && !job->exited)
+            job->exited = job->lost = true, job->quiet_at = job->hard_at = now;
+    cwsl_remove_tree(box->dir);
+    box->state = box->end_state;
+    box->ended_ms = cwsl_clock(true);
+    box->server->progress = true;
+}
+
+static void cwsl_box_tick(cwsl_box *box, int64_t now)
+{
+    char text[100];
+    if (!box->pid) return;
+    if (now >= box->ready_at) {
+        box->ready_at = CWSI_NEVER;
+        box->state = CWSI_v1_STATE_RUNNING;
+        box->lifetime_at = now + CWSI_CAST(int64_t, box->lifetime_s) * 1000;
+    }
+    if (now >= box->restart_at) {
+        box->restart_at = CWSI_NEVER;
+        cwsl_start_main(box);
+    }
+    if (now >= box->lifetime_at) {
+        (void)cwsi_format(text, sizeof(text), "lifetime of %d s exceeded",
+                          CWSI_CAST(int, box->lifetime_s));
+        cwsl_box_end(box, CWSI_v1_STATE_FAILED, text);
+    }
+    if (now >= box->grace_at) cwsl_box_end(box, CWSI_v1_STATE_COMPLETED, "stopped");
+    if (now >= box->reap_at) cwsl_box_reap(box, now);
+}
+
+static cwsl_box *cwsl_box_find(const cwsl_server *s, cwsi_str id)
+{
+    cwsl_box *box = s->boxes;
+    while (box && !cwsi_str_is(id, box->id)) box = box->next;
+    return box;
+}
+
+/* ================================================================================================
+ * >>local-job
+ * Commands and file transfers: their pipes, and what becomes of their end.
+ * ============================================================================================= */
+
+static void cwsl_job_close(cwsl_job *job)
+{
+    cwsl_close(&job->in);
+    cwsl_close(&job->out[0]);
+    cwsl_close(&job->out[1]);
+}
+
+/* Nobody wants the result any more: kill, close, forget when it has ended. */
+static void cwsl_job_drop(cwsl_job *job)
+{
+    job->exchange = NULL;
+    job->data_len = 0;
+    cwsl_job_close(job);
+    job->unkilled = !job->exited && job->box->control >= 0 &&
+                    !cwsl_tell(job->box, CWSL_KILL, job->id, SIGKILL, NULL, NULL, 0);
+}
+
+static cwsl_job *cwsl_job_new(cwsl_box *box, cwsl_exchange *x, cwsl_job_kind kind)
+{
+    cwsl_server *s = box->server;
+    cwsl_job *job = cwsl_reserve(s) ? CWSI_NEW(&s->mem, cwsl_job) : NULL;
+    size_t i;
+    if (!job) return NULL;
+    job->box = box;
+    job->exchange = x;
+    job->kind = kind;
+    job->id = ++s->job_ids ? s->job_ids : ++s->job_ids; /* 0 is the main process */
+    job->in = job->out[0] = job->out[1] = -1;
+    job->slot_in = job->slot[0] = job->slot[1] = SIZE_MAX;
+    cwsi_buf_init(&job->feed, &s->mem, CWSL_MESSAGE + CWSL_PIECE);
+    for (i = 0; i < 2; i++) cwsi_buf_init(&job->kept[i], &s->mem, SIZE_MAX / 4);
+    job->next = s->jobs;
+    s->jobs = job;
+    s->job_count++;
+    if (x) x->job = job;
+    return job;
+}
+
+/* Start a command. False: descriptors or memory ran out; the job is then of no use. */
+static bool cwsl_job_spawn(cwsl_job *job, const cwsi_list *argv, const cwsi_list *env, bool input)
+{
+    int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}}, theirs[3], i;
+    char dir[PATH_MAX];
+    cwsi_buf payload;
+    bool ok = cwsl_map_dir(job->box, job->box->container->working_dir, dir, sizeof(dir));
+    cwsi_buf_init(&payload, job->feed.mem, CWSL_STRINGS);
+    ok = ok && cwsl_put_spawn(&payload, dir, argv, env);
+    if (ok && input) ok = cwsl_pipe(pipes[0], 1);
+    else if (ok) ok = (pipes[0][0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;
+    ok = ok && cwsl_pipe(pipes[1], 0) && cwsl_pipe(pipes[2], 0);
+    job->in = pipes[0][1], job->out[0] = pipes[1][0], job->out[1] = pipes[2][0];
+    theirs[0] = pipes[0][0], theirs[1] = pipes[1][1], theirs[2] = pipes[2][1];
+    if (ok) ok = cwsl_tell(job->box, CWSL_SPAWN, job->id, 0, &payload, theirs, 3);
+    for (i = 0; i < 3; i++) cwsl_close(&theirs[i]);
+    cwsi_buf_free(&payload);
+    if (!ok) job->done = true, job->exchange = NULL, cwsl_job_close(job);
+    return ok;
+}
+
+/* Start a file transfer of job->path. False as above. */
+static bool cwsl_job_file(cwsl_job *job, const char *mapped, int flags)
+{
+    int fds[2] = {-1, -1}, theirs;
+    bool reading = job->kind == CWSL_FETCH, ok;
+    uint64_t most = job->keep_max;
+    cwsi_buf payload;
+    cwsi_buf_init(&payload, job->feed.mem, CWSL_STRINGS);
+    (void)cwsi_put(&payload, &most, sizeof(most));
+    ok = cwsi_put(&payload, mapped, strlen(mapped) + 1) && cwsl_pipe(fds, reading ? 0 : 1);
+    theirs = fds[reading ? 1 : 0];
+    if (reading) job->out[0] = fds[0];
+    else job->in = fds[1];
+    if (ok)
+        ok = cwsl_tell(job->box, reading ? CWSL_READ : CWSL_WRITE, job->id, flags, &payload,
+                       &theirs, 1);
+    cwsl_close(&theirs);
+    cwsi_buf_free(&payload);
+    if (!ok) job->done = true, job->exchange = NULL, cwsl_job_close(job);
+    return ok;
+}
+
+/* Mount the next file of the container, or start the main process if all are in place. */
+static void cwsl_prepare(cwsl_box *box)
+{
+    const cwsi_list *files = &box->container->files;
+    const cwsi_v1_FileMount *file;
+    char mapped[PATH_MAX];
+    cwsl_job *job;
+    int flags = 0;
+    bool ok;
+    if (box->ending) return;
+    if (box->mounted == files->len) {
+        cwsl_start_main(box);
+        return;
+    }
+    file = CWSI_AT(v1_FileMount, *files, box->mounted);
+    job = cwsl_job_new(box, NULL, CWSL_MOUNT);
+    if (job) {
+        job->path = file->path;
+        job->data = file->content.at;
+        job->data_len = file->content.len;
+    }
+    ok = job && cwsl_map_path(box->server, file->path, mapped, sizeof(mapped), &flags);
+    if (ok && !box->server->isolated && !(flags & CWSL_WALK)) {
+        job->done = true;
+        cwsl_box_end(box, CWSI_v1_STATE_FAILED,
+                     "without namespaces files can be mounted only below /tmp, /root, /home and "
+                     "/workspace");
+    } else if (!ok || !cwsl_job_file(job, mapped, flags | CWSL_PARENTS | CWSL_READ_ONLY)) {
+        if (job) job->done = true;
+        cwsl_box_end(box, CWSI_v1_STATE_FAILED, "a mounted file could not be written");
+    }
+}
+
+static void cwsl_put_output(cwsl_exchange *x, int stream, const char *data, size_t size)
+{
+    cwsi_v1_ExecStreamResponse msg;
+    cwsi_v1_ExecStreamOutput output;
+    memset(&msg, 0, sizeof(msg));
+    memset(&output, 0, sizeof(output));
+    output.stream = stream;
+    output.data.at = data, output.data.len = size;
+    msg.output = &output;
+    cwsl_send(x, &msg);
+}
+
+/* May this job's pipes be read now? */
+static bool cwsl_may_read(const cwsl_job *job)
+{
+    const cwsl_exchange *x = job->exchange;
+    return !x || (!x->closed_window && x->out.len - x->out_at < CWSL_UNREPORTED);
+}
+
+/* Take what a pipe holds, within reason, and do with it what the job is for. */
+static void cwsl_job_read(cwsl_job *job, int which)
+{
+    cwsl_server *s = job->box->server;
+    int rounds;
+    for (rounds = 0; rounds < 8 && job->out[which] >= 0 && cwsl_may_read(job); rounds++) {
+        ssize_t n = read(job->out[which], s->piece, sizeof(s->piece));
+        size_t size = n > 0 ? CWSI_CAST(size_t, n) : 0, keep = size;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+        if (n <= 0) {
+            cwsl_close(&job->out[which]);
+            job->owed[which] = 0;
+            return;
+        }
+        job->owed[which] -= size < job->owed[which] ? size : job->owed[which];
+        if (job->exited) job->quiet_at = cwsl_now() + CWSL_DRAIN_MS;
+        s->progress = true;
+        if (job->kind == CWSL_STREAM) {
+            if (job->exchange) cwsl_put_output(job->exchange, which + 1, s->piece, size);
+            continue;
+        }
+        job->produced[which] += size;
+        if (job->kind == CWSL_COLLECT && job->kept[which].len + keep > job->keep_max)
+            keep = CWSI_CAST(size_t, job->keep_max) - job->kept[which].len;
+        (void)cwsi_put(&job->kept[which], s->piece, keep);
+    }
+}
+
+/* Feed stdin or a file from what is there; close it behind the last byte. */
+static void cwsl_job_write(cwsl_job *job)
+{
+    bool stream = job->kind == CWSL_STREAM;
+    const char *data = stream ? job->feed.at : job->data;
+    size_t len = stream ? job->feed.len : job->data_len, done = 0;
+    while (job->in >= 0 && done < len) {
+        ssize_t n = cwsl_write_pipe(job->in, data + done, len - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+        if (n < 0) { /* the reader is gone; what is left to write goes nowhere */
+            cwsl_close(&job->in);
+            break;
+        }
+        done += CWSI_CAST(size_t, n);
+        job->box->server->progress = true;
+    }
+    if (job->in < 0) done = len;
+    if (stream) cwsi_buf_eat(&job->feed, done);
+    else if (done) job->data += done, job->data_len -= done;
+    if (done == len && (!stream || job->feed_end)) cwsl_close(&job->in);
+}
+
+/* The supervisor says that the process has ended. Bytes that it left in its pipes are owed. */
+static void cwsl_job_exited(cwsl_job *job, int32_t status, bool refused)
+{
+    int i, pending;
+    job->exited = true;
+    job->refused = refused;
+    job->status = status;
+    job->quiet_at = cwsl_now() + CWSL_DRAIN_MS;
+    job->hard_at = cwsl_now() + CWSL_DRAIN_MAX_MS;
+    for (i = 0; i < 2; i++) {
+        pending = 0;
+        if (job->out[i] >= 0 && ioctl(job->out[i], FIONREAD, &pending) == 0 && pending > 0)
+            job->owed[i] = CWSI_CAST(uint64_t, pending);
+    }
+}
+
+static int32_t cwsl_exit_code(int32_t status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void cwsl_stamp(cwsi_pb_Timestamp *out, int64_t ms)
+{
+    memset(out, 0, sizeof(*out));
+    out->seconds = ms / 1000;
+    out->nanos = CWSI_CAST(int32_t, ms % 1000) * 1000000;
+}
+
+/* Last message of a command stream that could not be run or was lost. */
+static void cwsl_stream_error(cwsl_exchange *x, const char *code, const char *text)
+{
+    cwsi_v1_ExecStreamResponse msg;
+    cwsi_v1_ExecStreamError error;
+    if (x->finished) return;
+    memset(&msg, 0, sizeof(msg));
+    memset(&error, 0, sizeof(error));
+    error.code = cwsi_str_of(code);
+    error.message = cwsi_str_of(text);
+    msg.error = &error;
+    cwsl_send(x, &msg);
+    cwsl_end_stream(x);
+}
+
+static void cwsl_finish_stream(cwsl_job *job, cwsl_exchange *x)
+{
+    cwsi_v1_ExecStreamResponse msg;
+    cwsi_v1_ExecStreamExit end;
+    cwsi_pb_Timestamp when;
+    if (job->refused || job->lost) {
+        cwsl_stream_error(x, "EXEC_FAILED", job->lost ? "the sandbox ended before the command"
+                                                      : strerror(job->status));
+        return;
+    }
+    memset(&msg, 0, sizeof(msg));
+    memset(&end, 0, sizeof(end));
+    cwsl_stamp(&when, cwsl_clock(true));
+    end.exit_code = cwsl_exit_code(job->status);
+    end.completed_time = &when;
+    msg.exit = &end;
+    cwsl_send(x, &msg);
+    cwsl_end_stream(x);
+}
+
+static void cwsl_finish_exec(cwsl_job *job, cwsl_exchange *x)
+{
+    cwsi_v1_ExecResponse r;
+    if (job->kept[0].status || job->kept[1].status) {
+        cwsl_no_memory(x);
+        return;
+    }
+    memset(&r, 0, sizeof(r));
+    r.stdout_.at = job->kept[0].at, r.stdout_.len = job->kept[0].len;
+    r.stderr_.at = job->kept[1].at, r.stderr_.len = job->kept[1].len;
+    r.exit_code = cwsl_exit_code(job->status);
+    r.stdout_truncated = job->produced[0] > job->kept[0].len;
+    r.stderr_truncated = job->produced[1] > job->kept[1].len;
+    r.stdout_bytes_produced = CWSI_CAST(int64_t, job->produced[0]);
+    r.stderr_bytes_produced = CWSI_CAST(int64_t, job->produced[1]);
+    cwsl_reply(x, &r);
+}
+
+static void cwsl_fail_file(cwsl_exchange *x, cwsi_str path, bool writing, int error, uint64_t size)
+{
+    const char *verb = writing ? "write" : "read";
+    int len = CWSI_CAST(int, path.len < 200 ? path.len : 200);
+    cwsl_meta(x, "filepath", path);
+    if (error == EFBIG) {
+        cwsl_meta_number(x, "size_bytes", size);
+        cwsl_meta_number(x, "max_size_bytes", x->server->max_file);
+        cwsl_meta(x, "operation", cwsi_str_of(writing ? "write_file" : "read_file"));
+        cwsl_fail(x, CWSL_PRECONDITION, "FILE_TOO_LARGE", "%.*s: too large for one message", len,
+                  path.at);
+    } else if (error == EISDIR) {
+        cwsl_fail(x, CWSL_PRECONDITION, "FILE_IS_DIRECTORY", "%.*s: is a directory", len, path.at);
+    } else if (error == EACCES || error == EPERM || error == EROFS || error == ELOOP) {
+        cwsl_fail(x, CWSL_PRECONDITION, "FILE_PERMISSION_DENIED", "cannot %s %.*s: %s", verb, len,
+                  path.at, strerror(error));
+    } else if (error == ENOENT && writing) {
+        cwsl_fail(x, CWSL_PRECONDITION, "FILE_IO_FAILED",
+                  "cannot write %.*s: parent directory does not exist", len, path.at);
+    } else if (error == ENOENT || (error == ENOTDIR && !writing)) {
+        cwsl_fail(x, CWSL_NOT_FOUND, "FILE_NOT_FOUND", "%.*s: no such file", len, path.at);
+    } else {
+        cwsl_fail(x, CWSL_PRECONDITION, "FILE_IO_FAILED", "cannot %s %.*s: %s", verb, len, path.at,
+                  strerror(error));
+    }
+}
+
+/* End of a file transfer; the exit code of its process is the errno. */
+static void cwsl_finish_file(cwsl_job *job, cwsl_exchange *x)
+{
+    bool writing = job->kind == CWSL_STORE;
+    int error = WIFEXITED(job->status) ? WEXITSTATUS(job->status) : EIO;
+    uint64_t size = 0;
+    cwsi_v1_ReadFileResponse r;
+    memset(&r, 0, sizeof(r));
+    if (job->kept[0].len >= sizeof(size)) memcpy(&size, job->kept[0].at, sizeof(size));
+    else if (!writing && !error && !job->kept[0].status) error = EIO;
+    if (error) {
+        cwsl_fail_file(x, job->path, writing, error,
+                       size > job->produced[0] ? size : job->produced[0]);
+    } else if (writing) {
+        cwsl_reply(x, &r); /* WriteFileResponse has no field either */
+    } else if (job->kept[0].status) {
+        cwsl_no_memory(x);
+    } else {
+        r.content.at = job->kept[0].at + sizeof(size);
+        r.content.len = job->kept[0].len - sizeof(size);
+        cwsl_reply(x, &r);
+    }
+}
+
+static void cwsl_finish_mount(cwsl_job *job)
+{
+    char text[200];
+    cwsl_box *box = job->box;
+    int error = WIFEXITED(job->status) ? WEXITSTATUS(job->status) : EIO;
+    if (job->refused) error = job->status;
+    if (!job->lost && !error) {
+        box->mounted++;
+        cwsl_prepare(box);
+        return;
+    }
+    (void)cwsi_format(text, sizeof(text), "mounted file %.*s: %s",
+                      CWSI_CAST(int, job->path.len < 100 ? job->path.len : 100), job->path.at,
+                      strerror(error));
+    cwsl_box_end(box, CWSI_v1_STATE_FAILED, text);
+}
+
+/* Has the job come to its end, output included? Then answer. */
+static void cwsl_job_step(cwsl_job *job, int64_t now)
+{
+    cwsl_exchange *x = job->exchange;
+    bool open = job->out[0] >= 0 || job->out[1] >= 0;
+    if (job->unkilled) cwsl_job_drop(job);
+    if (job->done || !job->exited) return;
+    if (open && !cwsl_may_read(job)) { /* time stands still while the client does not read */
+        job->quiet_at = now + CWSL_DRAIN_MS;
+        job->hard_at = now + CWSL_DRAIN_MAX_MS;
+        return;
+    }
+    if (open && x && (job->owed[0] || job->owed[1] || (now < job->quiet_at && now < job->hard_at)))
+        return;
+    job->done = true;
+    cwsl_job_close(job);
+    if (job->kind == CWSL_MOUNT) cwsl_finish_mount(job);
+    if (!x) return;
+    if (job->kind == CWSL_STREAM) cwsl_finish_stream(job, x);
+    else if (job->lost)
+        cwsl_fail(x, CWSL_PRECONDITION, "SANDBOX_NOT_RUNNING", "the sandbox ended meanwhile");
+    else if (job->refused)
+        cwsl_fail(x, CWSL_EXHAUSTED, NULL, "cannot start a process: %s", strerror(job->status));
+    else if (job->kind == CWSL_COLLECT) cwsl_finish_exec(job, x);
+    else cwsl_finish_file(job, x);
+    job->exchange = NULL;
+    x->job = NULL;
+    job->box->server->progress = true;
+}
+
+static cwsl_job *cwsl_job_find(const cwsl_box *box, uint32_t id)
+{
+    cwsl_job *job = box->server->jobs;
+    while (job && (job->box != box || job->id != id)) job = job->next;
+    return job;
+}
+
+static void cwsl_put_ready(cwsl_exchange *x)
+{
+    cwsi_v1_ExecStreamResponse msg;
+    cwsi_v1_ExecStreamReady ready;
+    cwsi_pb_Timestamp when;
+    memset(&msg, 0, sizeof(msg));
+    memset(&ready, 0, sizeof(ready));
+    cwsl_stamp(&when, cwsl_clock(true));
+    ready.ready_time = &when;
+    msg.ready = &ready;
+    cwsl_send(x, &msg);
+}
+
+/* One report of a supervisor. */
+static void cwsl_box_hear(cwsl_box *box, const cwsl_frame *f)
+{
+    char text[200];
+    cwsl_job *job = f->id && f->op != CWSL_BROKEN ? cwsl_job_find(box, f->id) : NULL;
+    if (f->op == CWSL_READY) {
+        cwsl_prepare(box);
+    } else if (f->op == CWSL_BROKEN) {
+        (void)cwsi_format(text, sizeof(text), "could not be set up, step %u: %s", f->id,
+                          strerror(f->value));
+        cwsl_box_end(box, CWSI_v1_STATE_FAILED, text);
+    } else if (f->id == 0 && f->op == CWSL_STARTED) {
+        box->main_running = true;
+        if (!box->started_ms) box->started_ms = cwsl_clock(true);
+        if (box->state == CWSI_v1_STATE_CREATING && !box->ending && !box->restarts)
+            box->ready_at = cwsl_now() + box->server->start_delay_ms;
+    } else if (f->id == 0 && f->op == CWSL_REFUSED) {
+        (void)cwsi_format(text, sizeof(text), "main process cannot be started: %s",
+                          strerror(f->value));
+        cwsl_box_end(box, CWSI_v1_STATE_FAILED, text);
+    } else if (f->id == 0 && f->op == CWSL_EXITED) {
+        cwsl_main_exited(box, f->value);
+    } else if (job && f->op == CWSL_STARTED) {
+        job->started = true;
+        if (job->kind == CWSL_STREAM && job->exchange) cwsl_put_ready(job->exchange);
+    } else if (job) {
+        cwsl_job_exited(job, f->value, f->op == CWSL_REFUSED);
+    }
+}
+
+static void cwsl_box_read(cwsl_box *box)
+{
+    while (box->control >= 0) {
+        ssize_t n = read(box->control, box->report + box->reported,
+                         sizeof(box->report) - box->reported);
+        cwsl_frame f;
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+        if (n <= 0) {
+            cwsl_box_end(box, CWSI_v1_STATE_FAILED, "the supervisor of the sandbox was lost");
+            cwsl_close(&box->control);
+            box->reap_at = 0;
+            return;
+        }
+        box->server->progress = true;
+        box->reported += CWSI_CAST(size_t, n);
+        if (box->reported < sizeof(f)) continue;
+        memcpy(&f, box->report, sizeof(f));
+        box->reported = 0;
+        cwsl_box_hear(box, &f);
+    }
+}
+
+/* ================================================================================================
+ * >>local-view
+ * A sandbox as the service shows it. Everything is made in the arena of the exchange.
+ * ============================================================================================= */
+
+static cwsi_pb_Timestamp *cwsl_view_time(cwsi_arena *arena, int64_t ms)
+{
+    cwsi_pb_Timestamp *t = ms ? CWSI_ARENA_NEW(arena, cwsi_pb_Timestamp) : NULL;
+    if (t) cwsl_stamp(t, ms);
+    return t;
+}
+
+static void cwsl_view_services(cwsi_arena *arena, const cwsl_box *box,
+                               cwsi_v1_SandboxStatus *status)
+{
+    size_t i;
+    for (i = 0; i < box->spec->services.len; i++) {
+        const cwsi_v1_Service *from = CWSI_AT(v1_Service, box->spec->services, i);
+        cwsi_v1_ServiceStatus *to = CWSI_CAST(
+            cwsi_v1_ServiceStatus *, cwsi_list_grow(arena, &status->services, sizeof(*to)));
+        if (!to) return;
+        to->port = from->port;
+        to->name = from->name;
+        to->protocol = from->protocol;
+        to->visibility = from->visibility;
+    }
+}
+
+/* NULL: out of memory. */
+static cwsi_v1_Sandbox *cwsl_view(cwsi_arena *arena, const cwsl_box *box)
+{
+    cwsi_v1_Sandbox *v = CWSI_ARENA_NEW(arena, cwsi_v1_Sandbox);
+    cwsi_v1_SandboxStatus *status = CWSI_ARENA_NEW(arena, cwsi_v1_SandboxStatus);
+    cwsi_v1_ContainerStatus *c = CWSI_ARENA_NEW(arena, cwsi_v1_ContainerStatus);
+    bool ended = cwsl_is_terminal(box->state);
+    if (!v || !status || !c) return NULL;
+    *v = *box->given;
+    v->sandbox_id = cwsi_str_of(box->id);
+    v->status = status;
+    status->state = box->state;
+    if (ended) status->state_reason = cwsi_str_of(box->reason);
+    status->create_time = cwsl_view_time(arena, box->created_ms);
+    status->start_time = cwsl_view_time(arena, box->started_ms);
+    status->end_time = cwsl_view_time(arena, box->ended_ms);
+    status->has_exit_code = ended && box->has_exit;
+    status->exit_code = status->has_exit_code ? box->exit_code : 0;
+    status->effective_max_lifetime_seconds = box->lifetime_s;
+    status->runner_id = cwsi_str_of("local");
+    status->runner_group_id = cwsi_str_of("local");
+    status->effective_runtime_class = cwsi_str_of("<node-default>");
+    status->effective_resources = box->container->resources;
+    status->effective_resource_requirements = box->container->resource_requirements;
+    if (box->container->resource_requirements)
+        status->effective_resources = box->container->resource_requirements->requests;
+    c->name = box->container->name;
+    c->state = box->state;
+    c->exit_code = status->exit_code;
+    c->restart_count = box->restarts;
+    status->container_statuses.at = c, status->container_statuses.len = 1;
+    cwsl_view_services(arena, box, status);
+    return v;
+}
+
+static bool cwsl_has_str(const cwsi_list *list, cwsi_str s)
+{
+    size_t i;
+    for (i = 0; i < list->len; i++)
+        if (cwsi_str_same(CWSI_CAST(const cwsi_str *, list->at)[i], s)) return true;
+    return false;
+}
+
+/* All of the wanted tags? */
+static bool cwsl_has_tags(const cwsl_box *box, const cwsi_list *wanted)
+{
+    size_t i;
+    for (i = 0; i < wanted->len; i++)
+        if (!cwsl_has_str(&box->spec->tags, CWSI_CAST(const cwsi_str *, wanted->at)[i]))
+            return false;
+    return true;
+}
+
+/* ================================================================================================
+ * >>local-check
+ * What the service refuses. Each check answers the exchange and returns false.
+ * ============================================================================================= */
+
+static bool cwsl_has_nul(cwsi_str s)
+{
+    return s.len && memchr(s.at, '\0', s.len) != NULL;
+}
+
+static bool cwsl_check_env(cwsl_exchange *x, const cwsi_list *env, const char *field)
+{
+    size_t i;
+    if (env->len > 4096) return cwsl_refuse(x, field, "more than 4096 variables");
+    for (i = 0; i < env->len; i++) {
+        const cwsi_map_StrStr *e = CWSI_AT(map_StrStr, *env, i);
+        if (e->key.len == 0 || memchr(e->key.at, '=', e->key.len) || cwsl_has_nul(e->key) ||
+            cwsl_has_nul(e->value))
+            return cwsl_refuse(x, field, "bad variable");
+    }
+    return true;
+}
+
+static bool cwsl_check_args(cwsl_exchange *x, const cwsi_list *args, const char *field)
+{
+    size_t i;
+    for (i = 0; i < args->len; i++)
+        if (cwsl_has_nul(CWSI_CAST(const cwsi_str *, args->at)[i]))
+            return cwsl_refuse(x, field, "NUL in an argument");
+    return true;
+}
+
+static bool cwsl_check_tags(cwsl_exchange *x, const cwsi_list *tags)
+{
+    const cwsi_str *tag = CWSI_CAST(const cwsi_str *, tags->at);
+    size_t i, k;
+    if (tags->len > 1000) return cwsl_refuse(x, "sandbox.spec.tags", "too many");
+    for (i = 0; i < tags->len; i++) {
+        bool ok = tag[i].len > 0 && tag[i].len <= 59 && cwsi_is_alnum(tag[i].at[tag[i].len - 1]);
+        for (k = 0; ok && k < tag[i].len; k++)
+            ok = cwsi_is_alnum(tag[i].at[k]) || memchr("._-", tag[i].at[k], 3) != NULL;
+        if (!ok)
+            return cwsl_refuse(x, "sandbox.spec.tags",
+                               "a tag has 1 to 59 characters of A-Z a-z 0-9 . _ - and ends with a "
+                               "letter or digit");
+        for (k = 0; k < i; k++)
+            if (cwsi_str_same(tag[i], tag[k])) return cwsl_refuse(x, "sandbox.spec.tags", "twice");
+    }
+    return true;
+}
+
+static bool cwsl_check_container(cwsl_exchange *x, const cwsi_v1_Container *c)
+{
+    bool ok = c->name.len > 0 && c->name.len <= 63 && c->name.at[0] != '-' &&
+              c->name.at[c->name.len - 1] != '-';
+    size_t i;
+    for (i = 0; ok && i < c->name.len; i++)
+        ok = c->name.at[i] == '-' || (cwsi_is_alnum(c->name.at[i]) &&
+                                      cwsi_lower(c->name.at[i]) == c->name.at[i]);
+    if (!ok) return cwsl_refuse(x, "sandbox.spec.containers[0].name", "must be a DNS-1123 label");
+    if (!c->image.len) return cwsl_refuse(x, "sandbox.spec.containers[0].image", "is required");
+    if (!c->command.len && c->args.len)
+        return cwsl_refuse(x, "sandbox.spec.containers[0].args", "given without a command");
+    if (c->resources && c->resource_requirements)
+        return cwsl_refuse(x, "sandbox.spec.containers[0].resources",
+                           "exclusive with resource_requirements");
+    if (cwsl_has_nul(c->command) || cwsl_has_nul(c->working_dir) ||
+        c->working_dir.len > PATH_MAX / 2)
+        return cwsl_refuse(x, "sandbox.spec.containers[0]", "bad command or working_dir");
+    for (i = 0; i < c->files.len; i++) {
+        cwsi_str path = CWSI_AT(v1_FileMount, c->files, i)->path;
+        if (!path.len || path.at[0] != '/' || path.at[path.len - 1] == '/' || cwsl_has_nul(path))
+            return cwsl_refuse(x, "sandbox.spec.containers[0].files", "path must be absolute");
+    }
+    return cwsl_check_args(x, &c->args, "sandbox.spec.containers[0].args") &&
+           cwsl_check_env(x, &c->environment_variables,
+                          "sandbox.spec.containers[0].environment_variables");
+}
+
+static bool cwsl_check_placement(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec)
+{
+    size_t i;
+    for (i = 0; i < spec->runner_ids.len; i++) {
+        if (!CWSI_CAST(const cwsi_str *, spec->runner_ids.at)[i].len)
+            return cwsl_refuse(x, "sandbox.spec.runner_ids", "must not be blank");
+    }
+    if (spec->runner_ids.len > 100) return cwsl_refuse(x, "sandbox.spec.runner_ids", "over 100");
+    if (spec->runner_ids.len && spec->mode != CWSI_v1_SANDBOX_MODE_CKS)
+        return cwsl_refuse(x, "sandbox.spec.runner_ids", "needs mode SANDBOX_MODE_CKS");
+    if (spec->runner_ids.len && !cwsl_has_str(&spec->runner_ids, cwsi_str_of("local"))) {
+        cwsl_fail(x, CWSL_UNAVAILABLE, "RUNNER_UNAVAILABLE", "the only runner here is \"local\"");
+        return false;
+    }
+    return true;
+}
+
+static bool cwsl_check_spec(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec)
+{
+    size_t i;
+    if (!spec || spec->containers.len == 0)
+        return cwsl_refuse(x, "sandbox.spec.containers", "at least one is required");
+    if (!cwsl_check_container(x, CWSI_AT(v1_Container, spec->containers, 0)) ||
+        !cwsl_check_tags(x, &spec->tags) || !cwsl_check_placement(x, spec))
+        return false;
+    if (spec->max_lifetime_seconds < 0 || spec->max_lifetime_seconds > CWSI_MAX_LIFETIME_S)
+        return cwsl_refuse(x, "sandbox.spec.max_lifetime_seconds", "must be 0 to 30 days");
+    if (spec->annotations.len > 100)
+        return cwsl_refuse(x, "sandbox.spec.annotations", "more than 100");
+    for (i = 0; i < spec->annotations.len; i++) {
+        const cwsi_map_StrStr *e = CWSI_AT(map_StrStr, spec->annotations, i);
+        if (!e->key.len || !e->value.len)
+            return cwsl_refuse(x, "sandbox.spec.annotations", "empty key or value");
+    }
+    for (i = 0; i < spec->services.len; i++) {
+        int32_t port = CWSI_AT(v1_Service, spec->services, i)->port;
+        if (port < 1 || port > 65535) return cwsl_refuse(x, "sandbox.spec.services", "bad port");
+    }
+    if (spec->containers.len > 1 || spec->volumes.len || spec->object_storage_access) {
+        cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED",
+                  "the local backend has one container per sandbox, no volumes, no object storage");
+        return false;
+    }
+    return true;
+}
+
+/* The sandbox that a data call is about, which must be running. */
+static cwsl_box *cwsl_running_box(cwsl_exchange *x, cwsi_str id, cwsi_str container)
+{
+    cwsl_box *box = cwsl_box_find(x->server, id);
+    int len = CWSI_CAST(int, id.len < 64 ? id.len : 64);
+    if (!box) {
+        cwsl_fail(x, CWSL_NOT_FOUND, "SANDBOX_NOT_FOUND", "sandbox %.*s not found", len, id.at);
+        return NULL;
+    }
+    if (box->state != CWSI_v1_STATE_RUNNING || box->ending) {
+        cwsl_fail(x, CWSL_PRECONDITION, "SANDBOX_NOT_RUNNING", "sandbox %s is not running",
+                  box->id);
+        return NULL;
+    }
+    if (container.len && !cwsi_str_same(container, box->container->name)) {
+        (void)cwsl_refuse(x, "container", "no such container");
+        return NULL;
+    }
+    return box;
+}
+
+/* ================================================================================================
+ * >>local-calls
+ * One function per unary call; msg is the decoded request, which lives as long as the exchange.
+ * ============================================================================================= */
+
+static bool cwsl_put_secrets(cwsl_exchange *x, cwsl_box *box)
+{
+    const cwsi_list *stores = &box->container->secret_stores;
+    size_t i, k, count = 0;
+    for (i = 0; i < stores->len; i++) {
+        const cwsi_v1_SecretStoreReference *store = CWSI_AT(v1_SecretStoreReference, *stores, i);
+        if (!cwsi_str_is(store->store_name, "local")) {
+            cwsl_fail(x, CWSL_PRECONDITION, "SECRET_STORE_NOT_PROVISIONED",
+                      "the only secret store here is \"local\"");
+            return false;
+        }
+        for (k = 0; k < store->secrets.len; k++) {
+            const cwsi_v1_SecretMapping *m = CWSI_AT(v1_SecretMapping, store->secrets, k);
+            char *name = cwsi_arena_copy(&box->arena, m->path.at, m->path.len);
+            const char *value = name && !cwsl_has_nul(m->path) ? getenv(name) : NULL;
+            if (++count > 50 || !m->env_var.len || cwsl_has_nul(m->env_var) ||
+                memchr(m->env_var.at, '=', m->env_var.len) || m->field.len)
+                return cwsl_refuse(x, "sandbox.spec.containers[0].secret_stores", "bad secret");
+            if (!value) {
+                cwsl_fail(x, CWSL_PRECONDITION, "INVALID_REQUEST",
+                          "no such variable in the environment of the local backend");
+                return false;
+            }
+            if (!cwsl_put_env(&box->arena, &box->env, m->env_var, cwsi_str_of(value)))
+                return cwsl_no_memory(x), false;
+        }
+    }
+    return true;
+}
+
+static bool cwsl_put_variables(cwsi_arena *arena, cwsi_list *env, const cwsi_list *map)
+{
+    size_t i;
+    for (i = 0; i < map->len; i++) {
+        const cwsi_map_StrStr *e = CWSI_AT(map_StrStr, *map, i);
+        if (!cwsl_put_env(arena, env, e->key, e->value)) return false;
+    }
+    return true;
+}
+
+static bool cwsl_put_base_env(cwsl_box *box)
+{
+    static const char *const names[] = {"PATH", "HOME", "LANG", "CWSANDBOX_ID", "TMPDIR"};
+    const char *values[] = {"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "/root",
+                            "C.UTF-8", box->id, "/tmp"};
+    char home[PATH_MAX], tmp[PATH_MAX];
+    bool isolated = box->server->isolated;
+    size_t i;
+    if (!isolated) {
+        if (!cwsl_map_dir(box, cwsi_str_of("/root"), home, sizeof(home)) ||
+            !cwsl_map_dir(box, cwsi_str_of("/tmp"), tmp, sizeof(tmp)))
+            return false;
+        values[1] = home, values[4] = tmp;
+    }
+    for (i = 0; i < (isolated ? 4u : 5u); i++)
+        if (!cwsl_put_env(&box->arena, &box->env, cwsi_str_of(names[i]), cwsi_str_of(values[i])))
+            return false;
+    return cwsl_put_variables(&box->arena, &box->env, &box->container->environment_variables);
+}
+
+/* A new sandbox without processes, owning a copy of the request. NULL: out of memory. */
+static cwsl_box *cwsl_box_new(cwsl_exchange *x)
+{
+    cwsl_server *s = x->server;
+    cwsl_box *box = cwsl_reserve(s) ? CWSI_NEW(&s->mem, cwsl_box) : NULL;
+    void *decoded = NULL;
+    cwsi_str copy;
+    if (!box) return NULL;
+    box->server = s;
+    box->control = -1;
+    box->slot = SIZE_MAX;
+    cwsi_arena_init(&box->arena, &s->mem);
+    box->body = CWSI_CAST(char *, cwsi_alloc(&s->mem, x->body.len + 1));
+    if (box->body && x->body.len) memcpy(box->body, x->body.at, x->body.len);
+    copy.at = box->body, copy.len = x->body.len;
+    if (!box->body || cwsi_decode(&box->arena, CWSI_M_v1_CreateSandboxRequest, copy, &decoded)) {
+        cwsl_box_free(box);
+        return NULL;
+    }
+    {
+        const cwsi_v1_CreateSandboxRequest *r =
+            CWSI_CAST(const cwsi_v1_CreateSandboxRequest *, decoded);
+        box->request_id = r->request_id;
+        box->given = r->sandbox;
+        box->spec = r->sandbox->spec;
+        box->container = CWSI_AT(v1_Container, box->spec->containers, 0);
+    }
+    cwsl_make_id(s, box->id);
+    (void)cwsi_format(box->dir, sizeof(box->dir), "%s/%s", s->root, box->id);
+    box->lifetime_s = box->spec->max_lifetime_seconds;
+    if (!box->lifetime_s) box->lifetime_s = CWSL_LIFETIME_S;
+    box->state = CWSI_v1_STATE_CREATING;
+    box->created_ms = cwsl_clock(true);
+    box->ready_at = box->restart_at = box->lifetime_at = CWSI_NEVER;
+    box->grace_at = box->reap_at = CWSI_NEVER;
+    return box;
+}
+
+/* Forget the sandboxes that ended first, if too many are remembered. */
+static void cwsl_forget_ended(cwsl_server *s)
+{
+    size_t ended = 0;
+    cwsl_box *box, **link;
+    cwsl_job *job;
+    for (box = s->boxes; box; box = box->next) if (cwsl_is_terminal(box->state)) ended++;
+    for (link = &s->boxes; *link && ended > CWSL_ENDED;) {
+        box = *link;
+        for (job = s->jobs; job && job->box != box;) job = job->next;
+        if (job || !cwsl_is_terminal(box->state) || !box->next) {
+            link = &box->next;
+            continue;
+        }
+        *link = box->next;
+        s->box_count--;
+        ended--;
+        cwsl_box_free(box);
+    }
+}
+
+static void cwsl_call_create(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_CreateSandboxRequest *r = CWSI_CAST(const cwsi_v1_CreateSandboxRequest *, msg);
+    cwsl_server *s = x->server;
+    cwsl_box *box;
+    int error;
+    for (box = s->boxes; box && r->request_id.len; box = box->next)
+        if (cwsi_str_same(box->request_id, r->request_id)) {
+            cwsl_reply(x, cwsl_view(&x->arena, box));
+            return;
+        }
+    if (!cwsl_check_spec(x, r->sandbox ? r->sandbox->spec : NULL)) return;
+    box = cwsl_box_new(x);
+    if (!box || !cwsl_put_base_env(box)) cwsl_no_memory(x);
+    else if (cwsl_put_secrets(x, box)) {
+        if (cwsl_make_tree(s, box->dir)) box->pid = cwsl_give_birth(s, box->dir, &box->control);
+        if (box->pid <= 0) {
+            error = errno;
+            cwsl_remove_tree(box->dir);
+            cwsl_fail(x, CWSL_EXHAUSTED, "RUNNER_CAPACITY_EXHAUSTED",
+                      "the local backend cannot start a sandbox: %s", strerror(error));
+        }
+    }
+    if (x->finished || x->out.status) {
+        if (box) cwsl_box_free(box);
+        return;
+    }
+    box->number = ++s->boxes_made;
+    if (s->last_box) s->last_box->next = box;
+    else s->boxes = box;
+    s->last_box = box;
+    s->box_count++;
+    cwsl_reply(x, cwsl_view(&x->arena, box));
+    cwsl_forget_ended(s);
+}
+
+static void cwsl_fail_missing(cwsl_exchange *x, cwsi_str id)
+{
+    cwsl_fail(x, CWSL_NOT_FOUND, "SANDBOX_NOT_FOUND", "sandbox %.*s not found",
+              CWSI_CAST(int, id.len < 64 ? id.len : 64), id.at);
+}
+
+static void cwsl_call_get(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_GetSandboxRequest *r = CWSI_CAST(const cwsi_v1_GetSandboxRequest *, msg);
+    cwsl_box *box = cwsl_box_find(x->server, r->sandbox_id);
+    if (!box) cwsl_fail_missing(x, r->sandbox_id);
+    else cwsl_reply(x, cwsl_view(&x->arena, box));
+}
+
+/* Pages: the token is the number of the last sandbox given out. */
+static void cwsl_call_list(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_ListSandboxesRequest *r = CWSI_CAST(const cwsi_v1_ListSandboxesRequest *, msg);
+    cwsi_v1_ListSandboxesResponse out;
+    size_t most = x->server->page_size;
+    uint64_t after = 0, last = 0;
+    char token[20];
+    cwsl_box *box;
+    memset(&out, 0, sizeof(out));
+    if (r->page_size < 0) {
+        (void)cwsl_refuse(x, "page_size", "negative");
+        return;
+    }
+    if (r->page_size > 0 && CWSI_CAST(size_t, r->page_size) < most)
+        most = CWSI_CAST(size_t, r->page_size);
+    if (r->page_token.len && !cwsi_parse_u64(r->page_token.at, r->page_token.len, &after)) {
+        (void)cwsl_refuse(x, "page_token", "not one of ours");
+        return;
+    }
+    for (box = x->server->boxes; box; box = box->next) {
+        cwsi_v1_Sandbox *view, *slot;
+        if (box->number <= after || !cwsl_has_tags(box, &r->tags) || r->volume_ids.len) continue;
+        if (r->state ? box->state != r->state : cwsl_is_terminal(box->state) && !r->show_terminated)
+            continue;
+        if (r->runner_ids.len && !cwsl_has_str(&r->runner_ids, cwsi_str_of("local"))) continue;
+        if (out.sandboxes.len == most) {
+            out.next_page_token.at = token;
+            out.next_page_token.len = cwsi_digits(last, token);
+            break;
+        }
+        view = cwsl_view(&x->arena, box);
+        slot = CWSI_CAST(cwsi_v1_Sandbox *,
+                         cwsi_list_grow(&x->arena, &out.sandboxes, sizeof(cwsi_v1_Sandbox)));
+        if (!view || !slot) {
+            cwsl_no_memory(x);
+            return;
+        }
+        *slot = *view;
+        last = box->number;
+    }
+    cwsl_reply(x, &out);
+}
+
+static void cwsl_call_delete(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_DeleteSandboxRequest *r = CWSI_CAST(const cwsi_v1_DeleteSandboxRequest *, msg);
+    cwsi_v1_DeleteSandboxResponse out;
+    cwsl_box *box = cwsl_box_find(x->server, r->sandbox_id);
+    memset(&out, 0, sizeof(out));
+    if (r->grace_period_seconds < 0) {
+        (void)cwsl_refuse(x, "grace_period_seconds", "negative");
+    } else if (!box && r->allow_missing) {
+        cwsl_reply(x, &out);
+    } else if (!box) {
+        cwsl_fail_missing(x, r->sandbox_id);
+    } else if (r->snapshot_volumes.len) {
+        cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED", "no snapshots here");
+    } else {
+        cwsl_stop(box, r->grace_period_seconds);
+        out.sandbox = cwsl_view(&x->arena, box);
+        cwsl_reply(x, out.sandbox ? &out : NULL);
+    }
+}
+
+static void cwsl_call_purge(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_PurgeSandboxesRequest *r = CWSI_CAST(const cwsi_v1_PurgeSandboxesRequest *, msg);
+    cwsi_v1_PurgeSandboxesResponse out;
+    cwsl_box *box;
+    memset(&out, 0, sizeof(out));
+    if (r->request_id.len) {
+        cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED", "request_id must be empty");
+        return;
+    }
+    if ((r->tags.len > 0) == r->purge_all) {
+        (void)cwsl_refuse(x, "tags", "give either tags or purge_all");
+        return;
+    }
+    for (box = x->server->boxes; box; box = box->next) {
+        if (cwsl_is_terminal(box->state) || !cwsl_has_tags(box, &r->tags)) continue;
+        out.purge_count++;
+        if (!r->dry_run) cwsl_stop(box, 10);
+    }
+    cwsl_reply(x, &out);
+}
+
+/* The environment of a command: the sandbox's and its own. */
+static bool cwsl_command_env(cwsl_exchange *x, const cwsl_box *box, const cwsi_list *more,
+                             cwsi_list *env)
+{
+    size_t i;
+    memset(env, 0, sizeof(*env));
+    for (i = 0; i < box->env.len; i++) {
+        cwsi_str *slot =
+            CWSI_CAST(cwsi_str *, cwsi_list_grow(&x->arena, env, sizeof(cwsi_str)));
+        if (!slot) return false;
+        *slot = CWSI_CAST(const cwsi_str *, box->env.at)[i];
+    }
+    return cwsl_put_variables(&x->arena, env, more);
+}
+
+/* Begin a command for either way of running one; false: answered. */
+static bool cwsl_run(cwsl_exchange *x, cwsl_box *box, cwsl_job_kind kind, const cwsi_list *command,
+                     const cwsi_list *variables, uint64_t keep_max)
+{
+    cwsi_list env;
+    cwsl_job *job;
+    size_t i, total = 0;
+    if (!command->len || !CWSI_CAST(const cwsi_str *, command->at)[0].len)
+        return cwsl_refuse(x, "command", "must not be empty");
+    if (!cwsl_check_args(x, command, "command") || !cwsl_check_env(x, variables, "env"))
+        return false;
+    for (i = 0; i < command->len; i++)
+        total += CWSI_CAST(const cwsi_str *, command->at)[i].len + 1 + sizeof(char *);
+    if (total > CWSL_STRINGS / 2) return cwsl_refuse(x, "command", "too long");
+    job = cwsl_job_new(box, x, kind);
+    if (job && cwsl_command_env(x, box, variables, &env)) {
+        job->keep_max = keep_max;
+        errno = 0;
+        if (cwsl_job_spawn(job, command, &env, kind == CWSL_STREAM)) return true;
+    }
+    if (job) job->done = true, job->exchange = NULL;
+    x->job = NULL;
+    cwsl_fail(x, CWSL_EXHAUSTED, NULL, "no memory or descriptors for another command");
+    return false;
+}
+
+static void cwsl_call_exec(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_ExecRequest *r = CWSI_CAST(const cwsi_v1_ExecRequest *, msg);
+    cwsl_box *box = cwsl_running_box(x, r->sandbox_id, r->container);
+    uint64_t most = r->max_output_bytes > 0 ? CWSI_CAST(uint64_t, r->max_output_bytes) : CWSL_KEPT;
+    if (!box) return;
+    if (r->max_output_bytes < 0) {
+        (void)cwsl_refuse(x, "max_output_bytes", "negative");
+        return;
+    }
+    if (most > 3 * CWSL_KEPT) most = 3 * CWSL_KEPT;
+    (void)cwsl_run(x, box, CWSL_COLLECT, &r->command, &r->env, most);
+}
+
+static void cwsl_transfer(cwsl_exchange *x, cwsl_box *box, cwsl_job_kind kind, cwsi_str path,
+                          cwsi_str content)
+{
+    cwsl_server *s = x->server;
+    bool writing = kind == CWSL_STORE;
+    char mapped[PATH_MAX];
+    cwsl_job *job;
+    int flags;
+    if (!path.len || cwsl_has_nul(path)) {
+        (void)cwsl_refuse(x, "path", "must not be empty nor contain NUL");
+    } else if (writing && content.len > s->max_file) {
+        cwsl_fail_file(x, path, true, EFBIG, content.len);
+    } else if (!cwsl_map_path(s, path, mapped, sizeof(mapped), &flags)) {
+        cwsl_fail_file(x, path, writing, ENAMETOOLONG, 0);
+    } else if (writing && !s->isolated && !(flags & CWSL_WALK)) {
+        cwsl_fail_file(x, path, true, EROFS, 0); /* a plain process must not change the host */
+    } else {
+        job = cwsl_job_new(box, x, kind);
+        if (job) {
+            job->path = path;
+            job->keep_max = s->max_file;
+            job->data = content.at;
+            job->data_len = content.len;
+        }
+        if (!job || !cwsl_job_file(job, mapped, flags)) {
+            x->job = NULL;
+            cwsl_fail(x, CWSL_EXHAUSTED, NULL, "no memory or descriptors for another file");
+        }
+    }
+}
+
+static void cwsl_call_write(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_WriteFileRequest *r = CWSI_CAST(const cwsi_v1_WriteFileRequest *, msg);
+    cwsl_box *box = cwsl_running_box(x, r->sandbox_id, r->container);
+    if (box) cwsl_transfer(x, box, CWSL_STORE, r->path, r->content);
+}
+
+static void cwsl_call_read(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_ReadFileRequest *r = CWSI_CAST(const cwsi_v1_ReadFileRequest *, msg);
+    cwsl_box *box = cwsl_running_box(x, r->sandbox_id, r->container);
+    if (box) cwsl_transfer(x, box, CWSL_FETCH, r->path, cwsi_str_of(NULL));
+}
+
+/* The one runner. NULL: out of memory. */
+static cwsi_v1_AvailableRunner *cwsl_view_runner(cwsl_exchange *x, int32_t view)
+{
+    cwsi_v1_AvailableRunner *v = CWSI_ARENA_NEW(&x->arena, cwsi_v1_AvailableRunner);
+    cwsi_v1_RunnerCapabilitySummary *can =
+        CWSI_ARENA_NEW(&x->arena, cwsi_v1_RunnerCapabilitySummary);
+    cwsi_v1_RunnerResourceSummary *has = CWSI_ARENA_NEW(&x->arena, cwsi_v1_RunnerResourceSummary);
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES);
+    cwsl_box *box;
+    if (!v || !can || !has) return NULL;
+    v->runner_id = v->runner_group_id = v->organization_id = cwsi_str_of("local");
+    v->healthy = true;
+    v->capabilities = can;
+    can->max_cpu_millicores = has->available_cpu_millicores = (cpus > 0 ? cpus : 1) * 1000;
+    can->max_memory_bytes = has->available_memory_bytes =
+        CWSI_CAST(int64_t, pages > 0 ? pages : 0) * sysconf(_SC_PAGESIZE);
+    if (view == CWSI_v1_RUNNER_VIEW_FULL) v->resources = has;
+    for (box = x->server->boxes; box; box = box->next) has->running_sandboxes += box->pid ? 1 : 0;
+    return v;
+}
+
+static void cwsl_call_runners(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_ListAvailableRunnersRequest *r =
+        CWSI_CAST(const cwsi_v1_ListAvailableRunnersRequest *, msg);
+    cwsi_v1_ListAvailableRunnersResponse out;
+    memset(&out, 0, sizeof(out));
+    if (!r->gpu_type.len && !r->architecture.len && !r->service_visibility && !r->page_token.len &&
+        (!r->runner_group_id.len || cwsi_str_is(r->runner_group_id, "local"))) {
+        out.runners.at = cwsl_view_runner(x, r->view);
+        out.runners.len = 1;
+        if (!out.runners.at) {
+            cwsl_no_memory(x);
+            return;
+        }
+    }
+    cwsl_reply(x, &out);
+}
+
+static void cwsl_call_runner(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_GetAvailableRunnerRequest *r =
+        CWSI_CAST(const cwsi_v1_GetAvailableRunnerRequest *, msg);
+    if (!r->runner_id.len) (void)cwsl_refuse(x, "runner_id", "is required");
+    else if (!r->organization_id.len) (void)cwsl_refuse(x, "organization_id", "is required");
+    else if (cwsi_str_is(r->runner_id, "local") && cwsi_str_is(r->organization_id, "local"))
+        cwsl_reply(x, cwsl_view_runner(x, r->view));
+    else cwsl_fail(x, CWSL_NOT_FOUND, "RUNNER_NOT_FOUND", "the only runner here is \"local\"");
+}
+
+typedef void (*cwsl_call_fn)(cwsl_exchange *x, const void *msg);
+
+/* The calls that are offered. NULL: not this one. */
+static cwsl_call_fn cwsl_call_of(cwsi_rpc_id id)
+{
+    static const struct {
+        cwsi_rpc_id id;
+        cwsl_call_fn call;
+    } calls[] = {
+        {CWSI_RPC_v1_SandboxService_CreateSandbox, cwsl_call_create},
+        {CWSI_RPC_v1_SandboxService_GetSandbox, cwsl_call_get},
+        {CWSI_RPC_v1_SandboxService_ListSandboxes, cwsl_call_list},
+        {CWSI_RPC_v1_SandboxService_DeleteSandbox, cwsl_call_delete},
+        {CWSI_RPC_v1_SandboxService_PurgeSandboxes, cwsl_call_purge},
+        {CWSI_RPC_v1_SandboxService_Exec, cwsl_call_exec},
+        {CWSI_RPC_v1_SandboxService_WriteFile, cwsl_call_write},
+        {CWSI_RPC_v1_SandboxService_ReadFile, cwsl_call_read},
+        {CWSI_RPC_v1_SandboxDataPlaneService_Exec, cwsl_call_exec},
+        {CWSI_RPC_v1_SandboxDataPlaneService_WriteFile, cwsl_call_write},
+        {CWSI_RPC_v1_SandboxDataPlaneService_ReadFile, cwsl_call_read},
+        {CWSI_RPC_v1_DiscoveryService_ListAvailableRunners, cwsl_call_runners},
+        {CWSI_RPC_v1_DiscoveryService_GetAvailableRunner, cwsl_call_runner}};
+    size_t i;
+    for (i = 0; i < CWSI_COUNT(calls); i++)
+        if (calls[i].id == id) return calls[i].call;
+    return NULL;
+}
+
+/* ================================================================================================
+ * >>local-stream
+ * StreamExec: init, then stdin and close; a half-close ends stdin too.
+ * ============================================================================================= */
+
+static void cwsl_stream_begin(cwsl_exchange *x, const cwsi_v1_ExecStreamInit *init)
+{
+    cwsl_box *box;
+    x->dispatched = true;
+    box = cwsl_running_box(x, init->sandbox_id, init->container);
+    if (!box) return;
+    if (init->tty) cwsl_stream_error(x, "EXEC_FAILED", "no terminal in this backend yet");
+    else (void)cwsl_run(x, box, CWSL_STREAM, &init->command, &init->env, 0);
+}
+
+static void cwsl_stream_message(cwsl_exchange *x, cwsi_str bytes)
+{
+    const cwsi_v1_ExecStreamRequest *r;
+    void *decoded;
+    cws_status status = cwsi_decode(&x->arena, x->rpc->request, bytes, &decoded);
+    if (status == CWS_ERR_NO_MEMORY) {
+        cwsl_no_memory(x);
+        return;
+    }
+    if (status) {
+        cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "the message is no protobuf");
+        return;
+    }
+    r = CWSI_CAST(const cwsi_v1_ExecStreamRequest *, decoded);
+    if (!x->dispatched && r->init) cwsl_stream_begin(x, r->init);
+    else if (!x->dispatched || r->init)
+        (void)cwsl_refuse(x, "init", x->dispatched ? "comes once" : "must come first");
+    else if (r->resize) cwsl_stream_error(x, "EXEC_FAILED", "no terminal in this backend yet");
+    else if (x->job && r->has_stdin_ && !x->job->feed_end)
+        (void)cwsi_put(&x->job->feed, r->stdin_.at, r->stdin_.len);
+    else if (x->job && r->close) x->job->feed_end = true;
+    cwsi_arena_clear(&x->arena);
+    if (x->job && x->job->feed.status) cwsl_no_memory(x);
+}
+
+/* Take whole messages out of what was received, while stdin has room. */
+static void cwsl_stream_step(cwsl_exchange *x)
+{
+    while (!x->finished && !x->cancelled && !(x->job && x->job->feed.len >= CWSL_PIECE)) {
+        const unsigned char *p = CWSI_CAST(const unsigned char *, CWSI_CAST(void *, x->in.at));
+        size_t have = x->in.len - x->in_at, len;
+        cwsi_str bytes;
+        if (have < 5) break;
+        p += x->in_at;
+        len = CWSI_CAST(size_t, p[1]) << 24 | CWSI_CAST(size_t, p[2]) << 16 |
+              CWSI_CAST(size_t, p[3]) << 8 | p[4];
+        if (p[0] != 0) cwsl_fail(x, CWSL_INTERNAL, NULL, "envelope with unexpected flags");
+        else if (len > CWSL_MESSAGE) cwsl_fail(x, CWSL_EXHAUSTED, NULL, "message too large");
+        if (x->finished || have - 5 < len) break;
+        bytes.at = x->in.at + x->in_at + 5, bytes.len = len;
+        x->in_at += 5 + len;
+        x->server->progress = true;
+        cwsl_stream_message(x, bytes);
+    }
+    if (x->in_at == x->in.len || x->in_at > 16 * CWSL_PIECE) {
+        cwsi_buf_eat(&x->in, x->in_at);
+        x->in_at = 0;
+    }
+    if (!x->fin || x->finished || (x->job && x->job->feed.len >= CWSL_PIECE)) return;
+    if (x->in.len != x->in_at) cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "half a message");
+    else if (!x->dispatched) cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "no init message");
+    else if (x->job) x->job->feed_end = true;
+}
+
+/* Begin what can begin for an exchange. */
+static void cwsl_exchange_step(cwsl_exchange *x)
+{
+    cwsl_call_fn call;
+    void *msg;
+    cws_status status;
+    if (x->finished || x->cancelled || x->ended || !x->rpc) return;
+    if (x->in.status) {
+        cwsl_no_memory(x);
+        return;
+    }
+    if (x->rpc_id == CWSI_RPC_v1_SandboxService_StreamExec ||
+        x->rpc_id == CWSI_RPC_v1_SandboxDataPlaneService_StreamExec) {
+        cwsl_stream_step(x);
+        return;
+    }
+    if (x->dispatched || !x->fin) return;
+    x->dispatched = true;
+    call = cwsl_call_of(x->rpc_id);
+    if (!call) {
+        cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED", "not offered by the local backend");
+        return;
+    }
+    if (x->in.len) x->body.at = x->in.at, x->body.len = x->in.len;
+    status = cwsi_decode(&x->arena, x->rpc->request, x->body, &msg);
+    if (status == CWS_ERR_NO_MEMORY) cwsl_no_memory(x);
+    else if (status) cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "the message is no protobuf");
+    else call(x, msg);
+}
+
+/* ================================================================================================
+ * >>local-poll
+ * The callbacks of cws_transport.
+ * ============================================================================================= */
+
+static cwsl_server *cwsl_server_of(void *user)
+{
+    return CWSI_CAST(cwsl_server *, user);
+}
+
+static void cwsl_exchange_free(cwsl_exchange *x)
+{
+    cwsi_buf_free(&x->in);
+    cwsi_buf_free(&x->out);
+    cwsi_arena_clear(&x->arena);
+    cwsi_free(&x->server->mem, x);
+}
+
+static cws_status cwsl_open(void *user, const cws_http_request *request, cws_exchange *peer,
+                            void **handle)
+{
+    cwsl_server *s = cwsl_server_of(user);
+    cwsl_exchange *x = CWSI_NEW(&s->mem, cwsl_exchange), **last = &s->exchanges;
+    if (!x) return CWS_ERR_NO_MEMORY;
+    x->server = s;
+    x->peer = peer;
+    x->http_status = 200;
+    x->deadline = CWSI_NEVER;
+    x->fin = !request->more_body;
+    cwsi_arena_init(&x->arena, &s->mem);
+    cwsi_buf_init(&x->in, &s->mem, SIZE_MAX / 4);
+    cwsi_buf_init(&x->out, &s->mem, SIZE_MAX / 4);
+    cwsl_check_head(x, request);
+    if (!x->finished && request->body_size > CWSL_BODY)
+        cwsl_fail(x, CWSL_EXHAUSTED, NULL, "request too large");
+    if (!x->finished && (cwsl_streaming(x) || request->more_body)) {
+        if (!cwsi_put(&x->in, request->body, request->body_size)) {
+            cwsl_exchange_free(x);
+            return CWS_ERR_NO_MEMORY;
+        }
+    } else {
+        x->body.at = CWSI_CAST(const char *, request->body);
+        x->body.len = request->body_size;
+    }
+    while (*last) last = &(*last)->next;
+    *last = x;
+    *handle = x;
+    return CWS_OK;
+}
+
+static size_t cwsl_send_body(void *user, void *handle, const void *data, size_t size, bool fin)
+{
+    cwsl_exchange *x = CWSI_CAST(cwsl_exchange *, handle);
+    size_t room = cwsl_room(x), n = size < room ? size : room;
+    (void)user;
+    if (x->finished || x->ended || x->fin) n = size; /* nobody will read it */
+    else if (!cwsi_put(&x->in, data, n)) n = size;   /* the next poll answers the failure */
+    if (n < size) x->wants_room = true;
+    else if (fin) x->fin = true;
+    return n;
+}
+
+static void cwsl_window(void *user, void *handle, bool open)
+{
+    (void)user;
+    CWSI_CAST(cwsl_exchange *, handle)->closed_window = !open;
+}
+
+static void cwsl_cancel(void *user, void *handle)
+{
+    cwsl_server *s = cwsl_server_of(user);
+    cwsl_exchange *x = CWSI_CAST(cwsl_exchange *, handle), **link = &s->exchanges;
+    x->cancelled = true;
+    if (x->job) cwsl_job_drop(x->job);
+    x->job = NULL;
+    if (s->in_poll) return; /* swept at its end */
+    while (*link != x) link = &(*link)->next;
+    *link = x->next;
+    cwsl_exchange_free(x);
+}
+
+static void cwsl_wakeup(void *user)
+{
+    char one = 1;
+    ssize_t n = write(cwsl_server_of(user)->wake[1], &one, 1); /* a full pipe wakes as well */
+    (void)n;
+}
+
+/* Free what has ended or was cancelled during this poll. */
+static void cwsl_sweep(cwsl_server *s)
+{
+    cwsl_exchange **x = &s->exchanges, *dead;
+    cwsl_job **j = &s->jobs, *gone;
+    while (*x) {
+        dead = *x;
+        if (dead->ended && dead->job) cwsl_job_drop(dead->job), dead->job = NULL;
+        if (dead->cancelled) {
+            *x = dead->next;
+            cwsl_exchange_free(dead);
+        } else {
+            x = &dead->next;
+        }
+    }
+    while (*j) {
+        gone = *j;
+        if (gone->done) {
+            *j = gone->next;
+            s->job_count--;
+            cwsl_job_close(gone);
+            cwsi_buf_free(&gone->feed);
+            cwsi_buf_free(&gone->kept[0]);
+            cwsi_buf_free(&gone->kept[1]);
+            cwsi_free(&s->mem, gone);
+        } else {
+            j = &gone->next;
+        }
+    }
+}
+
+static size_t cwsl_watch(cwsl_server *s, int fd, short events)
+{
+    struct pollfd *p;
+    if (fd < 0 || s->fd_count == s->fd_room) return SIZE_MAX;
+    p = &s->fds[s->fd_count];
+    p->fd = fd, p->events = events, p->revents = 0;
+    return s->fd_count++;
+}
+
+static void cwsl_sooner(int64_t *at, int64_t other)
+{
+    if (other < *at) *at = other;
+}
+
+/* Fill the poll array; returns the moment of the next timer. */
+static int64_t cwsl_gather(cwsl_server *s)
+{
+    int64_t at = CWSI_NEVER;
+    cwsl_box *box;
+    cwsl_job *job;
+    cwsl_exchange *x;
+    size_t i;
+    s->fd_count = 0;
+    (void)cwsl_watch(s, s->wake[0], POLLIN);
+    for (box = s->boxes; box; box = box->next) {
+        box->slot = SIZE_MAX;
+        if (!box->pid) continue;
+        box->slot = cwsl_watch(s, box->control,
+                               CWSI_CAST(short, box->notes ? POLLIN | POLLOUT : POLLIN));
+        cwsl_sooner(&at, box->ready_at);
+        cwsl_sooner(&at, box->restart_at);
+        cwsl_sooner(&at, box->lifetime_at);
+        cwsl_sooner(&at, box->grace_at);
+        cwsl_sooner(&at, box->reap_at);
+    }
+    for (job = s->jobs; job; job = job->next) {
+        bool feed = job->kind == CWSL_STREAM ? job->feed.len > 0 || job->feed_end : true;
+        job->slot_in = feed ? cwsl_watch(s, job->in, POLLOUT) : SIZE_MAX;
+        for (i = 0; i < 2; i++)
+            job->slot[i] = cwsl_may_read(job) ? cwsl_watch(s, job->out[i], POLLIN) : SIZE_MAX;
+        if (job->exited && cwsl_may_read(job)) {
+            cwsl_sooner(&at, job->quiet_at);
+            cwsl_sooner(&at, job->hard_at);
+        }
+    }
+    for (x = s->exchanges; x; x = x->next)
+        if (!x->finished) cwsl_sooner(&at, x->deadline);
+    return at;
+}
+
+/* Everything that needs no waiting: begin, report, make room. */
+static void cwsl_turn(cwsl_server *s)
+{
+    int64_t now = cwsl_now();
+    cwsl_box *box;
+    cwsl_job *job;
+    cwsl_exchange *x;
+    for (box = s->boxes; box; box = box->next) cwsl_box_tick(box, now);
+    for (job = s->jobs; job; job = job->next) cwsl_job_step(job, now);
+    for (x = s->exchanges; x; x = x->next) {
+        if (now >= x->deadline && !x->finished) {
+            if (x->job) cwsl_job_drop(x->job);
+            x->job = NULL;
+            cwsl_fail(x, CWSL_DEADLINE, NULL, "the deadline of the call has passed");
+        }
+        cwsl_exchange_step(x);
+        cwsl_flush(x);
+        if (x->wants_room && !x->cancelled && !x->ended && cwsl_room(x) > 0) {
+            x->wants_room = false;
+            s->progress = true;
+            cws_exchange_writable(x->peer);
+        }
+    }
+}
+
+static bool cwsl_ready(const cwsl_server *s, size_t slot)
+{
+    return slot != SIZE_MAX && s->fds[slot].revents != 0;
+}
+
+/* Move bytes of descriptors that poll(2) found ready. */
+static void cwsl_move(cwsl_server *s)
+{
+    cwsl_box *box;
+    cwsl_job *job;
+    char waste[64];
+    if (s->fds[0].revents) while (read(s->wake[0], waste, sizeof(waste)) > 0) s->progress = true;
+    for (box = s->boxes; box; box = box->next) {
+        if (!cwsl_ready(s, box->slot)) continue;
+        cwsl_box_push(box);
+        cwsl_box_read(box);
+    }
+    for (job = s->jobs; job; job = job->next) {
+        if (cwsl_ready(s, job->slot_in)) cwsl_job_write(job);
+        if (cwsl_ready(s, job->slot[0])) cwsl_job_read(job, 0);
+        if (cwsl_ready(s, job->slot[1])) cwsl_job_read(job, 1);
+    }
+}
+
+static cws_status cwsl_poll(void *user, int timeout_ms)
+{
+    cwsl_server *s = cwsl_server_of(user);
+    int64_t at, left;
+    int wait;
+    if (s->in_poll) return CWS_ERR_REENTRANT;
+    s->in_poll = true;
+    s->progress = false;
+    cwsl_turn(s);
+    cwsl_sweep(s);
+    at = cwsl_gather(s);
+    left = at == CWSI_NEVER ? INT_MAX : at - cwsl_now();
+    wait = s->progress || left <= 0 ? 0 : left < INT_MAX ? CWSI_CAST(int, left) : -1;
+    if (timeout_ms >= 0 && (wait < 0 || wait > timeout_ms)) wait = timeout_ms;
+    if (poll(s->fds, CWSI_CAST(nfds_t, s->fd_count), wait) > 0) cwsl_move(s);
+    cwsl_turn(s);
+    cwsl_sweep(s);
+    s->in_poll = false;
+    return CWS_OK;
+}
+
+/* ================================================================================================
+ * >>local-open
+ * ============================================================================================= */
+
+/* Kill, wait, remove. Used at close, so it blocks; a supervisor that does not end by itself (only
+ * without namespaces could it hang) is killed. */
+static void cwsl_box_destroy(cwsl_box *box)
+{
+    int round;
+    cwsl_box_end(box, CWSI_v1_STATE_FAILED, "closed");
+    for (round = 0; box->pid && round < 3000; round++) {
+        cwsl_box_reap(box, 0);
+        if (box->pid) (void)poll(NULL, 0, 1);
+    }
+    if (box->pid) {
+        (void)kill(box->pid, SIGKILL);
+        (void)waitpid(box->pid, NULL, 0);
+        box->pid = 0;
+        cwsl_remove_tree(box->dir);
+    }
+}
+
+static void cwsl_destroy(void *user)
+{
+    cwsl_server *s = cwsl_server_of(user);
+    cwsi_mem mem;
+    cwsl_box *box;
+    while (s->exchanges) cwsl_cancel(s, s->exchanges);
+    for (box = s->boxes; box; box = box->next)
+        cwsl_box_end(box, CWSI_v1_STATE_FAILED, "closed"); /* all at once, then one by one */
+    for (box = s->boxes; box; box = box->next)
+        if (box->pid) cwsl_box_destroy(box);
+    {
+        cwsl_job *job;
+        for (job = s->jobs; job; job = job->next) job->done = true;
+    }
+    cwsl_sweep(s);
+    while (s->boxes) {
+        box = s->boxes;
+        s->boxes = box->next;
+        cwsl_box_free(box);
+    }
+    if (s->own_root && s->root[0]) (void)rmdir(s->root);
+    cwsl_close(&s->wake[0]);
+    cwsl_close(&s->wake[1]);
+    cwsi_free(&s->mem, s->fds);
+    cwsi_free(&s->mem, s->api_key);
+    cwsi_arena_clear(&s->arena);
+    mem = s->mem; /* the accounting must outlive the last block */
+    cwsi_free(&mem, s);
+}
+
+/* What lies in the host's root directory: names to bind, and symbolic links to repeat. */
+static bool cwsl_list_root(cwsl_server *s)
+{
+    cwsi_list binds, links;
+    struct dirent *e;
+    DIR *dir = opendir("/");
+    bool ok = dir != NULL;
+    size_t i;
+    memset(&binds, 0, sizeof(binds));
+    memset(&links, 0, sizeof(links));
+    while (ok && (e = readdir(dir)) != NULL) {
+        char path[300], target[300];
+        struct stat info;
+        bool skip = e->d_name[0] == '.' || strcmp(e->d_name, "proc") == 0;
+        ssize_t n;
+        for (i = 0; i < CWSL_OWN; i++) skip = skip || strcmp(e->d_name, cwsl_own[i]) == 0;
+        (void)cwsi_format(path, sizeof(path), "/%s", e->d_name);
+        if (skip || lstat(path, &info)) continue;
+        if (S_ISLNK(info.st_mode)) {
+            const char **two = CWSI_CAST(
+                const char **, cwsi_list_grow(&s->arena, &links, 2 * sizeof(*two)));
+            n = readlink(path, target, sizeof(target));
+            ok = two && n > 0;
+            if (!ok) break;
+            two[0] = cwsi_arena_copy(&s->arena, path + 1, strlen(path + 1));
+            two[1] = cwsi_arena_copy(&s->arena, target, CWSI_CAST(size_t, n));
+            ok = two[0] && two[1];
+        } else if (S_ISDIR(info.st_mode)) {
+            const char **one =
+                CWSI_CAST(const char **, cwsi_list_grow(&s->arena, &binds, sizeof(*one)));
+            ok = one && (*one = cwsi_arena_copy(&s->arena, path + 1, strlen(path + 1))) != NULL;
+        }
+    }
+    if (dir) (void)closedir(dir);
+    /* both lists end with NULL, which a fresh element is */
+    ok = ok && cwsi_list_grow(&s->arena, &binds, sizeof(char *)) &&
+         cwsi_list_grow(&s->arena, &links, 2 * sizeof(char *));
+    s->binds = CWSI_CAST(const char **, binds.at);
+    s->links = CWSI_CAST(const char **, links.at);
+    return ok;
+}
+
+/* Try a sandbox with nothing in it. Returns 0, or the step that failed with errno in *why. */
+static uint32_t cwsl_probe(cwsl_server *s, int *why)
+{
+    char dir[PATH_MAX];
+    cwsl_frame f;
+    struct pollfd p;
+    pid_t pid = -1;
+    memset(&f, 0, sizeof(f));
+    (void)cwsi_format(dir, sizeof(dir), "%s/probe", s->root);
+    p.fd = -1, p.events = POLLIN, p.revents = 0;
+    if (cwsl_make_tree(s, dir)) pid = cwsl_give_birth(s, dir, &p.fd);
+    *why = errno;
+    if (pid > 0) {
+        if (poll(&p, 1, 5000) <= 0 || read(p.fd, &f, sizeof(f)) != sizeof(f)) f.op = 0;
+        *why = f.op == CWSL_BROKEN ? f.value : ETIMEDOUT;
+        (void)kill(pid, SIGKILL);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
+        cwsl_close(&p.fd);
+    }
+    cwsl_remove_tree(dir);
+    return f.op == CWSL_READY ? 0 : f.op == CWSL_BROKEN ? f.id : 9;
+}
+
+/* Find out which namespaces work: with a user namespace, or without one for a privileged user. */
+static void cwsl_choose_namespaces(cwsl_server *s, const cws_local_opts *o)
+{
+    char line[200];
+    int why = ENOSYS;
+    uint32_t step = 9;
+#ifdef __linux__
+    if (!o->no_namespaces && cwsl_list_root(s)) {
+        (void)cwsi_format(s->uid_map, sizeof(s->uid_map), "0 %u 1", geteuid());
+        (void)cwsi_format(s->gid_map, sizeof(s->gid_map), "0 %u 1", getegid());
+        s->clone_flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID;
+        step = cwsl_probe(s, &why);
+        if (step && geteuid() == 0) {
+            s->clone_flags = CLONE_NEWNS | CLONE_NEWPID;
+            step = cwsl_probe(s, &why);
+        }
+    }
+#endif
+    s->isolated = step == 0;
+    if (s->isolated) return;
+    s->clone_flags = 0;
+    if (o->no_namespaces || !o->warn) return;
+    (void)cwsi_format(line, sizeof(line),
+                      "namespaces are not available here (step %u: %s): sandboxes are plain "
+                      "processes that share /tmp with the host", step, strerror(why));
+    o->warn(line, o->user);
+}
+
+static bool cwsl_make_root(cwsl_server *s, const char *wanted)
+{
+    char path[PATH_MAX], real[PATH_MAX];
+    const char *tmp = getenv("TMPDIR");
+    if (wanted) {
+        if (mkdir(wanted, 0700) && errno != EEXIST) return false;
+        if (!realpath(wanted, real)) return false;
+    } else {
+        if (!tmp || tmp[0] != '/' || strlen(tmp) > sizeof(path) / 4) tmp = "/tmp";
+        (void)cwsi_format(path, sizeof(path), "%s/cwsandbox-XXXXXX", tmp);
+        if (!mkdtemp(path)) return false;
+        s->own_root = true;
+        if (!realpath(path, real)) return false;
+    }
+    if (strlen(real) >= sizeof(s->root) - 1) return errno = ENAMETOOLONG, false;
+    memcpy(s->root, real, strlen(real) + 1);
+    return true;
+}
+
+static cws_status cwsl_open_failed(cws_error *err, cws_status status, const char *text)
+{
+    if (err) {
+        memset(err, 0, sizeof(*err));
+        err->status = status;
+        (void)cwsi_format(err->message, sizeof(err->message), "local transport: %s", text);
+    }
+    return status;
+}
+
+static cwsl_server *cwsl_server_new(const cws_local_opts *o)
+{
+    cwsi_mem mem;
+    cwsl_server *s;
+    memset(&mem, 0, sizeof(mem));
+    mem.allocator.resize = cwsi_default_resize;
+    mem.limit = UINT64_MAX;
+    s = CWSI_NEW(&mem, cwsl_server);
+    if (!s) return NULL;
+    s->mem = mem;
+    cwsi_arena_init(&s->arena, &s->mem);
+    s->wake[0] = s->wake[1] = -1;
+    s->start_delay_ms = o->start_delay_ms;
+    s->max_file = o->max_file_bytes ? o->max_file_bytes : 32u << 20;
+    if (s->max_file > 99u << 20) s->max_file = 99u << 20;
+    s->page_size = o->page_size ? o->page_size : 1000;
+    s->seed = CWSI_CAST(uint64_t, getpid());
+    if (o->api_key) {
+        s->api_key = CWSI_CAST(char *, cwsi_alloc(&s->mem, strlen(o->api_key) + 1));
+        if (s->api_key) memcpy(s->api_key, o->api_key, strlen(o->api_key));
+    }
+    if (cwsl_reserve(s) && (s->api_key || !o->api_key)) return s;
+    cwsl_destroy(s);
+    return NULL;
+}
+
+static cws_status cws_local_transport_open(const cws_local_opts *opts, cws_transport *out,
+                                           cws_error *err)
+{
+    cws_local_opts defaults;
+    cwsl_server *s;
+    memset(&defaults, 0, sizeof(defaults));
+    memset(out, 0, sizeof(*out));
+    if (!opts) opts = &defaults;
+    if (opts->must_be_zero)
+        return cwsl_open_failed(err, CWS_ERR_INVALID_ARGUMENT, "opts not zero-initialised");
+    s = cwsl_server_new(opts);
+    if (!s) return cwsl_open_failed(err, CWS_ERR_NO_MEMORY, "out of memory");
+    if (!cwsl_make_root(s, opts->root) || !cwsl_pipe(s->wake, 0) ||
+        !cwsl_prepare_fd(s->wake[1], true)) {
+        const char *why = strerror(errno);
+        cwsl_destroy(s);
+        return cwsl_open_failed(err, CWS_ERR_TRANSPORT, why);
+    }
+    cwsl_choose_namespaces(s, opts);
+    out->user = s;
+    out->open = cwsl_open;
+    out->send = cwsl_send_body;
+    out->window = cwsl_window;
+    out->cancel = cwsl_cancel;
+    out->poll = cwsl_poll;
+    out->wakeup = cwsl_wakeup;
+    out->close = cwsl_destroy;
+    out->full_duplex = true;
+    if (err) memset(err, 0, sizeof(*err));
+    return CWS_OK;
+}
+
+static bool cws_local_isolated(const cws_transport *transport)
+{
+    return cwsl_server_of(transport->user)->isolated;
+}
+
+static size_t cws_local_live(const cws_transport *transport)
+{
+    size_t n = 0;
+    cwsl_box *box;
+    for (box = cwsl_server_of(transport->user)->boxes; box; box = box->next) n += box->pid ? 1 : 0;
+    return n;
+}
+
+#endif /* CWS_LOCAL_TRANSPORT_H */

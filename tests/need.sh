@@ -1,0 +1,117 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# need.sh SET...: see that the tools of these sets are there; install what is missing.
+#
+# Says nothing when all is there. On a Debian-like system the missing packages are installed with
+# apt-get: as root directly, else with sudo if that asks for no password, else the command to run
+# is printed. Exit status 0 if everything is there in the end.
+# CWS_NO_INSTALL=1: only look. The sets:
+#   build    a C compiler, libcurl's headers          matrix  gcc, g++, clang, clang++
+#   test     build, python3                           fuzz    clang with libFuzzer
+#   schema   protoc, protobuf for python3             wire    node 18 or newer
+#   slow     valgrind, 32-bit libraries, a MinGW cross-compiler
+
+BUILD=${BUILD:-build}
+CC=${CC:-cc}
+
+tools() {
+    case $1 in
+    build) echo cc pkg-config curl ;;
+    test) echo cc pkg-config curl python ;;
+    schema) echo python protobuf protoc ;;
+    matrix) echo gcc g++ clang ;;
+    fuzz) echo clang fuzzer ;;
+    wire) echo cc curl node ;;
+    slow) echo valgrind m32 mingw ;;
+    *) echo "need.sh: unknown set $1" >&2 && exit 2 ;;
+    esac
+}
+
+compiles() { # compiles COMPILER FLAGS...: a program from standard input links
+    "$@" -x c -o /dev/null - 2>/dev/null
+}
+
+there() {
+    case $1 in
+    cc) echo '#include <stdlib.h>
+              int main(void) { return EXIT_SUCCESS; }' | compiles "$CC" ;;
+    curl) echo '#include <curl/curl.h>
+              int main(void) { return curl_version() == 0; }' |
+        # shellcheck disable=SC2046
+        "$CC" $(pkg-config --cflags libcurl 2>/dev/null) -x c -o /dev/null - \
+            $(pkg-config --libs libcurl 2>/dev/null || echo -lcurl) 2>/dev/null ;;
+    python) "$(sh "$(dirname "$0")/python.sh")" -c pass 2>/dev/null ;;
+    protobuf) "$(sh "$(dirname "$0")/python.sh")" -c 'import google.protobuf' 2>/dev/null ;;
+    node) node -e 'process.exit(+process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null ;;
+    fuzzer) echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n);
+              int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return !p && n; }' |
+        compiles clang -fsanitize=fuzzer,address ;;
+    m32) echo '#include <stdlib.h>
+              int main(void) { return EXIT_SUCCESS; }' | compiles "$CC" -m32 ;;
+    mingw) command -v x86_64-w64-mingw32-gcc >/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+package() {
+    case $1 in
+    cc) echo gcc libc6-dev ;;
+    curl) echo libcurl4-openssl-dev ;;
+    python) echo python3 ;;
+    protobuf) echo python3-protobuf ;;
+    protoc) echo protobuf-compiler ;;
+    node) echo nodejs ;;
+    fuzzer) echo clang; apt-cache depends clang 2>/dev/null |
+        sed -n 's/.*Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p' ;;
+    m32) echo gcc-multilib ;;
+    mingw) echo gcc-mingw-w64-x86-64 ;;
+    *) echo "$1" ;;
+    esac
+}
+
+find_missing() { # tools that are not there, each once
+    missing=
+    for set in "$@"; do
+        for tool in $(tools "$set"); do
+            case " $missing " in *" $tool "*) continue ;; esac
+            there "$tool" || missing="$missing $tool"
+        done
+    done
+}
+
+find_missing "$@"
+[ -n "$missing" ] || exit 0
+
+if [ -n "$CWS_NO_INSTALL" ] || ! command -v apt-get >/dev/null; then
+    echo "missing:$missing" >&2
+    exit 1
+fi
+if [ "$(id -u)" = 0 ]; then
+    as_root=
+elif sudo -n true 2>/dev/null; then
+    as_root="sudo -n"
+else
+    packages=$(for tool in $missing; do package "$tool"; done | sort -u | tr '\n' ' ')
+    echo "missing:$missing. Run this, then try again:" >&2
+    echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends $packages" >&2
+    exit 1
+fi
+
+install() {
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=120 "$@" </dev/null >>"$BUILD/apt.log" 2>&1
+}
+
+mkdir -p "$BUILD"
+echo "installing what is missing:$missing (log in $BUILD/apt.log)"
+$as_root apt-get update </dev/null >"$BUILD/apt.log" 2>&1
+packages=$(for tool in $missing; do package "$tool"; done | sort -u)
+# shellcheck disable=SC2086
+install $packages || for one in $packages; do install "$one"; done
+
+find_missing "$@"
+[ -n "$missing" ] || exit 0
+echo "still missing:$missing; the end of $BUILD/apt.log:" >&2
+tail -n 5 "$BUILD/apt.log" >&2
+exit 1

@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks of cwsandbox.h that no compiler makes: sections, names, widths, banned calls, versions.
+
+style.py [-v]: -v also lists long functions and sections. Needs python3 only.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+MAX_COLUMNS = 100
+MAX_FUNCTION = 60        # lines; longer ones are listed
+MAX_SECTION = 350        # lines; longer ones are listed
+MAX_LONG_FUNCTIONS = 0   # how many longer ones are tolerated: may only go down
+MAX_LONG_SECTIONS = 3    # the same for sections: the schema of each dialect is one table
+
+BANNED = """gets strcpy strcat strncpy strncat stpcpy sprintf vsprintf strtok strtok_r atoi atol
+    atof strtod strtof strtold sscanf scanf ctime asctime localtime gmtime setlocale alloca system popen
+    rand srand longjmp setjmp signal exit abort printf puts perror""".split()
+
+counts = {"passed": 0, "failed": 0}
+
+
+def check(promise, problems):
+    """Count one check; problems is a list of lines to show."""
+    problems = list(problems)
+    counts["failed" if problems else "passed"] += 1
+    if problems:
+        print("FAILED: " + promise)
+        for line in problems[:12]:
+            print("    " + line)
+        if len(problems) > 12:
+            print("    ... and %d more" % (len(problems) - 12))
+
+
+def read(path):
+    with open(path, encoding="utf-8", newline="") as f:
+        return f.read()
+
+
+def blank(text, strings=True):
+    """The text with comments (and the inside of strings) replaced by spaces, same length."""
+    token = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+
+    def replace(m):
+        s = m.group(0)
+        if s[0] in "\"'":
+            return s if not strings else s[0] + " " * (len(s) - 2) + s[0]
+        return re.sub(r"[^\n]", " ", s)
+
+    return token.sub(replace, text)
+
+
+def without_directives(text):
+    """Preprocessor lines, with their continuations, replaced by empty lines."""
+    return re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", lambda m: "\n" * m.group(0).count("\n"), text,
+                  flags=re.M)
+
+
+def check_texts(paths):
+    """Checks of every line of every file."""
+    wide, space, todo = [], [], []
+    for path in paths:
+        text = read(path)
+        for i, line in enumerate(text.split("\n"), 1):
+            where = "%s:%d" % (path, i)
+            if len(line) > MAX_COLUMNS:
+                wide.append("%s: %d columns" % (where, len(line)))
+            if ("\t" in line and path != "Makefile") or "\r" in line or line != line.rstrip():
+                space.append(where)
+            if re.search(r"\b(TODO|FIXME|XXX)\b(?!\(#\d+\))", line) and "style.py" not in path:
+                todo.append("%s: %s" % (where, line.strip()))
+        if not text.endswith("\n") or text.endswith("\n\n"):
+            space.append(path + ": the end of the file")
+    check("lines have at most %d columns" % MAX_COLUMNS, wide)
+    check("no tab, carriage return, or space at the end of a line; one newline at the end", space)
+    check("a TODO names its issue: TODO(#12)", todo)
+
+
+def check_sections(header):
+    """Every marker of the contents is the title of exactly one banner, in that order."""
+    contents = header[header.index(">>contents"):header.index("*/", header.index(">>contents"))]
+    listed = re.findall(r">>([a-z0-9-]+)", contents)[1:]
+    banners = re.findall(r"^/\* =+\n \* >>([a-z0-9-]+)\n", header, re.M)
+    problems = [">>%s is listed but has no banner" % m for m in listed if m not in banners]
+    problems += [">>%s has a banner but is not listed" % m for m in banners if m not in listed]
+    problems += [">>%s has several banners" % m for m in set(banners) if banners.count(m) > 1]
+    if not problems and banners != listed:
+        problems = [">>%s stands where >>%s is listed" % (b, m) for b, m in zip(banners, listed)
+                    if b != m][:1]
+    check("the contents list is the list of sections", problems)
+    check("the head has the three parts", (m for m in ("about", "manual", "contents")
+                                           if header.count(" * >>%s\n" % m) != 1))
+    starts = [(m.group(1), header.count("\n", 0, m.start()) + 1) for m in
+              re.finditer(r"^/\* =+\n \* >>([a-z0-9-]+)\n", header, re.M)]
+    starts.append(("", header.count("\n") + 1))
+    long = [">>%s has %d lines" % (a[0], b[1] - a[1]) for a, b in zip(starts, starts[1:])
+            if b[1] - a[1] > MAX_SECTION]
+    report("sections over %d lines" % MAX_SECTION, long)
+    check("at most %d sections have more than %d lines" % (MAX_LONG_SECTIONS, MAX_SECTION),
+          long if len(long) > MAX_LONG_SECTIONS else [])
+    untold = [name for name in listed
+              if re.search(r"^/\* =+\n \* >>%s\n(?: \* =+ \*/| ?\*/)" % name, header, re.M)]
+    check("each section says what it is", untold)
+
+
+def functions(code):
+    """(name, first line, lines) of each function body at file scope; code is blanked."""
+    depth, line, found, start, head = 0, 1, [], 0, ""
+    last = 0
+    for m in re.finditer(r"[{};\n]", code):
+        c = m.group(0)
+        if c == "\n":
+            line += 1
+        elif c == "{":
+            if depth == 0:
+                start, head = line, code[last:m.start()]
+            depth += 1
+        elif c == "}":
+            depth = max(0, depth - 1)
+            if depth == 0:
+                name = re.search(r"(\w+)\s*\([^{}]*\)\s*$", head)
+                if name:
+                    found.append((name.group(1), start, line - start + 1))
+                last = m.end()
+        elif depth == 0:
+            last = m.end()
+    return found
+
+
+def report(title, lines):
+    if lines and "-v" in sys.argv:
+        print("%s: %d" % (title, len(lines)))
+        for line in lines:
+            print("    " + line)
+
+
+def check_functions(code):
+    long = ["%s: %d lines (at line %d)" % (name, n, at) for name, at, n in functions(code)
+            if n > MAX_FUNCTION]
+    report("functions over %d lines" % MAX_FUNCTION, long)
+    check("at most %d functions have more than %d lines" % (MAX_LONG_FUNCTIONS, MAX_FUNCTION),
+          long if len(long) > MAX_LONG_FUNCTIONS else [])
+
+
+def check_names(code, blanked):
+    """Names at file scope have the prefix; code is without directives, blanked is with them."""
+    flat = code.replace('extern " " {', "")
+    while True:  # remove bodies, innermost first; keep a mark
+        less = re.sub(r"\{[^{}]*\}", "@", flat)
+        if less == flat:
+            break
+        flat = less
+    bad = []
+    pointer = re.compile(r"\(\*\s*(\w+)\)\s*\(")
+    plain = re.compile(r"(\w+)\s*"                                   # the name
+                       r"(?:\((?:[^()]|\([^()]*\))*\))?\s*"          # parameters
+                       r"(?:CWSI_\w+\([^)]*\)\s*)?"                 # an attribute
+                       r"(?:\[[^\]]*\]\s*)*(?:=\s*)?[;@]$")         # array, initialiser
+    for m in re.finditer(r"^[A-Za-z][^;@]*?[;@]", flat, re.M):
+        declaration = m.group(0)
+        name = pointer.search(declaration) or plain.search(declaration)
+        if re.match(r"(typedef )?(enum|struct|union)\s*@$", declaration):
+            continue  # the name follows the mark, or there is none
+        if name and not re.match(r"(cwsi?_|CWSI?_)", name.group(1)):
+            bad.append(" ".join(declaration.split())[:80])
+    for m in re.finditer(r"\b(?:struct|union|enum)\s+(\w+)\s*\{", code):
+        if not m.group(1).startswith(("cws_", "cwsi_")):
+            bad.append(m.group(0))
+    for m in re.finditer(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", blanked, re.M):
+        if not re.match(r"(CWSI?_|CWSANDBOX_|cws_\w+_open$)", m.group(1)):
+            bad.append("#define " + m.group(1))
+    check("every name at file scope has the prefix", bad)
+    api = blanked[:blanked.index("#if defined(CWSANDBOX_IMPLEMENTATION)")]
+    check("internal names stay out of the API",
+          set(re.findall(r"\bcwsi_\w+", api)) - {"cwsi_events"})
+    check("no name is reserved for C or C++",
+          set(re.findall(r"\b(?:cws\w*__\w*|_cws\w*|CWS\w*__\w*)\b", blanked)))
+
+
+def check_banned(code):
+    found = ["line %d: %s" % (code.count("\n", 0, m.start()) + 1, m.group(1)) for m in
+             re.finditer(r"(?<![\w.>])(%s)\s*\(" % "|".join(BANNED), code)]
+    check("no banned function", found)
+    found = ["line %d: goto" % (code.count("\n", 0, m.start()) + 1) for m in
+             re.finditer(r"\bgoto\s+(?!done\b)\w+", code)]
+    check("goto only to done", found)
+    check("attributes only inside a macro",
+          ("line %d" % i for i, line in enumerate(code.split("\n"), 1) if "__attribute__" in line))
+
+
+def check_version(header):
+    major, minor, patch = (re.search(r"^#define CWS_VERSION_%s (\d+)$" % p, header, re.M).group(1)
+                           for p in ("MAJOR", "MINOR", "PATCH"))
+    version = "%s.%s.%s" % (major, minor, patch)
+    problems = []
+
+    def same(what, value):
+        if value != version:
+            problems.append("%s says %s, the macros say %s" % (what, value, version))
+
+    def first(pattern, text):
+        m = re.search(pattern, text, re.M)
+        return m.group(1) if m else "nothing"
+
+    same("the first line", first(r"^ \* cwsandbox\.h (\S+):", header))
+    same("CWS_VERSION_STRING", first(r'^#define CWS_VERSION_STRING "(.*)"', header))
+    number = int(first(r"^#define CWS_VERSION_HEX (0x[0-9a-f]+)", header) or "0", 16)
+    same("CWS_VERSION_HEX", "%d.%d.%d" % (number >> 16, number >> 8 & 255, number & 255))
+    for name in ("client", "session"):
+        same("cws_%s_open" % name,
+             first(r"^#define cws_%s_open cws_%s_open_(\w+)$" % (name, name), header)
+             .replace("_", ".") + "." + patch)
+    same("CHANGELOG.md", first(r"^## (\d\S+)", read("CHANGELOG.md")))
+    made = subprocess.run(["make", "-s", "--no-print-directory", "print-pc"],
+                          stdout=subprocess.PIPE, universal_newlines=True, check=False)
+    same("cwsandbox.pc", first(r"^Version: (\S+)", made.stdout))
+    check("all places agree about the version", problems)
+
+
+def main():
+    header = read("cwsandbox.h")
+    blanked = blank(header)
+    code = without_directives(blanked)
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"],
+                            stdout=subprocess.PIPE, universal_newlines=True, check=False).stdout
+    wanted = re.compile(r"(\.(c|h|sh|py|mjs|proto)|Makefile|\.ci/run)$")
+    check_texts(["cwsandbox.h"] + sorted(path for path in listed.split("\n") if path != "cwsandbox.h"
+                                         and wanted.search(path) and os.path.exists(path)))
+    check_sections(header)
+    check_functions(code)
+    check_names(code, blanked)
+    check_banned(code)
+    check_version(header)
+    print("%d passed, %d failed, 0 skipped" % (counts["passed"], counts["failed"]))
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
