@@ -36,7 +36,8 @@
  *   CWSANDBOX_IMPLEMENTATION  emit the implementation here
  *   CWS_STATIC                the whole library is static to this file
  *   CWS_API                   put before each public function (DLL export, visibility)
- *   CWS_NO_CURL               leave out the libcurl transport; cws_client_opts.transport must be set
+ *   CWS_NO_CURL               leave out the libcurl transport; then cws_client_opts.transport is
+ *                             required
  *   CWS_NO_STDIO              do not use <stdio.h>: request ids are then seeded from clock and
  *                             addresses unless cws_client_opts.random is given
  *   CWS_ASSERT(x)             checks of the library's own invariants; default: nothing
@@ -857,7 +858,7 @@ CWS_API void cws_client_wakeup(cws_client *client);
 /* ================================================================================================
  * >>impl-config
  * System headers and the few macros the implementation needs. libcurl comes first because its
- * header must precede windows.h. Everything here is undefined again at >>impl-end.
+ * header must precede windows.h.
  * ============================================================================================= */
 
 #ifndef CWS_NO_CURL
@@ -1065,10 +1066,10 @@ static void cwsi_arena_clear(cwsi_arena *arena)
 static void *cwsi_arena_alloc(cwsi_arena *arena, size_t size)
 {
     cwsi_arena_block *block = arena->blocks;
-    const size_t head = (sizeof(cwsi_arena_block) + 15u) & ~(size_t)15u;
+    const size_t head = (sizeof(cwsi_arena_block) + 15u) & ~CWSI_CAST(size_t, 15);
     size_t room, want;
     if (size > SIZE_MAX - 64) return NULL;
-    size = (size + 15u) & ~(size_t)15u;
+    size = (size + 15u) & ~CWSI_CAST(size_t, 15);
     if (!block || block->size - block->used < size) {
         room = block && block->size < 65536 ? block->size * 2 : 496;
         if (room < size) room = size;
@@ -1221,13 +1222,13 @@ static bool cwsi_is_alnum(char c)
 /* ASCII case-insensitive equality, for header names and codes. */
 static bool cwsi_same_nocase(const char *a, const char *b)
 {
-    while (*a && *b && cwsi_lower(*a) == cwsi_lower(*b)) a++, b++;
+    for (; *a && cwsi_lower(*a) == cwsi_lower(*b); a++) b++;
     return *a == *b;
 }
 
 static bool cwsi_starts_nocase(const char *text, const char *prefix)
 {
-    while (*prefix && cwsi_lower(*text) == cwsi_lower(*prefix)) text++, prefix++;
+    for (; *prefix && cwsi_lower(*text) == cwsi_lower(*prefix); prefix++) text++;
     return *prefix == '\0';
 }
 
@@ -1235,15 +1236,15 @@ static bool cwsi_starts_nocase(const char *text, const char *prefix)
 static size_t cwsi_utf8_char(const char *s, size_t len)
 {
     const unsigned char *p = CWSI_CAST(const unsigned char *, CWSI_CAST(const void *, s));
+    static const uint32_t leasts[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t need, i;
     uint32_t code, least;
     if (len == 0) return 0;
     if (p[0] < 0x80) return 1;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf) need = 2, code = p[0] & 0x1fu, least = 0x80;
-    else if (p[0] >= 0xe0 && p[0] <= 0xef) need = 3, code = p[0] & 0x0fu, least = 0x800;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4) need = 4, code = p[0] & 0x07u, least = 0x10000;
-    else return 0;
-    if (len < need) return 0;
+    need = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || len < need) return 0;
+    code = p[0] & (0x7fu >> need);
+    least = leasts[need];
     for (i = 1; i < need; i++) {
         if ((p[i] & 0xc0u) != 0x80u) return 0;
         code = code << 6 | (p[i] & 0x3fu);
@@ -1266,7 +1267,10 @@ static bool cwsi_utf8_valid(const char *s, size_t len)
 /* Write a code point, return its length (1..4). */
 static size_t cwsi_utf8_write(uint32_t code, char *out)
 {
-    if (code < 0x80) return out[0] = CWSI_CAST(char, code), (size_t)1;
+    if (code < 0x80) {
+        out[0] = CWSI_CAST(char, code);
+        return 1;
+    }
     if (code < 0x800) {
         out[0] = CWSI_CAST(char, 0xc0u | code >> 6);
         out[1] = CWSI_CAST(char, 0x80u | (code & 0x3fu));
@@ -1328,8 +1332,11 @@ static size_t cwsi_vformat(char *out, size_t size, const char *format, va_list a
         if (*format == '%') {
             int precision = -1, longs = 0;
             format++;
-            if (format[0] == '.' && format[1] == '*') precision = va_arg(args, int), format += 2;
-            while (*format == 'l' || *format == 'z') longs += *format == 'z' ? 9 : 1, format++;
+            if (format[0] == '.' && format[1] == '*') {
+                precision = va_arg(args, int);
+                format += 2;
+            }
+            for (; *format == 'l' || *format == 'z'; format++) longs += *format == 'z' ? 9 : 1;
             piece = digits;
             if (*format == 's') {
                 piece = va_arg(args, const char *);
@@ -1411,7 +1418,7 @@ static bool cwsi_base64_decode(const char *text, size_t len, char *out, size_t *
 {
     size_t i, o = 0, padding = 0;
     uint32_t bits = 0;
-    while (len && text[len - 1] == '=' && padding < 2) len--, padding++;
+    for (; len && text[len - 1] == '=' && padding < 2; padding++) len--;
     if (len % 4 == 1 || (padding && (len + padding) % 4 != 0)) return false;
     for (i = 0; i < len; i++) {
         int v = cwsi_base64_value(text[i]);
@@ -1507,11 +1514,12 @@ static size_t cwsi_fraction(char *out, int32_t nanos)
 /* "2026-01-02T03:04:05.006Z" (at most 30 bytes, not terminated); 0 if out of RFC 3339's range. */
 static size_t cwsi_format_time(char *out, int64_t seconds, int32_t nanos)
 {
-    int64_t days = seconds >= 0 ? seconds / 86400 : -((86399 - seconds) / 86400), year;
+    int64_t days, year;
     int of_day, month, day;
     size_t n;
     if (seconds < -62135596800LL || seconds > 253402300799LL || nanos < 0 || nanos > 999999999)
         return 0;
+    days = seconds >= 0 ? seconds / 86400 : -((86399 - seconds) / 86400);
     of_day = CWSI_CAST(int, seconds - days * 86400);
     cwsi_date(days, &year, &month, &day);
     cwsi_two(out, CWSI_CAST(int, year / 100));
@@ -1560,9 +1568,12 @@ static bool cwsi_parse_time(const char *text, size_t len, int64_t *seconds, int3
     if (len < 20 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') ||
         text[13] != ':' || text[16] != ':')
         return false;
-    century = cwsi_parse_two(text, 99), of_century = cwsi_parse_two(text + 2, 99);
-    month = cwsi_parse_two(text + 5, 12), day = cwsi_parse_two(text + 8, 31);
-    hour = cwsi_parse_two(text + 11, 23), minute = cwsi_parse_two(text + 14, 59);
+    century = cwsi_parse_two(text, 99);
+    of_century = cwsi_parse_two(text + 2, 99);
+    month = cwsi_parse_two(text + 5, 12);
+    day = cwsi_parse_two(text + 8, 31);
+    hour = cwsi_parse_two(text + 11, 23);
+    minute = cwsi_parse_two(text + 14, 59);
     second = cwsi_parse_two(text + 17, 59);
     if (century < 0 || of_century < 0 || month < 1 || day < 1 || day > days[month - 1] ||
         hour < 0 || minute < 0 || second < 0)
@@ -1574,7 +1585,8 @@ static bool cwsi_parse_time(const char *text, size_t len, int64_t *seconds, int3
     *seconds = cwsi_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
     if (text[at] == 'Z' || text[at] == 'z') return at + 1 == len;
     if ((text[at] != '+' && text[at] != '-') || at + 6 != len || text[at + 3] != ':') return false;
-    zone_h = cwsi_parse_two(text + at + 1, 23), zone_m = cwsi_parse_two(text + at + 4, 59);
+    zone_h = cwsi_parse_two(text + at + 1, 23);
+    zone_m = cwsi_parse_two(text + at + 4, 59);
     if (zone_h < 0 || zone_m < 0) return false;
     *seconds -= (text[at] == '-' ? -1 : 1) * (zone_h * 3600 + zone_m * 60);
     return *seconds >= -62135596800LL && *seconds <= 253402300799LL;
@@ -1606,6 +1618,12 @@ static double cwsi_parse_double(const char *text, size_t len)
         for (; i < len && given < 10000; i++) given = given * 10 + (text[i] - '0');
         exponent += minus ? -given : given;
     }
+    if (mantissa < 9007199254740992ULL && exponent >= -22 && exponent <= 22) {
+        double exact = CWSI_CAST(double, mantissa), power = 1.0; /* one rounding only */
+        for (i = CWSI_CAST(size_t, exponent < 0 ? -exponent : exponent); i > 0; i--) power *= 10.0;
+        exact = exponent < 0 ? exact / power : exact * power;
+        return negative ? -exact : exact;
+    }
     value = CWSI_CAST(long double, mantissa);
     if (exponent > 330) exponent = mantissa ? 330 : 0;
     if (exponent < -360) exponent = -360;
@@ -1626,7 +1644,10 @@ static size_t cwsi_format_double(char *out, double value)
     long double rest = value < 0 ? -CWSI_CAST(long double, value) : CWSI_CAST(long double, value);
     size_t sign = value < 0 ? 1 : 0, n = 0;
     int exponent = 0, places;
-    if (!(rest > 0)) return out[0] = '0', (size_t)1;
+    if (!(rest > 0)) {
+        out[0] = '0';
+        return 1;
+    }
     if (sign) out[0] = '-';
     for (; rest >= 1e17L; exponent++) rest /= 10.0L;
     for (; rest < 1e16L; exponent--) rest *= 10.0L;
@@ -1634,7 +1655,7 @@ static size_t cwsi_format_double(char *out, double value)
         long double scale = 1.0L;
         uint64_t digits;
         int i, e = exponent;
-        for (i = places; i < 17; i++) scale *= 10.0L, e++;
+        for (i = places; i < 17; i++, e++) scale *= 10.0L;
         digits = CWSI_CAST(uint64_t, rest / scale + 0.5L);
         n = sign + cwsi_digits(digits, out + sign);
         if (e > 0 && e <= 6) {
@@ -2956,13 +2977,22 @@ CWSI_ALL_MESSAGES(CWSI_AS_TYPEDEF)
 #define CWSI_TYPE_DOUBLE(s) double
 #define CWSI_TYPE_ENUM(s) int32_t
 #define CWSI_TYPE_MSG(s) cwsi_##s *
-#define CWSI_MEMBER_ONE(kind, name, s) CWSI_TYPE_##kind(s) name;
-#define CWSI_MEMBER_OPT(kind, name, s) CWSI_TYPE_##kind(s) name; bool has_##name;
-#define CWSI_MEMBER_ONEOF(kind, name, s) CWSI_TYPE_##kind(s) name; bool has_##name;
-#define CWSI_MEMBER_ONEOFM(kind, name, s) CWSI_TYPE_##kind(s) name;
-#define CWSI_MEMBER_REP(kind, name, s) cwsi_list name;
-#define CWSI_MEMBER_MAP(kind, name, s) cwsi_list name;
-#define CWSI_MEMBER(n, label, kind, name, s) CWSI_MEMBER_##label(kind, name, s)
+#define CWSI_WITH_ONE(name)
+#define CWSI_WITH_OPT(name) bool has_##name;
+#define CWSI_WITH_ONEOF(name) bool has_##name;
+#define CWSI_WITH_ONEOFM(name)
+#define CWSI_WITH_REP(name)
+#define CWSI_WITH_MAP(name)
+#define CWSI_MANY_ONE(type) type
+#define CWSI_MANY_OPT(type) type
+#define CWSI_MANY_ONEOF(type) type
+#define CWSI_MANY_ONEOFM(type) type
+#define CWSI_MANY_REP(type) cwsi_list
+#define CWSI_MANY_MAP(type) cwsi_list
+/* label and kind are pasted at once, before a macro of the user with such a name can step in */
+#define CWSI_MEMBER(n, label, kind, name, s)                                                       \
+    CWSI_MANY_##label(CWSI_TYPE_##kind(s)) name;                                                   \
+    CWSI_WITH_##label(name)
 #define CWSI_AS_STRUCT(p, name)                                                                    \
     struct cwsi_##p##_##name {                                                                     \
         uint32_t unknown; /* fields that were skipped when it was decoded */                       \
@@ -3506,7 +3536,7 @@ static cws_status cwsi_decode_into(cwsi_arena *arena, cwsi_msg_id id, cwsi_str i
     size_t i, hint = 0;
     if (depth >= CWSI_CODEC_DEPTH) return CWS_ERR_PROTOCOL;
     r.at = in.at;
-    r.end = in.at + in.len;
+    r.end = in.len ? in.at + in.len : in.at; /* an empty piece may be NULL */
     while (r.at < r.end) {
         uint64_t tag;
         const cwsi_field *f = NULL;
@@ -3700,6 +3730,7 @@ static cwsi_str cwsi_type_of_url(cwsi_str url)
     size_t i;
     for (i = url.len; i > 0; i--)
         if (url.at[i - 1] == '/') break;
+    if (i == 0) return url; /* also keeps NULL out of the arithmetic */
     url.at += i;
     url.len -= i;
     return url;
@@ -3730,9 +3761,8 @@ static void cwsi_put_json_any(const cwsi_json_out *o, const cwsi_pb_Any *any, in
         if (known) {
             cwsi_put_json_message(o, id, inner, depth + 1);
         } else {
-            (void)cwsi_put_char(o->buf, '"');
-            (void)cwsi_put_base64(o->buf, any->value.at, any->value.len);
-            (void)cwsi_put_char(o->buf, '"');
+            cwsi_msg t = cwsi_msg_table(CWSI_M_pb_Any);
+            cwsi_put_json_value(o, &t.fields[1], &any->value, depth);
         }
     }
     (void)cwsi_put_char(o->buf, '}');
@@ -3982,7 +4012,7 @@ static cws_status cwsi_json_read_value(cwsi_json *j, cwsi_arena *arena, cwsi_pb_
                                        int depth)
 {
     cwsi_msg t = cwsi_msg_table(CWSI_M_pb_Value);
-    const cwsi_field *f;
+    const cwsi_field *f = NULL;
     void *at;
     switch (j->kind) {
     case CWSI_JSON_NULL: value->has_null_value = true; return CWS_OK;
@@ -3996,9 +4026,9 @@ static cws_status cwsi_json_read_value(cwsi_json *j, cwsi_arena *arena, cwsi_pb_
     case CWSI_JSON_END:
     case CWSI_JSON_OBJECT_END:
     case CWSI_JSON_ARRAY_END:
-    case CWSI_JSON_KEY: return CWS_ERR_PROTOCOL;
-    default: return CWS_ERR_PROTOCOL;
+    case CWSI_JSON_KEY: break;
     }
+    if (!f) return CWS_ERR_PROTOCOL;
     at = cwsi_place(arena, &t, f, value);
     return at ? cwsi_json_store(j, arena, f, at, depth) : CWS_ERR_NO_MEMORY;
 }
@@ -4080,12 +4110,15 @@ static cws_status cwsi_json_read(cwsi_json *j, cwsi_arena *arena, cwsi_msg_id id
         for (i = 0; i < t.field_count && !f; i++) {
             char name[64];
             cwsi_str camel, plain;
-            camel.at = name, camel.len = cwsi_json_name(&t.fields[i], name);
-            plain.at = t.fields[i].name, plain.len = cwsi_field_name_len(&t.fields[i]);
+            camel.at = name;
+            camel.len = cwsi_json_name(&t.fields[i], name);
+            plain.at = t.fields[i].name;
+            plain.len = cwsi_field_name_len(&t.fields[i]);
             if (cwsi_str_same(key, camel) || cwsi_str_same(key, plain)) f = &t.fields[i];
         }
         (void)cwsi_json_next(j);
-        if (!f || (j->kind == CWSI_JSON_NULL && f->sub != CWSI_M_pb_Value)) {
+        if (!f || (j->kind == CWSI_JSON_NULL && (f->kind != CWSI_MSG ||
+                                                 f->sub != CWSI_M_pb_Value))) {
             if (!f) ++*CWSI_CAST(uint32_t *, msg);
             if (!cwsi_json_skip(j)) return CWS_ERR_PROTOCOL;
             continue;
@@ -4357,6 +4390,20 @@ static cws_status cwsi_fail(cws_error *err, cws_status status, const char *text,
     va_end(args);
     cwsi_copy_text(err->message, sizeof(err->message), line, strlen(line));
     return status;
+}
+
+/* For "return cwsi_no(cwsi_fail(...))" in a function that returns whether it went well. */
+static bool cwsi_no(cws_status status)
+{
+    CWS_ASSERT(status != CWS_OK);
+    return status == CWS_OK;
+}
+
+/* The same in a step of an operation, which ends there. */
+static cwsi_turn cwsi_failed(cws_status status)
+{
+    CWS_ASSERT(status != CWS_OK);
+    return status == CWS_OK ? CWSI_PENDING : CWSI_READY;
 }
 
 static cws_status cwsi_no_memory(cws_error *err, const char *what)
@@ -4713,7 +4760,10 @@ static bool cwsi_read_json_detail(cwsi_json *j, cwsi_arena *arena, cwsi_list *de
         if (!cwsi_json_string(j, arena, &key)) return false;
         if (cwsi_json_next(j) == CWSI_JSON_STRING) {
             if (!cwsi_json_string(j, arena, &text)) return false;
-            if (cwsi_str_is(key, "type")) type = text, has_type = true;
+            if (cwsi_str_is(key, "type")) {
+                type = text;
+                has_type = true;
+            }
             if (cwsi_str_is(key, "value")) {
                 char *out = CWSI_AS(char, cwsi_arena_alloc(arena, text.len / 4 * 3 + 4));
                 if (!out) return false;
@@ -4739,7 +4789,7 @@ static bool cwsi_read_json_detail(cwsi_json *j, cwsi_arena *arena, cwsi_list *de
  * stays 0 when it is missing or unknown. */
 static bool cwsi_read_json_error(cwsi_json *j, cwsi_arena *arena, cwsi_verdict *verdict)
 {
-    cwsi_str key, text;
+    cwsi_str key, text = CWSI_ZERO;
     if (j->kind != CWSI_JSON_OBJECT) return false;
     while (cwsi_json_next(j) == CWSI_JSON_KEY) {
         if (!cwsi_json_string(j, arena, &key)) return false;
@@ -5435,7 +5485,7 @@ static bool cwsi_call_begin(cws_op *op, cwsi_rpc_id rpc, const void *request, cw
     cws_status status;
     cwsi_call_free(op->call);
     op->call = call;
-    if (!call) return (void)cwsi_op_fail_no_memory(op), false;
+    if (!call) return cwsi_no(cwsi_op_fail_no_memory(op));
     call->exchange.events = cwsi_call_events();
     call->op = op;
     call->rpc = cwsi_rpc_at(rpc);
@@ -5449,11 +5499,10 @@ static bool cwsi_call_begin(cws_op *op, cwsi_rpc_id rpc, const void *request, cw
     if (call->rpc->kind == CWSI_UNARY)
         status = cwsi_encode(&call->request, call->rpc->request, request);
     else status = cwsi_put_envelope(&call->request, call->rpc->request, request);
-    if (status == CWS_ERR_NO_MEMORY) return (void)cwsi_op_fail_no_memory(op), false;
+    if (status == CWS_ERR_NO_MEMORY) return cwsi_no(cwsi_op_fail_no_memory(op));
     if (status)
-        return (void)cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: the request is too large",
-                               op->kind->name),
-               false;
+        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: the request is too large",
+                               op->kind->name));
     return true;
 }
 
@@ -5934,15 +5983,15 @@ static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
     cwsi_str body;
     cws_status status;
     *reply = NULL;
-    if (call->err.status) return (void)cwsi_copy_error(&op->err, &call->err), false;
+    if (call->err.status) return cwsi_no(cwsi_copy_error(&op->err, &call->err));
     body.at = call->in.at;
     body.len = call->in.len;
     status = cwsi_decode(arena, call->rpc->response, body, reply);
-    if (status == CWS_ERR_NO_MEMORY) return (void)cwsi_op_fail_no_memory(op), false;
+    if (status == CWS_ERR_NO_MEMORY) return cwsi_no(cwsi_op_fail_no_memory(op));
     if (status) {
         cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the reply is malformed");
         call->err.http_status = call->http_status;
-        return (void)cwsi_copy_error(&op->err, &call->err), false;
+        return cwsi_no(cwsi_copy_error(&op->err, &call->err));
     }
     return true;
 }
@@ -6162,7 +6211,10 @@ static const char *const *cwsi_keep_strings(cwsi_arena *a, const char *const *fi
     const char **copy;
     if (!first && !second) return NULL;
     copy = CWSI_AS(const char *, cwsi_arena_alloc(a, (n + m + 1) * sizeof(*copy)));
-    if (!copy) return *ok = false, (const char *const *)NULL;
+    if (!copy) {
+        *ok = false;
+        return NULL;
+    }
     for (i = 0; i < n; i++) copy[i] = cwsi_keep(a, first[i], ok);
     for (i = 0; i < m; i++) copy[n + i] = cwsi_keep(a, second[i], ok);
     return copy;
@@ -6176,7 +6228,10 @@ static const cws_pair *cwsi_keep_pairs(cwsi_arena *a, const cws_pair *first, con
     cws_pair *copy;
     if (!first && !second) return NULL;
     copy = CWSI_AS(cws_pair, cwsi_arena_alloc(a, (n + m + 1) * sizeof(*copy)));
-    if (!copy) return *ok = false, (const cws_pair *)NULL;
+    if (!copy) {
+        *ok = false;
+        return NULL;
+    }
     for (i = 0; i < n + m; i++) {
         const cws_pair *p = i < n ? &first[i] : &second[i - n];
         for (k = 0; k < len && strcmp(copy[k].key, p->key) != 0; k++) {}
@@ -6193,7 +6248,10 @@ static const cws_resources *cwsi_keep_resources(cwsi_arena *a, const cws_resourc
     cws_resources *copy;
     if (!r) return NULL;
     copy = CWSI_ARENA_NEW(a, cws_resources);
-    if (!copy) return *ok = false, (const cws_resources *)NULL;
+    if (!copy) {
+        *ok = false;
+        return NULL;
+    }
     *copy = *r;
     copy->cpu = cwsi_keep(a, r->cpu, ok);
     copy->memory = cwsi_keep(a, r->memory, ok);
@@ -6313,7 +6371,7 @@ static bool cwsi_quantity_parse(const char *text, cwsi_quantity *q)
     size_t len = strlen(text), i = 0, digits = 0;
     bool point = false;
     memset(q, 0, sizeof(*q));
-    while (len && (text[0] == ' ' || text[0] == '\t')) text++, len--;
+    for (; len && (text[0] == ' ' || text[0] == '\t'); len--) text++;
     while (len && (text[len - 1] == ' ' || text[len - 1] == '\t')) len--;
     if (len && text[0] == '+') i++;
     for (; i < len && (cwsi_is_digit(text[i]) || (text[i] == '.' && !point)); i++) {
@@ -6732,12 +6790,18 @@ static cwsi_v1_Resources *cwsi_v1_resources(cwsi_arena *a, const char *cpu, cons
     bool gpu = r->gpu_count || (r->gpu_type && r->gpu_type[0]) || r->gpu_memory_gb;
     if (!cpu && !memory && !gpu) return NULL;
     out = CWSI_ARENA_NEW(a, cwsi_v1_Resources);
-    if (!out) return *ok = false, (cwsi_v1_Resources *)NULL;
+    if (!out) {
+        *ok = false;
+        return NULL;
+    }
     out->cpu = cwsi_str_of(cpu);
     out->memory = cwsi_str_of(memory);
     if (!gpu) return out;
     out->gpu = CWSI_ARENA_NEW(a, cwsi_v1_Gpu);
-    if (!out->gpu) return *ok = false, out;
+    if (!out->gpu) {
+        *ok = false;
+        return out;
+    }
     out->gpu->count = r->gpu_count;
     if (r->gpu_type && r->gpu_type[0]) {
         out->gpu->has_type = true;
@@ -6846,7 +6910,7 @@ static bool cwsi_v1_create_begin(cws_op *op, cwsi_str encoded, int64_t rpc_ms, i
                          rpc_ms, deadline))
         return false;
     if (!cwsi_put(&op->call->request, encoded.at, encoded.len))
-        return (void)cwsi_op_fail_no_memory(op), false;
+        return cwsi_no(cwsi_op_fail_no_memory(op));
     return true;
 }
 
@@ -7304,7 +7368,7 @@ typedef struct cwsi_wait {
 static cwsi_turn cwsi_join(cws_op *op)
 {
     cws_op *child = op->child;
-    if (!child) return (void)cwsi_op_fail_no_memory(op), CWSI_READY;
+    if (!child) return cwsi_failed(cwsi_op_fail_no_memory(op));
     if (!child->done) return CWSI_PENDING;
     if (child->err.status) (void)cwsi_copy_error(&op->err, &child->err);
     cwsi_op_leave(op);
@@ -7342,7 +7406,7 @@ static cwsi_turn cwsi_wait_run(cws_op *op, int64_t now)
     for (;;) {
         switch (op->step) {
         case CWSI_WAIT_START:
-            if (sb->cancelled) return (void)cwsi_not_running(&op->err, sb), CWSI_READY;
+            if (sb->cancelled) return cwsi_failed(cwsi_not_running(&op->err, sb));
             if (!op->child && !sb->id[0]) cwsi_await_new(op, cwsi_sandbox_start_op(sb));
             if (op->child || !sb->id[0]) {
                 if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
@@ -7359,7 +7423,7 @@ static cwsi_turn cwsi_wait_run(cws_op *op, int64_t now)
             }
             if (cwsi_wait_judge(w) == CWSI_READY) return CWSI_READY;
             cwsi_await_new(op, cwsi_sandbox_poll_op(sb, w->goal == CWSI_GOAL_COMPLETE));
-            if (!op->child) return (void)cwsi_op_fail_no_memory(op), CWSI_READY;
+            if (!op->child) return cwsi_failed(cwsi_op_fail_no_memory(op));
             break;
         }
     }
@@ -7411,11 +7475,11 @@ static cwsi_turn cwsi_prelude(cws_op *op)
         if (op->err.status) return CWSI_READY;
     }
     if (sb->cancelled || sb->phase == CWSI_STOPPING || sb->phase == CWSI_TERMINAL)
-        return (void)cwsi_not_running(&op->err, sb), CWSI_READY;
+        return cwsi_failed(cwsi_not_running(&op->err, sb));
     if (sb->phase == CWSI_RUNNING) return CWSI_READY;
     {
         cws_op *wait = cwsi_wait_new(sb, CWSI_GOAL_RUNNING, sb->request_timeout_ms, false);
-        if (!wait) return (void)cwsi_op_fail_no_memory(op), CWSI_READY;
+        if (!wait) return cwsi_failed(cwsi_op_fail_no_memory(op));
         wait->for_waiters = true;
         (void)cwsi_op_await(op, wait);
         cwsi_op_unref(wait);
@@ -7487,7 +7551,7 @@ static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
                 if (op->err.status) return CWSI_READY;
             } else if (!sb->id[0] && (sb->start_op || sb->create_unknown)) {
                 cws_op *start = cwsi_sandbox_start_op(sb);
-                if (!start) return (void)cwsi_op_fail_no_memory(op), CWSI_READY;
+                if (!start) return cwsi_failed(cwsi_op_fail_no_memory(op));
                 (void)cwsi_op_await(op, start);
                 break;
             }
@@ -7619,7 +7683,10 @@ static void cwsi_get_destroy(cws_op *op)
 static cws_sandbox *cwsi_attach(cws_op *op, cws_session *s, const cwsi_view *view, bool adopt)
 {
     cws_sandbox *sb = cwsi_sandbox_new(op->client);
-    if (!sb) return (void)cwsi_op_fail_no_memory(op), (cws_sandbox *)NULL;
+    if (!sb) {
+        (void)cwsi_op_fail_no_memory(op);
+        return NULL;
+    }
     cwsi_sandbox_set_id(sb, view->id);
     sb->phase = CWSI_STARTING;
     cwsi_sandbox_apply(sb, view, false);
@@ -7767,16 +7834,14 @@ static bool cwsi_listing_next(cwsi_listing *l, cwsi_str token)
     if (token.len == 0) return false;
     for (i = 0; i < l->tokens.len; i++)
         if (cwsi_str_same(token, CWSI_CAST(const cwsi_str *, l->tokens.at)[i]))
-            return (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL,
-                                   "%s: the server repeats a page token", op->kind->name),
-                   false;
+            return cwsi_no(cwsi_fail(&op->err, CWS_ERR_PROTOCOL,
+                                   "%s: the server repeats a page token", op->kind->name));
     if (l->tokens.len + 1 >= CWSI_MAX_PAGES)
-        return (void)cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: more than %d pages", op->kind->name,
-                               CWSI_MAX_PAGES),
-               false;
+        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: more than %d pages", op->kind->name,
+                               CWSI_MAX_PAGES));
     kept = CWSI_AS(cwsi_str, cwsi_list_grow(&l->arena, &l->tokens, sizeof(*kept)));
     if (kept) kept->at = cwsi_arena_copy(&l->arena, token.at, token.len);
-    if (!kept || !kept->at) return (void)cwsi_op_fail_no_memory(op), false;
+    if (!kept || !kept->at) return cwsi_no(cwsi_op_fail_no_memory(op));
     kept->len = token.len;
     l->request.page_token = *kept;
     return true;
@@ -7900,7 +7965,7 @@ static bool cwsi_exec_output(cws_process *p, cws_stream_id stream, cwsi_str data
         o->truncated = true;
     }
     o->produced += data.len;
-    if (keep && !cwsi_put(&o->buf, data.at, keep)) return (void)cwsi_op_fail_no_memory(op), false;
+    if (keep && !cwsi_put(&o->buf, data.at, keep)) return cwsi_no(cwsi_op_fail_no_memory(op));
     if (p->on_output && data.len) {
         c->in_callback = true;
         flow = p->on_output(stream, data.at, data.len, p->user);
@@ -8456,8 +8521,8 @@ static cws_status cwsi_check_header(cws_error *err, cwsi_arena *a, const char *n
 {
     size_t len = strlen(value), i, n = strlen(prefix);
     char *copy;
-    while (len && (*value == ' ' || *value == '\t' || *value == '\n' || *value == '\r'))
-        value++, len--;
+    for (; len && (*value == ' ' || *value == '\t' || *value == '\n' || *value == '\r'); len--)
+        value++;
     while (len && (value[len - 1] == ' ' || value[len - 1] == '\t' || value[len - 1] == '\n' ||
                    value[len - 1] == '\r'))
         len--;
@@ -8484,7 +8549,7 @@ static const char *cwsi_env(const cws_client_opts *o, const char *name)
 static cws_status cwsi_add_header(cws_client *c, cws_error *err, const char *option,
                                   const char *name, const char *prefix, const char *value)
 {
-    const char *checked;
+    const char *checked = NULL;
     cws_status status = cwsi_check_header(err, &c->arena, option, prefix, value, &checked);
     if (status) return status;
     CWS_ASSERT(c->header_count < CWSI_COUNT(c->headers));
@@ -8523,8 +8588,8 @@ static cws_status cwsi_add_credentials(cws_client *c, const cws_client_opts *o, 
 static cws_status cwsi_configure_address(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
     const char *url = o->base_url ? o->base_url : cwsi_env(o, "CWSANDBOX_BASE_URL");
-    size_t len;
-    bool https, loopback, credential;
+    size_t len = 0;
+    bool https = false, loopback = false, credential = false;
     if (!url) url = CWSI_DEFAULT_URL;
     if (cwsi_check_url(err, url, &len, &https, &loopback) ||
         cwsi_add_credentials(c, o, err, &credential))
@@ -8812,7 +8877,7 @@ CWS_API cws_status cws_sandbox_start_begin(cws_sandbox *sandbox, cws_op **out, c
 
 CWS_API cws_status cws_sandbox_start(cws_sandbox *sandbox, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status begun = cws_sandbox_start_begin(sandbox, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
@@ -8821,7 +8886,7 @@ CWS_API cws_status cws_sandbox_start(cws_sandbox *sandbox, cws_error *err)
 static cws_status cwsi_wait_begin(cws_sandbox *sb, cwsi_goal goal, double timeout_seconds,
                                   bool allow_termination, cws_op **out, cws_error *err)
 {
-    int64_t timeout_ms;
+    int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
     status = cwsi_enter_sandbox(sb, out, err);
@@ -8841,7 +8906,7 @@ CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, double timeout_s
 
 CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, double timeout_seconds, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status begun = cws_sandbox_wait_begin(sandbox, timeout_seconds, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
@@ -8861,7 +8926,7 @@ CWS_API cws_status cws_sandbox_wait_until_complete_begin(cws_sandbox *sandbox,
 CWS_API cws_status cws_sandbox_wait_until_complete(cws_sandbox *sandbox,
                                                    const cws_complete_opts *opts, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status begun = cws_sandbox_wait_until_complete_begin(sandbox, opts, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
@@ -8880,7 +8945,7 @@ CWS_API cws_status cws_sandbox_get_status_begin(cws_sandbox *sandbox, cws_op **o
 
 CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status begun = cws_sandbox_get_status_begin(sandbox, &op, err);
     cws_status status = cwsi_finish_blocking(begun, op, err);
     if (state) *state = cws_sandbox_state(sandbox);
@@ -8892,7 +8957,7 @@ CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_o
 {
     cws_stop_opts none = CWSI_ZERO;
     const cws_stop_opts *o = opts ? opts : &none;
-    int64_t grace_ms, timeout_ms;
+    int64_t grace_ms = 0, timeout_ms = 0;
     int32_t grace_s;
     cws_op *op, *stop;
     cws_status status;
@@ -8927,7 +8992,7 @@ CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_o
 
 CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status begun = cws_sandbox_stop_begin(sandbox, opts, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
@@ -8969,7 +9034,7 @@ CWS_API cws_status cws_sandbox_delete_begin(cws_client *client, const char *sand
 CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id, bool missing_ok,
                                       cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status begun = cws_sandbox_delete_begin(client, sandbox_id, missing_ok, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
@@ -9002,7 +9067,7 @@ CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
     const cws_exec_opts *o = opts ? opts : &none;
     cws_process *p;
     cws_op *op;
-    int64_t timeout_ms;
+    int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
     status = cwsi_enter_sandbox(sandbox, out, err);
@@ -9024,7 +9089,7 @@ CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
 CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
                             const cws_exec_opts *opts, cws_result **out, cws_error *err)
 {
-    cws_process *p;
+    cws_process *p = NULL;
     cws_status status;
     if (out) *out = NULL;
     status = cws_exec_begin(sandbox, argv, opts, out ? &p : NULL, err);
@@ -9152,7 +9217,7 @@ static cws_status cwsi_file_begin(cws_sandbox *sb, const char *path, const cws_f
     cwsi_file *f;
     cws_op *op;
     cws_client *c;
-    int64_t timeout_ms;
+    int64_t timeout_ms = 0;
     bool ok = true;
     cws_status status;
     if (out) *out = NULL;
@@ -9200,7 +9265,7 @@ CWS_API cws_status cws_read_file_begin(cws_sandbox *sandbox, const char *path,
 CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const cws_file_opts *opts,
                                  cws_bytes **out, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status status;
     if (out) *out = NULL;
     status = cws_read_file_begin(sandbox, path, opts, out ? &op : NULL, err);
@@ -9224,7 +9289,7 @@ CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, 
 CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const void *data,
                                   size_t size, const cws_file_opts *opts, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status begun = cws_write_file_begin(sandbox, path, data, size, opts, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
@@ -9247,7 +9312,7 @@ CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **
     const cws_session_opts *o = opts ? opts : &none;
     cws_client *c = o->client;
     cws_session *s;
-    int64_t close_ms;
+    int64_t close_ms = 0;
     cws_status status;
     cwsi_error_clear(err);
     if (out) *out = NULL;
@@ -9406,7 +9471,7 @@ CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_o
     const cws_list_opts *o = opts ? opts : &none;
     cwsi_listing *l;
     cws_op *op;
-    int64_t timeout_ms, fallback_ms = 0;
+    int64_t timeout_ms = 0, fallback_ms = 0;
     cws_status status;
     if (out) *out = NULL;
     status = cwsi_enter_session(session, out, err);
@@ -9440,7 +9505,7 @@ CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_o
 CWS_API cws_status cws_session_list(cws_session *session, const cws_list_opts *opts,
                                     cws_sandbox_list **out, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status status;
     if (out) *out = NULL;
     status = cws_session_list_begin(session, opts, out ? &op : NULL, err);
@@ -9475,7 +9540,7 @@ CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *s
 CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox_id, bool no_adopt,
                                        cws_sandbox **out, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status status;
     if (out) *out = NULL;
     status = cws_session_from_id_begin(session, sandbox_id, no_adopt, out ? &op : NULL, err);
@@ -9501,7 +9566,7 @@ CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox,
 
 CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status status;
     if (out) *out = NULL;
     cwsi_error_clear(err);
@@ -9521,7 +9586,7 @@ CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, c
 
 CWS_API cws_status cws_session_close(cws_session *session, cws_error *err)
 {
-    cws_op *op;
+    cws_op *op = NULL;
     cws_status begun = cws_session_close_begin(session, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
@@ -9906,11 +9971,12 @@ static bool cwsi_curl_add_line(cwsi_curl_exchange *x, const char *name, const ch
     return longer != NULL;
 }
 
-/* Remember the first failure of many setopts. An option the loaded library does not know is no
- * failure: it is older than the one this was compiled for. */
+/* Remember a failure among many setopts. An option the loaded library does not know is no failure:
+ * it is older than the one this was compiled for. The parentheses keep libcurl's type-checking
+ * macro out, which warns of itself; the types below are long, curl_off_t, pointer as documented. */
 #define CWSI_SET(option, value)                                                                    \
     do {                                                                                           \
-        CURLcode cwsi_code = curl_easy_setopt(x->easy, option, value);                             \
+        CURLcode cwsi_code = (curl_easy_setopt)(x->easy, option, value);                           \
         if (cwsi_code != CURLE_OK && cwsi_code != CURLE_UNKNOWN_OPTION) code = cwsi_code;          \
     } while (0)
 
@@ -10109,7 +10175,7 @@ static void cwsi_curl_cancel(void *user, void *handle)
     cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, handle);
     bool alive = x->running && !x->ended, old = cwsi_curl_before(t, 8, 15);
     cwsi_curl_unlink(x);
-    if (alive && old) (void)curl_easy_setopt(x->easy, CURLOPT_FORBID_REUSE, 1L); /* P9 */
+    if (alive && old) (void)(curl_easy_setopt)(x->easy, CURLOPT_FORBID_REUSE, 1L); /* P9 */
     cwsi_curl_remove(x);
     cwsi_curl_exchange_free(x);
     if (alive && old) cwsi_curl_nudge(t);
@@ -10209,7 +10275,7 @@ static cws_status cwsi_curl_poll(void *user, int timeout_ms)
         char *x = NULL;
         CURLcode code = msg->data.result; /* msg is gone once the handle is removed */
         if (msg->msg != CURLMSG_DONE) continue;
-        if (curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &x) == CURLE_OK && x)
+        if ((curl_easy_getinfo)(msg->easy_handle, CURLINFO_PRIVATE, &x) == CURLE_OK && x)
             cwsi_curl_ended(CWSI_AS(cwsi_curl_exchange, x), code);
     }
     cwsi_curl_admit(t);
@@ -10275,8 +10341,8 @@ static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_tr
         cwsi_curl_close(t);
         return cwsi_no_memory(err, "libcurl transport");
     }
-    (void)curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, CWSI_CAST(long, CURLPIPE_MULTIPLEX));
-    (void)curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, 32L);
+    (void)(curl_multi_setopt)(t->multi, CURLMOPT_PIPELINING, CWSI_CAST(long, CURLPIPE_MULTIPLEX));
+    (void)(curl_multi_setopt)(t->multi, CURLMOPT_MAXCONNECTS, 32L);
     info = curl_version_info(CURLVERSION_NOW);
     h2 = (info->features & CURL_VERSION_HTTP2) != 0;
     if ((t->https && !(info->features & CURL_VERSION_SSL)) || (t->prior_knowledge && !h2)) {

@@ -24,6 +24,7 @@ static void example_warn(const char *line, void *user)
 }
 
 /* Options of a client for the examples; local keeps the transport alive. */
+CWS_UNUSED_OK
 static cws_status example_client_opts(cws_client_opts *opts, cws_transport *local, cws_error *err)
 {
     const char *key = getenv("CWSANDBOX_API_KEY");

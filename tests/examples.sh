@@ -27,7 +27,7 @@ for program in "$@"; do
     # The first comment of each example has the line that builds it: it must be true.
     line=$(sed -n 's/^ \* *\(cc .*\)$/\1/p' "examples/$name.c" | head -n 1)
     if [ -n "$line" ]; then
-        line=$(echo "$line" | sed "s,-o *[^ ]*,-o $work/$name,")
+        line=$(echo "$line" | sed "s,-o *[^ ]*,-o $PWD/$work/$name,")
         if (cd examples && sh -c "$line") >"$work/$name.why" 2>&1 ||
             sh -c "$line" >"$work/$name.why" 2>&1; then
             pass "$name builds with the line in its comment"

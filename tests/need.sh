@@ -43,6 +43,9 @@ there() {
     python) "$(sh "$(dirname "$0")/python.sh")" -c pass 2>/dev/null ;;
     protobuf) "$(sh "$(dirname "$0")/python.sh")" -c 'import google.protobuf' 2>/dev/null ;;
     node) node -e 'process.exit(+process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null ;;
+    protoc) mkdir -p "$BUILD" &&
+        echo 'syntax = "proto3"; import "google/protobuf/timestamp.proto";' >"$BUILD/need.proto" &&
+        protoc -I"$BUILD" -o /dev/null "$BUILD/need.proto" 2>/dev/null ;;
     fuzzer) echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n);
               int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return !p && n; }' |
         compiles clang -fsanitize=fuzzer,address ;;
@@ -59,7 +62,7 @@ package() {
     curl) echo libcurl4-openssl-dev ;;
     python) echo python3 ;;
     protobuf) echo python3-protobuf ;;
-    protoc) echo protobuf-compiler ;;
+    protoc) echo protobuf-compiler libprotobuf-dev ;;
     node) echo nodejs ;;
     fuzzer) echo clang; apt-cache depends clang 2>/dev/null |
         sed -n 's/.*Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p' ;;

@@ -24,7 +24,6 @@
  */
 #ifndef CWS_TEST_H
 #define CWS_TEST_H
-
 #include "cwsandbox.h"
 #include <stdio.h>
 #include <stdlib.h>
