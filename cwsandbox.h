@@ -83,14 +83,18 @@
  *
  *   API              >>config >>basic >>transport >>client >>sandbox >>exec >>files >>session
  *                    >>async
- *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-json
- *                    >>impl-schema >>impl-schema-v1 >>impl-schema-v1beta2 >>impl-schema-tables
- *                    >>impl-codec >>impl-codec-json >>impl-object >>impl-error >>impl-error-map
- *                    >>impl-wire >>impl-loop >>impl-call >>impl-options >>impl-quantity
- *                    >>impl-dialect >>impl-create >>impl-sandbox >>impl-op-start >>impl-op-poll
- *                    >>impl-op-wait >>impl-op-stop >>impl-op-get >>impl-op-list >>impl-op-exec
- *                    >>impl-op-file >>impl-op-close >>impl-client >>impl-public >>impl-curl
- *                    >>impl-curl-exchange >>impl-end
+ *   implementation   >>impl-public-async >>impl-config >>impl-memory >>impl-buffer >>impl-text
+ *                    >>impl-number >>impl-time >>impl-decimal >>impl-json >>impl-schema
+ *                    >>impl-schema-v1 >>impl-schema-v1-calls >>impl-schema-v1beta2
+ *                    >>impl-schema-v1beta2-calls >>impl-schema-rpcs >>impl-schema-tables
+ *                    >>impl-codec >>impl-decode >>impl-codec-json >>impl-decode-json
+ *                    >>impl-object >>impl-error >>impl-error-map >>impl-wire >>impl-loop
+ *                    >>impl-operation >>impl-call >>impl-judge >>impl-stream >>impl-retry
+ *                    >>impl-options >>impl-quantity >>impl-dialect >>impl-create >>impl-sandbox
+ *                    >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get
+ *                    >>impl-op-list >>impl-op-exec >>impl-op-file >>impl-op-close >>impl-client
+ *                    >>impl-public >>impl-public-sandbox >>impl-public-exec
+ *                    >>impl-public-session >>impl-curl >>impl-curl-exchange >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -804,6 +808,11 @@ CWS_API void cws_session_free(cws_session *session);
 /* Called once when the operation has ended: done, failed or cancelled; inside a poll. */
 typedef void (*cws_op_done_fn)(cws_op *op, void *user);
 
+/* ================================================================================================
+ * >>impl-public-async
+ * The functions of >>async.
+ * ============================================================================================= */
+
 CWS_API bool cws_op_done(const cws_op *op); /* ended, either way */
 /* CWS_ERR_PENDING while it runs, then its outcome; err may be NULL. */
 CWS_API cws_status cws_op_result(const cws_op *op, cws_error *err);
@@ -911,6 +920,9 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #else
 #define CWSI_CAST(type, value) ((type)(value))
 #endif
+
+/* The same for pointers: also from a struct's first member to the struct. */
+#define CWSI_AS(type, pointer) CWSI_CAST(type *, CWSI_CAST(void *, pointer))
 
 #define CWSI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define CWSI_NEVER INT64_MAX /* a moment that does not come */
@@ -1378,6 +1390,11 @@ static size_t cwsi_format(char *out, size_t size, const char *format, ...)
     return n;
 }
 
+/* ================================================================================================
+ * >>impl-number
+ * Base64 and whole numbers.
+ * ============================================================================================= */
+
 static const char cwsi_base64_alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -1472,6 +1489,11 @@ static bool cwsi_parse_u64(const char *text, size_t len, uint64_t *out)
     *out = value;
     return true;
 }
+
+/* ================================================================================================
+ * >>impl-time
+ * RFC 3339 moments, the form that canonical JSON gives to google.protobuf.Timestamp.
+ * ============================================================================================= */
 
 /* Days since 1970-01-01 of a date of the proleptic Gregorian calendar. */
 static int64_t cwsi_days(int64_t year, int month, int day)
@@ -1591,6 +1613,11 @@ static bool cwsi_parse_time(const char *text, size_t len, int64_t *seconds, int3
     *seconds -= (text[at] == '-' ? -1 : 1) * (zone_h * 3600 + zone_m * 60);
     return *seconds >= -62135596800LL && *seconds <= 253402300799LL;
 }
+
+/* ================================================================================================
+ * >>impl-decimal
+ * Decimals to double and back, needed for google.protobuf.Value only. No locale, no stdio.
+ * ============================================================================================= */
 
 /* A decimal number to double. Exact for mantissas below 2^53 with exponents up to 22; other values
  * may be off in the last place. No locale. The text is a valid JSON number. */
@@ -2198,6 +2225,11 @@ static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
     F(3, ONE, STR, object_prefix, 0)
 #define CWSI_F_v1_ResourceUsage(F) \
     F(1, ONE, I64, cpu_millicores, 0) F(2, ONE, I64, memory_mb, 0) F(3, ONE, I64, gpu_count, 0)
+/* ================================================================================================
+ * >>impl-schema-v1-calls
+ * Package coreweave.sandbox.v1, continued: what the calls send and answer.
+ * ============================================================================================= */
+
 #define CWSI_F_v1_CreateSandboxRequest(F) \
     F(1, ONE, MSG, sandbox, v1_Sandbox) F(2, ONE, STR, request_id, 0)
 #define CWSI_F_v1_CreateSandboxFromTemplateRequest(F) \
@@ -2474,7 +2506,7 @@ static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
 
 /* ================================================================================================
  * >>impl-schema-v1beta2
- * Package coreweave.sandbox.v1beta2, and the calls of both packages.
+ * Package coreweave.sandbox.v1beta2.
  * ============================================================================================= */
 
 #define CWSI_E_b2_RunnerView(V) \
@@ -2646,6 +2678,11 @@ static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
 #define CWSI_F_b2_ObjectStorageAccess(F) \
     F(1, REP, STR, buckets, 0) F(2, ONE, ENUM, permission, b2_ObjectStoragePermission) \
     F(3, ONE, STR, object_prefix, 0)
+/* ================================================================================================
+ * >>impl-schema-v1beta2-calls
+ * Package coreweave.sandbox.v1beta2, continued: what the calls send and answer.
+ * ============================================================================================= */
+
 #define CWSI_F_b2_StartSandboxRequest(F) \
     F(1, ONE, STR, command, 0) F(2, REP, STR, args, 0) F(3, REP, STR, tags, 0) \
     F(4, ONE, MSG, resources, b2_ResourceRequest) F(5, ONE, STR, container_image, 0) \
@@ -2825,6 +2862,11 @@ static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
     M(b2, DeleteObjectStorageWIFConfigRequest) M(b2, DeleteObjectStorageWIFConfigResponse) \
     M(b2, FileSystemSnapshotBucketConfig) M(b2, GetFileSystemSnapshotBucketConfigRequest) \
     M(b2, SetFileSystemSnapshotBucketConfigRequest)
+
+/* ================================================================================================
+ * >>impl-schema-rpcs
+ * The calls of both packages.
+ * ============================================================================================= */
 
 /* R(package, service, method, request, response, kind) */
 #define CWSI_RPCS(R) \
@@ -3385,6 +3427,11 @@ static cws_status cwsi_encode(cwsi_buf *buf, cwsi_msg_id id, const void *msg)
     return buf->status;
 }
 
+/* ================================================================================================
+ * >>impl-decode
+ * Binary protobuf to structs.
+ * ============================================================================================= */
+
 typedef struct cwsi_reader {
     const char *at, *end;
 } cwsi_reader;
@@ -3881,6 +3928,11 @@ static cws_status cwsi_encode_json(cwsi_buf *buf, cwsi_arena *arena, cwsi_msg_id
     return buf->status;
 }
 
+/* ================================================================================================
+ * >>impl-decode-json
+ * Canonical proto3 JSON to structs.
+ * ============================================================================================= */
+
 static cws_status cwsi_json_read(cwsi_json *j, cwsi_arena *arena, cwsi_msg_id id, void *msg,
                                  int depth);
 
@@ -3899,6 +3951,20 @@ static bool cwsi_json_integer(const cwsi_json *j, int64_t *out)
         return CWSI_CAST(double, *out) - d >= 0 && CWSI_CAST(double, *out) - d <= 0;
     }
     return false;
+}
+
+/* By name or by number; a name that this header does not know leaves it unspecified. */
+static cws_status cwsi_json_store_enum(const cwsi_json *j, const cwsi_field *f, int32_t *at)
+{
+    cwsi_enum e = cwsi_enum_table(CWSI_CAST(cwsi_enum_id, f->sub));
+    int64_t v;
+    size_t i;
+    for (i = 0; i < e.count && j->kind == CWSI_JSON_STRING; i++)
+        if (cwsi_str_is(j->text, e.values[i].name)) *at = e.values[i].number;
+    if (j->kind == CWSI_JSON_STRING) return CWS_OK;
+    if (!cwsi_json_integer(j, &v) || v < INT32_MIN || v > INT32_MAX) return CWS_ERR_PROTOCOL;
+    *at = CWSI_CAST(int32_t, v);
+    return CWS_OK;
 }
 
 /* The token just read is the value of f: store it at `at`. */
@@ -3949,19 +4015,7 @@ static cws_status cwsi_json_store(cwsi_json *j, cwsi_arena *arena, const cwsi_fi
         if (j->kind != CWSI_JSON_NUMBER) return CWS_ERR_PROTOCOL;
         *CWSI_CAST(double *, at) = cwsi_parse_double(j->text.at, j->text.len);
         return CWS_OK;
-    case CWSI_ENUM: {
-        cwsi_enum e = cwsi_enum_table(CWSI_CAST(cwsi_enum_id, f->sub));
-        size_t i;
-        for (i = 0; i < e.count && j->kind == CWSI_JSON_STRING; i++)
-            if (cwsi_str_is(j->text, e.values[i].name)) {
-                *CWSI_CAST(int32_t *, at) = e.values[i].number;
-                return CWS_OK;
-            }
-        if (j->kind == CWSI_JSON_STRING) return CWS_OK; /* a newer name: leave it unspecified */
-        if (!cwsi_json_integer(j, &v) || v < INT32_MIN || v > INT32_MAX) return CWS_ERR_PROTOCOL;
-        *CWSI_CAST(int32_t *, at) = CWSI_CAST(int32_t, v);
-        return CWS_OK;
-    }
+    case CWSI_ENUM: return cwsi_json_store_enum(j, f, CWSI_CAST(int32_t *, at));
     case CWSI_MSG:
         return cwsi_json_read(j, arena, CWSI_CAST(cwsi_msg_id, f->sub), at, depth + 1);
     }
@@ -4072,6 +4126,20 @@ static cws_status cwsi_json_read_mask(cwsi_arena *arena, cwsi_str s, cwsi_pb_Fie
     return CWS_OK;
 }
 
+/* The messages that are one string in JSON. */
+static cws_status cwsi_json_read_text(cwsi_json *j, cwsi_arena *arena, cwsi_msg_id id, void *msg)
+{
+    cwsi_pb_Timestamp *time = CWSI_AS(cwsi_pb_Timestamp, msg);
+    cwsi_str s;
+    if (j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
+    if (!cwsi_json_string(j, arena, &s)) return CWS_ERR_NO_MEMORY;
+    if (id == CWSI_M_pb_Duration)
+        return cwsi_json_read_duration(s, CWSI_AS(cwsi_pb_Duration, msg));
+    if (id == CWSI_M_pb_FieldMask)
+        return cwsi_json_read_mask(arena, s, CWSI_AS(cwsi_pb_FieldMask, msg));
+    return cwsi_parse_time(s.at, s.len, &time->seconds, &time->nanos) ? CWS_OK : CWS_ERR_PROTOCOL;
+}
+
 /* The token just read begins message id: read it all into msg. */
 static cws_status cwsi_json_read(cwsi_json *j, cwsi_arena *arena, cwsi_msg_id id, void *msg,
                                  int depth)
@@ -4087,19 +4155,8 @@ static cws_status cwsi_json_read(cwsi_json *j, cwsi_arena *arena, cwsi_msg_id id
     if (id == CWSI_M_pb_ListValue)
         return cwsi_json_read_list(j, arena, &t.fields[0],
                                    &CWSI_CAST(cwsi_pb_ListValue *, msg)->values, depth);
-    if (id == CWSI_M_pb_Timestamp || id == CWSI_M_pb_Duration || id == CWSI_M_pb_FieldMask) {
-        cwsi_str s;
-        if (j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
-        if (!cwsi_json_string(j, arena, &s)) return CWS_ERR_NO_MEMORY;
-        if (id == CWSI_M_pb_Timestamp) {
-            cwsi_pb_Timestamp *ts = CWSI_CAST(cwsi_pb_Timestamp *, msg);
-            return cwsi_parse_time(s.at, s.len, &ts->seconds, &ts->nanos) ? CWS_OK
-                                                                          : CWS_ERR_PROTOCOL;
-        }
-        if (id == CWSI_M_pb_Duration)
-            return cwsi_json_read_duration(s, CWSI_CAST(cwsi_pb_Duration *, msg));
-        return cwsi_json_read_mask(arena, s, CWSI_CAST(cwsi_pb_FieldMask *, msg));
-    }
+    if (id == CWSI_M_pb_Timestamp || id == CWSI_M_pb_Duration || id == CWSI_M_pb_FieldMask)
+        return cwsi_json_read_text(j, arena, id, msg);
     if (j->kind != CWSI_JSON_OBJECT) return CWS_ERR_PROTOCOL;
     while (cwsi_json_next(j) == CWSI_JSON_KEY) {
         const cwsi_field *f = NULL;
@@ -4298,9 +4355,6 @@ struct cws_bytes {
     const char *at;
     size_t len;
 };
-
-/* Turn a pointer to a struct's first member into one to the struct. */
-#define CWSI_AS(type, pointer) CWSI_CAST(type *, CWSI_CAST(void *, pointer))
 
 CWSI_PRINTF(3, 4)
 static void cwsi_log(cws_client *c, cws_log_level level, const char *text, ...)
@@ -4985,6 +5039,11 @@ static void cwsi_uuid(cws_client *c, char *out)
     out[at] = '\0';
 }
 
+/* ================================================================================================
+ * >>impl-operation
+ * Timers, and the life of an operation: begun, waiting, woken, ended.
+ * ============================================================================================= */
+
 /* ---- timers: a binary heap; each operation knows its place */
 
 static void cwsi_heap_set(cws_client *c, size_t at, cws_op *op)
@@ -5591,6 +5650,11 @@ static void cwsi_call_open(cwsi_call *call, int64_t now)
     }
 }
 
+/* ================================================================================================
+ * >>impl-judge
+ * The end of an attempt: what arrived, or did not, turned into the outcome of a call.
+ * ============================================================================================= */
+
 /* The transport failed: say so in the call's error. */
 static void cwsi_judge_end(cwsi_call *call)
 {
@@ -5762,6 +5826,11 @@ static bool cwsi_stream_head_ok(cwsi_call *call)
     return call->err.status == CWS_OK;
 }
 
+/* ================================================================================================
+ * >>impl-stream
+ * Messages of a stream, one after the other, and its end.
+ * ============================================================================================= */
+
 typedef enum cwsi_peek { CWSI_PEEK_NOTHING, CWSI_PEEK_MESSAGE, CWSI_PEEK_OVER } cwsi_peek;
 
 /* What stands next in the stream's buffer. MESSAGE: *message is set and stays until the next peek
@@ -5824,6 +5893,11 @@ static void cwsi_stream_compact(cwsi_call *call)
         call->in_at = 0;
     }
 }
+
+/* ================================================================================================
+ * >>impl-retry
+ * When a failed attempt is followed by another, and the steps of a call.
+ * ============================================================================================= */
 
 /* May this failure be answered by another attempt? */
 static bool cwsi_call_may_retry(const cwsi_call *call)
@@ -5908,6 +5982,28 @@ static bool cwsi_call_arrived(cwsi_call *call)
     return call->ended || call->in.status;
 }
 
+/* The attempt is over: decide how it went, end it on the wire, and say which step is next. */
+static cwsi_call_step cwsi_call_judge(cwsi_call *call, int64_t now)
+{
+    cwsi_str message;
+    if (!call->err.status && !call->stream_over) {
+        if (call->rpc->kind == CWSI_UNARY) cwsi_judge_unary(call);
+        else cwsi_judge_stream(call);
+    }
+    cwsi_call_close(call); /* P1: over means over, whatever the transport still waits for */
+    if (call->err.status) {
+        call->unclear = cwsi_call_is_unclear(call);
+        cwsi_trace_failure(call);
+        return cwsi_call_schedule_retry(call, now) ? CWSI_CALL_BACKOFF : CWSI_CALL_DONE;
+    }
+    if (call->rpc->kind == CWSI_UNARY) {
+        message.at = call->in.at;
+        message.len = call->in.len;
+        cwsi_trace(call, false, message);
+    }
+    return CWSI_CALL_DONE;
+}
+
 /* Go on as far as possible. READY: a stream has a message (cwsi_call_message takes it), or the call
  * is over: step is DONE and call->err says how. */
 static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
@@ -5937,26 +6033,7 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
                 return CWSI_READY;
             call->step = CWSI_CALL_JUDGE;
             break;
-        case CWSI_CALL_JUDGE:
-            if (!call->err.status && !call->stream_over) {
-                if (call->rpc->kind == CWSI_UNARY) cwsi_judge_unary(call);
-                else cwsi_judge_stream(call);
-            }
-            cwsi_call_close(call); /* P1: over means over, whatever the transport still waits for */
-            if (call->err.status) {
-                call->unclear = cwsi_call_is_unclear(call);
-                cwsi_trace_failure(call);
-                if (cwsi_call_schedule_retry(call, now)) {
-                    call->step = CWSI_CALL_BACKOFF;
-                    break;
-                }
-            } else if (call->rpc->kind == CWSI_UNARY) {
-                message.at = call->in.at;
-                message.len = call->in.len;
-                cwsi_trace(call, false, message);
-            }
-            call->step = CWSI_CALL_DONE;
-            break;
+        case CWSI_CALL_JUDGE: call->step = cwsi_call_judge(call, now); break;
         case CWSI_CALL_BACKOFF:
             if (now < call->resume_at) {
                 cwsi_op_wake_at(call->op, call->resume_at);
@@ -8832,6 +8909,11 @@ CWS_API cws_exec_stats cws_sandbox_exec_stats(const cws_sandbox *sandbox)
     return sandbox->stats;
 }
 
+/* ================================================================================================
+ * >>impl-public-sandbox
+ * The functions of >>sandbox.
+ * ============================================================================================= */
+
 /* What every function that begins something checks first. */
 static cws_status cwsi_enter(cws_client *c, const void *out, cws_error *err)
 {
@@ -9038,6 +9120,11 @@ CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id
     cws_status begun = cws_sandbox_delete_begin(client, sandbox_id, missing_ok, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
+
+/* ================================================================================================
+ * >>impl-public-exec
+ * The functions of >>exec and >>files.
+ * ============================================================================================= */
 
 static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, const cws_exec_opts *o,
                                   int64_t *timeout_ms, cws_error *err)
@@ -9293,6 +9380,11 @@ CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const 
     cws_status begun = cws_write_file_begin(sandbox, path, data, size, opts, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
+
+/* ================================================================================================
+ * >>impl-public-session
+ * The functions of >>session.
+ * ============================================================================================= */
 
 static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *o, cws_error *err)
 {

@@ -27,7 +27,7 @@ static int give_up(const cws_error *err, cws_session *session)
 
 int main(void)
 {
-    static const char *const work = "sleep 1; echo \"$NAME counted $(seq $FROM $TO | wc -l) numbers\"";
+    static const char work[] = "sleep 1; echo \"$NAME counted $(seq $FROM $TO | wc -l) numbers\"";
     const char *argv[] = {"/bin/sh", "-c", work, NULL};
     const char *shout[] = {"/bin/sh", "-c", "tr a-z A-Z < /tmp/note.txt > /tmp/LOUD.txt", NULL};
     const char *tags[] = {"quickstart", NULL};
@@ -56,8 +56,8 @@ int main(void)
     if (example_client_opts(&client, &local, &err) || cws_session_open(&opts, &session, &err))
         return give_up(&err, NULL);
 
-    /* One command in each of three sandboxes. Nothing waits here: beginning a command also starts its
-     * sandbox, and all of it moves in cws_wait_many, on this one thread. */
+    /* One command in each of three sandboxes. Nothing waits here: beginning a command also starts
+     * its sandbox, and all of it moves in cws_wait_many, on this one thread. */
     step = cwsi_system_monotonic_ms();
     for (i = 0; i < BOXES; i++) {
         const char *names[BOXES] = {"alpha", "beta", "gamma"};

@@ -32,7 +32,11 @@ int main(void)
     cws_session *session = NULL;
     cws_sandbox *box = NULL;
     cws_result *result = NULL;
+    const char *const argv[] = {"true", NULL};
+    cws_op_done_fn on_done = NULL;
+    void *my_data = NULL;
     cws_error err;
+    (void)argv, (void)on_done, (void)my_data;
     (void)client, (void)session, (void)box, (void)result, (void)err;
     {
 %s

@@ -10,7 +10,6 @@ flags="-g -I. -Iexamples -fno-omit-frame-pointer $CURL_CFLAGS"
 try() { # try TOOL NAME RUNNER FLAGS...: build and run tests/NAME.c
     tool=$1 name=$2 runner=$3 compiler=$4
     shift 4
-    [ -e "tests/$name.c" ] || return
     program=$work/$name-$tool
     # shellcheck disable=SC2086
     if ! $compiler $flags "$@" -o "$program" "tests/$name.c" $CURL_LIBS -lpthread \

@@ -50,14 +50,6 @@ calls=$(sed 's/"[^"]*"//g; s,/\*.*\*/,,; s,//.*,,' "$HEADER" | grep -c '\bgetenv
 if [ "$calls" -le 1 ]; then : >"$found"; else echo "$calls calls of getenv" >"$found"; fi
 expect_none "getenv is called in one place"
 
-# What >>impl-config defines is undefined again at the end. (The tables of the schema stay.)
-awk '/^ \* >>/ { on = $2 == ">>impl-config" }
-    on && /^#define CWSI_/ { sub(/\(.*/, "", $2); print $2 }' "$HEADER" | sort -u >"$work/config"
-# shellcheck disable=SC2086
-$CC $CURL_CFLAGS -dM -E "$work/one.c" | awk '{ sub(/\(.*/, "", $2); print $2 }' | sort -u |
-    comm -12 - "$work/config" | grep -v '^CWSI_IMPLEMENTED$' >"$found"
-expect_none "no helper macro stays defined"
-
 # The header defines no name without the prefix.
 echo '#include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,695 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A transport that plays a script, in both tiers, with a clock that only moves when somebody waits.
+ * Include it after the implementation and test.h.
+ *
+ *     script_ok(s, "GetSandbox", "{\"sandboxId\":\"sb-1\",...}");   // replies, first come first
+ *     script_error(s, "GetSandbox", "unavailable", "text", NULL);   // served, by RPC name
+ *     script_end(s, "CreateSandbox", CWS_END_LOST);                 // the transport fails
+ *     script_raw(s, "GetSandbox", 503, "text/html", "<p>", 3);      // any bytes
+ *     script_stream(s, "{}", "{\"ready\":{}}", ..., NULL);          // StreamExec; NULL: no end
+ *     script_never(s, "DeleteSandbox");                             // silence
+ * Each returns the reply for adjustment: ->delay (fake ms before the head), ->chunk (bytes per
+ * report), ->gap (fake ms between reports), ->times (how often it serves; -1: always, also never),
+ * ->headers, ->status, ->end, ->note, ->cut (bytes of the body that arrive before the end).
+ *
+ * Afterwards: script_calls(s) is "CreateSandbox GetSandbox"; script_call_at(s, "GetSandbox", i)
+ * tells when the call came, its request as JSON, its headers and its timeout.
+ *
+ * The transport's side of the contract is asserted: one cancel for each open exchange and nothing
+ * reported after it, no call of the transport from inside a report, body bytes that stay in place
+ * until the end. Broken rules are counted in s->broken, with the first in s->rule.
+ */
+#ifndef SCRIPT_H
+#define SCRIPT_H
+
+#define SCRIPT_MAX_HEADERS 6
+
+typedef struct script_reply {
+    char rpc[40];
+    int status; /* HTTP */
+    int http_major;
+    const char *content_type; /* NULL: none */
+    cws_header headers[SCRIPT_MAX_HEADERS];
+    size_t header_count;
+    char *body;
+    size_t size;
+    bool never;    /* nothing is ever reported */
+    bool headless; /* the end comes without a head */
+    cws_end end;
+    int32_t note; /* the transport's own code */
+    const char *note_text;
+    int64_t delay, gap;
+    size_t chunk; /* 0: all at once */
+    int times;
+    int used;
+    struct script_reply *next;
+} script_reply;
+
+typedef struct script_call {
+    char rpc[40];
+    int64_t at, timeout_ms, ended_at; /* ended_at: when it was cancelled or released */
+    char *json;                       /* the request */
+    char *headers;                    /* "name: value\n" for each, in order */
+    char *url;
+    char *method;
+    bool full_duplex, cancelled, reported_end;
+} script_call;
+
+typedef struct script_exchange {
+    struct script *s;
+    cws_exchange *ex;
+    script_reply *reply;
+    size_t call; /* index of its record */
+    const void *body;
+    char *body_copy;
+    size_t body_size;
+    bool head_done, over, refused; /* refused: the library wants no more data */
+    size_t sent;
+    int64_t next_at;
+    struct script_exchange *next;
+} script_exchange;
+
+typedef struct script {
+    int64_t now;
+    uint64_t seed; /* of the random hook */
+    uint64_t fixed_random; /* what the hook returns if use_fixed */
+    bool use_fixed;
+    script_reply *first, *last;
+    script_exchange *open;
+    script_call *calls;
+    size_t call_count, call_cap;
+    size_t opens, cancels, closes, polls, performs, unexpected;
+    cws_status refuse_open; /* what open returns instead of opening */
+    bool in_report, in_poll;
+    size_t broken;
+    char rule[160];
+    cwsi_mem mem; /* not the one under test */
+    cwsi_arena arena;
+    char names[4096]; /* script_calls */
+    cws_transport transport;
+} script;
+
+static script *script_now; /* whose clock the sleep of the blocking tier moves */
+
+TEST_FN void script_break(script *s, const char *rule, const char *what)
+{
+    if (s->broken++ == 0) (void)snprintf(s->rule, sizeof(s->rule), "%s (%s)", rule, what);
+}
+
+/* ---- hooks */
+
+TEST_FN int64_t script_monotonic(void *user) { return ((script *)user)->now; }
+
+TEST_FN int64_t script_unix(void *user) { return 1700000000000 + ((script *)user)->now; }
+
+TEST_FN void script_random(void *user, void *out, size_t size)
+{
+    script *s = (script *)user;
+    unsigned char *p = (unsigned char *)out;
+    size_t i;
+    if (s->use_fixed) {
+        memset(out, 0, size);
+        memcpy(out, &s->fixed_random, size < 8 ? size : 8);
+        return;
+    }
+    for (i = 0; i < size; i++) {
+        s->seed = s->seed * 6364136223846793005ULL + 1442695040888963407ULL;
+        p[i] = (unsigned char)(s->seed >> 56);
+    }
+}
+
+/* What select() is while the implementation is compiled: the blocking tier's way to wait. */
+TEST_FN int script_sleep(struct timeval *tv)
+{
+    if (!script_now || !tv) abort();
+    script_now->now += (int64_t)tv->tv_sec * 1000 + tv->tv_usec / 1000;
+    return 0;
+}
+
+/* ---- writing the script */
+
+TEST_FN char *script_text(script *s, const char *text)
+{
+    char *copy = cwsi_arena_copy(&s->arena, text, strlen(text));
+    if (!copy) abort();
+    return copy;
+}
+
+/* The RPC of SandboxService with this name. */
+TEST_FN const cwsi_rpc *script_rpc(const char *name)
+{
+    int i;
+    for (i = 0; i < CWSI_RPC_COUNT; i++) {
+        const cwsi_rpc *rpc = cwsi_rpc_at((cwsi_rpc_id)i);
+        const char *slash = strrchr(rpc->path, '/');
+        if (strncmp(rpc->path, "/coreweave.sandbox.v1.SandboxService/", 37) == 0 &&
+            strcmp(slash + 1, name) == 0)
+            return rpc;
+    }
+    printf("script: no such RPC: %s\n", name);
+    abort();
+}
+
+/* A message as protobuf, from its JSON. */
+TEST_FN cwsi_str script_encode(script *s, cwsi_msg_id id, const char *json)
+{
+    cwsi_buf buf;
+    cwsi_str out;
+    void *msg;
+    cwsi_buf_init(&buf, &s->mem, SIZE_MAX / 2);
+    if (cwsi_decode_json(&s->arena, id, cwsi_str_of(json), &msg) || cwsi_encode(&buf, id, msg)) {
+        printf("script: not a %s: %s\n", cwsi_msg_name(id), json);
+        abort();
+    }
+    out.len = buf.len;
+    out.at = cwsi_arena_copy(&s->arena, buf.len ? buf.at : "", buf.len);
+    cwsi_buf_free(&buf);
+    return out;
+}
+
+TEST_FN script_reply *script_add(script *s, const char *rpc)
+{
+    script_reply *r = (script_reply *)cwsi_arena_alloc(&s->arena, sizeof(*r));
+    if (!r) abort();
+    (void)snprintf(r->rpc, sizeof(r->rpc), "%s", rpc);
+    r->status = 200;
+    r->http_major = 2;
+    r->times = 1;
+    r->content_type = "application/proto";
+    if (s->last) s->last->next = r;
+    else s->first = r;
+    s->last = r;
+    return r;
+}
+
+TEST_FN void script_body(script *s, script_reply *r, const void *data, size_t size)
+{
+    r->body = cwsi_arena_copy(&s->arena, size ? (const char *)data : "", size);
+    r->size = size;
+}
+
+TEST_FN void script_header(script_reply *r, const char *name, const char *value)
+{
+    if (r->header_count >= SCRIPT_MAX_HEADERS) abort();
+    r->headers[r->header_count].name = name;
+    r->headers[r->header_count++].value = value;
+}
+
+TEST_FN script_reply *script_raw(script *s, const char *rpc, int status, const char *type,
+                                 const void *body, size_t size)
+{
+    script_reply *r = script_add(s, rpc);
+    r->status = status;
+    r->content_type = type;
+    script_body(s, r, body, size);
+    return r;
+}
+
+TEST_FN script_reply *script_ok(script *s, const char *rpc, const char *json)
+{
+    script_reply *r = script_add(s, rpc);
+    cwsi_str body = script_encode(s, script_rpc(rpc)->response, json);
+    script_body(s, r, body.at, body.len);
+    return r;
+}
+
+TEST_FN script_reply *script_end(script *s, const char *rpc, cws_end end)
+{
+    script_reply *r = script_add(s, rpc);
+    r->headless = true;
+    r->end = end;
+    return r;
+}
+
+TEST_FN script_reply *script_never(script *s, const char *rpc)
+{
+    script_reply *r = script_add(s, rpc);
+    r->never = true;
+    return r;
+}
+
+TEST_FN char *script_base64(script *s, cwsi_str in)
+{
+    static const char abc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *out = (char *)cwsi_arena_alloc(&s->arena, in.len / 3 * 4 + 8), *p = out;
+    size_t i;
+    for (i = 0; i < in.len; i += 3) {
+        unsigned long v = (unsigned long)(unsigned char)in.at[i] << 16;
+        if (i + 1 < in.len) v |= (unsigned long)(unsigned char)in.at[i + 1] << 8;
+        if (i + 2 < in.len) v |= (unsigned long)(unsigned char)in.at[i + 2];
+        *p++ = abc[v >> 18 & 63];
+        *p++ = abc[v >> 12 & 63];
+        *p++ = i + 1 < in.len ? abc[v >> 6 & 63] : '=';
+        *p++ = i + 2 < in.len ? abc[v & 63] : '=';
+    }
+    *p = '\0';
+    return out;
+}
+
+/* One element of "details": a google.rpc message from its JSON. */
+TEST_FN char *script_detail(script *s, const char *type, const char *json)
+{
+    cwsi_msg_id id = cwsi_msg_by_name(cwsi_str_of(type));
+    const char *value;
+    char *out;
+    if (id == CWSI_MSG_COUNT) abort();
+    value = script_base64(s, script_encode(s, id, json));
+    out = (char *)cwsi_arena_alloc(&s->arena, strlen(value) + strlen(type) + 40);
+    (void)sprintf(out, "{\"type\":\"%s\",\"value\":\"%s\"}", type, value);
+    return out;
+}
+
+TEST_FN char *script_reason(script *s, const char *reason, const char *domain)
+{
+    char json[400];
+    (void)snprintf(json, sizeof(json), "{\"reason\":\"%s\",\"domain\":\"%s\"}", reason, domain);
+    return script_detail(s, "google.rpc.ErrorInfo", json);
+}
+
+TEST_FN char *script_hint(script *s, const char *delay)
+{
+    char json[100];
+    (void)snprintf(json, sizeof(json), "{\"retryDelay\":\"%s\"}", delay);
+    return script_detail(s, "google.rpc.RetryInfo", json);
+}
+
+/* The JSON of a Connect error. details: elements separated by commas, or NULL. */
+TEST_FN char *script_error_json(script *s, const char *code, const char *text, const char *details)
+{
+    char *out = (char *)cwsi_arena_alloc(&s->arena, strlen(text) + 200 +
+                                                        (details ? strlen(details) : 0));
+    (void)sprintf(out, "{\"code\":\"%s\",\"message\":\"%s\"%s%s%s}", code, text,
+                  details ? ",\"details\":[" : "", details ? details : "", details ? "]" : "");
+    return out;
+}
+
+/* A Connect error; unary. The HTTP status is the one servers send with the code. */
+TEST_FN script_reply *script_error(script *s, const char *rpc, const char *code, const char *text,
+                                   const char *details)
+{
+    static const int http[] = {200, 499, 500, 400, 504, 404, 409, 403, 429,
+                               400, 409, 400, 501, 500, 503, 500, 401};
+    const char *json = script_error_json(s, code, text, details);
+    return script_raw(s, rpc, http[cwsi_code_by_name(cwsi_str_of(code))], "application/json", json,
+                      strlen(json));
+}
+
+/* Append an envelope to a reply's body. */
+TEST_FN void script_envelope(script *s, script_reply *r, unsigned flags, const void *data,
+                             size_t size)
+{
+    char *body = (char *)cwsi_arena_alloc(&s->arena, r->size + 5 + size + 1);
+    if (!body) abort();
+    if (r->size) memcpy(body, r->body, r->size);
+    cwsi_envelope_head(body + r->size, flags, size);
+    if (size) memcpy(body + r->size + 5, data, size);
+    r->body = body;
+    r->size += 5 + size;
+}
+
+TEST_FN void script_message(script *s, script_reply *r, const char *json)
+{
+    cwsi_str m = script_encode(s, CWSI_M_v1_ExecStreamResponse, json);
+    script_envelope(s, r, 0, m.at, m.len);
+}
+
+TEST_FN script_reply *script_stream_empty(script *s)
+{
+    script_reply *r = script_add(s, "StreamExec");
+    r->content_type = "application/connect+proto";
+    script_body(s, r, "", 0);
+    return r;
+}
+
+/* A StreamExec reply: messages as JSON, ended by NULL; end: the end-of-stream message or NULL. */
+TEST_FN script_reply *script_stream(script *s, const char *end, ...)
+{
+    script_reply *r = script_stream_empty(s);
+    const char *json;
+    va_list args;
+    va_start(args, end);
+    while ((json = va_arg(args, const char *)) != NULL) script_message(s, r, json);
+    va_end(args);
+    if (end) script_envelope(s, r, 2, end, strlen(end));
+    return r;
+}
+
+TEST_FN char *script_output(script *s, const char *stream, const void *data, size_t size)
+{
+    cwsi_str in;
+    char *b64, *out;
+    in.at = (const char *)data;
+    in.len = size;
+    b64 = script_base64(s, in);
+    out = (char *)cwsi_arena_alloc(&s->arena, strlen(b64) + 80);
+    (void)sprintf(out, "{\"output\":{\"stream\":\"STREAM_%s\",\"data\":\"%s\"}}", stream, b64);
+    return out;
+}
+
+/* ---- reading what happened */
+
+TEST_FN const char *script_calls(script *s)
+{
+    size_t i, n = 0;
+    s->names[0] = '\0';
+    for (i = 0; i < s->call_count; i++)
+        n += (size_t)snprintf(s->names + n, n < sizeof(s->names) ? sizeof(s->names) - n : 0, "%s%s",
+                              i ? " " : "", s->calls[i].rpc);
+    return s->names;
+}
+
+TEST_FN size_t script_count(const script *s, const char *rpc)
+{
+    size_t i, n = 0;
+    for (i = 0; i < s->call_count; i++) n += strcmp(s->calls[i].rpc, rpc) == 0;
+    return n;
+}
+
+/* The i-th call of that name; an empty one if there is none. */
+TEST_FN const script_call *script_call_at(const script *s, const char *rpc, size_t index)
+{
+    static const script_call none = {"", -1, -1, -1, (char *)"", (char *)"", (char *)"",
+                                     (char *)"", false, false, false};
+    size_t i;
+    for (i = 0; i < s->call_count; i++)
+        if (strcmp(s->calls[i].rpc, rpc) == 0 && index-- == 0) return &s->calls[i];
+    return &none;
+}
+
+TEST_FN const char *script_json(const script *s, const char *rpc, size_t index)
+{
+    return script_call_at(s, rpc, index)->json;
+}
+
+/* Pauses between the starts of calls of that name, "200 300 450". */
+TEST_FN const char *script_gaps(script *s, const char *rpc)
+{
+    size_t i, n = 0;
+    int64_t last = -1;
+    s->names[0] = '\0';
+    for (i = 0; i < s->call_count; i++) {
+        if (strcmp(s->calls[i].rpc, rpc) != 0) continue;
+        if (last >= 0 && n < sizeof(s->names) - 30)
+            n += (size_t)snprintf(s->names + n, sizeof(s->names) - n, "%s%lld", n ? " " : "",
+                                  (long long)(s->calls[i].at - last));
+        last = s->calls[i].at;
+    }
+    return s->names;
+}
+
+/* ---- the transport */
+
+TEST_FN size_t script_record(script *s, const cws_http_request *q)
+{
+    script_call *call;
+    const char *slash = strrchr(q->url, '/');
+    const cwsi_rpc *rpc;
+    cwsi_buf text;
+    cwsi_str in;
+    size_t i;
+    void *msg;
+    if (s->call_count == s->call_cap) {
+        s->call_cap = s->call_cap ? s->call_cap * 2 : 32;
+        s->calls = (script_call *)realloc(s->calls, s->call_cap * sizeof(*s->calls));
+        if (!s->calls) abort();
+    }
+    call = &s->calls[s->call_count];
+    memset(call, 0, sizeof(*call));
+    call->at = s->now;
+    call->ended_at = -1;
+    call->timeout_ms = q->timeout_ms;
+    call->full_duplex = q->full_duplex;
+    call->url = script_text(s, q->url);
+    call->method = script_text(s, q->method);
+    (void)snprintf(call->rpc, sizeof(call->rpc), "%s", slash ? slash + 1 : "?");
+    rpc = script_rpc(call->rpc);
+    cwsi_buf_init(&text, &s->mem, SIZE_MAX / 2);
+    for (i = 0; i < q->header_count; i++) {
+        (void)cwsi_put_text(&text, q->headers[i].name);
+        (void)cwsi_put_text(&text, ": ");
+        (void)cwsi_put_text(&text, q->headers[i].value);
+        (void)cwsi_put_char(&text, '\n');
+    }
+    call->headers = script_text(s, text.at ? text.at : "");
+    text.len = 0;
+    in.at = (const char *)q->body;
+    in.len = q->body_size;
+    if (rpc->kind != CWSI_UNARY) {
+        unsigned flags = 9;
+        if (in.len < 5 || cwsi_envelope_read(in.at, &flags) != in.len - 5 || flags)
+            script_break(s, "a stream's request is one whole envelope", call->rpc);
+        else in.at += 5, in.len -= 5;
+    }
+    if (!in.at != !in.len) script_break(s, "body is NULL exactly if it is empty", call->rpc);
+    if (cwsi_decode(&s->arena, rpc->request, in, &msg) ||
+        cwsi_encode_json(&text, &s->arena, rpc->request, msg, false)) {
+        script_break(s, "a request can be decoded", call->rpc);
+        text.len = 0;
+    }
+    call->json = cwsi_arena_copy(&s->arena, text.len ? text.at : "", text.len);
+    cwsi_buf_free(&text);
+    if (q->timeout_ms <= 0) script_break(s, "timeout_ms is above 0", call->rpc);
+    return s->call_count++;
+}
+
+/* The next reply for this RPC. */
+TEST_FN script_reply *script_take(script *s, const char *rpc)
+{
+    script_reply *r;
+    char json[100];
+    for (r = s->first; r; r = r->next)
+        if (strcmp(r->rpc, rpc) == 0 && (r->times < 0 || r->used < r->times)) break;
+    if (!r) {
+        s->unexpected++;
+        printf("    not in the script: call %lu, %s\n", (unsigned long)s->call_count, rpc);
+        (void)snprintf(json, sizeof(json), "{\"code\":\"failed_precondition\",\"message\":\"%s\"}",
+                       "not in the script");
+        r = script_raw(s, rpc, 400, "application/json", json, strlen(json));
+    }
+    r->used++;
+    return r;
+}
+
+TEST_FN void script_report_head(script *s, script_reply *r, cws_exchange *ex)
+{
+    cws_header headers[SCRIPT_MAX_HEADERS + 1];
+    size_t n = 0, i;
+    if (r->content_type) {
+        headers[n].name = "Content-Type";
+        headers[n++].value = r->content_type;
+    }
+    for (i = 0; i < r->header_count; i++) headers[n++] = r->headers[i];
+    s->in_report = true;
+    cws_exchange_head(ex, r->status, r->http_major, headers, n);
+    s->in_report = false;
+    memset(headers, 0, sizeof(headers));
+}
+
+/* One report of data, from a block that is gone right after it. */
+TEST_FN bool script_report_data(script *s, cws_exchange *ex, const char *data, size_t size)
+{
+    char *copy = (char *)malloc(size ? size : 1);
+    bool more;
+    if (!copy) abort();
+    if (size) memcpy(copy, data, size);
+    s->in_report = true;
+    more = cws_exchange_data(ex, copy, size);
+    s->in_report = false;
+    free(copy);
+    return more;
+}
+
+TEST_FN void script_report_note(script *s, script_reply *r, cws_exchange *ex)
+{
+    if (!r->note && !r->note_text) return;
+    s->in_report = true;
+    cws_exchange_note(ex, r->note, r->note_text);
+    s->in_report = false;
+}
+
+TEST_FN cws_status script_open(void *user, const cws_http_request *q, cws_exchange *ex,
+                               void **handle)
+{
+    script *s = (script *)user;
+    script_exchange *x;
+    size_t call;
+    if (s->in_report) script_break(s, "no open inside a report", q->url);
+    call = script_record(s, q);
+    if (s->refuse_open) return s->refuse_open;
+    x = (script_exchange *)calloc(1, sizeof(*x));
+    if (!x) abort();
+    x->s = s;
+    x->ex = ex;
+    x->call = call;
+    x->reply = script_take(s, s->calls[call].rpc);
+    x->body = q->body;
+    x->body_size = q->body_size;
+    x->body_copy = (char *)malloc(q->body_size + 1);
+    if (!x->body_copy) abort();
+    if (q->body_size) memcpy(x->body_copy, q->body, q->body_size);
+    x->next_at = x->reply->never ? INT64_MAX : s->now + x->reply->delay;
+    x->next = s->open;
+    s->open = x;
+    s->opens++;
+    *handle = x;
+    return CWS_OK;
+}
+
+TEST_FN size_t script_send(void *user, void *handle, const void *data, size_t size, bool fin)
+{
+    (void)handle, (void)data, (void)fin;
+    script_break((script *)user, "send is not used without more_body", "send");
+    return size;
+}
+
+TEST_FN void script_window(void *user, void *handle, bool open)
+{
+    (void)user, (void)handle, (void)open;
+}
+
+TEST_FN void script_cancel(void *user, void *handle)
+{
+    script *s = (script *)user;
+    script_exchange *x = (script_exchange *)handle, **link;
+    for (link = &s->open; *link && *link != x; link = &(*link)->next) {}
+    if (!*link) {
+        script_break(s, "cancel comes once for an exchange", "cancel");
+        return;
+    }
+    if (s->in_report) script_break(s, "no cancel inside a report", s->calls[x->call].rpc);
+    *link = x->next;
+    s->cancels++;
+    s->calls[x->call].cancelled = !x->over;
+    s->calls[x->call].reported_end = x->over;
+    s->calls[x->call].ended_at = s->now;
+    free(x->body_copy);
+    free(x);
+}
+
+/* One step of one exchange: head, then a piece of data per turn, then the end. */
+TEST_FN void script_step(script *s, script_exchange *x)
+{
+    script_reply *r = x->reply;
+    size_t left, n;
+    if (x->body_size && memcmp(x->body, x->body_copy, x->body_size) != 0)
+        script_break(s, "the body stays until the end of the exchange", r->rpc);
+    if (!x->head_done && !r->headless) script_report_head(s, r, x->ex);
+    x->head_done = true;
+    left = r->headless ? 0 : r->size - x->sent;
+    n = r->chunk && r->chunk < left ? r->chunk : left;
+    if (n && !x->refused) {
+        x->sent += n;
+        if (!script_report_data(s, x->ex, r->body + x->sent - n, n)) x->refused = true;
+        left -= n;
+    }
+    x->next_at = s->now + r->gap;
+    if (x->refused) x->next_at = INT64_MAX; /* it must be cancelled now */
+    if (left || x->refused) return;
+    script_report_note(s, r, x->ex);
+    x->over = true;
+    x->next_at = INT64_MAX;
+    s->in_report = true;
+    cws_exchange_end(x->ex, r->end);
+    s->in_report = false;
+}
+
+TEST_FN cws_status script_poll(void *user, int timeout_ms)
+{
+    script *s = (script *)user;
+    script_exchange *x;
+    int64_t due = INT64_MAX;
+    if (s->in_report || s->in_poll) script_break(s, "no poll inside a poll", "poll");
+    if (timeout_ms < 0) script_break(s, "poll has a timeout", "poll");
+    if (++s->polls > 3000000) {
+        printf("script: the loop does not end in: %s\n", test_g.name ? test_g.name : "?");
+        abort();
+    }
+    for (x = s->open; x; x = x->next)
+        if (x->next_at < due) due = x->next_at;
+    if (due > s->now + timeout_ms) {
+        s->now += timeout_ms;
+        return CWS_OK;
+    }
+    if (due > s->now) s->now = due;
+    s->in_poll = true;
+    for (x = s->open; x; x = x->next)
+        if (x->next_at <= s->now) script_step(s, x);
+    s->in_poll = false;
+    return CWS_OK;
+}
+
+TEST_FN void script_close(void *user) { ((script *)user)->closes++; }
+
+/* The blocking tier. */
+TEST_FN cws_end script_perform(void *user, const cws_http_request *q, cws_exchange *ex)
+{
+    script *s = (script *)user;
+    size_t call = script_record(s, q), at = 0, n;
+    script_reply *r = script_take(s, s->calls[call].rpc);
+    int64_t until = s->now + q->timeout_ms;
+    if (++s->performs > 100000) abort();
+    if (q->full_duplex) script_break(s, "the blocking tier carries no stream", q->url);
+    if (r->never || s->now + r->delay >= until) {
+        s->now = until;
+        return CWS_END_TIMEOUT;
+    }
+    s->now += r->delay;
+    if (!r->headless) {
+        script_report_head(s, r, ex);
+        for (; at < r->size; at += n) {
+            n = r->chunk && r->chunk < r->size - at ? r->chunk : r->size - at;
+            if (!script_report_data(s, ex, r->body + at, n)) return CWS_END_LOST;
+        }
+    }
+    script_report_note(s, r, ex);
+    return r->end;
+}
+
+TEST_FN void script_init(script *s, bool blocking_tier)
+{
+    memset(s, 0, sizeof(*s));
+    s->now = 1000000;
+    s->seed = 42;
+    s->mem.allocator.resize = cwsi_default_resize;
+    s->mem.limit = SIZE_MAX;
+    cwsi_arena_init(&s->arena, &s->mem);
+    s->transport.user = s;
+    s->transport.close = script_close;
+    if (blocking_tier) {
+        s->transport.perform = script_perform;
+    } else {
+        s->transport.open = script_open;
+        s->transport.send = script_send;
+        s->transport.window = script_window;
+        s->transport.cancel = script_cancel;
+        s->transport.poll = script_poll;
+        s->transport.full_duplex = true;
+    }
+    script_now = s;
+}
+
+/* After the client is gone: what is wrong, as checks of the running test. */
+TEST_FN void script_verify(script *s)
+{
+    script_reply *r;
+    if (!CHECK(s->broken == 0)) printf("    %s\n", s->rule);
+    CHECK_INT(s->unexpected, 0);
+    CHECK_INT(s->opens, s->cancels);
+    CHECK(s->open == NULL);
+    for (r = s->first; r; r = r->next)
+        if (r->times > 0 && r->used < r->times) {
+            CHECK(!"a reply of the script was not asked for");
+            printf("    %s, %d of %d\n", r->rpc, r->used, r->times);
+        }
+}
+
+TEST_FN void script_free(script *s)
+{
+    while (s->open) script_cancel(s, s->open);
+    cwsi_arena_clear(&s->arena);
+    free(s->calls);
+    script_now = NULL;
+}
+
+#endif /* SCRIPT_H */
