@@ -5396,7 +5396,7 @@ typedef enum cwsi_call_step {
 /* What may be repeated. A request that surely never reached the server may always be. */
 typedef enum cwsi_retry {
     CWSI_RETRY_UNSENT, /* only that: commands, writes */
-    CWSI_RETRY_SAFE,   /* also when unavailable: reads, deletes, creates with a token */
+    CWSI_RETRY_SAFE,   /* also when unavailable or reset: reads, deletes, creates with a token */
     CWSI_RETRY_POLL    /* also after a timeout of one attempt, or exhaustion: status polls */
 } cwsi_retry;
 
@@ -5908,6 +5908,7 @@ static bool cwsi_call_may_retry(const cwsi_call *call)
         if (call->end == CWS_END_TLS) return false;
         if (call->end == CWS_END_NOT_SENT || call->end == CWS_END_REFUSED) return true;
     }
+    if (call->retry != CWSI_RETRY_UNSENT && call->end == CWS_END_RESET) return true;
     if (call->retry == CWSI_RETRY_POLL) return cwsi_is_retryable(status);
     return call->retry == CWSI_RETRY_SAFE && cws_status_is(status, CWS_ERR_UNAVAILABLE);
 }
