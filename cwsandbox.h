@@ -665,10 +665,10 @@ typedef struct cws_exec_opts {
     uint32_t must_be_zero;
 } cws_exec_opts;
 
-/* Run a command to its end. *out is yours: cws_result_free; it is also given with CWS_ERR_EXECUTION
- * and other failures of a command that had begun, with what had arrived, and NULL otherwise. Starts
- * the sandbox and waits for RUNNING if needed. A command is never sent twice. A stream that ends
- * without an exit message is CWS_ERR_EXECUTION, never success.
+/* Run a command to its end. *out is yours: cws_result_free; NULL on failure. (What a failed command
+ * had written is kept too: use cws_exec_begin and cws_process_wait to see it.) Starts the sandbox
+ * and waits for RUNNING if needed. A command is never sent twice. A stream that ends without an
+ * exit message is CWS_ERR_EXECUTION, never success.
  * Returns CWS_ERR_TIMEOUT "timed out after N s", CWS_ERR_NOT_RUNNING, CWS_ERR_EXECUTION and others.
  * Example: examples/quickstart.c */
 CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
@@ -682,8 +682,9 @@ CWS_API cws_op *cws_process_op(cws_process *process);
 /* True once the command has ended with an exit code; exit_code may be NULL. Never blocks. */
 CWS_API bool cws_process_poll(const cws_process *process, int32_t *exit_code);
 /* Wait for the end (timeout_ms < 0: without limit of its own) and borrow the result, which lives as
- * long as the process. result may be NULL; *result is NULL if the command never began. Returns
- * CWS_ERR_WAIT_TIMEOUT if it is still running; it may be called again. */
+ * long as the process. After a failure it holds what had arrived until then. result may be NULL;
+ * *result is NULL if the command never began. Returns CWS_ERR_WAIT_TIMEOUT if it is still running;
+ * it may be called again. */
 CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
                                     const cws_result **result, cws_error *err);
 /* Take the result of an ended process; it is then yours: cws_result_free. NULL if there is none. */
@@ -1750,8 +1751,8 @@ typedef struct cwsi_json {
 static void cwsi_json_init(cwsi_json *j, const char *text, size_t len)
 {
     memset(j, 0, sizeof(*j));
-    j->at = text;
-    j->end = text + len;
+    j->at = len ? text : "";
+    j->end = j->at + len;
 }
 
 static cwsi_json_kind cwsi_json_fail(cwsi_json *j)
@@ -9183,7 +9184,7 @@ CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
     status = cws_exec_begin(sandbox, argv, opts, out ? &p : NULL, err);
     if (status) return status;
     status = cws_process_wait(p, -1, NULL, err);
-    *out = cws_process_take_result(p);
+    if (!status) *out = cws_process_take_result(p);
     cws_process_free(p);
     return status;
 }

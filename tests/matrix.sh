@@ -57,6 +57,7 @@ END
         I64 U32 U64 F32 F64 ENUM KEY VALUE NAME SIZE LEN MAX_PATH BUFSIZE VERSION PACKAGE UNIX \
         linux unix i386 u8 u16 u32 u64 s8 s32 byte NORMAL Private Public \
         STREAM TEXT BINARY V1; do
+        echo "#undef $name"
         echo "#define $name @ hostile_macro_$name @"
     done
     for name in MIN MAX min max ABS abs_ CLAMP LOG log_ CHECK REQUIRE ASSERT VERIFY TEST SECTION \

@@ -309,8 +309,9 @@ typedef struct fault {
 /* For a unary call that is never repeated by itself: WriteFile. */
 static const fault unary_faults[] = {
     {"status 503 with a Connect error",
-     "[{\"match\":\"WriteFile\",\"action\":\"status\",\"status\":503,\"headers\":{\"content-type\":"
-     "\"application/json\"},\"body\":\"{\\\"code\\\":\\\"unavailable\\\",\\\"message\\\":\\\"busy\\\"}\"}]",
+     "[{\"match\":\"WriteFile\",\"action\":\"status\",\"status\":503,\"headers\":"
+     "{\"content-type\":\"application/json\"},"
+     "\"body\":\"{\\\"code\\\":\\\"unavailable\\\",\\\"message\\\":\\\"busy\\\"}\"}]",
      CWS_ERR_UNAVAILABLE, CWS_ERR_UNAVAILABLE, false, false},
     {"502 with HTML", "[{\"match\":\"WriteFile\",\"action\":\"html502\"}]", CWS_ERR_UNAVAILABLE,
      CWS_ERR_UNAVAILABLE, false, false},
