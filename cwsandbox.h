@@ -70,7 +70,8 @@
  * another object is allowed; a call that would block returns CWS_ERR_REENTRANT.
  *
  * MEMORY. All memory of the library comes from one function per client, under a cap
- * (max_memory_bytes). libcurl's own memory is not covered.
+ * (max_memory_bytes). libcurl's own memory is not covered. The allocator and the hooks must outlive
+ * the last object made from the client.
  *
  * TIME. Every operation has a deadline, and ends with CWS_ERR_REQUEST_TIMEOUT or
  * CWS_ERR_TIMEOUT when it passes. Durations in options are seconds (double); NaN, infinity and
@@ -297,7 +298,8 @@ CWS_API const char *cws_version(void);
  * a cws_transport. Everything above bytes (envelopes, deadlines, status, retries) stays in the
  * library, so a transport moves bytes and nothing else.
  *
- * Blocking tier: supply `perform` only. It serves every unary call, and exec without stdin.
+ * Blocking tier: supply `perform` only. It serves every unary call, and exec without stdin. Calls
+ * then run one after the other, each for as long as it takes: no wait of yours cuts one short.
  * Streaming tier: supply `open`, `send`, `window`, `cancel` and `poll` (and `wakeup` if other
  * threads wake the loop). It serves everything, with many exchanges at once on one thread.
  *
@@ -328,6 +330,7 @@ typedef struct cws_http_request {
     size_t body_size;   /* a body of known length unless more_body is set */
     bool more_body;     /* streaming tier: more comes through send, of unknown length */
     bool full_duplex;   /* the response may begin before the request ends: HTTP/2 needed */
+    bool long_lived;    /* the response takes as long as a command: hold back no other for it */
     int64_t timeout_ms; /* what is left for the exchange, > 0; the library also enforces it */
 } cws_http_request;
 
@@ -366,7 +369,8 @@ typedef struct cws_transport {
      * early is fine. timeout_ms 0: do not wait. */
     cws_status (*poll)(void *user, int timeout_ms);
     void (*wakeup)(void *user); /* end a running poll from any thread; may be NULL */
-    void (*close)(void *user);  /* the client is freed; all exchanges were cancelled; may be NULL */
+    void (*close)(void *user);  /* an opened client is freed, all exchanges were cancelled; NULL: no
+                                   need. Not called when opening fails */
     bool full_duplex;           /* streaming tier: a response may arrive while its request is open;
                                    false: commands go over the unary call */
     uint32_t must_be_zero;
@@ -780,7 +784,8 @@ CWS_API cws_status cws_session_list(cws_session *session, const cws_list_opts *o
                                     cws_sandbox_list **out, cws_error *err);
 CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_opts *opts,
                                           cws_op **out, cws_error *err);
-/* Attach to a sandbox by id. The session tracks it unless no_adopt. *out is yours. */
+/* Attach to a sandbox by id. The session tracks it unless no_adopt; an id that it tracks already
+ * gives another handle of the same object. *out is yours. */
 CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox_id, bool no_adopt,
                                        cws_sandbox **out, cws_error *err);
 CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *sandbox_id,
@@ -4254,6 +4259,7 @@ struct cws_op {
     cws_client *client;
     const cwsi_op_kind *kind;
     cws_sandbox *sandbox; /* held; NULL for operations on no sandbox */
+    const char *about;    /* without a sandbox object: the id it is about, or NULL */
     uint32_t refs;
     int step;
     bool done, queued, cancelled;
@@ -4548,6 +4554,8 @@ enum { /* the codes of gRPC and Connect */
     CWSI_CODE_NOT_FOUND = 5,
     CWSI_CODE_PERMISSION_DENIED = 7,
     CWSI_CODE_RESOURCE_EXHAUSTED = 8,
+    CWSI_CODE_FAILED_PRECONDITION = 9,
+    CWSI_CODE_OUT_OF_RANGE = 11,
     CWSI_CODE_UNIMPLEMENTED = 12,
     CWSI_CODE_INTERNAL = 13,
     CWSI_CODE_UNAVAILABLE = 14,
@@ -5279,9 +5287,10 @@ static void cwsi_op_turn(cws_op *op)
         cwsi_timer_set(op);
         return;
     }
-    if (op->err.status && op->sandbox && !op->err.sandbox_id[0])
-        cwsi_copy_text(op->err.sandbox_id, sizeof(op->err.sandbox_id), op->sandbox->id,
-                       strlen(op->sandbox->id));
+    if (op->err.status && !op->err.sandbox_id[0]) {
+        const char *id = op->sandbox ? op->sandbox->id : op->about ? op->about : "";
+        cwsi_copy_text(op->err.sandbox_id, sizeof(op->err.sandbox_id), id, strlen(id));
+    }
     if (op->err.status)
         cwsi_log(c, CWS_LOG_DEBUG, "%s: %s", cws_status_name(op->err.status), op->err.message);
     cwsi_op_finish(op);
@@ -5346,7 +5355,8 @@ static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *e
     now = cwsi_now(c);
     if (c->heap_len && c->heap[0]->wake_ms < cwsi_after(now, wait))
         wait = c->heap[0]->wake_ms > now ? c->heap[0]->wake_ms - now : 0;
-    if (c->op_count == 0) wait = 0; /* nothing could end the wait */
+    if (c->op_count == 0 && wait == CWSI_NEVER && !c->transport.wakeup)
+        wait = 0; /* nothing could end the wait */
     if (wait > INT_MAX) wait = 60000;
     if (c->streaming && (c->open_exchanges || wait))
         status = c->transport.poll(c->transport.user, CWSI_CAST(int, wait));
@@ -5414,9 +5424,10 @@ struct cwsi_call {
     /* the attempt under way */
     void *handle;
     bool open, ended, too_large;
+    bool unopened; /* the transport did not take it */
     cws_end end;
     int64_t attempt_until;
-    int http_status, http_major;
+    int http_status;
     char content_type[64];
     bool foreign_coding; /* compressed in a way that was not offered */
     bool has_length;
@@ -5426,7 +5437,9 @@ struct cwsi_call {
     cwsi_buf in;  /* unary: the body so far; stream: what was not consumed yet, from in_at on */
     size_t in_at;
     bool stream_over; /* the end-of-stream message was read */
-    bool unclear;     /* the server may have carried out an attempt that failed; sticks */
+    bool unclear;     /* the server may have carried out an attempt that failed */
+    bool maybe_done;  /* unclear was true once */
+    bool long_lived;  /* the reply takes as long as a command */
     cws_error err;    /* of the last attempt */
 };
 
@@ -5448,8 +5461,9 @@ static void cwsi_on_head(cws_exchange *ex, int status, int http_major, const cws
     const char *coding = call->rpc->kind == CWSI_UNARY ? "content-encoding"
                                                        : "connect-content-encoding";
     size_t i;
+    (void)http_major;
+    if (status < 200) return; /* an interim response decides nothing */
     call->http_status = status;
-    call->http_major = http_major;
     call->content_type[0] = '\0';
     call->foreign_coding = call->has_length = false;
     for (i = 0; i < header_count; i++) {
@@ -5635,19 +5649,22 @@ static void cwsi_call_open(cwsi_call *call, int64_t now)
     request.body = call->request.len ? call->request.at : NULL;
     request.body_size = call->request.len;
     request.full_duplex = call->rpc->kind == CWSI_BIDI;
+    request.long_lived = call->long_lived;
     request.timeout_ms = left;
     message.at = call->request.at + skip;
     message.len = call->request.len - skip;
     cwsi_trace(call, true, message);
     if (!c->streaming) {
-        call->end = c->transport.perform(c->transport.user, &request, &call->exchange);
+        cws_end end = c->transport.perform(c->transport.user, &request, &call->exchange);
+        if (!call->ended) call->end = end; /* else we stopped it: enough of an error body */
         call->ended = true;
-    } else if (c->transport.open(c->transport.user, &request, &call->exchange, &call->handle)) {
-        call->ended = true;
-        call->end = CWS_END_NO_MEMORY;
     } else {
-        call->open = true;
-        c->open_exchanges++;
+        cws_status status =
+            c->transport.open(c->transport.user, &request, &call->exchange, &call->handle);
+        call->open = status == CWS_OK;
+        call->ended = call->unopened = status != CWS_OK;
+        if (call->open) c->open_exchanges++;
+        else call->end = status == CWS_ERR_NO_MEMORY ? CWS_END_NO_MEMORY : CWS_END_NOT_SENT;
     }
 }
 
@@ -5709,6 +5726,9 @@ static void cwsi_judge_end(cwsi_call *call)
         (void)cwsi_fail(err, CWS_ERR_PROTOCOL, "%s: the reply is not HTTP: %s", what, text);
         break;
     }
+    if (!err->status) /* a transport's number that is no cws_end: never a success */
+        (void)cwsi_fail(err, CWS_ERR_TRANSPORT, "%s: the transport reports the unknown end %d: %s",
+                        what, CWSI_CAST(int, call->end), text);
 }
 
 CWSI_PRINTF(3, 4)
@@ -5726,9 +5746,8 @@ static void cwsi_judge_protocol(cwsi_call *call, int code, const char *text, ...
 static void cwsi_judge_verdict(cwsi_call *call, const cwsi_verdict *verdict)
 {
     cws_op *op = call->op;
-    if (op->sandbox)
-        cwsi_copy_text(call->err.sandbox_id, sizeof(call->err.sandbox_id), op->sandbox->id,
-                       strlen(op->sandbox->id));
+    const char *id = op->sandbox ? op->sandbox->id : op->about ? op->about : "";
+    cwsi_copy_text(call->err.sandbox_id, sizeof(call->err.sandbox_id), id, strlen(id));
     (void)cwsi_error_from_verdict(&call->err, &op->client->mem, op->kind->name, verdict);
 }
 
@@ -5768,6 +5787,7 @@ static void cwsi_judge_unary(cwsi_call *call)
                         call->op->kind->name, call->op->client->max_message);
         return;
     }
+    if (call->end == CWS_END_OK && !call->http_status) call->end = CWS_END_PROTOCOL;
     if (call->end != CWS_END_OK) {
         cwsi_judge_end(call);
         return;
@@ -5917,14 +5937,26 @@ static bool cwsi_call_may_retry(const cwsi_call *call)
 /* After this failure, may the server have done what was asked? A verdict of its own settles it. */
 static bool cwsi_call_is_unclear(const cwsi_call *call)
 {
-    cws_status status = call->err.status;
-    bool unsent = status == CWS_ERR_TRANSPORT &&
-                  (call->end == CWS_END_NOT_SENT || call->end == CWS_END_TLS ||
-                   call->end == CWS_END_REFUSED);
-    if (unsent) return call->unclear;
-    return cws_status_is(status, CWS_ERR_UNAVAILABLE) || cws_status_is(status, CWS_ERR_TIMEOUT) ||
-           status == CWS_ERR_NOT_RUNNING || status == CWS_ERR_PROTOCOL || status == CWS_ERR_LIMIT ||
-           status == CWS_ERR_NO_MEMORY;
+    const cws_error *err = &call->err;
+    bool unsent = call->end == CWS_END_NOT_SENT || call->end == CWS_END_TLS ||
+                  call->end == CWS_END_REFUSED;
+    if (call->unopened || (err->status == CWS_ERR_TRANSPORT && unsent))
+        return call->unclear; /* it never left: no news */
+    if (cws_status_is(err->status, CWS_ERR_UNAVAILABLE) ||
+        cws_status_is(err->status, CWS_ERR_TIMEOUT))
+        return true;
+    if (err->reason[0] && strcmp(err->domain, "cwsandbox.com") == 0) return false;
+    switch (call->end == CWS_END_RESET || err->status == CWS_ERR_LIMIT ? 0 : err->rpc_code) {
+    case CWSI_CODE_INVALID_ARGUMENT: /* refused for what it asks: so were all attempts */
+    case CWSI_CODE_NOT_FOUND:
+    case CWSI_CODE_FAILED_PRECONDITION:
+    case CWSI_CODE_OUT_OF_RANGE: return false;
+    case CWSI_CODE_PERMISSION_DENIED: /* refused for who asks, or when: no news of earlier ones */
+    case CWSI_CODE_RESOURCE_EXHAUSTED:
+    case CWSI_CODE_UNIMPLEMENTED:
+    case CWSI_CODE_UNAUTHENTICATED: return call->unclear;
+    default: return true;
+    }
 }
 
 /* Decide when to try again: the server's hint, else decorrelated jitter, within the budget and the
@@ -5966,7 +5998,7 @@ static void cwsi_call_rewind(cwsi_call *call, int64_t now)
     cwsi_buf_free(&call->in);
     call->in.status = CWS_OK;
     call->in_at = 0;
-    call->ended = call->too_large = false;
+    call->ended = call->too_large = call->unopened = false;
     call->end = CWS_END_OK;
     call->http_status = 0;
     call->note[0] = '\0';
@@ -5995,6 +6027,7 @@ static cwsi_call_step cwsi_call_judge(cwsi_call *call, int64_t now)
     cwsi_call_close(call); /* P1: over means over, whatever the transport still waits for */
     if (call->err.status) {
         call->unclear = cwsi_call_is_unclear(call);
+        if (call->unclear) call->maybe_done = true;
         cwsi_trace_failure(call);
         return cwsi_call_schedule_retry(call, now) ? CWSI_CALL_BACKOFF : CWSI_CALL_DONE;
     }
@@ -6016,6 +6049,7 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
         case CWSI_CALL_OPEN:
             if (now < call->deadline_ms) cwsi_call_open(call, now);
             else call->attempt_until = now; /* too late: nothing is sent */
+            if (!call->op->client->streaming) now = cwsi_now(call->op->client); /* it took time */
             call->step = CWSI_CALL_WAIT;
             break;
         case CWSI_CALL_WAIT:
@@ -6066,6 +6100,7 @@ static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
     body.at = call->in.at;
     body.len = call->in.len;
     status = cwsi_decode(arena, call->rpc->response, body, reply);
+    if (status) call->unclear = true; /* done, but what was done can not be read */
     if (status == CWS_ERR_NO_MEMORY) return cwsi_no(cwsi_op_fail_no_memory(op));
     if (status) {
         cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the reply is malformed");
@@ -6464,7 +6499,7 @@ static bool cwsi_quantity_parse(const char *text, cwsi_quantity *q)
         if (point) q->ten--;
     }
     if (digits == 0 || q->ten < -18) return false;
-    if (i < len && (text[i] == 'e' || text[i] == 'E') && i + 1 < len) { /* "1E" is one exa */
+    if (i + 1 < len && (text[i] == 'e' || text[i] == 'E') && text[i + 1] != 'i') { /* not E, Ei */
         int64_t exponent;
         size_t skip = text[i + 1] == '+' ? 2 : 1;
         if (!cwsi_parse_i64(text + i + skip, len - i - skip, &exponent) || exponent > 18 ||
@@ -6755,11 +6790,14 @@ static bool cwsi_v1_exec_begin(cws_op *op, const cwsi_exec_request *r, bool unar
     m.container = init.container = r->container;
     m.max_output_bytes = r->max_output;
     first.init = &init;
-    return cwsi_call_begin(op,
-                           unary ? CWSI_RPC_v1_SandboxService_Exec
-                                 : CWSI_RPC_v1_SandboxService_StreamExec,
-                           unary ? CWSI_CAST(const void *, &m) : CWSI_CAST(const void *, &first),
-                           CWSI_RETRY_UNSENT, CWSI_NEVER, deadline);
+    if (!cwsi_call_begin(op,
+                         unary ? CWSI_RPC_v1_SandboxService_Exec
+                               : CWSI_RPC_v1_SandboxService_StreamExec,
+                         unary ? CWSI_CAST(const void *, &m) : CWSI_CAST(const void *, &first),
+                         CWSI_RETRY_UNSENT, CWSI_NEVER, deadline))
+        return false;
+    op->call->long_lived = true;
+    return true;
 }
 
 static void cwsi_v1_exec_reply(const void *reply, cwsi_exec_reply *out)
@@ -7232,6 +7270,7 @@ static void cwsi_start_accepted(cws_op *op)
         if (op->client->dialect->view(reply, &view)) {
             sb->create_unknown = false;
             cwsi_sandbox_set_id(sb, view.id);
+            cwsi_buf_free(&sb->create); /* it has done its work, and may hold large files */
             sb->phase = CWSI_STARTING;
             sb->info.state = CWS_STATE_PENDING; /* the state of the reply is older than the reply */
             sb->info.updated_unix_ms = cwsi_unix_now(op->client);
@@ -7260,6 +7299,7 @@ static cwsi_turn cwsi_start_run(cws_op *op, int64_t now)
             if (!op->client->dialect->create_begin(op, create, sb->request_timeout_ms,
                                                    cwsi_after(now, sb->request_timeout_ms)))
                 return CWSI_READY;
+            op->call->unclear = sb->create_unknown; /* by an earlier start */
             sb->create_unknown = true; /* until an answer says otherwise */
             op->step = CWSI_START_AWAIT;
             break;
@@ -7332,7 +7372,10 @@ static cwsi_turn cwsi_poll_answer(cwsi_poll *p, int64_t now)
     bool ok;
     cwsi_arena_init(&arena, &op->client->mem);
     ok = cwsi_call_reply(op, &arena, &reply);
-    if (ok && op->client->dialect->view(reply, &view)) cwsi_sandbox_apply(sb, &view, true);
+    if (ok && !op->client->dialect->view(reply, &view))
+        ok = cwsi_no(cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox",
+                               op->kind->name));
+    if (ok) cwsi_sandbox_apply(sb, &view, true);
     cwsi_arena_clear(&arena);
     if (!ok && p->in_grace) { /* a look that failed changes nothing */
         cwsi_error_clear(&op->err);
@@ -7594,7 +7637,7 @@ static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
     cwsi_arena arena;
     cwsi_view view;
     void *reply;
-    bool repeated = op->call->retry_until != 0;
+    bool repeated = op->call->maybe_done;
     cwsi_arena_init(&arena, &op->client->mem);
     if (cwsi_call_reply(op, &arena, &reply)) {
         sb->stop_owned = true;
@@ -7758,10 +7801,26 @@ static void cwsi_get_destroy(cws_op *op)
     if (get->session) cwsi_session_unref(get->session);
 }
 
-/* A sandbox object for one that exists already. NULL: op->err is set. */
+/* The object by which a session tracks this id already, or NULL. */
+static cws_sandbox *cwsi_tracked_by_id(const cws_session *s, cwsi_str id)
+{
+    size_t i;
+    for (i = 0; i < s->tracked_len; i++)
+        if (cwsi_str_is(id, s->tracked[i]->sandbox->id)) return s->tracked[i]->sandbox;
+    return NULL;
+}
+
+/* An object for a sandbox that exists already; when adopting, the one the session has of it. NULL:
+ * op->err is set. */
 static cws_sandbox *cwsi_attach(cws_op *op, cws_session *s, const cwsi_view *view, bool adopt)
 {
-    cws_sandbox *sb = cwsi_sandbox_new(op->client);
+    cws_sandbox *sb = adopt ? cwsi_tracked_by_id(s, view->id) : NULL;
+    if (sb && !s->closed) {
+        sb->refs++;
+        cwsi_sandbox_apply(sb, view, false);
+        return sb;
+    }
+    sb = cwsi_sandbox_new(op->client);
     if (!sb) {
         (void)cwsi_op_fail_no_memory(op);
         return NULL;
@@ -7785,11 +7844,8 @@ static void cwsi_get_answer(cwsi_get *get)
     cwsi_arena arena;
     cwsi_view view;
     void *reply;
-    bool ok, repeated = op->call->retry_until != 0;
+    bool ok, repeated = op->call->maybe_done;
     cwsi_arena_init(&arena, &op->client->mem);
-    if (!op->sandbox && op->call->err.status)
-        cwsi_copy_text(op->call->err.sandbox_id, sizeof(op->call->err.sandbox_id), get->id,
-                       strlen(get->id));
     ok = cwsi_call_reply(op, &arena, &reply);
     if (!ok) {
         bool deleting = !op->sandbox && !get->session;
@@ -7860,7 +7916,7 @@ enum { CWSI_LIST_STEPS(CWSI_AS_LIST_STEP) CWSI_LIST_STEP_COUNT };
 
 struct cws_sandbox_list {
     cws_client *client; /* held */
-    cws_sandbox **at;   /* each held; NULL once taken and released */
+    cws_sandbox **at;   /* each held */
     size_t len, cap;
 };
 
@@ -8015,6 +8071,9 @@ struct cws_process {
     cwsi_arena arena;          /* the request */
     cwsi_exec_request request; /* what is sent, the working directory wrapped in */
     bool check, unary, began;
+    bool counted; /* in the sandbox's statistics */
+    bool exited;
+    int32_t exit_code; /* here too, because the result can be taken away */
     int64_t timeout_ms;
     uint64_t max_output;
     cws_output_fn on_output;
@@ -8045,7 +8104,7 @@ static bool cwsi_exec_output(cws_process *p, cws_stream_id stream, cwsi_str data
     }
     o->produced += data.len;
     if (keep && !cwsi_put(&o->buf, data.at, keep)) return cwsi_no(cwsi_op_fail_no_memory(op));
-    if (p->on_output && data.len) {
+    if (p->on_output && data.len && !op->cancelled) {
         c->in_callback = true;
         flow = p->on_output(stream, data.at, data.len, p->user);
         c->in_callback = false;
@@ -8058,8 +8117,8 @@ static bool cwsi_exec_output(cws_process *p, cws_stream_id stream, cwsi_str data
 static void cwsi_exec_exit(cws_process *p, int32_t code)
 {
     cws_op *op = &p->op;
-    p->result->has_exit_code = true;
-    p->result->exit_code = code;
+    p->exited = p->result->has_exit_code = true;
+    p->exit_code = p->result->exit_code = code;
     if (code == 0 || !p->check) return;
     op->err.exit_code = code;
     (void)cwsi_fail(&op->err, CWS_ERR_EXECUTION, "Command '%.*s' failed with exit code %d", 120,
@@ -8192,6 +8251,15 @@ static void cwsi_exec_unary(cws_process *p)
     cwsi_arena_clear(&arena);
 }
 
+/* What the unary call may send of each stream: as much as is kept, and as fits into one message. */
+static int32_t cwsi_exec_cap(const cws_process *p)
+{
+    size_t message = p->op.client->max_message;
+    uint64_t most = message > 131072 ? (message - 65536) / 2 : message / 4;
+    if (most > INT32_MAX) most = INT32_MAX;
+    return CWSI_CAST(int32_t, p->max_output < most ? p->max_output : most);
+}
+
 static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
 {
     cws_op *op = &p->op;
@@ -8207,8 +8275,7 @@ static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
             int64_t until = cwsi_after(now, p->timeout_ms + CWSI_CLIENT_BUFFER_MS);
             if (!c->streaming || !c->transport.full_duplex || c->no_duplex) p->unary = true;
             p->request.sandbox_id = cwsi_str_of(op->sandbox->id);
-            p->request.max_output =
-                p->max_output < INT32_MAX ? CWSI_CAST(int32_t, p->max_output) : INT32_MAX;
+            p->request.max_output = cwsi_exec_cap(p);
             if (!c->dialect->exec_begin(op, &p->request, p->unary, until)) return CWSI_READY;
             op->step = p->unary ? CWSI_STEP_EXEC_UNARY : CWSI_STEP_EXEC_STREAM;
             break;
@@ -8230,8 +8297,9 @@ static void cwsi_exec_ended(cws_op *op)
 {
     cws_process *p = CWSI_AS(cws_process, op);
     cws_exec_stats *stats = &op->sandbox->stats;
+    if (!p->counted) return; /* it was never begun */
     if (op->err.status) stats->exec_failures++;
-    else if (p->result->exit_code) stats->exec_completed_nonzero++;
+    else if (p->exit_code) stats->exec_completed_nonzero++;
     else stats->exec_completed_ok++;
 }
 
@@ -8453,6 +8521,12 @@ static void cwsi_close_report(cws_session *s, cws_error *err, bool expired)
 {
     size_t i, failed = 0;
     const cws_error *first = NULL;
+    for (i = s->tracked_len; i > 0; i--) { /* a stop of the user's may have found nothing there */
+        cwsi_tracked *t = s->tracked[i - 1];
+        if (!t->stop || !t->stop->done || t->stop->err.status != CWS_ERR_NOT_FOUND) continue;
+        cwsi_sandbox_gone(t->sandbox);
+        cwsi_session_forget(t->sandbox);
+    }
     for (i = 0; i < s->tracked_len; i++) {
         cwsi_tracked *t = s->tracked[i];
         if (t->stop && t->stop->done) (void)cwsi_copy_error(&t->why, &t->stop->err);
@@ -8483,7 +8557,12 @@ static cwsi_turn cwsi_close_run(cws_op *op, int64_t now)
     for (;;) {
         switch (op->step) {
         case CWSI_CLOSE_STOP:
-            if (op->child) return cwsi_join(op); /* a close that is under way */
+            if (op->child) { /* a close under way; if it is cancelled, this one takes over */
+                if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
+                if (op->err.status != CWS_ERR_CANCELLED || s->close_op) return CWSI_READY;
+                cwsi_error_clear(&op->err);
+                s->close_op = op;
+            }
             op->deadline_ms = cwsi_after(now, s->close_timeout_ms);
             cwsi_op_wake_at(op, op->deadline_ms);
             cwsi_close_begin_stops(s);
@@ -8574,8 +8653,9 @@ static cws_status cwsi_check_url(cws_error *err, const char *url, size_t *len, b
         while (*p && *p != ']' && *p != '/') p++;
         if (*p == ']') p++;
         else wrong = "the bracket of its IPv6 address is not closed";
+    } else {
+        while (*p && !strchr(":/?#@[]", *p)) p++;
     }
-    while (*p && !strchr(":/?#@[]", *p)) p++;
     host_len = CWSI_CAST(size_t, p - host);
     if (host_len == 0) wrong = "it has no host";
     if (*p == ':' && !wrong) {
@@ -8768,6 +8848,7 @@ static cws_status cwsi_client_configure(cws_client *c, const cws_client_opts *o,
 static void cwsi_client_shut(cws_client *c)
 {
     c->refs++;
+    c->free_wanted = true; /* a callback begins nothing new */
     while (c->ops || c->ready_first) {
         cws_op *op;
         for (op = c->ops; op; op = op->next) {
@@ -8893,7 +8974,9 @@ CWS_API bool cws_state_is_terminal(cws_state state)
 
 CWS_API const cws_sandbox_info *cws_sandbox_get_info(const cws_sandbox *sandbox)
 {
-    return &sandbox->info;
+    static const cws_sandbox_info none = {"", CWS_STATE_NOT_STARTED, 0, "", "", "", 0, 0, 0,
+                                          false, 0, 0};
+    return sandbox ? &sandbox->info : &none;
 }
 
 CWS_API const char *cws_sandbox_id(const cws_sandbox *sandbox)
@@ -8908,7 +8991,8 @@ CWS_API cws_state cws_sandbox_state(const cws_sandbox *sandbox)
 
 CWS_API cws_exec_stats cws_sandbox_exec_stats(const cws_sandbox *sandbox)
 {
-    return sandbox->stats;
+    cws_exec_stats none = CWSI_ZERO;
+    return sandbox ? sandbox->stats : none;
 }
 
 /* ================================================================================================
@@ -8938,6 +9022,14 @@ static cws_status cwsi_give_op(cws_op *op, const char *what, cws_op **out, cws_e
     return op ? CWS_OK : cwsi_no_memory(err, what);
 }
 
+/* A blocking call must not run inside a callback, nor begin what it would wait for. */
+static cws_status cwsi_may_block(cws_client *c, cws_error *err)
+{
+    if (!c->running && !c->in_callback) return CWS_OK;
+    cwsi_error_clear(err);
+    return cwsi_fail(err, CWS_ERR_REENTRANT, "a blocking call was made inside a callback");
+}
+
 /* Run a begun operation to its end and forget it. */
 static cws_status cwsi_finish_blocking(cws_status begun, cws_op *op, cws_error *err)
 {
@@ -8962,7 +9054,9 @@ CWS_API cws_status cws_sandbox_start_begin(cws_sandbox *sandbox, cws_op **out, c
 CWS_API cws_status cws_sandbox_start(cws_sandbox *sandbox, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun = cws_sandbox_start_begin(sandbox, &op, err);
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_start_begin(sandbox, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
 
@@ -8991,7 +9085,9 @@ CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, double timeout_s
 CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, double timeout_seconds, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun = cws_sandbox_wait_begin(sandbox, timeout_seconds, &op, err);
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_wait_begin(sandbox, timeout_seconds, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
 
@@ -9011,7 +9107,9 @@ CWS_API cws_status cws_sandbox_wait_until_complete(cws_sandbox *sandbox,
                                                    const cws_complete_opts *opts, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun = cws_sandbox_wait_until_complete_begin(sandbox, opts, &op, err);
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_wait_until_complete_begin(sandbox, opts, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
 
@@ -9030,8 +9128,11 @@ CWS_API cws_status cws_sandbox_get_status_begin(cws_sandbox *sandbox, cws_op **o
 CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun = cws_sandbox_get_status_begin(sandbox, &op, err);
-    cws_status status = cwsi_finish_blocking(begun, op, err);
+    cws_status begun;
+    cws_status status;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_get_status_begin(sandbox, &op, err);
+    status = cwsi_finish_blocking(begun, op, err);
     if (state) *state = cws_sandbox_state(sandbox);
     return status;
 }
@@ -9077,7 +9178,9 @@ CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_o
 CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun = cws_sandbox_stop_begin(sandbox, opts, &op, err);
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_stop_begin(sandbox, opts, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
 
@@ -9111,6 +9214,7 @@ CWS_API cws_status cws_sandbox_delete_begin(cws_client *client, const char *sand
     if (!op) return cwsi_no_memory(err, "Delete sandbox");
     CWSI_AS(cwsi_get, op)->missing_ok = missing_ok;
     memcpy(CWSI_AS(cwsi_get, op)->id, sandbox_id, strlen(sandbox_id) + 1);
+    op->about = CWSI_AS(cwsi_get, op)->id;
     *out = op;
     return CWS_OK;
 }
@@ -9119,7 +9223,9 @@ CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id
                                       cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun = cws_sandbox_delete_begin(client, sandbox_id, missing_ok, &op, err);
+    cws_status begun;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_delete_begin(client, sandbox_id, missing_ok, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
 
@@ -9171,6 +9277,7 @@ CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
         return cwsi_no_memory(err, "Execute command");
     }
     sandbox->stats.exec_count++;
+    p->counted = true;
     *out = p;
     return CWS_OK;
 }
@@ -9181,6 +9288,7 @@ CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
     cws_process *p = NULL;
     cws_status status;
     if (out) *out = NULL;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
     status = cws_exec_begin(sandbox, argv, opts, out ? &p : NULL, err);
     if (status) return status;
     status = cws_process_wait(p, -1, NULL, err);
@@ -9196,8 +9304,8 @@ CWS_API cws_op *cws_process_op(cws_process *process)
 
 CWS_API bool cws_process_poll(const cws_process *process, int32_t *exit_code)
 {
-    bool ended = process && process->op.done && process->result && process->result->has_exit_code;
-    if (ended && exit_code) *exit_code = process->result->exit_code;
+    bool ended = process && process->op.done && process->exited;
+    if (ended && exit_code) *exit_code = process->exit_code;
     return ended;
 }
 
@@ -9236,7 +9344,7 @@ CWS_API void cws_process_free(cws_process *process)
 
 CWS_API int32_t cws_result_exit_code(const cws_result *result)
 {
-    return result->exit_code;
+    return result ? result->exit_code : 0;
 }
 
 CWS_API bool cws_result_has_exit_code(const cws_result *result)
@@ -9244,45 +9352,50 @@ CWS_API bool cws_result_has_exit_code(const cws_result *result)
     return result && result->has_exit_code;
 }
 
-static const char *cwsi_output_text(const cwsi_output *output, size_t *size)
+static const char *cwsi_output_text(const cws_result *result, cws_stream_id stream, size_t *size)
 {
-    if (size) *size = output->buf.len;
-    return output->buf.at ? output->buf.at : "";
+    const cwsi_output *output = !result                ? NULL
+                                : stream == CWS_STDERR ? &result->err
+                                                       : &result->out;
+    if (size) *size = output ? output->buf.len : 0;
+    return output && output->buf.at ? output->buf.at : "";
 }
 
 CWS_API const char *cws_result_stdout(const cws_result *result, size_t *size)
 {
-    return cwsi_output_text(&result->out, size);
+    return cwsi_output_text(result, CWS_STDOUT, size);
 }
 
 CWS_API const char *cws_result_stderr(const cws_result *result, size_t *size)
 {
-    return cwsi_output_text(&result->err, size);
+    return cwsi_output_text(result, CWS_STDERR, size);
 }
 
 CWS_API size_t cws_result_stdout_size(const cws_result *result)
 {
-    return result->out.buf.len;
+    return result ? result->out.buf.len : 0;
 }
 
 CWS_API size_t cws_result_stderr_size(const cws_result *result)
 {
-    return result->err.buf.len;
+    return result ? result->err.buf.len : 0;
 }
 
 CWS_API uint64_t cws_result_bytes_produced(const cws_result *result, cws_stream_id stream)
 {
+    if (!result) return 0;
     return stream == CWS_STDERR ? result->err.produced : result->out.produced;
 }
 
 CWS_API bool cws_result_truncated(const cws_result *result, cws_stream_id stream)
 {
+    if (!result) return false;
     return stream == CWS_STDERR ? result->err.truncated : result->out.truncated;
 }
 
 CWS_API const char *const *cws_result_command(const cws_result *result)
 {
-    return result->command;
+    return result ? result->command : NULL;
 }
 
 CWS_API void cws_result_free(cws_result *result)
@@ -9315,6 +9428,7 @@ static cws_status cwsi_file_begin(cws_sandbox *sb, const char *path, const cws_f
     if (!status && (!path || !path[0]))
         status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "path must not be empty");
     if (!status) status = cwsi_check_text(err, "path", path);
+    if (!status && o->container) status = cwsi_check_text(err, "container", o->container);
     if (!status && !data.at && data.len)
         status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "data is NULL but size is not 0");
     if (!status)
@@ -9357,6 +9471,7 @@ CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const c
     cws_op *op = NULL;
     cws_status status;
     if (out) *out = NULL;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
     status = cws_read_file_begin(sandbox, path, opts, out ? &op : NULL, err);
     if (status) return status;
     status = cws_op_wait(op, -1, err);
@@ -9379,7 +9494,9 @@ CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const 
                                   size_t size, const cws_file_opts *opts, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun = cws_write_file_begin(sandbox, path, data, size, opts, &op, err);
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_write_file_begin(sandbox, path, data, size, opts, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
 
@@ -9398,6 +9515,13 @@ static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "defaults: mounted_files belong to single sandboxes");
     return cwsi_merge_sandbox_opts(&s->arena, &none, d, &s->defaults, err);
+}
+
+/* The session could not be opened: its client goes, but the user's transport stays the user's. */
+static void cwsi_session_drop_client(cws_client *c, const cws_session_opts *o)
+{
+    if (o->client_opts && o->client_opts->transport) c->transport.close = NULL;
+    cws_client_free(c);
 }
 
 CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **out, cws_error *err)
@@ -9423,7 +9547,7 @@ CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **
     if (status) return status;
     s = CWSI_NEW(&c->mem, cws_session);
     if (!s) {
-        if (!o->client) cws_client_free(c);
+        if (!o->client) cwsi_session_drop_client(c, o);
         return cwsi_no_memory(err, "session");
     }
     s->client = c;
@@ -9434,7 +9558,9 @@ CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **
     cwsi_arena_init(&s->arena, &c->mem);
     status = cwsi_session_defaults(s, o, err);
     if (status) {
+        s->own_client = false;
         cws_session_free(s);
+        if (!o->client) cwsi_session_drop_client(c, o);
         return status;
     }
     *out = s;
@@ -9602,6 +9728,7 @@ CWS_API cws_status cws_session_list(cws_session *session, const cws_list_opts *o
     cws_op *op = NULL;
     cws_status status;
     if (out) *out = NULL;
+    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
     status = cws_session_list_begin(session, opts, out ? &op : NULL, err);
     if (status) return status;
     status = cws_op_wait(op, -1, err);
@@ -9627,6 +9754,7 @@ CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *s
     session->refs++;
     get->adopt = !no_adopt;
     memcpy(get->id, sandbox_id, strlen(sandbox_id) + 1);
+    op->about = get->id;
     *out = op;
     return CWS_OK;
 }
@@ -9637,6 +9765,7 @@ CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox
     cws_op *op = NULL;
     cws_status status;
     if (out) *out = NULL;
+    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
     status = cws_session_from_id_begin(session, sandbox_id, no_adopt, out ? &op : NULL, err);
     if (status) return status;
     status = cws_op_wait(op, -1, err);
@@ -9681,7 +9810,9 @@ CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, c
 CWS_API cws_status cws_session_close(cws_session *session, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun = cws_session_close_begin(session, &op, err);
+    cws_status begun;
+    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_session_close_begin(session, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
 
@@ -9706,8 +9837,8 @@ CWS_API void cws_session_free(cws_session *session)
     own = session->own_client ? session->client : NULL;
     session->closed = true;
     session->own_client = false;
+    cws_client_free(own); /* while the session still holds it */
     cwsi_session_unref(session);
-    cws_client_free(own);
 }
 
 CWS_API bool cws_op_done(const cws_op *op)
@@ -9902,7 +10033,8 @@ struct cwsi_curl_exchange {
     cwsi_curl_exchange *prev, *next, *waiting_next;
     CURL *easy;
     struct curl_slist *list;
-    bool unary, running, ended, head_reported, no_memory;
+    bool unary, running, ended, head_reported, no_memory, head_too_large;
+    bool admitted; /* counts among the few that run at once, P11 */
     bool send_paused, recv_paused, window_closed, kick; /* kick: tell libcurl about a change */
     bool more_body, fin;
     const char *body; /* the library's, until the end */
@@ -9946,7 +10078,7 @@ static size_t cwsi_curl_on_read(char *buffer, size_t size, size_t count, void *u
 {
     cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, user);
     size_t room = size * count, n;
-    x->curl->progress = true;
+    x->curl->progress = x->curl->progress || !x->send_paused; /* being asked again is none, P8 */
     if (x->body_at < x->body_size) {
         n = x->body_size - x->body_at < room ? x->body_size - x->body_at : room;
         memcpy(buffer, x->body + x->body_at, n);
@@ -10031,8 +10163,9 @@ static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *u
     (void)cwsi_put(&x->head, line + name, len - name);
     (void)cwsi_put_char(&x->head, '\0');
     x->head_count++;
-    x->no_memory = x->head.status != CWS_OK;
-    return x->no_memory ? 0 : whole;
+    x->no_memory = x->head.status == CWS_ERR_NO_MEMORY;
+    x->head_too_large = x->head.status == CWS_ERR_LIMIT;
+    return x->head.status ? 0 : whole;
 }
 
 static size_t cwsi_curl_on_write(char *data, size_t size, size_t count, void *user)
@@ -10159,7 +10292,7 @@ static bool cwsi_curl_start(cwsi_curl_exchange *x)
 {
     if (curl_multi_add_handle(x->curl->multi, x->easy) != CURLM_OK) return false;
     x->running = true;
-    if (x->unary) x->curl->unary_running++;
+    if (x->admitted) x->curl->unary_running++;
     return true;
 }
 
@@ -10180,6 +10313,7 @@ static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *re
     x->curl = t;
     x->exchange = exchange;
     x->unary = !request->more_body && !request->full_duplex;
+    x->admitted = x->unary && !request->long_lived;
     x->more_body = request->more_body;
     x->body = CWSI_CAST(const char *, request->body);
     x->body_size = request->body_size;
@@ -10189,7 +10323,7 @@ static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *re
         cwsi_curl_exchange_free(x);
         return CWS_ERR_NO_MEMORY;
     }
-    if (x->unary && t->unary_running >= t->unary_most) { /* P11: admitted when another ends */
+    if (x->admitted && t->unary_running >= t->unary_most) { /* P11: admitted when another ends */
         if (t->waiting_last) t->waiting_last->waiting_next = x;
         else t->waiting = x;
         t->waiting_last = x;
@@ -10260,7 +10394,7 @@ static void cwsi_curl_remove(cwsi_curl_exchange *x)
     if (!x->running) return;
     (void)curl_multi_remove_handle(x->curl->multi, x->easy);
     x->running = false;
-    if (x->unary) x->curl->unary_running--;
+    if (x->admitted) x->curl->unary_running--;
 }
 
 static void cwsi_curl_cancel(void *user, void *handle)
@@ -10293,6 +10427,9 @@ static cws_end cwsi_curl_end_of(CURLcode code, int32_t reset)
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
     case CURLE_OPERATION_TIMEDOUT: /* only the connect time-out is set, P7 */
+#if LIBCURL_VERSION_NUM >= 0x074900
+    case CURLE_PROXY:
+#endif
     case CURLE_SSL_CONNECT_ERROR: return CWS_END_NOT_SENT;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
@@ -10318,7 +10455,7 @@ static void cwsi_curl_ended(cwsi_curl_exchange *x, CURLcode code)
     x->ended = true;
     x->curl->progress = true;
     cwsi_curl_remove(x); /* makes room for the next unary call */
-    if (end == CWS_END_OK && !x->head_reported) end = CWS_END_PROTOCOL;
+    if ((end == CWS_END_OK && !x->head_reported) || x->head_too_large) end = CWS_END_PROTOCOL;
     if (x->no_memory) end = CWS_END_NO_MEMORY;
     if (code != CURLE_OK)
         cws_exchange_note(x->exchange, reset >= 0 ? reset : CWSI_CAST(int32_t, code), text);
@@ -10405,7 +10542,8 @@ static void cwsi_curl_configure(cwsi_curl *t, const cws_client_opts *o, bool *ok
     t->connect_timeout_ms = connect_ms < LONG_MAX ? CWSI_CAST(long, connect_ms) : LONG_MAX;
     t->version = curl_version_info(CURLVERSION_NOW)->version_num;
     t->prior_knowledge = !t->https && o->http_version == CWS_HTTP_2_PRIOR_KNOWLEDGE;
-    t->only_1_1 = o->http_version == CWS_HTTP_1_1;
+    t->only_1_1 = o->http_version == CWS_HTTP_1_1 ||
+                  !(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2);
     t->direct = loopback || o->no_environment; /* no proxy of the environment */
     t->ca_file = cwsi_keep(&t->client->arena, o->ca_file, ok);
     t->cert_file = cwsi_keep(&t->client->arena, o->client_cert_file, ok);
