@@ -961,6 +961,7 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_MAX_OUTPUT (16u * 1024u * 1024u)
 #define CWSI_MAX_TIMEOUT_S 1.0e9
 #define CWSI_MAX_LIFETIME_S 2592000
+#define CWSI_ID_SIZE 128 /* of a sandbox, with its NUL */
 
 /* ================================================================================================
  * >>impl-memory
@@ -4331,7 +4332,7 @@ struct cws_sandbox {
     cwsi_buf create;     /* encoded create request; empty for found sandboxes */
     int64_t request_timeout_ms;
     cws_sandbox_info info;
-    char id[128], reason[512], runner[128], group[128]; /* what info points at */
+    char id[CWSI_ID_SIZE], reason[512], runner[128], group[128]; /* what info points at */
     cws_exec_stats stats;
     cws_op *start_op, *running_op, *complete_op, *stop_op; /* in flight and shared; held */
 };
@@ -4350,6 +4351,7 @@ struct cws_session {
     cwsi_arena arena;          /* the strings of defaults */
     cws_sandbox_opts defaults; /* deep copy */
     int64_t close_timeout_ms;
+    int64_t request_timeout_ms; /* of its defaults, else the client's */
     cwsi_tracked **tracked; /* in order of arrival */
     size_t tracked_len, tracked_cap;
     cws_op *close_op; /* in flight */
@@ -5374,16 +5376,18 @@ static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *e
 static cws_status cwsi_run_until(cws_op *op, int64_t until, cws_error *err)
 {
     cws_client *c = op->client;
-    while (!op->done) {
+    cws_status status = CWS_OK;
+    op->refs++; /* a callback may free the handle */
+    while (!op->done && !status) {
         int64_t now = cwsi_now(c);
-        cws_status status;
         if (now >= until && until != CWSI_NEVER)
-            return cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT,
-                             "%s has not ended within the wait; it goes on", op->kind->name);
-        status = cwsi_loop_turn(c, until == CWSI_NEVER ? -1 : until - now, err);
-        if (status) return status;
+            status = cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT,
+                               "%s has not ended within the wait; it goes on", op->kind->name);
+        else status = cwsi_loop_turn(c, until == CWSI_NEVER ? -1 : until - now, err);
     }
-    return cwsi_copy_error(err, &op->err);
+    if (!status) status = cwsi_copy_error(err, &op->err);
+    cwsi_op_unref(op);
+    return status;
 }
 
 /* ================================================================================================
@@ -6047,6 +6051,7 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
     for (;;) {
         switch (call->step) {
         case CWSI_CALL_OPEN:
+            if (!call->op->client->streaming) now = cwsi_now(call->op->client); /* not stale */
             if (now < call->deadline_ms) cwsi_call_open(call, now);
             else call->attempt_until = now; /* too late: nothing is sent */
             if (!call->op->client->streaming) now = cwsi_now(call->op->client); /* it took time */
@@ -6299,7 +6304,7 @@ static cws_status cwsi_check_sandbox_opts(cws_error *err, const cws_sandbox_opts
         return CWS_ERR_INVALID_ARGUMENT;
     if ((!o->secrets && o->secret_count) || (!o->mounted_files && o->mounted_file_count))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but its count is not 0",
-                         o->secrets ? "mounted_files" : "secrets");
+                         !o->secrets && o->secret_count ? "secrets" : "mounted_files");
     for (i = 0; i < o->secret_count; i++)
         if (cwsi_check_secret(err, &o->secrets[i], i)) return CWS_ERR_INVALID_ARGUMENT;
     if (o->max_lifetime_seconds < 0 || o->max_lifetime_seconds > CWSI_MAX_LIFETIME_S)
@@ -6719,7 +6724,7 @@ static bool cwsi_v1_view(const void *reply, cwsi_view *view)
         view->has_exit_code = status->has_exit_code;
         view->exit_code = status->exit_code;
     }
-    return view->id.len > 0;
+    return view->id.len > 0 && view->id.len < CWSI_ID_SIZE; /* a longer one could not be kept */
 }
 
 static bool cwsi_v1_get_begin(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t rpc_ms,
@@ -7360,6 +7365,8 @@ static bool cwsi_poll_decided(const cwsi_poll *p)
     return sb->phase == CWSI_RUNNING || sb->phase == CWSI_STOPPING || sb->phase == CWSI_TERMINAL;
 }
 
+static bool cwsi_stop_forgives(const cws_sandbox *sb);
+
 /* The call is over. READY: the poll is too. */
 static cwsi_turn cwsi_poll_answer(cwsi_poll *p, int64_t now)
 {
@@ -7375,12 +7382,19 @@ static cwsi_turn cwsi_poll_answer(cwsi_poll *p, int64_t now)
     if (ok && !op->client->dialect->view(reply, &view))
         ok = cwsi_no(cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox",
                                op->kind->name));
-    if (ok) cwsi_sandbox_apply(sb, &view, true);
+    if (ok) {
+        p->gone_until = 0;
+        cwsi_sandbox_apply(sb, &view, true);
+    }
     cwsi_arena_clear(&arena);
     if (!ok && p->in_grace) { /* a look that failed changes nothing */
         cwsi_error_clear(&op->err);
-    } else if (!ok && op->err.status == CWS_ERR_NOT_FOUND && (sb->stop_owned || sb->stop_op)) {
-        if (p->gone_until == 0) p->gone_until = now + CWSI_GONE_BUDGET_MS;
+    } else if (!ok && op->err.status == CWS_ERR_NOT_FOUND &&
+               (sb->stop_owned || cwsi_stop_forgives(sb))) {
+        if (p->gone_until == 0) {
+            p->gone_until = now + CWSI_GONE_BUDGET_MS;
+            p->delay = CWSI_POLL_FIRST_MS;
+        }
         if (now >= p->gone_until) {
             cwsi_error_clear(&op->err);
             (void)cwsi_fail(&op->err, CWS_ERR_TERMINAL_STATE_UNAVAILABLE,
@@ -7388,11 +7402,11 @@ static cwsi_turn cwsi_poll_answer(cwsi_poll *p, int64_t now)
             return CWSI_READY;
         }
         cwsi_error_clear(&op->err);
-        p->delay = CWSI_POLL_FIRST_MS;
+        if (p->delay > p->gone_until - now) p->delay = p->gone_until - now;
     } else if (!ok) {
         return CWSI_READY;
     }
-    if (ok && sb->info.state == CWS_STATE_COMPLETED && !sb->info.has_exit_code && !stopping &&
+    if (ok && view.state == CWS_STATE_COMPLETED && !sb->info.has_exit_code && !stopping &&
         p->grace == 0 && !p->in_grace)
         p->grace = CWSI_EXIT_GRACE_POLLS;
     if (p->grace > 0 && !sb->info.has_exit_code) {
@@ -7508,16 +7522,17 @@ static cwsi_turn cwsi_wait_judge(cwsi_wait *w)
     cws_op *op = &w->op;
     cws_sandbox *sb = op->sandbox;
     if (w->goal == CWSI_GOAL_STARTED) return CWSI_READY;
+    if (w->goal == CWSI_GOAL_RUNNING && sb->stop_owned && op->step == CWSI_WAIT_POLL &&
+        (sb->phase == CWSI_STOPPING || sb->phase == CWSI_TERMINAL)) { /* stopped while we waited */
+        (void)cwsi_not_running(&op->err, sb);
+        return CWSI_READY;
+    }
     if (sb->phase == CWSI_TERMINAL) {
         bool lenient = w->allow_termination && w->goal == CWSI_GOAL_COMPLETE;
         (void)cwsi_judge_terminal(sb, lenient, &op->err);
         return CWSI_READY;
     }
     if (w->goal == CWSI_GOAL_COMPLETE) return CWSI_PENDING;
-    if (sb->phase == CWSI_STOPPING && sb->stop_owned) {
-        (void)cwsi_not_running(&op->err, sb);
-        return CWSI_READY;
-    }
     return sb->phase == CWSI_RUNNING || sb->phase == CWSI_STOPPING ? CWSI_READY : CWSI_PENDING;
 }
 
@@ -7529,6 +7544,7 @@ static cwsi_turn cwsi_wait_run(cws_op *op, int64_t now)
         switch (op->step) {
         case CWSI_WAIT_START:
             if (sb->cancelled) return cwsi_failed(cwsi_not_running(&op->err, sb));
+            if (sb->phase == CWSI_TERMINAL) return cwsi_wait_judge(w);
             if (!op->child && !sb->id[0]) cwsi_await_new(op, cwsi_sandbox_start_op(sb));
             if (op->child || !sb->id[0]) {
                 if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
@@ -7628,6 +7644,12 @@ typedef struct cwsi_stop {
     int32_t grace_s;
     bool missing_ok;
 } cwsi_stop;
+
+/* Is a stop with missing_ok under way? Then a sandbox that is gone is what it wants. */
+static bool cwsi_stop_forgives(const cws_sandbox *sb)
+{
+    return sb->stop_op && CWSI_AS(cwsi_stop, sb->stop_op)->missing_ok;
+}
 
 /* The delete call is over. READY: the stop is too. */
 static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
@@ -7789,7 +7811,7 @@ enum { CWSI_GET_STEPS(CWSI_AS_GET_STEP) CWSI_GET_STEP_COUNT };
 typedef struct cwsi_get {
     cws_op op;
     cws_session *session; /* from_id: held */
-    char id[128];         /* from_id, delete */
+    char id[CWSI_ID_SIZE]; /* from_id, delete */
     bool adopt, missing_ok;
     cws_sandbox *found; /* from_id: the result */
 } cwsi_get;
@@ -7826,6 +7848,7 @@ static cws_sandbox *cwsi_attach(cws_op *op, cws_session *s, const cwsi_view *vie
         return NULL;
     }
     cwsi_sandbox_set_id(sb, view->id);
+    sb->request_timeout_ms = s->request_timeout_ms;
     sb->phase = CWSI_STARTING;
     cwsi_sandbox_apply(sb, view, false);
     if (adopt && s->closed)
@@ -7869,7 +7892,9 @@ static cwsi_turn cwsi_get_run(cws_op *op, int64_t now)
         switch (op->step) {
         case CWSI_GET_SEND: {
             bool deleting = !op->sandbox && !get->session, begun;
-            int64_t rpc_ms = op->sandbox ? c->poll_rpc_ms : c->request_timeout_ms;
+            int64_t rpc_ms = op->sandbox    ? c->poll_rpc_ms
+                             : get->session ? get->session->request_timeout_ms
+                                            : c->request_timeout_ms;
             int64_t until = cwsi_after(now, rpc_ms);
             if (op->sandbox && op->sandbox->phase == CWSI_TERMINAL) return CWSI_READY;
             if (deleting)
@@ -7982,6 +8007,29 @@ static bool cwsi_listing_next(cwsi_listing *l, cwsi_str token)
     return true;
 }
 
+/* All pages are there: the session tracks what was found, all of it or, on failure, nothing. An id
+ * that it tracks already is represented by the object it has. */
+static void cwsi_listing_adopt(cwsi_listing *l)
+{
+    cws_session *s = l->session;
+    size_t i, before = s->tracked_len;
+    if (s->closed)
+        (void)cwsi_fail(&l->op.err, CWS_ERR_CLOSED, "%s: the session was closed meanwhile",
+                        l->op.kind->name);
+    for (i = 0; i < l->found->len && !l->op.err.status; i++) {
+        cws_sandbox *known = cwsi_tracked_by_id(s, cwsi_str_of(l->found->at[i]->id));
+        if (known) {
+            known->refs++;
+            cwsi_sandbox_unref(l->found->at[i]);
+            l->found->at[i] = known;
+        } else {
+            (void)cwsi_session_track(s, l->found->at[i], &l->op.err);
+        }
+    }
+    while (l->op.err.status && s->tracked_len > before)
+        cwsi_session_forget(s->tracked[s->tracked_len - 1]->sandbox);
+}
+
 /* A page came. READY: it was the last, or op->err is set. */
 static cwsi_turn cwsi_listing_page(cwsi_listing *l)
 {
@@ -7998,12 +8046,13 @@ static cwsi_turn cwsi_listing_page(cwsi_listing *l)
         for (i = 0; i < n && !op->err.status; i++) {
             cws_sandbox *sb;
             if (!dialect->list_view(reply, i, &view)) continue;
-            sb = cwsi_attach(op, l->session, &view, l->adopt);
+            sb = cwsi_attach(op, l->session, &view, false);
             if (sb) (void)cwsi_listing_add(l, sb);
         }
         if (!op->err.status) more = cwsi_listing_next(l, dialect->list_next(reply));
     }
     cwsi_arena_clear(&arena);
+    if (l->adopt && !more && !op->err.status) cwsi_listing_adopt(l);
     return more ? CWSI_PENDING : CWSI_READY;
 }
 
@@ -8109,9 +8158,9 @@ static bool cwsi_exec_output(cws_process *p, cws_stream_id stream, cwsi_str data
         flow = p->on_output(stream, data.at, data.len, p->user);
         c->in_callback = false;
     }
-    if (flow == CWS_FLOW_CONTINUE) return true;
-    (void)cwsi_fail(&op->err, CWS_ERR_CANCELLED, "the output callback cancelled the command");
-    return false;
+    if (flow == CWS_FLOW_CONTINUE && !op->cancelled) return true;
+    return cwsi_no(
+        cwsi_fail(&op->err, CWS_ERR_CANCELLED, "the output callback cancelled the command"));
 }
 
 static void cwsi_exec_exit(cws_process *p, int32_t code)
@@ -8191,8 +8240,7 @@ static void cwsi_exec_failed(cws_process *p)
 {
     cws_op *op = &p->op;
     cwsi_call *call = op->call;
-    if (call->err.rpc_code == CWSI_CODE_DEADLINE_EXCEEDED &&
-        call->err.status != CWS_ERR_COMMAND_TIMEOUT) {
+    if (call->err.rpc_code == CWSI_CODE_DEADLINE_EXCEEDED) { /* whatever reason comes with it */
         op->err = call->err;
         op->err.status = CWS_OK;
         cwsi_exec_timed_out(p);
@@ -9194,7 +9242,7 @@ static cws_status cwsi_check_id(cws_error *err, const char *id)
 {
     size_t i, n = id ? strlen(id) : 0;
     for (i = 0; i < n && id[i] > ' ' && id[i] <= '~'; i++) {}
-    if (n > 0 && n < 128 && i == n) return CWS_OK;
+    if (n > 0 && n < CWSI_ID_SIZE && i == n) return CWS_OK;
     return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                      "sandbox_id must be 1 to 127 printable ASCII characters without blanks");
 }
@@ -9514,7 +9562,9 @@ static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *
     if (d->mounted_file_count)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "defaults: mounted_files belong to single sandboxes");
-    return cwsi_merge_sandbox_opts(&s->arena, &none, d, &s->defaults, err);
+    status = cwsi_check_seconds(err, "request_timeout_seconds", d->request_timeout_seconds,
+                                s->client->request_timeout_ms, false, &s->request_timeout_ms);
+    return status ? status : cwsi_merge_sandbox_opts(&s->arena, &none, d, &s->defaults, err);
 }
 
 /* The session could not be opened: its client goes, but the user's transport stays the user's. */
@@ -9594,8 +9644,8 @@ static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cw
     cwsi_uuid(c, sb->request_id);
     status = cwsi_merge_sandbox_opts(&arena, &s->defaults, o, &merged, err);
     if (!status)
-        status = cwsi_check_seconds(err, "request_timeout_seconds", merged.request_timeout_seconds,
-                                    c->request_timeout_ms, false, &sb->request_timeout_ms);
+        status = cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
+                                    s->request_timeout_ms, false, &sb->request_timeout_ms);
     if (!status) {
         status = c->dialect->create_encode(&arena, &merged, sb->request_id, &sb->create);
         if (status == CWS_ERR_LIMIT)
@@ -9691,7 +9741,7 @@ CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_o
     const cws_list_opts *o = opts ? opts : &none;
     cwsi_listing *l;
     cws_op *op;
-    int64_t timeout_ms = 0, fallback_ms = 0;
+    int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
     status = cwsi_enter_session(session, out, err);
@@ -9701,12 +9751,8 @@ CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_o
     if (!status) status = cwsi_check_tags(err, o->tags);
     if (!status) status = cwsi_check_runner_ids(err, o->runner_ids);
     if (!status)
-        status = cwsi_check_seconds(err, "request_timeout_seconds",
-                                    session->defaults.request_timeout_seconds,
-                                    session->client->request_timeout_ms, false, &fallback_ms);
-    if (!status)
-        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, fallback_ms, false,
-                                    &timeout_ms);
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    session->request_timeout_ms, false, &timeout_ms);
     if (status) return status;
     op = cwsi_op_new(session->client, sizeof(cwsi_listing), cwsi_listing_kind(), NULL);
     if (!op) return cwsi_no_memory(err, "List sandboxes");
@@ -9949,6 +9995,7 @@ CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_re
         if (!ops || !ops[i] || ops[i]->client != ops[0]->client)
             return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                              "ops[%zu] is NULL or belongs to another client", i);
+    for (i = 0; i < count; i++) ops[i]->refs++; /* a callback may free a handle */
     if (count && timeout_ms >= 0) until = cwsi_after(cwsi_now(ops[0]->client), timeout_ms);
     while (!status && (n = cwsi_mark_done(ops, count, want, done)) < want) {
         int64_t now = cwsi_now(ops[0]->client);
@@ -9959,6 +10006,7 @@ CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_re
                                                                     : 0,
                                 err);
     }
+    for (i = 0; i < count; i++) cwsi_op_unref(ops[i]);
     if (done_count) *done_count = n;
     return status;
 }

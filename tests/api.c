@@ -24,7 +24,7 @@ static int script_sleep(struct timeval *tv);
 
 #include <math.h>
 
-/* ---- the three ways to run a scenario --------------------------------------------------------- */
+/* ---- the three ways to run a scenario -------------------------------------------------------- */
 
 typedef enum api_mode { API_BLOCKING, API_ASYNC, API_PERFORM, API_MODES } api_mode;
 
@@ -259,7 +259,6 @@ static cws_status api_exec(api *t, cws_sandbox *sb, const char *const *argv, con
 {
     cws_process *p = NULL;
     cws_status status;
-    if (t->mode != API_ASYNC) return cws_exec(sb, argv, o, out, &t->err);
     *out = NULL;
     status = cws_exec_begin(sb, argv, o, &p, &t->err);
     if (status) {
@@ -267,7 +266,8 @@ static cws_status api_exec(api *t, cws_sandbox *sb, const char *const *argv, con
         return status;
     }
     CHECK(!cws_process_poll(p, NULL));
-    status = api_drive(t, cws_process_op(p));
+    if (t->mode == API_ASYNC) status = api_drive(t, cws_process_op(p));
+    else status = cws_process_wait(p, -1, NULL, &t->err); /* cws_exec gives no partial result */
     *out = cws_process_take_result(p);
     cws_process_free(p);
     return status;
@@ -340,7 +340,7 @@ static cws_status api_close(api *t)
     return api_finish(t, begun, op);
 }
 
-/* ---- common scripts --------------------------------------------------------------------------- */
+/* ---- common scripts -------------------------------------------------------------------------- */
 
 #define BOX_ID(id, state) "{\"sandboxId\":\"" id "\",\"status\":{\"state\":\"STATE_" state "\"}}"
 #define BOX(state) BOX_ID("sb-1", state)
@@ -425,7 +425,7 @@ static const char *api_exec_rpc(const api *t)
     return t->mode == API_PERFORM ? "Exec" : "StreamExec";
 }
 
-/* ---- options, merging, the create request ----------------------------------------------------- */
+/* ---- options, merging, the create request ---------------------------------------------------- */
 
 /* The create request of a sandbox with these options, as JSON; made by starting it. */
 static const char *api_created(api *t, const cws_sandbox_opts *o)
@@ -740,7 +740,7 @@ static void api_test_defaults(void)
     }
 }
 
-/* ---- resources and quantities ----------------------------------------------------------------- */
+/* ---- resources and quantities ---------------------------------------------------------------- */
 
 #define SIDES(text) "\"resourceRequirements\":{\"requests\":" text ",\"limits\":" text "}"
 
@@ -897,7 +897,7 @@ static void api_test_resources(void)
     }
 }
 
-/* ---- secrets ---------------------------------------------------------------------------------- */
+/* ---- secrets --------------------------------------------------------------------------------- */
 
 static void api_test_secrets(void)
 {
@@ -975,7 +975,7 @@ static void api_test_secrets(void)
     }
 }
 
-/* ---- the client: address, credentials, limits ------------------------------------------------- */
+/* ---- the client: address, credentials, limits ------------------------------------------------ */
 
 /* Open a client with the scenario's options and close it; its error is in t->err. */
 static cws_status api_try_client(api *t)
@@ -1081,9 +1081,8 @@ static void api_test_client(void)
         }
     }
     ONCE("L17: a key is trimmed; blank, with a line break or another control character: refused") {
-        static const char *const bad[] = {"", " ", "\t\r\n", "a\nb", "a\r\nx: y", "a\x01"
-                                                                                  "b",
-                                          "k\xc3\xa9y", "a\x7f"};
+        static const char *const bad[] = {"",         " ",         "\t\r\n",       "a\nb",
+                                          "a\r\nx: y", "a\001b",    "k\xc3\xa9y", "a\x7f"};
         size_t i;
         for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
             t->copts.api_key = bad[i];
@@ -1256,7 +1255,7 @@ static void api_test_client(void)
     }
 }
 
-/* ---- bad arguments: before any network -------------------------------------------------------- */
+/* ---- bad arguments: before any network ------------------------------------------------------- */
 
 static void api_test_arguments(void)
 {
@@ -1459,11 +1458,11 @@ static void api_test_arguments(void)
     }
 }
 
-/* ---- start ------------------------------------------------------------------------------------ */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static void api_test_start(void)
 {
-    EACH("L26: start gives an id and PENDING, whatever the state of the reply; nothing else is sent") {
+    EACH("L26: start gives an id and PENDING, whatever the reply's state; nothing else is sent") {
         cws_sandbox *sb = api_box(t, NULL);
         CHECK_STR(cws_sandbox_id(sb), "");
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_NOT_STARTED);
@@ -1727,14 +1726,14 @@ static void api_test_start(void)
     }
 }
 
-/* ---- the state machine ------------------------------------------------------------------------ */
+/* ---- the state machine ----------------------------------------------------------------------- */
 
 /* Attach to a sandbox in this state. */
 static cws_sandbox *api_found(api *t, const char *json)
 {
     cws_sandbox *sb = NULL;
     script_ok(&t->s, "GetSandbox", json);
-    CHECK_INT(api_from_id(t, "sb-1", false, &sb), CWS_OK);
+    CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
     t->s.call_count = 0;
     if (!sb) abort();
     return sb;
@@ -1753,7 +1752,8 @@ static void api_test_states(void)
                      {"4", CWS_STATE_FAILED, 4, true},       {"5", CWS_STATE_TERMINATING, 5, false},
                      {"6", CWS_STATE_TERMINATED, 6, true},   {"7", CWS_STATE_PENDING, 7, false},
                      {"8", CWS_STATE_PAUSED, 8, false},      {"9", CWS_STATE_PREPARING, 9, false},
-                     {"77", CWS_STATE_UNSPECIFIED, 77, false}, {"-3", CWS_STATE_UNSPECIFIED, -3, false}};
+                     {"77", CWS_STATE_UNSPECIFIED, 77, false},
+                     {"-3", CWS_STATE_UNSPECIFIED, -3, false}};
         size_t i;
         for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
             char json[100];
@@ -1863,11 +1863,11 @@ static void api_test_states(void)
     }
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void api_test_waiting(void)
 {
-    EACH("L10.1: polls after 0.2 s, then 1.5 times longer, at most 2 s; creating and unknown go on") {
+    EACH("L10.1: polls after 0.2 s, then 1.5 times longer, at most 2 s; unknown states go on") {
         cws_sandbox *sb = api_started(t);
         script_ok(&t->s, "GetSandbox", BOX("PENDING"))->times = 3;
         script_ok(&t->s, "GetSandbox", BOX("CREATING"))->times = 3;
@@ -1876,7 +1876,8 @@ static void api_test_waiting(void)
             ->times = 2;
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
         CHECK_INT(api_wait(t, sb, 0), CWS_OK);
-        CHECK_STR(script_gaps(&t->s, "GetSandbox"), "200 300 450 675 1012 1518 2000 2000 2000 2000");
+        CHECK_STR(script_gaps(&t->s, "GetSandbox"),
+                  "200 300 450 675 1012 1518 2000 2000 2000 2000");
         CHECK_STR(script_json(&t->s, "GetSandbox", 0), "{\"sandboxId\":\"sb-1\"}");
         CHECK_INT(script_call_at(&t->s, "GetSandbox", 0)->timeout_ms, 15000);
     }
@@ -2108,7 +2109,7 @@ static void api_test_waiting(void)
     }
 }
 
-/* ---- retries of polls ------------------------------------------------------------------------- */
+/* ---- retries of polls ------------------------------------------------------------------------ */
 
 static void api_test_retries(void)
 {
@@ -2194,7 +2195,7 @@ static void api_test_retries(void)
                 printf("    %s %s\n", table[i].code, table[i].reason ? table[i].reason : "");
         }
     }
-    EACH("L41: transport failures of a poll: all are repeated but TLS and broken protocol") {
+    EACH("L41: transport failures of a poll: all are repeated but TLS, no HTTP, no memory") {
         static const struct {
             cws_end end;
             bool repeated;
@@ -2204,7 +2205,7 @@ static void api_test_retries(void)
                      {CWS_END_LOST, true, CWS_ERR_TRANSPORT},
                      {CWS_END_TIMEOUT, true, CWS_ERR_REQUEST_TIMEOUT},
                      {CWS_END_TLS, false, CWS_ERR_TRANSPORT},
-                     {CWS_END_RESET, false, CWS_ERR_PROTOCOL},
+                     {CWS_END_RESET, true, CWS_ERR_PROTOCOL},
                      {CWS_END_PROTOCOL, false, CWS_ERR_PROTOCOL},
                      {CWS_END_NO_MEMORY, false, CWS_ERR_NO_MEMORY}};
         size_t i;
@@ -2348,7 +2349,2445 @@ static void api_test_retries(void)
     }
 }
 
-/* ---- main ------------------------------------------------------------------------------------- */
+/* ---- stop and delete ------------------------------------------------------------------------- */
+
+static void api_test_stop(void)
+{
+    EACH("L48 L21: stop: one delete, polls until the end, and the session lets it go") {
+        cws_sandbox *sb = api_running(t);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+        script_ok(&t->s, "GetSandbox", BOX("TERMINATING"))->times = 2;
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 0));
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s),
+                  "DeleteSandbox GetSandbox GetSandbox GetSandbox GetSandbox");
+        CHECK_STR(script_json(&t->s, "DeleteSandbox", 0),
+                  "{\"sandboxId\":\"sb-1\",\"gracePeriodSeconds\":10}");
+        CHECK_INT(script_call_at(&t->s, "DeleteSandbox", 0)->timeout_ms, 20000);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_INT(t->s.call_count, 5);
+    }
+    EACH("L50: the grace: fractions are rounded up, CWS_NONE is none, deadline grace + 10 s") {
+        static const struct {
+            double grace;
+            const char *wire;
+            int64_t deadline;
+        } table[] = {{0.5, "\"gracePeriodSeconds\":1", 11000},
+                     {2.01, "\"gracePeriodSeconds\":3", 13000},
+                     {30, "\"gracePeriodSeconds\":30", 40000},
+                     {CWS_NONE, "{\"sandboxId\":\"sb-1\"}", 10000}};
+        size_t i;
+        for (i = 0; i < 4; i++) {
+            cws_stop_opts o;
+            cws_sandbox *sb = api_running(t);
+            memset(&o, 0, sizeof(o));
+            o.graceful_shutdown_seconds = table[i].grace;
+            script_ok(&t->s, "DeleteSandbox", DELETED("FAILED"));
+            CHECK_INT(api_stop(t, sb, &o), CWS_OK); /* FAILED is an end like any other */
+            HAS(script_json(&t->s, "DeleteSandbox", 0), table[i].wire);
+            CHECK_INT(t->s.calls[0].timeout_ms, table[i].deadline);
+        }
+    }
+    EACH("L50: missing_ok is sent; an empty reply means that it was gone: success without a poll") {
+        cws_stop_opts o;
+        cws_sandbox *sb = api_running(t);
+        memset(&o, 0, sizeof(o));
+        o.missing_ok = true;
+        script_ok(&t->s, "DeleteSandbox", "{}");
+        CHECK_INT(api_stop(t, sb, &o), CWS_OK);
+        HAS(script_json(&t->s, "DeleteSandbox", 0), "\"allowMissing\":true");
+        CHECK_INT(t->s.call_count, 1);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_TERMINATED);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+    }
+    EACH("L48: a delete that fails leaves everything as it was, and stop may be called again") {
+        cws_sandbox *sb = api_running(t);
+        script_error(&t->s, "DeleteSandbox", "internal", "broken", NULL);
+        CHECK_INT(api_stop(t, sb, NULL), CWS_ERR_SANDBOX);
+        HAS(t->err.message, "Stop sandbox failed: broken");
+        CHECK_STR(t->err.sandbox_id, "sb-1");
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+    }
+    EACH("L49: not found, however it is said, for stop and delete, with and without missing_ok") {
+        static const struct {
+            const char *code, *reason;
+            bool found;
+        } table[] = {{"not_found", NULL, false},
+                     {"internal", "CWSANDBOX_SANDBOX_NOT_FOUND", false},
+                     {"failed_precondition", "CWSANDBOX_SANDBOX_NOT_FOUND", false},
+                     {"internal", NULL, true}};
+        size_t i, k;
+        for (i = 0; i < 4; i++)
+            for (k = 0; k < 2; k++) {
+                const char *detail =
+                    table[i].reason ? script_reason(&t->s, table[i].reason, "cwsandbox.com") : NULL;
+                cws_status expected = table[i].found ? CWS_ERR_SANDBOX
+                                      : k            ? CWS_OK
+                                                     : CWS_ERR_NOT_FOUND;
+                cws_stop_opts o;
+                cws_sandbox *sb = api_running(t);
+                memset(&o, 0, sizeof(o));
+                o.missing_ok = k;
+                script_error(&t->s, "DeleteSandbox", table[i].code, "x", detail)->times = 2;
+                CHECK_INT(api_stop(t, sb, &o), expected);
+                CHECK_INT(cws_sandbox_state(sb),
+                          expected ? CWS_STATE_RUNNING : CWS_STATE_TERMINATED);
+                CHECK_INT(api_delete(t, "sb-1", k), expected);
+                CHECK_INT(t->s.call_count, 2);
+                if (expected == CWS_ERR_NOT_FOUND) CHECK_STR(t->err.sandbox_id, "sb-1");
+                CHECK_STR(script_json(&t->s, "DeleteSandbox", 1), "{\"sandboxId\":\"sb-1\"}");
+            }
+    }
+    EACH("L55: delete by id: no grace, no wait, the request timeout") {
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+        CHECK_INT(api_delete(t, "sb-1", false), CWS_OK);
+        CHECK_STR(script_json(&t->s, "DeleteSandbox", 0), "{\"sandboxId\":\"sb-1\"}");
+        CHECK_INT(t->s.calls[0].timeout_ms, 300000);
+        CHECK_INT(t->s.call_count, 1);
+    }
+    EACH("a repeated delete that finds nothing any more is a success") {
+        cws_sandbox *sb = api_running(t);
+        script_end(&t->s, "DeleteSandbox", CWS_END_LOST);
+        script_error(&t->s, "DeleteSandbox", "not_found", "", NULL);
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_TERMINATED);
+        script_error(&t->s, "DeleteSandbox", "unavailable", "", NULL);
+        script_error(&t->s, "DeleteSandbox", "not_found", "", NULL);
+        CHECK_INT(api_delete(t, "sb-1", false), CWS_OK);
+    }
+    STREAMING("L48: stops that overlap join: one delete, the first one's grace, one poll") {
+        cws_sandbox *sb = api_running(t);
+        cws_stop_opts o;
+        cws_op *ops[3];
+        size_t i;
+        memset(&o, 0, sizeof(o));
+        o.graceful_shutdown_seconds = 3;
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"))->delay = 500;
+        script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 0))->delay = 1000;
+        CHECK_INT(cws_sandbox_stop_begin(sb, &o, &ops[0], &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &ops[1], &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_until_complete_begin(sb, NULL, &ops[2], &t->err), CWS_OK);
+        CHECK_INT(cws_wait_many(ops, 3, CWS_ALL, -1, NULL, NULL, &t->err), CWS_OK);
+        CHECK_INT(cws_op_result(ops[0], &t->err), CWS_OK);
+        CHECK_INT(cws_op_result(ops[1], &t->err), CWS_OK);
+        CHECK_INT(cws_op_result(ops[2], &t->err), CWS_ERR_TERMINATED);
+        CHECK_INT(script_count(&t->s, "DeleteSandbox"), 1);
+        HAS(script_json(&t->s, "DeleteSandbox", 0), "\"gracePeriodSeconds\":3");
+        for (i = 0; i < 3; i++) cws_op_free(ops[i]);
+    }
+    STREAMING("L50: one who joins with missing_ok is content; the first one hears of NOT_FOUND") {
+        cws_sandbox *sb = api_running(t);
+        cws_stop_opts o;
+        cws_op *a, *b;
+        memset(&o, 0, sizeof(o));
+        o.missing_ok = true;
+        script_error(&t->s, "DeleteSandbox", "not_found", "", NULL);
+        CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &a, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_stop_begin(sb, &o, &b, &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(a, -1, &t->err), CWS_ERR_NOT_FOUND);
+        CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_TERMINATED);
+        cws_op_free(a);
+        cws_op_free(b);
+    }
+    STREAMING("a stop whose caller cancels goes on for the others") {
+        cws_sandbox *sb = api_running(t);
+        cws_op *a, *b;
+        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"))->delay = 500;
+        CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &a, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &b, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK(cws_op_cancel(a));
+        CHECK_INT(cws_op_wait(a, -1, &t->err), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_OK);
+        cws_op_free(a);
+        cws_op_free(b);
+    }
+    EACH("L21: a sandbox that is draining already is not deleted, only awaited") {
+        cws_sandbox *sb = api_found(t, BOX("TERMINATING"));
+        script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 0));
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "GetSandbox");
+        CHECK_INT(api_complete(t, sb, NULL), CWS_OK); /* not ours: no termination */
+    }
+    EACH("L46: NOT_FOUND after our stop is a race: asked again for 2 s, then COMPLETED or FAILED") {
+        static const char *const ends[] = {EXITED("COMPLETED", 0), BOX("FAILED")};
+        size_t i;
+        for (i = 0; i < 2; i++) {
+            cws_sandbox *sb = api_running(t);
+            script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+            script_error(&t->s, "GetSandbox", "not_found", "", NULL)->times = 2;
+            script_ok(&t->s, "GetSandbox", ends[i]);
+            CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+            CHECK_STR(script_gaps(&t->s, "GetSandbox"), "200 300");
+        }
+    }
+    EACH("L46: NOT_FOUND that stays is its own error after 2 s; nothing is invented") {
+        cws_sandbox *sb = api_running(t);
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+        script_error(&t->s, "GetSandbox", "not_found", "", NULL)->times = -1;
+        CHECK_INT(api_stop(t, sb, NULL), CWS_ERR_TERMINAL_STATE_UNAVAILABLE);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_TERMINATING);
+        CHECK_STR(script_gaps(&t->s, "GetSandbox"), "200 300 450 675 375");
+    }
+    EACH("L46: with missing_ok that is success; without a stop NOT_FOUND counts at once") {
+        cws_stop_opts o;
+        cws_sandbox *sb = api_found(t, BOX("TERMINATING"));
+        script_reply *gone;
+        memset(&o, 0, sizeof(o));
+        o.missing_ok = true;
+        gone = script_error(&t->s, "GetSandbox", "not_found", "", NULL);
+        CHECK_INT(api_complete(t, sb, NULL), CWS_ERR_NOT_FOUND);
+        CHECK_INT(t->s.call_count, 1);
+        gone->times = -1;
+        CHECK_INT(api_stop(t, sb, &o), CWS_OK);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_TERMINATED);
+        gone->times = 0;
+        sb = api_found(t, BOX("TERMINATING"));
+        script_error(&t->s, "GetSandbox", "not_found", "", NULL);
+        CHECK_INT(api_stop(t, sb, NULL), CWS_ERR_NOT_FOUND); /* somebody else's drain, no mercy */
+        CHECK_INT(t->s.call_count, 1);
+    }
+    EACH("a stop is bounded: the time of its options, or grace and a minute") {
+        cws_stop_opts o;
+        cws_sandbox *sb = api_running(t);
+        int64_t from = t->s.now;
+        memset(&o, 0, sizeof(o));
+        o.timeout_seconds = 5;
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+        script_ok(&t->s, "GetSandbox", BOX("TERMINATING"))->times = -1;
+        CHECK_INT(api_stop(t, sb, &o), CWS_ERR_TIMEOUT);
+        CHECK_INT(t->s.now - from, 5000);
+        HAS(t->err.message, "terminating");
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        from = t->s.now;
+        CHECK_INT(api_stop(t, sb, NULL), CWS_ERR_TIMEOUT);
+        CHECK_INT(t->s.now - from, 70000);
+        CHECK_INT(script_count(&t->s, "DeleteSandbox"), 1); /* it is accepted: only awaited */
+    }
+    EACH("a delete that is never answered ends after grace and 10 s, and leaves it tracked") {
+        cws_sandbox *sb = api_running(t);
+        int64_t from = t->s.now;
+        script_never(&t->s, "DeleteSandbox");
+        CHECK_INT(api_stop(t, sb, NULL), CWS_ERR_REQUEST_TIMEOUT);
+        CHECK_INT(t->s.now - from, 20000);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+    }
+}
+
+/* ---- the session ----------------------------------------------------------------------------- */
+
+static cws_sandbox *api_started_id(api *t, const char *json)
+{
+    cws_sandbox *sb = api_box(t, NULL);
+    script_ok(&t->s, "CreateSandbox", json);
+    CHECK_INT(api_start(t, sb), CWS_OK);
+    t->s.call_count = 0;
+    return sb;
+}
+
+static void api_test_session(void)
+{
+    EACH("L19: a session's sandbox is unstarted, tracked, and costs no call") {
+        cws_sandbox *sb = api_box(t, NULL);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_NOT_STARTED);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        CHECK(cws_session_client(t->session) == t->client);
+        CHECK_INT(t->s.call_count, 0);
+        api_drop(t, sb);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1); /* the session goes on tracking it */
+    }
+    EACH("L20: close without sandboxes and with unstarted ones sends nothing; twice is fine") {
+        cws_sandbox *sb = api_box(t, NULL), *other = NULL;
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_INT(api_start(t, sb), CWS_ERR_NOT_RUNNING);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(cws_session_sandbox(t->session, NULL, &other, &t->err), CWS_ERR_CLOSED);
+        CHECK(!other);
+        CHECK_INT(t->s.call_count, 0);
+    }
+    EACH("L20 L22: a closed session refuses sandbox, list, from_id and adopt") {
+        cws_sandbox *sb = api_found(t, BOX("RUNNING")), *other = NULL;
+        cws_sandbox_list *list = NULL;
+        CHECK_INT(cws_session_adopt(t->session, sb, &t->err), CWS_OK);
+        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(api_list(t, NULL, &list), CWS_ERR_CLOSED);
+        CHECK_INT(api_from_id(t, "x", false, &other), CWS_ERR_CLOSED);
+        CHECK_INT(cws_session_adopt(t->session, sb, &t->err), CWS_ERR_CLOSED);
+        CHECK_INT(t->s.call_count, 1);
+    }
+    STREAMING("L20: close stops all at once: as long as the slowest, not the sum") {
+        int64_t from;
+        size_t i;
+        for (i = 0; i < 20; i++) (void)api_started(t);
+        from = t->s.now;
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"))->delay = 1000;
+        t->s.last->times = 20;
+        script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 0))->delay = 1000;
+        t->s.last->times = 20;
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(t->s.now - from, 2000);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+    }
+    EACH("L20: close names those that did not stop; the others are stopped; again: just those") {
+        cws_sandbox *a = api_started_id(t, BOX_ID("sb-a", "PENDING"));
+        cws_sandbox *b = api_started_id(t, BOX_ID("sb-b", "PENDING"));
+        cws_sandbox *c = api_started_id(t, BOX_ID("sb-c", "PENDING"));
+        const cws_sandbox *failed = NULL;
+        const cws_error *why = NULL;
+        script_error(&t->s, "DeleteSandbox", "internal", "one", NULL);
+        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        script_error(&t->s, "DeleteSandbox", "permission_denied", "two", NULL);
+        CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
+        HAS(t->err.message, "2 of the session's sandboxes failed to stop and may still be running");
+        CHECK_INT(cws_session_sandbox_count(t->session), 2);
+        CHECK(cws_session_failed(t->session, 0, &failed, &why));
+        CHECK(failed == a);
+        CHECK_INT(why->status, CWS_ERR_SANDBOX);
+        HAS(why->message, "one");
+        CHECK(cws_session_failed(t->session, 1, &failed, &why));
+        CHECK(failed == c);
+        CHECK_INT(why->status, CWS_ERR_AUTHENTICATION);
+        CHECK(cws_session_failed(t->session, 1, NULL, NULL));
+        CHECK(!cws_session_failed(t->session, 2, &failed, &why));
+        HAS(t->said, "two"); /* each failure is logged */
+        CHECK_INT(cws_sandbox_state(b), CWS_STATE_COMPLETED);
+        t->s.call_count = 0;
+        script_ok(&t->s, "DeleteSandbox", "{\"sandbox\":" BOX_ID("sb-a", "COMPLETED") "}")->times =
+            2;
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(t->s.call_count, 2);
+        HAS(script_json(&t->s, "DeleteSandbox", 0), "sb-a");
+        HAS(script_json(&t->s, "DeleteSandbox", 1), "sb-c");
+        CHECK(!cws_session_failed(t->session, 0, NULL, NULL));
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_INT(api_close(t), CWS_OK);
+    }
+    STREAMING("close is bounded when the server never answers, and names what is left") {
+        const cws_error *why = NULL;
+        int64_t from;
+        t->sopts.close_timeout_seconds = 5;
+        (void)api_started(t);
+        (void)api_started(t);
+        from = t->s.now;
+        script_never(&t->s, "DeleteSandbox")->times = 2;
+        CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
+        CHECK_INT(t->s.now - from, 5000);
+        CHECK(cws_session_failed(t->session, 1, NULL, &why));
+        CHECK(why && cws_status_is(why->status, CWS_ERR_TIMEOUT));
+        CHECK_INT(t->s.opens, t->s.cancels); /* nothing goes on behind our back */
+    }
+    EACH("close takes 90 s at most by default when nothing ever ends") {
+        int64_t from;
+        (void)api_started(t);
+        from = t->s.now;
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+        script_ok(&t->s, "GetSandbox", BOX("TERMINATING"))->times = -1;
+        CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
+        CHECK_INT(t->s.now - from, 90000);
+    }
+    STREAMING("close during a start in flight awaits it and then stops it") {
+        cws_sandbox *sb = api_box(t, NULL);
+        cws_op *start;
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"))->delay = 4000;
+        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        CHECK_INT(cws_sandbox_start_begin(sb, &start, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "CreateSandbox DeleteSandbox");
+        CHECK_INT(cws_op_result(start, &t->err), CWS_OK);
+        cws_op_free(start);
+    }
+    STREAMING("close while a close is under way joins it; both hear the same") {
+        cws_op *a, *b;
+        (void)api_started(t);
+        script_error(&t->s, "DeleteSandbox", "internal", "no", NULL)->delay = 500;
+        CHECK_INT(cws_session_close_begin(t->session, &a, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(cws_session_close_begin(t->session, &b, &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_ERR_SANDBOX);
+        CHECK_INT(cws_op_wait(a, -1, &t->err), CWS_ERR_SANDBOX);
+        CHECK_INT(t->s.call_count, 1);
+        cws_op_free(a);
+        cws_op_free(b);
+    }
+    STREAMING("close that joined one which is cancelled closes all the same") {
+        cws_op *a, *b;
+        (void)api_started(t);
+        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"))->delay = 500;
+        CHECK_INT(cws_session_close_begin(t->session, &a, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(cws_session_close_begin(t->session, &b, &t->err), CWS_OK);
+        CHECK(cws_op_cancel(a));
+        CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_OK);
+        CHECK_INT(cws_op_result(a, &t->err), CWS_ERR_CANCELLED);
+        CHECK_INT(t->s.call_count, 1);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        cws_op_free(a);
+        cws_op_free(b);
+    }
+    EACH("L20: a gone sandbox does not make close fail") {
+        (void)api_started(t);
+        script_error(&t->s, "DeleteSandbox", "not_found", "", NULL);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+    }
+    EACH("L22 L55: from_id: one Get; adopts by default, not if told so; NOT_FOUND") {
+        cws_sandbox *sb = NULL, *again = NULL;
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"))->times = 2;
+        CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_STR(cws_sandbox_id(sb), "sb-1");
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
+        CHECK_INT(api_from_id(t, "sb-1", false, &sb), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        CHECK(t->boxes[0] != sb);
+        script_ok(&t->s, "GetSandbox", BOX("PAUSED"));
+        CHECK_INT(api_from_id(t, "sb-1", false, &again), CWS_OK);
+        CHECK(again == sb); /* tracked already: the same object */
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        CHECK_STR(script_json(&t->s, "GetSandbox", 1), "{\"sandboxId\":\"sb-1\"}");
+        CHECK_INT(t->s.calls[0].timeout_ms, 300000);
+        script_error(&t->s, "GetSandbox", "not_found", "", NULL);
+        CHECK_INT(api_from_id(t, "sb-9", false, &sb), CWS_ERR_NOT_FOUND);
+        CHECK_STR(t->err.sandbox_id, "sb-9");
+        HAS(t->err.message, "Get sandbox: Sandbox 'sb-9' not found");
+        script_ok(&t->s, "GetSandbox", "{}");
+        CHECK_INT(api_from_id(t, "sb-9", false, &sb), CWS_ERR_PROTOCOL);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+    }
+    EACH("L22: found sandboxes have the session's request timeout, and so has finding them") {
+        cws_sandbox *sb = NULL;
+        cws_bytes *bytes = NULL;
+        cws_sandbox_list *list = NULL;
+        t->defaults.request_timeout_seconds = 7;
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
+        CHECK_INT(script_call_at(&t->s, "GetSandbox", 0)->timeout_ms, 7000);
+        script_ok(&t->s, "ReadFile", "{}");
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+        CHECK_INT(script_call_at(&t->s, "ReadFile", 0)->timeout_ms, 7000);
+        cws_bytes_free(bytes);
+        script_ok(&t->s, "ListSandboxes", "{}");
+        CHECK_INT(api_list(t, NULL, &list), CWS_OK);
+        CHECK_INT(script_call_at(&t->s, "ListSandboxes", 0)->timeout_ms, 7000);
+        cws_sandbox_list_free(list);
+    }
+    EACH("L22: adopt: without an id refused; twice is once; another session lets it go") {
+        cws_session *other = NULL;
+        cws_session_opts so;
+        cws_sandbox *sb = api_box(t, NULL);
+        memset(&so, 0, sizeof(so));
+        so.client = t->client;
+        CHECK_INT(cws_session_open(&so, &other, &t->err), CWS_OK);
+        CHECK_INT(cws_session_adopt(other, sb, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+        CHECK_INT(api_start(t, sb), CWS_OK);
+        CHECK_INT(cws_session_adopt(other, sb, &t->err), CWS_OK);
+        CHECK_INT(cws_session_adopt(other, sb, &t->err), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(other), 1);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_INT(api_close(t), CWS_OK); /* not stopped by its former session */
+        CHECK_STR(script_calls(&t->s), "CreateSandbox");
+        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        CHECK_INT(cws_session_close(other, &t->err), CWS_OK);
+        cws_session_free(other);
+    }
+    ONCE("adopt refuses a sandbox of another client") {
+        cws_client *c2 = NULL;
+        cws_session *other = NULL;
+        cws_session_opts so;
+        cws_sandbox *sb = api_started(t);
+        script s2;
+        cws_client_opts co = t->copts;
+        script_init(&s2, false);
+        co.transport = &s2.transport;
+        co.hooks_user = &s2;
+        memset(&so, 0, sizeof(so));
+        CHECK_INT(cws_client_open(&co, &c2, &t->err), CWS_OK);
+        so.client = c2;
+        CHECK_INT(cws_session_open(&so, &other, &t->err), CWS_OK);
+        CHECK_INT(cws_session_adopt(other, sb, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "another client");
+        cws_session_free(other);
+        cws_client_free(c2);
+        script_free(&s2);
+        script_now = &t->s;
+    }
+    ONCE("a session of its own client frees it; client and client_opts together are refused") {
+        cws_session *s = NULL;
+        cws_session_opts so;
+        memset(&so, 0, sizeof(so));
+        so.client_opts = &t->copts;
+        so.client = api_client(t);
+        CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        so.client = NULL;
+        CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_OK);
+        CHECK(cws_session_client(s) != t->client);
+        cws_session_free(s);
+        CHECK_INT(t->s.closes, 1);
+        t->s.closes = 0;
+        t->copts.base_url = "x";
+        CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(s == NULL);
+        HAS(t->err.message, "base_url");
+    }
+}
+
+/* ---- lists ----------------------------------------------------------------------------------- */
+
+static void api_test_list(void)
+{
+    EACH("L54: without filters an empty request; elements are sandboxes; order as delivered") {
+        cws_sandbox_list *list = NULL;
+        cws_sandbox *taken;
+        script_ok(&t->s, "ListSandboxes",
+                  "{\"sandboxes\":[" BOX_ID("b", "RUNNING") "," BOX_ID("a", "PENDING") ",{}]}");
+        CHECK_INT(api_list(t, NULL, &list), CWS_OK);
+        CHECK_STR(script_json(&t->s, "ListSandboxes", 0), "{}");
+        CHECK_INT(cws_sandbox_list_count(list), 2);
+        CHECK_STR(cws_sandbox_id(cws_sandbox_list_at(list, 0)), "b");
+        CHECK_INT(cws_sandbox_state(cws_sandbox_list_at(list, 1)), CWS_STATE_PENDING);
+        CHECK(cws_sandbox_list_at(list, 2) == NULL);
+        CHECK(cws_sandbox_list_take(list, 2) == NULL);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        taken = cws_sandbox_list_take(list, 0);
+        cws_sandbox_list_free(list);
+        CHECK_STR(cws_sandbox_id(taken), "b");
+        script_ok(&t->s, "DeleteSandbox", "{\"sandbox\":" BOX_ID("b", "COMPLETED") "}");
+        CHECK_INT(api_stop(t, taken, NULL), CWS_OK);
+        cws_sandbox_free(taken);
+    }
+    EACH("L22 L54: filters: the session's tags and the given ones; selectors; state; ended ones") {
+        static const char *const first[] = {"a", NULL}, *const second[] = {"b", NULL};
+        static const char *const runners[] = {"r", NULL}, *const none[] = {NULL};
+        cws_sandbox_list *list = NULL;
+        cws_list_opts o;
+        memset(&o, 0, sizeof(o));
+        t->defaults.tags = first;
+        t->defaults.runner_ids = runners;
+        script_ok(&t->s, "ListSandboxes", "{}")->times = 4;
+        CHECK_INT(api_list(t, NULL, &list), CWS_OK);
+        CHECK_INT(cws_sandbox_list_count(list), 0);
+        cws_sandbox_list_free(list);
+        CHECK_STR(script_json(&t->s, "ListSandboxes", 0),
+                  "{\"tags\":[\"a\"],\"runnerIds\":[\"r\"]}");
+        o.tags = second;
+        o.runner_ids = none;
+        o.status = CWS_STATE_RUNNING;
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        cws_sandbox_list_free(list);
+        CHECK_STR(script_json(&t->s, "ListSandboxes", 1),
+                  "{\"tags\":[\"a\",\"b\"],\"state\":\"STATE_RUNNING\"}");
+        o.status = CWS_STATE_FAILED;
+        o.runner_ids = second;
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        cws_sandbox_list_free(list);
+        CHECK_STR(script_json(&t->s, "ListSandboxes", 2),
+                  "{\"tags\":[\"a\",\"b\"],\"state\":\"STATE_FAILED\",\"showTerminated\":true,"
+                  "\"runnerIds\":[\"b\"]}");
+        o.status = CWS_STATE_NOT_STARTED;
+        o.include_stopped = true;
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        cws_sandbox_list_free(list);
+        HAS(script_json(&t->s, "ListSandboxes", 3), "\"showTerminated\":true");
+        HAS_NOT(script_json(&t->s, "ListSandboxes", 3), "state\"");
+        o.status = (cws_state)50;
+        CHECK_INT(api_list(t, &o, &list), CWS_ERR_INVALID_ARGUMENT);
+        o.status = CWS_STATE_NOT_STARTED;
+        o.tags = none;
+        o.runner_ids = first;
+        CHECK(list == NULL);
+    }
+    EACH("L54: all pages are followed, under one deadline") {
+        cws_sandbox_list *list = NULL;
+        cws_list_opts o;
+        memset(&o, 0, sizeof(o));
+        o.timeout_seconds = 10;
+        script_ok(&t->s, "ListSandboxes",
+                  "{\"sandboxes\":[" BOX_ID("a", "RUNNING") "],\"nextPageToken\":\"t1\"}")
+            ->delay = 3000;
+        script_ok(&t->s, "ListSandboxes", "{\"nextPageToken\":\"t2\"}")->delay = 3000;
+        script_ok(&t->s, "ListSandboxes", "{\"sandboxes\":[" BOX_ID("b", "RUNNING") "]}");
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        CHECK_INT(cws_sandbox_list_count(list), 2);
+        cws_sandbox_list_free(list);
+        CHECK_STR(script_json(&t->s, "ListSandboxes", 2), "{\"pageToken\":\"t2\"}");
+        CHECK_INT(t->s.calls[0].timeout_ms, 10000);
+        CHECK_INT(t->s.calls[2].timeout_ms, 4000);
+        script_ok(&t->s, "ListSandboxes", "{\"nextPageToken\":\"t1\"}")->delay = 9000;
+        script_ok(&t->s, "ListSandboxes", "{}")->delay = 9000;
+        CHECK_INT(api_list(t, &o, &list), CWS_ERR_REQUEST_TIMEOUT);
+        HAS(t->err.message, "List sandboxes timed out");
+        CHECK(list == NULL);
+        cws_sandbox_list_free(list);
+    }
+    EACH("L54: a page token that comes again is an error, not a loop; nothing is adopted") {
+        cws_sandbox_list *list = NULL;
+        cws_list_opts o;
+        memset(&o, 0, sizeof(o));
+        o.adopt = true;
+        script_ok(&t->s, "ListSandboxes",
+                  "{\"sandboxes\":[" BOX_ID("a", "RUNNING") "],\"nextPageToken\":\"t1\"}");
+        script_ok(&t->s, "ListSandboxes", "{\"nextPageToken\":\"t2\"}");
+        script_ok(&t->s, "ListSandboxes", "{\"nextPageToken\":\"t1\"}");
+        CHECK_INT(api_list(t, &o, &list), CWS_ERR_PROTOCOL);
+        CHECK_INT(t->s.call_count, 3);
+        CHECK(list == NULL);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+    }
+    EACH("L54: 100 pages are followed, one more is an error") {
+        cws_sandbox_list *list = NULL;
+        char json[64];
+        int i, round;
+        for (round = 0; round < 2; round++) {
+            for (i = 1; i <= 100; i++) {
+                (void)snprintf(json, sizeof(json), "{\"nextPageToken\":\"t%d\"}", i);
+                script_ok(&t->s, "ListSandboxes", i == 100 && round == 0 ? "{}" : json);
+            }
+            CHECK_INT(api_list(t, NULL, &list), round ? CWS_ERR_LIMIT : CWS_OK);
+            cws_sandbox_list_free(list);
+            list = NULL;
+        }
+        CHECK_INT(t->s.call_count, 200);
+    }
+    EACH("L22: adopt: the session tracks what was found and stops it") {
+        cws_sandbox_list *list = NULL;
+        cws_list_opts o;
+        memset(&o, 0, sizeof(o));
+        o.adopt = true;
+        script_ok(&t->s, "ListSandboxes",
+                  "{\"sandboxes\":[" BOX_ID("a", "RUNNING") "," BOX_ID("b", "COMPLETED") "]}");
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 2);
+        cws_sandbox_list_free(list);
+        CHECK_INT(cws_session_sandbox_count(t->session), 2);
+        script_ok(&t->s, "DeleteSandbox", "{\"sandbox\":" BOX_ID("a", "COMPLETED") "}");
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "ListSandboxes DeleteSandbox");
+    }
+    STREAMING("L22: a session that closes during a list adopts nothing") {
+        cws_op *list;
+        cws_list_opts o;
+        memset(&o, 0, sizeof(o));
+        o.adopt = true;
+        script_ok(&t->s, "ListSandboxes", "{\"sandboxes\":[" BOX_ID("a", "RUNNING") "]}")->delay =
+            500;
+        CHECK_INT(cws_session_list_begin(api_session(t), &o, &list, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(cws_op_wait(list, -1, &t->err), CWS_ERR_CLOSED);
+        CHECK(cws_op_take_list(list) == NULL);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        cws_op_free(list);
+    }
+    EACH("a list is repeated while the service is unavailable, and not for other failures") {
+        cws_sandbox_list *list = NULL;
+        script_error(&t->s, "ListSandboxes", "unavailable", "", NULL);
+        script_ok(&t->s, "ListSandboxes", "{}");
+        CHECK_INT(api_list(t, NULL, &list), CWS_OK);
+        cws_sandbox_list_free(list);
+        script_error(&t->s, "ListSandboxes", "internal", "", NULL);
+        CHECK_INT(api_list(t, NULL, &list), CWS_ERR_SANDBOX);
+        HAS(t->err.message, "List sandboxes failed");
+    }
+}
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+static void api_test_errors(void)
+{
+    ONCE("L58: families of statuses") {
+        static const struct {
+            cws_status status, family;
+            bool is;
+        } table[] = {{CWS_ERR_STREAM_TRUNCATED, CWS_ERR_EXECUTION, true},
+                     {CWS_ERR_STREAM_BACKPRESSURE, CWS_ERR_SANDBOX, true},
+                     {CWS_ERR_TRANSPORT, CWS_ERR_NOT_RUNNING, true},
+                     {CWS_ERR_SNAPSHOT_THROTTLED, CWS_ERR_UNAVAILABLE, true},
+                     {CWS_ERR_SANDBOX_VALIDATION, CWS_ERR_VALIDATION, true},
+                     {CWS_ERR_SANDBOX_VALIDATION, CWS_ERR_SANDBOX, true},
+                     {CWS_ERR_AUTHENTICATION, CWS_ERR_SERVICE, true},
+                     {CWS_ERR_AUTHENTICATION, CWS_ERR_SANDBOX, false},
+                     {CWS_ERR_INVALID_ARGUMENT, CWS_ERR_SERVICE, false},
+                     {CWS_ERR_SANDBOX, CWS_ERR_FAILED, false},
+                     {CWS_ERR_REQUEST_TIMEOUT, CWS_ERR_TIMEOUT, true},
+                     {CWS_OK, CWS_ERR_SERVICE, false},
+                     {CWS_OK, CWS_OK, true}};
+        size_t i;
+        for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+            CHECK(cws_status_is(table[i].status, table[i].family) == table[i].is);
+        CHECK_STR(cws_status_name(CWS_ERR_NOT_FOUND), "CWS_ERR_NOT_FOUND");
+        CHECK(cws_status_name((cws_status)9999) != NULL && cws_status_text((cws_status)9999));
+    }
+    EACH("L60: every reason of the service decides the status, whatever the code") {
+        static const struct {
+            const char *reason;
+            cws_status status;
+        } table[] = {{"FILE_NOT_FOUND", CWS_ERR_FILE},
+                     {"FILE_IS_DIRECTORY", CWS_ERR_FILE},
+                     {"FILE_IO_FAILED", CWS_ERR_FILE},
+                     {"FILE_PERMISSION_DENIED", CWS_ERR_FILE},
+                     {"FILE_TOO_LARGE", CWS_ERR_FILE},
+                     {"FILE_TRUNCATED", CWS_ERR_FILE},
+                     {"SANDBOX_NOT_FOUND", CWS_ERR_NOT_FOUND},
+                     {"COMMAND_TIMEOUT", CWS_ERR_COMMAND_TIMEOUT},
+                     {"RUNNER_UNAVAILABLE", CWS_ERR_UNAVAILABLE},
+                     {"BACKEND_UNAVAILABLE", CWS_ERR_UNAVAILABLE},
+                     {"FSS_NOT_FOUND", CWS_ERR_SNAPSHOT_NOT_FOUND},
+                     {"FSS_NOT_READY", CWS_ERR_SNAPSHOT_NOT_READY},
+                     {"FSS_NOT_SUPPORTED", CWS_ERR_SNAPSHOT_NOT_SUPPORTED},
+                     {"FSS_SIZE_EXCEEDED", CWS_ERR_SNAPSHOT_SIZE_EXCEEDED},
+                     {"FSS_QUOTA_EXCEEDED", CWS_ERR_SNAPSHOT_QUOTA_EXCEEDED},
+                     {"FSS_BUCKET_MISMATCH", CWS_ERR_SNAPSHOT_BUCKET_MISMATCH},
+                     {"FSS_BUCKET_UNAVAILABLE", CWS_ERR_SNAPSHOT},
+                     {"FSS_RESTORE_FAILED", CWS_ERR_SNAPSHOT},
+                     {"FSS_CREATE_FAILED", CWS_ERR_SNAPSHOT},
+                     {"FSS_CREATE_TIMED_OUT", CWS_ERR_SNAPSHOT},
+                     {"FSS_AUTH_FAILED", CWS_ERR_SNAPSHOT},
+                     {"FSS_TRANSPORT_FAILED", CWS_ERR_SNAPSHOT},
+                     {"FSS_CANCELED", CWS_ERR_SNAPSHOT},
+                     {"FSS_WAIT_TIMEOUT", CWS_ERR_SNAPSHOT_WAIT_TIMEOUT},
+                     {"FSS_BACKEND_THROTTLED", CWS_ERR_SNAPSHOT_THROTTLED},
+                     {"FSS_INFLIGHT_LIMIT", CWS_ERR_SNAPSHOT_THROTTLED},
+                     {"RUNNER_NOT_FOUND", CWS_OK},
+                     {"PROFILE_NOT_FOUND", CWS_OK},
+                     {"PLACEMENT_REJECTED", CWS_OK}};
+        static const char *const domains[] = {"cwsandbox.com", "example.com", "",
+                                              "xcwsandbox.com"};
+        size_t i, k;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+            for (k = 0; k < 4; k++) {
+                bool counts = k == 0 && table[i].status;
+                char reason[64];
+                (void)snprintf(reason, sizeof(reason), "CWSANDBOX_%s", table[i].reason);
+                script_error(&t->s, "DeleteSandbox", "data_loss", "text",
+                             script_reason(&t->s, reason, domains[k]));
+                CHECK_INT(api_delete(t, "x", false), counts ? table[i].status : CWS_ERR_SANDBOX);
+                CHECK_STR(t->err.reason, reason); /* shown whoever says it */
+                CHECK_STR(t->err.domain, domains[k]);
+                CHECK_INT(t->err.rpc_code, 15);
+                HAS(t->err.message, reason);
+                CHECK(t->err.retryable == cws_status_is(t->err.status, CWS_ERR_UNAVAILABLE));
+            }
+    }
+    EACH("L14.3: every code has its status and its words") {
+        static const struct {
+            const char *code;
+            cws_status status;
+            const char *text;
+        } table[] = {{"canceled", CWS_ERR_NOT_RUNNING, "Delete sandbox was cancelled: txt"},
+                     {"unknown", CWS_ERR_SANDBOX, "Delete sandbox failed: txt"},
+                     {"invalid_argument", CWS_ERR_SANDBOX, "Delete sandbox failed: txt"},
+                     {"deadline_exceeded", CWS_ERR_REQUEST_TIMEOUT,
+                      "Delete sandbox timed out: txt"},
+                     {"not_found", CWS_ERR_NOT_FOUND, "Sandbox 'x' not found"},
+                     {"already_exists", CWS_ERR_SANDBOX, "Delete sandbox failed: txt"},
+                     {"permission_denied", CWS_ERR_AUTHENTICATION, "Permission denied: txt"},
+                     {"resource_exhausted", CWS_ERR_RESOURCE_EXHAUSTED,
+                      "Delete sandbox resource exhausted: txt"},
+                     {"failed_precondition", CWS_ERR_SANDBOX, "Delete sandbox failed: txt"},
+                     {"aborted", CWS_ERR_SANDBOX, "Delete sandbox failed: txt"},
+                     {"out_of_range", CWS_ERR_SANDBOX, "Delete sandbox failed: txt"},
+                     {"unimplemented", CWS_ERR_UNIMPLEMENTED, "Delete sandbox failed: txt"},
+                     {"internal", CWS_ERR_SANDBOX, "Delete sandbox failed: txt"},
+                     {"unavailable", CWS_ERR_UNAVAILABLE, "Service unavailable: txt"},
+                     {"data_loss", CWS_ERR_SANDBOX, "Delete sandbox failed: txt"},
+                     {"unauthenticated", CWS_ERR_AUTHENTICATION, "Authentication failed: txt"}};
+        size_t i;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        for (i = 0; i < 16; i++) {
+            script_error(&t->s, "DeleteSandbox", table[i].code, "txt", NULL);
+            CHECK_INT(api_delete(t, "x", false), table[i].status);
+            CHECK_INT(t->err.status, table[i].status);
+            CHECK_INT(t->err.rpc_code, i + 1);
+            if (!CHECK(strstr(t->err.message, table[i].text) != NULL))
+                printf("    %s\n", t->err.message);
+            script_error(&t->s, "DeleteSandbox", table[i].code, "", NULL);
+            CHECK_INT(api_delete(t, "x", false), table[i].status);
+            CHECK(strlen(t->err.message) > 10);
+        }
+    }
+    EACH("the HTTP status decides where no code came; every row") {
+        static const int rows[][2] = {
+            {400, 13}, {401, 16}, {403, 7},  {404, 12}, {429, 14}, {502, 14}, {503, 14}, {504, 14},
+            {301, 2},  {302, 2},  {307, 2},  {405, 2},  {408, 2},  {409, 2},  {412, 2},  {413, 2},
+            {415, 2},  {418, 2},  {431, 2},  {499, 2},  {500, 2},  {501, 2},  {505, 2},  {800, 2},
+            {201, 2},  {204, 2},  {206, 2}};
+        static const char *const types[] = {"text/html", NULL, "application/json",
+                                            "application/proto"};
+        size_t i, k;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+            for (k = 0; k < 4; k++) {
+                script_raw(&t->s, "DeleteSandbox", rows[i][0], types[k], "<h1>hello</h1>", 14);
+                CHECK(api_delete(t, "x", false) != CWS_OK);
+                CHECK_INT(t->err.rpc_code, rows[i][1]);
+                CHECK_INT(t->err.http_status, rows[i][0]);
+                HAS(t->err.message, "hello"); /* a short body helps to see what answered */
+            }
+    }
+    EACH("malformed error bodies fall back to the HTTP status; a bad code keeps text and details") {
+        static const char *const bad[] = {"",
+                                          "[]",
+                                          "\"x\"",
+                                          "{",
+                                          "{\"code\":\"not_found\"",
+                                          "{\"code\":\"not_found\"}x",
+                                          "{\"code\":\"not_found\",}",
+                                          "null"};
+        static const char *const codeless[] = {"\"code\":null,", "\"code\":5,", "",
+                                               "\"code\":\"NOT_FOUND\",", "\"code\":\"ok\",",
+                                               "\"x\":{\"y\":[1,{}]},"};
+        size_t i;
+        char body[600];
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+            script_raw(&t->s, "DeleteSandbox", 503, "application/json", bad[i], strlen(bad[i]));
+            CHECK_INT(api_delete(t, "x", false), CWS_ERR_UNAVAILABLE);
+            CHECK_STR(t->err.reason, "");
+        }
+        for (i = 0; i < sizeof(codeless) / sizeof(codeless[0]); i++) {
+            (void)snprintf(body, sizeof(body), "{%s\"message\":\"kept\",\"details\":[%s]}",
+                           codeless[i], script_reason(&t->s, "R", "d"));
+            script_raw(&t->s, "DeleteSandbox", 401, "application/json; charset=utf-8", body,
+                       strlen(body));
+            CHECK_INT(api_delete(t, "x", false), CWS_ERR_AUTHENTICATION);
+            HAS(t->err.message, "kept");
+            CHECK_STR(t->err.reason, "R");
+        }
+    }
+    EACH("L59: details: the first reason, the first delay; broken ones never hide a good one") {
+        char details[3000], body[3600];
+        script *s = &t->s;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        (void)snprintf(
+            details, sizeof(details), "%s,%s,%s,%s,%s,%s,%s,%s,%s",
+            "{\"type\":\"google.rpc.ErrorInfo\"},{\"value\":\"\"},7,\"x\",null,[],{}",
+            "{\"type\":\"google.rpc.ErrorInfo\",\"value\":\"!!!\"}",
+            "{\"type\":\"google.rpc.ErrorInfo\",\"value\":\"/////w\"}",
+            "{\"type\":\"some.other.Type\",\"value\":\"AAAA\",\"debug\":{\"a\":[1]}}",
+            script_detail(s, "google.rpc.ErrorInfo", "{\"domain\":\"cwsandbox.com\"}"),
+            script_detail(s, "google.rpc.RetryInfo", "{}"),
+            "{\"type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"value\":\"CgA\"}",
+            script_detail(s, "google.rpc.ErrorInfo",
+                          "{\"reason\":\"CWSANDBOX_BACKEND_UNAVAILABLE\","
+                          "\"domain\":\"cwsandbox.com\",\"metadata\":{\"k\":\"v\",\"e\":\"\"}}"),
+            script_detail(s, "google.rpc.ErrorInfo", "{\"reason\":\"LATE\"}"));
+        (void)snprintf(body, sizeof(body),
+                       "{\"details\":[%s],\"message\":\"m\",\"code\":\"internal\"}", details);
+        script_raw(s, "DeleteSandbox", 500, "Application/JSON", body, strlen(body));
+        CHECK_INT(api_delete(t, "x", false), CWS_ERR_UNAVAILABLE);
+        CHECK_STR(t->err.reason, "CWSANDBOX_BACKEND_UNAVAILABLE");
+        CHECK_STR(cws_error_metadata(&t->err, "k"), "v");
+        CHECK_STR(cws_error_metadata(&t->err, "e"), "");
+        CHECK(cws_error_metadata(&t->err, "x") == NULL && cws_error_metadata(NULL, "k") == NULL);
+        CHECK(t->err.has_retry_after); /* an explicit zero */
+        CHECK_INT(t->err.retry_after_ms, 0);
+    }
+    EACH("L59: RetryInfo: kept, rounded up, negative is zero, out of range is none") {
+        static const struct {
+            const char *delay;
+            bool has;
+            uint32_t ms;
+        } table[] = {{"1.500s", true, 1500},   {"0.000000001s", true, 1}, {"0s", true, 0},
+                     {"-3s", true, 0},         {"4000000s", true, 4000000000u},
+                     {"315576000000s", false, 0}};
+        size_t i;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+            script_error(&t->s, "DeleteSandbox", "internal", "x",
+                         script_hint(&t->s, table[i].delay));
+            CHECK_INT(api_delete(t, "x", false), CWS_ERR_SANDBOX);
+            CHECK(t->err.has_retry_after == table[i].has);
+            CHECK_INT(t->err.retry_after_ms, table[i].ms);
+        }
+        script_error(&t->s, "DeleteSandbox", "internal", "x", NULL);
+        CHECK_INT(api_delete(t, "x", false), CWS_ERR_SANDBOX);
+        CHECK(!t->err.has_retry_after);
+    }
+    EACH("L61: violations: in order, with their fallbacks, empty ones dropped, in the text too") {
+        const char *field, *text;
+        script *s = &t->s;
+        const char *bad = script_detail(
+            s, "google.rpc.BadRequest",
+            "{\"fieldViolations\":[{\"field\":\"a\",\"description\":\"d1\"},{},"
+            "{\"field\":\"b\",\"localizedMessage\":{\"message\":\"loc\"}},"
+            "{\"field\":\"c\",\"reason\":\"R\"},{\"description\":\"d4\"}]}");
+        char both[1500];
+        script_error(s, "DeleteSandbox", "invalid_argument", "bad", bad);
+        CHECK_INT(api_delete(t, "x", false), CWS_ERR_SANDBOX_VALIDATION);
+        CHECK(cws_status_is(t->err.status, CWS_ERR_VALIDATION));
+        HAS(t->err.message, "Delete sandbox failed: bad; field violations: a: d1; b: loc; c: R");
+        CHECK(cws_error_violation(&t->err, 1, &field, &text));
+        CHECK_STR(field, "b");
+        CHECK_STR(text, "loc");
+        CHECK(cws_error_violation(&t->err, 3, &field, &text));
+        CHECK_STR(field, "");
+        CHECK_STR(text, "d4");
+        CHECK(cws_error_violation(&t->err, 2, NULL, NULL));
+        CHECK(!cws_error_violation(&t->err, 4, &field, &text));
+        CHECK(!cws_error_violation(NULL, 0, &field, &text));
+        (void)snprintf(both, sizeof(both), "%s,%s", script_reason(s, "R", "cwsandbox.com"), bad);
+        script_error(s, "DeleteSandbox", "invalid_argument", "", both);
+        CHECK_INT(api_delete(t, "x", false), CWS_ERR_SANDBOX_VALIDATION);
+        CHECK_STR(t->err.reason, "R");
+        script_error(s, "DeleteSandbox", "internal", "x", bad); /* another code: not that class */
+        CHECK_INT(api_delete(t, "x", false), CWS_ERR_SANDBOX);
+        CHECK(cws_error_violation(&t->err, 0, NULL, NULL));
+    }
+    EACH("an error text longer than the record is cut at a character") {
+        char text[1201], body[1400];
+        size_t i;
+        for (i = 0; i < 1200; i += 2) memcpy(text + i, "\xc3\xa4", 2);
+        text[1200] = '\0';
+        (void)snprintf(body, sizeof(body), "{\"code\":\"internal\",\"message\":\"%s\"}", text);
+        script_raw(&t->s, "DeleteSandbox", 500, "application/json", body, strlen(body));
+        CHECK_INT(api_delete(t, "x", false), CWS_ERR_SANDBOX);
+        CHECK(strlen(t->err.message) > 300);
+        CHECK(cwsi_utf8_valid(t->err.message, strlen(t->err.message)));
+    }
+    EACH("the server's x-request-id is in the error") {
+        script_reply *r = script_error(&t->s, "DeleteSandbox", "internal", "x", NULL);
+        script_header(r, "X-Request-Id", "req-7");
+        CHECK_INT(api_delete(t, "x", false), CWS_ERR_SANDBOX);
+        CHECK_STR(t->err.request_id, "req-7");
+    }
+    EACH("transport failures: status, code and text of the transport") {
+        static const struct {
+            cws_end end;
+            int32_t note;
+            cws_status status;
+            int rpc;
+            bool retryable;
+        } table[] = {{CWS_END_NOT_SENT, 7, CWS_ERR_TRANSPORT, 14, true},
+                     {CWS_END_TLS, 60, CWS_ERR_TRANSPORT, 14, false},
+                     {CWS_END_REFUSED, 92, CWS_ERR_TRANSPORT, 14, true},
+                     {CWS_END_LOST, 56, CWS_ERR_TRANSPORT, 14, true},
+                     {CWS_END_TIMEOUT, 28, CWS_ERR_REQUEST_TIMEOUT, 4, true},
+                     {CWS_END_NO_MEMORY, 27, CWS_ERR_NO_MEMORY, 0, false},
+                     {CWS_END_RESET, 2, CWS_ERR_PROTOCOL, 13, false},
+                     {CWS_END_RESET, 8, CWS_ERR_NOT_RUNNING, 1, false},
+                     {CWS_END_RESET, 11, CWS_ERR_RESOURCE_EXHAUSTED, 8, false},
+                     {CWS_END_RESET, 12, CWS_ERR_AUTHENTICATION, 7, false},
+                     {CWS_END_PROTOCOL, 1, CWS_ERR_PROTOCOL, 13, false}};
+        size_t i;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+            script_reply *r = script_end(&t->s, "DeleteSandbox", table[i].end);
+            r->note = table[i].note;
+            r->note_text = "the note";
+            CHECK_INT(api_delete(t, "x", false), table[i].status);
+            CHECK_INT(t->err.transport_code, table[i].note);
+            CHECK_INT(t->err.rpc_code, table[i].rpc);
+            CHECK_INT(t->err.http_status, 0);
+            CHECK(t->err.retryable == table[i].retryable);
+            if (table[i].end != CWS_END_NO_MEMORY) HAS(t->err.message, "the note");
+        }
+    }
+    STREAMING("a transport that refuses to open: out of memory if it says so, else no connection") {
+        cws_op *op;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        (void)api_client(t);
+        t->s.refuse_open = CWS_ERR_NO_MEMORY;
+        CHECK_INT(cws_sandbox_delete_begin(t->client, "x", false, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_ERR_NO_MEMORY);
+        cws_op_free(op);
+        t->s.refuse_open = CWS_ERR_UNSUPPORTED;
+        CHECK_INT(cws_sandbox_delete_begin(t->client, "x", false, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_ERR_TRANSPORT);
+        cws_op_free(op);
+    }
+}
+
+/* ---- responses: what is read, and what is refused -------------------------------------------- */
+
+static void api_test_wire(void)
+{
+    EACH("1.3: a unary reply: content type exactly application/proto, in any case") {
+        static const struct {
+            const char *type;
+            int code; /* 0: fine */
+        } table[] = {{"application/proto", 0},
+                     {"APPLICATION/Proto", 0},
+                     {"application/json", 13},
+                     {"application/proto; charset=utf-8", 13},
+                     {"application/connect+proto", 13},
+                     {"text/html", 2},
+                     {"image/png", 2},
+                     {"", 2},
+                     {NULL, 2}};
+        size_t i;
+        for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+            script_raw(&t->s, "DeleteSandbox", 200, table[i].type, "", 0);
+            CHECK_INT(api_delete(t, "x", false), table[i].code ? CWS_ERR_PROTOCOL : CWS_OK);
+            CHECK_INT(t->err.rpc_code, table[i].code);
+        }
+    }
+    EACH("1.3: a coding that was not offered is refused, identity is none") {
+        script_header(script_ok(&t->s, "DeleteSandbox", "{}"), "content-encoding", "gzip");
+        CHECK_INT(api_delete(t, "x", false), CWS_ERR_PROTOCOL);
+        CHECK_INT(t->err.rpc_code, 13);
+        script_header(script_ok(&t->s, "DeleteSandbox", "{}"), "Content-Encoding", "Identity");
+        CHECK_INT(api_delete(t, "x", false), CWS_OK);
+    }
+    EACH("1.3: content-length that is not what came is a lost connection") {
+        static const char *const lengths[] = {"0", "1", "100000"};
+        cws_sandbox *sb;
+        size_t i;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        sb = api_started(t);
+        for (i = 0; i < 3; i++) {
+            script_header(script_ok(&t->s, "GetSandbox", BOX("RUNNING")), "content-length",
+                          lengths[i]);
+            CHECK_INT(api_status(t, sb, NULL), CWS_ERR_TRANSPORT);
+            CHECK_INT(t->err.rpc_code, 14);
+        }
+        script_header(script_ok(&t->s, "GetSandbox", BOX("RUNNING")), "Content-Length", "10");
+        CHECK_INT(t->s.last->size, 10);
+        CHECK_INT(api_status(t, sb, NULL), CWS_OK);
+    }
+    EACH("a unary reply in pieces of every size is the same") {
+        cws_sandbox *sb = api_started(t);
+        size_t n;
+        for (n = 1; n < 60; n++) {
+            script_ok(&t->s, "GetSandbox",
+                      "{\"sandboxId\":\"sb-1\",\"status\":{\"state\":\"STATE_RUNNING\","
+                      "\"stateReason\":\"why it is so, at some length\"}}")
+                ->chunk = n;
+            CHECK_INT(api_status(t, sb, NULL), CWS_OK);
+            CHECK_STR(cws_sandbox_get_info(sb)->status_reason, "why it is so, at some length");
+        }
+    }
+    EACH("a unary reply cut at every byte is an error or, where a field ends, another message") {
+        cws_sandbox *sb;
+        size_t n, size, refused = 0;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        sb = api_started(t);
+        size = script_encode(&t->s, CWSI_M_v1_Sandbox, BOX("RUNNING")).len;
+        for (n = 0; n < size; n++) {
+            script_reply *r = script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+            r->size = n;
+            if (api_status(t, sb, NULL)) {
+                CHECK_INT(t->err.status, CWS_ERR_PROTOCOL);
+                refused++;
+            }
+            r = script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+            r->size = n;
+            r->end = CWS_END_LOST;
+            CHECK_INT(api_status(t, sb, NULL), CWS_ERR_TRANSPORT);
+        }
+        CHECK(refused > 5);
+    }
+    EACH("a reply over max_message_bytes is refused, and its transfer is given up") {
+        cws_sandbox *sb = NULL;
+        cws_bytes *bytes = NULL;
+        cwsi_buf big;
+        size_t k;
+        t->copts.max_message_bytes = 2000;
+        sb = api_running(t);
+        cwsi_buf_init(&big, &t->s.mem, SIZE_MAX / 2);
+        for (k = 0; k < 500; k++) (void)cwsi_put(&big, "\x0a\x04zzzz", 6);
+        script_raw(&t->s, "ReadFile", 200, "application/proto", big.at, big.len)->chunk = 100;
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_ERR_LIMIT);
+        CHECK(cws_status_is(t->err.status, CWS_ERR_RESOURCE_EXHAUSTED));
+        CHECK_INT(t->err.rpc_code, 8);
+        cwsi_buf_free(&big);
+    }
+    EACH("an error body of any size is no danger, and the status still counts") {
+        char *body = (char *)malloc(200000);
+        if (!body) abort();
+        memset(body, 'x', 200000);
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        script_raw(&t->s, "DeleteSandbox", 503, "text/html", body, 200000)->chunk = 1000;
+        CHECK_INT(api_delete(t, "x", false), CWS_ERR_UNAVAILABLE);
+        CHECK_INT(t->err.http_status, 503);
+        free(body);
+    }
+}
+
+/* ---- exec ------------------------------------------------------------------------------------ */
+
+/* What the last command brought, as "exit|out|err" or "-|out|err". */
+static const char *api_shown(const cws_result *r)
+{
+    static char text[1000];
+    char code[16] = "-";
+    if (!r) return "(none)";
+    if (cws_result_has_exit_code(r))
+        (void)snprintf(code, sizeof(code), "%d", (int)cws_result_exit_code(r));
+    (void)snprintf(text, sizeof(text), "%s|%s|%s", code, cws_result_stdout(r, NULL),
+                   cws_result_stderr(r, NULL));
+    return text;
+}
+
+typedef struct api_sink {
+    char text[2000];
+    size_t len, calls;
+    size_t cancel_at; /* call number that cancels; 0: none */
+} api_sink;
+
+static cws_flow api_on_output(cws_stream_id stream, const void *data, size_t size, void *user)
+{
+    api_sink *sink = (api_sink *)user;
+    sink->calls++;
+    CHECK(size > 0);
+    if (sink->len + size + 1 < sizeof(sink->text)) {
+        sink->text[sink->len++] = stream == CWS_STDERR ? 'E' : 'O';
+        memcpy(sink->text + sink->len, data, size);
+        sink->len += size;
+    }
+    return sink->calls == sink->cancel_at ? CWS_FLOW_CANCEL : CWS_FLOW_CONTINUE;
+}
+
+#define OUT_A "{\"output\":{\"stream\":\"STREAM_STDOUT\",\"data\":\"YQ==\"}}"  /* a */
+#define OUT_B "{\"output\":{\"stream\":\"STREAM_STDOUT\",\"data\":\"YmI=\"}}"  /* bb */
+#define ERR_E "{\"output\":{\"stream\":\"STREAM_STDERR\",\"data\":\"ZQ==\"}}"  /* e */
+#define EXIT(code) "{\"exit\":{\"exitCode\":" #code "}}"
+
+static void api_test_exec(void)
+{
+    EACH("EX-1 EX-5: a command: started, sent once, output joined, code, counters") {
+        static const char *const argv[] = {"echo", "a b", "", NULL};
+        cws_sandbox *sb = api_box(t, NULL);
+        cws_result *r = NULL;
+        size_t n;
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        api_answer(t, 0, "one two", "warn");
+        CHECK_INT(api_exec(t, sb, argv, NULL, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "0|one two|warn");
+        CHECK_STR(cws_sandbox_id(sb), "sb-1");
+        CHECK_INT(cws_result_stdout_size(r), 7);
+        CHECK_INT(cws_result_stderr_size(r), 4);
+        CHECK_STR(cws_result_stdout(r, &n), "one two");
+        CHECK_INT(n, 7);
+        CHECK_INT(cws_result_bytes_produced(r, CWS_STDOUT), 7);
+        CHECK_INT(cws_result_bytes_produced(r, CWS_STDERR), 4);
+        CHECK(!cws_result_truncated(r, CWS_STDOUT) && !cws_result_truncated(r, CWS_STDERR));
+        CHECK_STR(cws_result_command(r)[1], "a b");
+        CHECK(cws_result_command(r)[3] == NULL);
+        HAS(script_json(&t->s, api_exec_rpc(t), 0),
+            "\"sandboxId\":\"sb-1\",\"command\":[\"echo\",\"a b\",\"\"]");
+        HAS(script_call_at(&t->s, api_exec_rpc(t), 0)->headers, "Bearer the-secret-key");
+        CHECK_INT(script_call_at(&t->s, api_exec_rpc(t), 0)->timeout_ms, 305000);
+        CHECK(script_call_at(&t->s, api_exec_rpc(t), 0)->full_duplex == (t->mode != API_PERFORM));
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_count, 1);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_completed_ok, 1);
+        cws_result_free(r);
+    }
+    EACH("cws_exec: a result exactly on success, the same error as the process has") {
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = (cws_result *)&o;
+        memset(&o, 0, sizeof(o));
+        CHECK_INT(cws_exec(sb, NULL, NULL, &r, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(r == NULL);
+        api_answer(t, 2, "x", "y");
+        CHECK_INT(cws_exec(sb, api_true, NULL, &r, &t->err), CWS_OK);
+        CHECK_STR(api_shown(r), "2|x|y");
+        CHECK_INT(t->err.status, CWS_OK);
+        cws_result_free(r);
+        o.check = true;
+        api_answer(t, 2, "x", "y");
+        CHECK_INT(cws_exec(sb, api_true, &o, &r, &t->err), CWS_ERR_EXECUTION);
+        CHECK(r == NULL);
+        CHECK_INT(t->err.exit_code, 2);
+        script_never(&t->s, api_exec_rpc(t));
+        CHECK_INT(cws_exec(sb, api_true, &o, &r, NULL), CWS_ERR_TIMEOUT);
+        CHECK(r == NULL);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_count, 3);
+    }
+    STREAMING("EX-5: the request of a stream, and its headers") {
+        cws_sandbox *sb = api_running(t);
+        cws_result *r = NULL;
+        script_stream(&t->s, "{}", OUT_A, OUT_B, OUT_A, EXIT(0), NULL);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "0|abba|");
+        CHECK_STR(script_json(&t->s, "StreamExec", 0),
+                  "{\"init\":{\"sandboxId\":\"sb-1\",\"command\":[\"true\"]}}");
+        HAS(t->s.calls[0].headers, "content-type: application/connect+proto\n"
+                                   "connect-protocol-version: 1\nconnect-timeout-ms: 305000\n");
+        cws_result_free(r);
+    }
+    EACH("EX-3 EX-4: a code that is not 0: a result; with check an error that has the code") {
+        static const char *const argv[] = {"false", NULL};
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        memset(&o, 0, sizeof(o));
+        api_answer(t, 1, "x", "");
+        CHECK_INT(api_exec(t, sb, argv, &o, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "1|x|");
+        cws_result_free(r);
+        o.check = true;
+        api_answer(t, 127, "", "not found");
+        CHECK_INT(api_exec(t, sb, argv, &o, &r), CWS_ERR_EXECUTION);
+        HAS(t->err.message, "'false' failed with exit code 127");
+        CHECK_INT(t->err.exit_code, 127);
+        CHECK_STR(t->err.sandbox_id, "sb-1");
+        CHECK_STR(api_shown(r), "127||not found");
+        cws_result_free(r);
+        api_answer(t, -3, "", "");
+        CHECK_INT(api_exec(t, sb, argv, NULL, &r), CWS_OK);
+        CHECK_INT(cws_result_exit_code(r), -3);
+        cws_result_free(r);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_count, 3);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_completed_ok, 0);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_completed_nonzero, 2);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_failures, 1);
+    }
+    EACH("EX-9 to EX-14: cwd wraps the command, quoted as a POSIX shell reads it") {
+        static const struct {
+            const char *cwd, *arg, *text;
+        } table[] = {{"/", "ls", "cd / && exec ls"},
+                     {"/app", "-la", "cd /app && exec -la"},
+                     {"/var/log/app", "a_@%+=:,./-Z9", "cd /var/log/app && exec a_@%+=:,./-Z9"},
+                     {"/a b", "$x", "cd '/a b' && exec '$x'"},
+                     {"/$HOME", "it's", "cd '/$HOME' && exec 'it'\\\"'\\\"'s'"},
+                     {"/x", "a;b", "cd /x && exec 'a;b'"},
+                     {"/x", "'", "cd /x && exec ''\\\"'\\\"''"},
+                     {"/x", "*", "cd /x && exec '*'"},
+                     {"/\xc3\xa4", "~", "cd '/\xc3\xa4' && exec '~'"}};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+            const char *argv[4];
+            char expected[200];
+            cws_exec_opts o;
+            cws_result *r = NULL;
+            memset(&o, 0, sizeof(o));
+            o.cwd = table[i].cwd;
+            argv[0] = table[i].arg;
+            argv[1] = "";
+            argv[2] = "x y";
+            argv[3] = NULL;
+            api_answer(t, 0, "", "");
+            CHECK_INT(api_exec(t, sb, argv, &o, &r), CWS_OK);
+            (void)snprintf(expected, sizeof(expected),
+                           "\"command\":[\"/bin/sh\",\"-c\",\"%s '' 'x y'\"]", table[i].text);
+            if (!CHECK(strstr(script_json(&t->s, api_exec_rpc(t), i), expected) != NULL))
+                printf("    %s\n", script_json(&t->s, api_exec_rpc(t), i));
+            CHECK_STR(cws_result_command(r)[0], table[i].arg); /* EX-11: the original */
+            cws_result_free(r);
+        }
+    }
+    EACH("EX: the environment and the container of a command are sent") {
+        static const cws_pair env[] = {{"A", "1"}, {"B", ""}, {NULL, NULL}};
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        memset(&o, 0, sizeof(o));
+        o.env = env;
+        o.container = "side";
+        api_answer(t, 0, "", "");
+        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_OK);
+        HAS(script_json(&t->s, api_exec_rpc(t), 0), "\"env\":{\"A\":\"1\",\"B\":\"\"}");
+        HAS(script_json(&t->s, api_exec_rpc(t), 0), "\"container\":\"side\"");
+        cws_result_free(r);
+    }
+    EACH("EX-15 EX-16 FL-2: an ended or draining sandbox: no command, no file, no call") {
+        static const char *const states[] = {EXITED("COMPLETED", 0), BOX("TERMINATING")};
+        size_t i;
+        for (i = 0; i < 2; i++) {
+            cws_sandbox *sb = api_found(t, states[i]);
+            cws_result *r = NULL;
+            cws_bytes *bytes = NULL;
+            CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_ERR_NOT_RUNNING);
+            HAS(t->err.message, "has been stopped");
+            CHECK(r == NULL);
+            CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_ERR_NOT_RUNNING);
+            CHECK_INT(api_write(t, sb, "/x", "", 0, NULL), CWS_ERR_NOT_RUNNING);
+            CHECK_INT(t->s.call_count, 0);
+            CHECK_INT(cws_sandbox_exec_stats(sb).exec_failures, 1);
+        }
+    }
+    EACH("EX-17: DEADLINE_EXCEEDED is a timeout in the words of the command, reason kept") {
+        static const char *const argv[] = {"sleep", NULL};
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        memset(&o, 0, sizeof(o));
+        o.timeout_seconds = 2.5;
+        if (t->mode == API_PERFORM) {
+            script_error(&t->s, "Exec", "deadline_exceeded", "late",
+                         script_reason(&t->s, "R", "d"));
+        } else {
+            char end[600];
+            (void)snprintf(end, sizeof(end), "{\"error\":%s}",
+                           script_error_json(&t->s, "deadline_exceeded", "late",
+                                             script_reason(&t->s, "R", "d")));
+            script_stream(&t->s, end, OUT_A, NULL);
+        }
+        CHECK_INT(api_exec(t, sb, argv, &o, &r), CWS_ERR_TIMEOUT);
+        CHECK_STR(t->err.message, "Command 'sleep' timed out after 2.500 s");
+        CHECK_STR(t->err.reason, "R");
+        CHECK_STR(api_shown(r), t->mode == API_PERFORM ? "(none)" : "-|a|");
+        cws_result_free(r);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_failures, 1);
+    }
+    EACH("EX: a server that never answers a command: the timeout and 5 s, naming the timeout") {
+        static const char *const argv[] = {"sleep", NULL};
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        int64_t from = t->s.now;
+        memset(&o, 0, sizeof(o));
+        o.timeout_seconds = 1;
+        script_never(&t->s, api_exec_rpc(t));
+        CHECK_INT(api_exec(t, sb, argv, &o, &r), CWS_ERR_TIMEOUT);
+        CHECK_STR(t->err.message, "Command 'sleep' timed out after 1 s");
+        CHECK_INT(t->s.now - from, 6000);
+        CHECK(r == NULL);
+    }
+    EACH("EX-18: UNAVAILABLE, and the other codes, are translated; a command is never sent twice") {
+        static const struct {
+            const char *code, *reason;
+            cws_status status;
+        } table[] = {{"unavailable", NULL, CWS_ERR_UNAVAILABLE},
+                     {"internal", "CWSANDBOX_COMMAND_TIMEOUT", CWS_ERR_COMMAND_TIMEOUT},
+                     {"deadline_exceeded", "CWSANDBOX_COMMAND_TIMEOUT", CWS_ERR_TIMEOUT},
+                     {"not_found", NULL, CWS_ERR_NOT_FOUND},
+                     {"unauthenticated", NULL, CWS_ERR_AUTHENTICATION},
+                     {"resource_exhausted", NULL, CWS_ERR_RESOURCE_EXHAUSTED},
+                     {"unknown", NULL, CWS_ERR_SANDBOX}};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+            const char *detail =
+                table[i].reason ? script_reason(&t->s, table[i].reason, "cwsandbox.com") : NULL;
+            cws_result *r = NULL;
+            char end[600];
+            (void)snprintf(end, sizeof(end), "{\"error\":%s}",
+                           script_error_json(&t->s, table[i].code, "txt", detail));
+            if (t->mode == API_PERFORM) script_error(&t->s, "Exec", table[i].code, "txt", detail);
+            else script_stream(&t->s, end, NULL);
+            CHECK_INT(api_exec(t, sb, api_true, NULL, &r), table[i].status);
+            CHECK(r == NULL);
+            if (i != 2) HAS(t->err.message, "Execute command");
+            CHECK_INT(t->s.call_count, i + 1);
+        }
+    }
+    EACH("EX: a command is repeated only if it surely never left") {
+        cws_sandbox *sb = api_running(t);
+        cws_result *r = NULL;
+        script_end(&t->s, api_exec_rpc(t), CWS_END_LOST);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_ERR_TRANSPORT);
+        script_end(&t->s, api_exec_rpc(t), CWS_END_RESET);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_ERR_PROTOCOL);
+        CHECK_INT(t->s.call_count, 2);
+        script_end(&t->s, api_exec_rpc(t), CWS_END_NOT_SENT);
+        script_end(&t->s, api_exec_rpc(t), CWS_END_REFUSED);
+        api_answer(t, 0, "", "");
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
+        cws_result_free(r);
+    }
+    STREAMING("EX-6 EX-25: an error in the stream: typed, with its code and what had arrived") {
+        static const struct {
+            const char *code;
+            cws_status status;
+        } table[] = {{"STREAM_BACKPRESSURE", CWS_ERR_STREAM_BACKPRESSURE},
+                     {"STREAM_TRUNCATED", CWS_ERR_STREAM_TRUNCATED},
+                     {"SOMETHING_ELSE", CWS_ERR_EXECUTION},
+                     {"", CWS_ERR_EXECUTION}};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < 4; i++) {
+            char json[200];
+            cws_result *r = NULL;
+            (void)snprintf(json, sizeof(json), "{\"error\":{\"message\":\"boom\",\"code\":\"%s\"}}",
+                           table[i].code);
+            script_stream(&t->s, "{}", OUT_A, ERR_E, json, EXIT(0), NULL);
+            CHECK_INT(api_exec(t, sb, api_true, NULL, &r), table[i].status);
+            CHECK(cws_status_is(t->err.status, CWS_ERR_EXECUTION));
+            CHECK_STR(t->err.stream_code, table[i].code);
+            CHECK_STR(t->err.reason, "");
+            HAS(t->err.message, "boom");
+            HAS_NOT(t->err.message, "buffer");
+            HAS_NOT(t->err.message, "queue");
+            if (i == 0) HAS(t->err.message, "read faster");
+            CHECK_STR(api_shown(r), "-|a|e");
+            cws_result_free(r);
+        }
+    }
+    STREAMING("EX-26 EX-27: bytes as they are, split characters join; no stream is stdout") {
+        cws_sandbox *sb = api_running(t);
+        cws_result *r = NULL;
+        script *s = &t->s;
+        script_stream(s, "{}", script_output(s, "STDOUT", "\xe2\x82", 2),
+                      script_output(s, "STDOUT", "\xac\0\xff", 3),
+                      script_output(s, "UNSPECIFIED", "u", 1), "{}",
+                      "{\"output\":{\"stream\":9,\"data\":\"djk=\"}}", EXIT(0), NULL);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
+        CHECK_INT(cws_result_stdout_size(r), 8);
+        CHECK(memcmp(cws_result_stdout(r, NULL), "\xe2\x82\xac\0\xffuv9", 9) == 0);
+        cws_result_free(r);
+    }
+    STREAMING("EX-28: OK without an exit message is an error, with what had arrived") {
+        cws_sandbox *sb = api_running(t);
+        cws_result *r = NULL;
+        script_stream(&t->s, "{}", OUT_A, NULL);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_ERR_EXECUTION);
+        HAS(t->err.message, "ended without exit status");
+        CHECK_STR(api_shown(r), "-|a|");
+        CHECK(!cws_result_has_exit_code(r));
+        cws_result_free(r);
+        script_stream(&t->s, "{}", NULL);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_ERR_EXECUTION);
+        CHECK(r == NULL);
+    }
+    STREAMING("4.3: after the exit nothing counts: a failure, garbage, a lost connection") {
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < 5; i++) {
+            cws_result *r = NULL;
+            script_reply *reply =
+                script_stream(&t->s, i == 0 ? "{\"error\":{\"code\":\"internal\"}}" : NULL,
+                              OUT_A, EXIT(4), NULL);
+            if (i == 1) script_envelope(&t->s, reply, 0x81, "x", 1);
+            if (i == 2) reply->end = CWS_END_LOST;
+            if (i == 3) script_message(&t->s, reply, OUT_B);
+            if (i == 4) reply->gap = 1000000; /* the end never comes in time */
+            CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
+            CHECK_STR(api_shown(r), "4|a|");
+            cws_result_free(r);
+        }
+    }
+    EACH("4.6: what is over the cap is counted and dropped, per stream, and flagged") {
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        memset(&o, 0, sizeof(o));
+        o.max_output_bytes = 3;
+        api_answer(t, 0, "abcde", "xyz");
+        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "0|abc|xyz");
+        CHECK(cws_result_truncated(r, CWS_STDOUT) && !cws_result_truncated(r, CWS_STDERR));
+        CHECK_INT(cws_result_bytes_produced(r, CWS_STDOUT), 5);
+        CHECK_INT(cws_result_bytes_produced(r, CWS_STDERR), 3);
+        if (t->mode == API_PERFORM) HAS(script_json(&t->s, "Exec", 0), "\"maxOutputBytes\":3");
+        cws_result_free(r);
+        o.max_output_bytes = CWS_UNLIMITED;
+        api_answer(t, 0, "abcde", "xyz");
+        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "0|abcde|xyz");
+        cws_result_free(r);
+    }
+    EACH("4.6: the server's own cut is told too") {
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        memset(&o, 0, sizeof(o));
+        o.unary = true;
+        script_ok(&t->s, "Exec", "{\"stdout\":\"YQ==\",\"stdoutTruncated\":true,"
+                                 "\"stdoutBytesProduced\":\"500\",\"exitCode\":2}");
+        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "2|a|");
+        CHECK(cws_result_truncated(r, CWS_STDOUT));
+        CHECK_INT(cws_result_bytes_produced(r, CWS_STDOUT), 500);
+        CHECK_INT(script_count(&t->s, "StreamExec"), 0);
+        cws_result_free(r);
+    }
+    EACH("output arrives through the callback, also what the cap drops; it can cancel") {
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        api_sink sink;
+        memset(&o, 0, sizeof(o));
+        memset(&sink, 0, sizeof(sink));
+        o.on_output = api_on_output;
+        o.user = &sink;
+        o.max_output_bytes = 1;
+        api_answer(t, 0, "abc", "e");
+        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_OK);
+        CHECK_STR(sink.text, "OabcEe");
+        CHECK_STR(api_shown(r), "0|a|e");
+        cws_result_free(r);
+        memset(&sink, 0, sizeof(sink));
+        sink.cancel_at = 1;
+        o.max_output_bytes = 0;
+        api_answer(t, 0, "abc", "e");
+        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_ERR_CANCELLED);
+        CHECK_INT(sink.calls, 1);
+        CHECK_STR(api_shown(r), "-|abc|");
+        CHECK_INT(t->s.opens, t->s.cancels); /* the exchange is over at once */
+        cws_result_free(r);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_failures, 1);
+    }
+    STREAMING("an address that answers 505: unary from then on, the command runs once") {
+        cws_sandbox *sb = api_running(t);
+        cws_result *r = NULL;
+        script_raw(&t->s, "StreamExec", 505, "text/plain", "no", 2);
+        script_ok(&t->s, "Exec", "{\"stdout\":\"YQ==\",\"exitCode\":0}")->times = 2;
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "0|a|");
+        cws_result_free(r);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
+        cws_result_free(r);
+        CHECK_STR(script_calls(&t->s), "StreamExec Exec Exec");
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_completed_ok, 2);
+    }
+    STREAMING("a streaming transport without full duplex uses the unary call") {
+        cws_sandbox *sb;
+        cws_result *r = NULL;
+        t->s.transport.full_duplex = false;
+        sb = api_running(t);
+        script_ok(&t->s, "Exec", "{\"exitCode\":0}");
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "Exec");
+        cws_result_free(r);
+    }
+    EACH("RD-1 to RD-8: a process: poll, wait, take, cancel, failures told again and again") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p = NULL;
+        const cws_result *borrowed = NULL;
+        cws_result *mine;
+        int32_t code = 77;
+        api_answer(t, 3, "x", "");
+        t->s.last->delay = 4000;
+        CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
+        CHECK(!cws_process_poll(p, &code));
+        CHECK_INT(code, 77);
+        CHECK(cws_process_take_result(p) == NULL);
+        if (t->mode != API_PERFORM) {
+            CHECK_INT(cws_process_wait(p, 1000, &borrowed, &t->err), CWS_ERR_WAIT_TIMEOUT);
+            CHECK(borrowed == NULL);
+        }
+        CHECK_INT(cws_process_wait(p, -1, &borrowed, &t->err), CWS_OK);
+        CHECK_STR(api_shown(borrowed), "3|x|");
+        CHECK(cws_process_poll(p, &code) && cws_process_poll(p, NULL));
+        CHECK_INT(code, 3);
+        CHECK_INT(cws_process_wait(p, 0, NULL, NULL), CWS_OK);
+        CHECK(!cws_process_cancel(p));
+        mine = cws_process_take_result(p);
+        CHECK(cws_process_take_result(p) == NULL);
+        CHECK_INT(cws_process_wait(p, 0, &borrowed, &t->err), CWS_OK);
+        CHECK(borrowed == NULL);
+        cws_process_free(p);
+        CHECK_STR(api_shown(mine), "3|x|");
+        cws_result_free(mine);
+        script_end(&t->s, api_exec_rpc(t), CWS_END_LOST);
+        CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_ERR_TRANSPORT);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_ERR_TRANSPORT);
+        HAS(t->err.message, "connection lost");
+        CHECK(!cws_process_poll(p, &code));
+        cws_process_free(p);
+    }
+    STREAMING("RD-8 EX-24: cancel of a running command reaches the peer; counted once, RD-14") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p = NULL;
+        const cws_result *r = NULL;
+        script_stream(&t->s, NULL, OUT_A, NULL)->gap = 1000000;
+        t->s.last->chunk = t->s.last->size - 1;
+        CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK(cws_process_cancel(p));
+        CHECK_INT(cws_process_wait(p, -1, &r, &t->err), CWS_ERR_CANCELLED);
+        CHECK(!cws_process_cancel(p));
+        CHECK(t->s.calls[0].cancelled);
+        CHECK_INT(cws_process_wait(p, -1, &r, &t->err), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_failures, 1);
+        cws_process_free(p);
+        CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
+        cws_process_free(p); /* never sent, nobody asks for the result */
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_count, 2);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_failures, 2);
+        CHECK_INT(t->s.call_count, 1);
+    }
+    STREAMING("three commands in three sandboxes take as long as the slowest") {
+        cws_process *p[3];
+        cws_op *ops[3];
+        int64_t from;
+        size_t i;
+        for (i = 0; i < 3; i++) (void)api_running(t);
+        from = t->s.now;
+        for (i = 0; i < 3; i++) {
+            api_answer(t, 0, "", "");
+            t->s.last->delay = 1000 * (int64_t)(i + 1);
+            CHECK_INT(cws_exec_begin(t->boxes[i], api_true, NULL, &p[i], &t->err), CWS_OK);
+            ops[i] = cws_process_op(p[i]);
+        }
+        CHECK_INT(cws_wait_many(ops, 3, CWS_ALL, -1, NULL, NULL, &t->err), CWS_OK);
+        CHECK_INT(t->s.now - from, 3000);
+        for (i = 0; i < 3; i++) cws_process_free(p[i]);
+    }
+}
+
+/* ---- streams, byte by byte ------------------------------------------------------------------- */
+
+/* A stream with a bit of everything. */
+static script_reply *api_rich_stream(api *t)
+{
+    return script_stream(&t->s, "{\"metadata\":{\"k\":[\"v\"]}}", "{\"ready\":{}}", OUT_A, "{}",
+                         ERR_E, OUT_B, EXIT(5), NULL);
+}
+
+static void api_test_streams(void)
+{
+    STREAMING("a stream in pieces of every size gives the same result") {
+        cws_sandbox *sb = api_running(t);
+        size_t n, size;
+        script_reply *r = api_rich_stream(t);
+        size = r->size;
+        r->times = 0;
+        for (n = 1; n <= size; n++) {
+            cws_result *result = NULL;
+            api_rich_stream(t)->chunk = n;
+            CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_OK);
+            CHECK_STR(api_shown(result), "5|abb|e");
+            cws_result_free(result);
+        }
+    }
+    STREAMING("a stream cut at every byte is an error unless the exit had arrived") {
+        cws_sandbox *sb = api_running(t);
+        size_t n, k, size, fine = 0;
+        script_reply *r = api_rich_stream(t);
+        size = r->size;
+        r->times = 0;
+        for (k = 0; k < 3; k++, fine = 0) {
+            for (n = 0; n < size; n++) {
+                cws_result *result = NULL;
+                cws_status status;
+                r = api_rich_stream(t);
+                r->size = n;
+                r->end = k == 0 ? CWS_END_OK : k == 1 ? CWS_END_LOST : CWS_END_RESET;
+                r->chunk = k;
+                status = api_exec(t, sb, api_true, NULL, &result);
+                if (status == CWS_OK) {
+                    CHECK_STR(api_shown(result), "5|abb|e");
+                    fine++;
+                } else {
+                    CHECK_INT(status, k == 1 ? CWS_ERR_TRANSPORT : CWS_ERR_PROTOCOL);
+                    CHECK_INT(fine, 0); /* once the exit is in, it stays so */
+                    CHECK(!result || !cws_result_has_exit_code(result));
+                    if (n > 40 && !CHECK(result != NULL))
+                        printf("    cut at %u of %u, way %u\n", (unsigned)n, (unsigned)size,
+                               (unsigned)k);
+                    if (n > 40 && result) CHECK(strncmp(api_shown(result), "-|a", 3) == 0);
+                }
+                cws_result_free(result);
+            }
+            CHECK(fine > 20);
+        }
+    }
+    STREAMING("1.2: flags of an envelope: 0 is a message, 2 the end, all others are refused") {
+        cws_sandbox *sb = api_running(t);
+        unsigned flags;
+        for (flags = 0; flags < 256; flags++) {
+            cws_result *result = NULL;
+            script_reply *r = script_stream(&t->s, NULL, OUT_A, NULL);
+            cwsi_str m = script_encode(&t->s, CWSI_M_v1_ExecStreamResponse, EXIT(0));
+            if (flags == 2) script_envelope(&t->s, r, 2, "{}", 2);
+            else script_envelope(&t->s, r, flags, m.at, m.len);
+            CHECK_INT(api_exec(t, sb, api_true, NULL, &result),
+                      flags == 0   ? CWS_OK
+                      : flags == 2 ? CWS_ERR_EXECUTION
+                                   : CWS_ERR_PROTOCOL);
+            if (flags != 0 && flags != 2) CHECK_INT(t->err.rpc_code, 13);
+            CHECK_STR(api_shown(result), flags == 0 ? "0|a|" : "-|a|");
+            cws_result_free(result);
+        }
+    }
+    STREAMING("1.2: an envelope longer than max_message_bytes is refused before it is kept") {
+        cws_sandbox *sb;
+        cws_result *result = NULL;
+        script_reply *r;
+        t->copts.max_message_bytes = 1000;
+        sb = api_running(t);
+        r = script_stream(&t->s, NULL, OUT_A, NULL);
+        script_envelope(&t->s, r, 0, "", 0);
+        memcpy(r->body + r->size - 4, "\x7f\xff\xff\xff", 4);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_LIMIT);
+        CHECK_INT(t->err.rpc_code, 8);
+        CHECK_STR(api_shown(result), "-|a|");
+        cws_result_free(result);
+        CHECK(cws_client_memory(t->client).peak_bytes < 100000);
+    }
+    STREAMING("1.4: the head of a stream: status, content type, coding") {
+        static const struct {
+            int status;
+            const char *type, *coding;
+            int code;
+            cws_status result;
+        } table[] = {{200, "application/connect+proto", "identity", 0, CWS_OK},
+                     {200, "Application/Connect+Proto", NULL, 0, CWS_OK},
+                     {200, "application/connect+proto", "gzip", 13, CWS_ERR_PROTOCOL},
+                     {200, "application/connect+json", NULL, 13, CWS_ERR_PROTOCOL},
+                     {200, "application/proto", NULL, 2, CWS_ERR_PROTOCOL},
+                     {200, "text/html", NULL, 2, CWS_ERR_PROTOCOL},
+                     {200, NULL, NULL, 2, CWS_ERR_PROTOCOL},
+                     {404, "application/json", NULL, 12, CWS_ERR_UNIMPLEMENTED},
+                     {503, "application/connect+proto", NULL, 14, CWS_ERR_UNAVAILABLE},
+                     {401, "text/html", NULL, 16, CWS_ERR_AUTHENTICATION},
+                     {403, NULL, NULL, 7, CWS_ERR_AUTHENTICATION},
+                     {500, NULL, NULL, 2, CWS_ERR_SANDBOX}};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+            cws_result *result = NULL;
+            script_reply *r = script_stream(&t->s, "{}", EXIT(0), NULL);
+            r->status = table[i].status;
+            r->content_type = table[i].type;
+            if (table[i].coding) script_header(r, "connect-content-encoding", table[i].coding);
+            CHECK_INT(api_exec(t, sb, api_true, NULL, &result), table[i].result);
+            CHECK_INT(t->err.rpc_code, table[i].code);
+            cws_result_free(result);
+        }
+    }
+    STREAMING("1.4: a JSON error body of a stream's failed head is not looked at") {
+        cws_sandbox *sb = api_running(t);
+        cws_result *result = NULL;
+        const char *body = "{\"code\":\"not_found\",\"message\":\"x\"}";
+        script_raw(&t->s, "StreamExec", 500, "application/json", body, strlen(body));
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_SANDBOX);
+        CHECK_INT(t->err.rpc_code, 2);
+    }
+    STREAMING("1.4: the end-of-stream message, in every form") {
+        static const struct {
+            const char *json;
+            cws_status status;
+            int code;
+        } table[] = {{"{}", CWS_ERR_EXECUTION, 0},
+                     {"{\"error\":null,\"x\":[{}]}", CWS_ERR_EXECUTION, 0},
+                     {" {\"metadata\":{}} ", CWS_ERR_EXECUTION, 0},
+                     {"{\"error\":{}}", CWS_ERR_SANDBOX, 2},
+                     {"{\"error\":{\"code\":\"what\",\"message\":\"kept\"}}", CWS_ERR_SANDBOX, 2},
+                     {"{\"error\":{\"code\":\"not_found\"}}", CWS_ERR_NOT_FOUND, 5},
+                     {"", CWS_ERR_PROTOCOL, 13},
+                     {"[]", CWS_ERR_PROTOCOL, 13},
+                     {"{", CWS_ERR_PROTOCOL, 13},
+                     {"{}x", CWS_ERR_PROTOCOL, 13},
+                     {"{\"error\":\"x\"}", CWS_ERR_PROTOCOL, 13},
+                     {"nonsense", CWS_ERR_PROTOCOL, 13}};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+            cws_result *result = NULL;
+            script_stream(&t->s, table[i].json, OUT_A, NULL);
+            CHECK_INT(api_exec(t, sb, api_true, NULL, &result), table[i].status);
+            CHECK_INT(t->err.rpc_code, table[i].code);
+            CHECK_STR(api_shown(result), "-|a|");
+            if (i == 4) HAS(t->err.message, "kept");
+            cws_result_free(result);
+        }
+    }
+    STREAMING("1.4: bytes after the end, no end, half an envelope") {
+        cws_sandbox *sb = api_running(t);
+        cws_result *result = NULL;
+        script_reply *r = script_stream(&t->s, "{}", OUT_A, NULL);
+        script_message(&t->s, r, EXIT(0));
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_PROTOCOL);
+        CHECK_INT(t->err.rpc_code, 13);
+        CHECK_STR(api_shown(result), "-|a|");
+        cws_result_free(result);
+        script_stream(&t->s, NULL, OUT_A, NULL);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_PROTOCOL);
+        HAS(t->err.message, "without an end-of-stream message");
+        CHECK_STR(api_shown(result), "-|a|");
+        cws_result_free(result);
+        r = script_stream(&t->s, NULL, OUT_A, OUT_A, NULL);
+        r->size -= 2;
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_PROTOCOL);
+        CHECK_STR(api_shown(result), "-|a|");
+        cws_result_free(result);
+        r = script_stream(&t->s, NULL, NULL);
+        script_envelope(&t->s, r, 0, "\xff\xff", 2);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_PROTOCOL);
+        HAS(t->err.message, "malformed");
+        CHECK(result == NULL);
+    }
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static void api_test_files(void)
+{
+    EACH("FL-1: read: the bytes as they are, a NUL behind; write: the bytes as they are") {
+        cws_sandbox *sb = api_running(t);
+        cws_bytes *bytes = NULL;
+        size_t n = 0;
+        cws_file_opts o;
+        memset(&o, 0, sizeof(o));
+        script_ok(&t->s, "ReadFile", "{\"content\":\"AP9h\"}");
+        CHECK_INT(api_read(t, sb, "rel path", NULL, &bytes), CWS_OK);
+        CHECK(memcmp(cws_bytes_data(bytes, &n), "\0\xff" "a\0", 4) == 0);
+        CHECK_INT(n, 3);
+        CHECK_INT(cws_bytes_size(bytes), 3);
+        cws_bytes_free(bytes);
+        CHECK_STR(script_json(&t->s, "ReadFile", 0),
+                  "{\"sandboxId\":\"sb-1\",\"path\":\"rel path\"}");
+        CHECK_INT(script_call_at(&t->s, "ReadFile", 0)->timeout_ms, 300000);
+        script_ok(&t->s, "ReadFile", "{}");
+        o.timeout_seconds = 0.25;
+        o.container = "c";
+        CHECK_INT(api_read(t, sb, "/e", &o, &bytes), CWS_OK);
+        CHECK_INT(cws_bytes_size(bytes), 0);
+        CHECK_STR((const char *)cws_bytes_data(bytes, NULL), "");
+        cws_bytes_free(bytes);
+        CHECK_INT(script_call_at(&t->s, "ReadFile", 1)->timeout_ms, 250);
+        HAS(script_json(&t->s, "ReadFile", 1), "\"container\":\"c\"");
+        script_ok(&t->s, "WriteFile", "{}")->times = 2;
+        CHECK_INT(api_write(t, sb, "/x", "\0\xff" "a", 3, &o), CWS_OK);
+        HAS(script_json(&t->s, "WriteFile", 0), "\"content\":\"AP9h\"");
+        CHECK_INT(api_write(t, sb, "/x", NULL, 0, NULL), CWS_OK);
+        HAS_NOT(script_json(&t->s, "WriteFile", 1), "content");
+    }
+    EACH("FL-2 FL-17: the reason decides; the caller's path and the metadata are in the error") {
+        cws_sandbox *sb = api_running(t);
+        cws_bytes *bytes = NULL;
+        const char *detail = script_detail(
+            &t->s, "google.rpc.ErrorInfo",
+            "{\"reason\":\"CWSANDBOX_FILE_TOO_LARGE\",\"domain\":\"cwsandbox.com\","
+            "\"metadata\":{\"filepath\":\"/other\",\"size_bytes\":\"7\"}}");
+        script_error(&t->s, "ReadFile", "internal", "too big", detail);
+        CHECK_INT(api_read(t, sb, "/mine", NULL, &bytes), CWS_ERR_FILE);
+        CHECK(bytes == NULL);
+        CHECK_STR(t->err.filepath, "/mine");
+        CHECK_STR(t->err.reason, "CWSANDBOX_FILE_TOO_LARGE");
+        CHECK_STR(cws_error_metadata(&t->err, "filepath"), "/other");
+        CHECK_STR(cws_error_metadata(&t->err, "size_bytes"), "7");
+        HAS(t->err.message, "Read file failed: too big (CWSANDBOX_FILE_TOO_LARGE)");
+        script_error(&t->s, "WriteFile", "not_found", "x",
+                     script_reason(&t->s, "CWSANDBOX_FILE_PERMISSION_DENIED", "cwsandbox.com"));
+        CHECK_INT(api_write(t, sb, "/mine", "x", 1, NULL), CWS_ERR_FILE);
+        CHECK_STR(t->err.filepath, "/mine");
+    }
+    EACH("a read is repeated while the service is unavailable; a write only if it never left") {
+        cws_sandbox *sb = api_running(t);
+        cws_bytes *bytes = NULL;
+        script_error(&t->s, "ReadFile", "unavailable", "", NULL);
+        script_end(&t->s, "ReadFile", CWS_END_LOST);
+        script_ok(&t->s, "ReadFile", "{\"content\":\"YQ==\"}");
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+        cws_bytes_free(bytes);
+        script_end(&t->s, "WriteFile", CWS_END_NOT_SENT);
+        script_end(&t->s, "WriteFile", CWS_END_LOST);
+        CHECK_INT(api_write(t, sb, "/x", "x", 1, NULL), CWS_ERR_TRANSPORT);
+        script_error(&t->s, "WriteFile", "unavailable", "", NULL);
+        CHECK_INT(api_write(t, sb, "/x", "x", 1, NULL), CWS_ERR_UNAVAILABLE);
+        CHECK_INT(t->s.call_count, 6);
+    }
+    EACH("a file call has its own deadline, and ends with it") {
+        cws_sandbox *sb = api_running(t);
+        cws_bytes *bytes = NULL;
+        cws_file_opts o;
+        int64_t from = t->s.now;
+        memset(&o, 0, sizeof(o));
+        o.timeout_seconds = 2;
+        script_never(&t->s, "ReadFile");
+        CHECK_INT(api_read(t, sb, "/x", &o, &bytes), CWS_ERR_REQUEST_TIMEOUT);
+        CHECK_INT(t->s.now - from, 2000);
+        script_never(&t->s, "WriteFile");
+        CHECK_INT(api_write(t, sb, "/x", "x", 1, &o), CWS_ERR_REQUEST_TIMEOUT);
+    }
+    EACH("a malformed file reply is an error; the wait for RUNNING is not charged to the call") {
+        cws_sandbox *sb = api_started(t);
+        cws_bytes *bytes = NULL;
+        cws_file_opts o;
+        memset(&o, 0, sizeof(o));
+        o.timeout_seconds = 3;
+        script_ok(&t->s, "GetSandbox", BOX("PENDING"))->times = 10;
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        script_raw(&t->s, "ReadFile", 200, "application/proto", "\x0a\x7f", 2);
+        CHECK_INT(api_read(t, sb, "/x", &o, &bytes), CWS_ERR_PROTOCOL);
+        CHECK_INT(script_call_at(&t->s, "ReadFile", 0)->timeout_ms, 3000);
+        CHECK_STR(t->err.filepath, "/x");
+        CHECK_INT(t->err.http_status, 200);
+    }
+}
+
+/* ---- callbacks ------------------------------------------------------------------------------- */
+
+/* What a callback does: every blocking call, then things that are allowed. */
+typedef struct api_inside {
+    api *t;
+    cws_sandbox *sb;
+    cws_op *begun;      /* by the callback */
+    cws_process *spare; /* freed by the callback */
+    int calls;
+} api_inside;
+
+/* Nothing that blocks is possible here, whatever the function. */
+static void api_blocked(api_inside *in)
+{
+    api *t = in->t;
+    cws_error e;
+    cws_result *result = NULL;
+    cws_bytes *bytes = NULL;
+    cws_sandbox_list *list = NULL;
+    cws_sandbox *sb = NULL;
+    cws_op *op = NULL;
+    size_t pending = cws_client_pending(t->client), done = 0;
+    cws_exec_stats stats = cws_sandbox_exec_stats(in->sb);
+    CHECK_INT(cws_sandbox_start(in->sb, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_sandbox_wait(in->sb, 0, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_sandbox_wait_until_complete(in->sb, NULL, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_sandbox_get_status(in->sb, NULL, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_sandbox_stop(in->sb, NULL, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_sandbox_delete(t->client, "x", false, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_exec(in->sb, api_true, NULL, &result, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_read_file(in->sb, "/x", NULL, &bytes, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_write_file(in->sb, "/x", "", 0, NULL, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_session_list(t->session, NULL, &list, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_session_from_id(t->session, "x", false, &sb, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(e.status, CWS_ERR_REENTRANT);
+    CHECK_INT(cws_client_poll(t->client, 0, &e), CWS_ERR_REENTRANT);
+    CHECK(!result && !bytes && !list && !sb);
+    CHECK_INT(cws_client_pending(t->client), pending); /* and nothing was left behind */
+    CHECK_INT(cws_sandbox_exec_stats(in->sb).exec_count, stats.exec_count);
+    CHECK_INT(cws_sandbox_get_status_begin(in->sb, &op, &e), CWS_OK);
+    CHECK_INT(cws_op_wait(op, 0, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_wait_many(&op, 1, 1, 0, NULL, &done, &e), CWS_ERR_REENTRANT);
+    CHECK(cws_op_cancel(op));
+    CHECK_INT(cws_op_result(op, &e), CWS_ERR_PENDING);
+    cws_op_free(op);
+    CHECK_INT(cws_session_close(t->session, &e), CWS_ERR_REENTRANT);
+}
+
+static void api_inside_work(api_inside *in)
+{
+    api *t = in->t;
+    cws_sandbox *extra = NULL;
+    if (in->calls++) return;
+    CHECK_STR(cws_sandbox_id(in->sb), "sb-1");
+    api_blocked(in);
+    CHECK_INT(cws_session_sandbox(t->session, NULL, &extra, &t->err), CWS_OK);
+    cws_sandbox_free(extra);
+    CHECK_INT(cws_sandbox_get_status_begin(in->sb, &in->begun, &t->err), CWS_OK);
+    if (in->spare) CHECK(cws_process_cancel(in->spare));
+    cws_process_free(in->spare);
+    cws_client_wakeup(t->client);
+}
+
+static void api_inside_done(cws_op *op, void *user)
+{
+    CHECK(cws_op_done(op));
+    api_inside_work((api_inside *)user);
+}
+
+static cws_flow api_inside_output(cws_stream_id stream, const void *data, size_t size, void *user)
+{
+    (void)stream, (void)data, (void)size;
+    api_inside_work((api_inside *)user);
+    return CWS_FLOW_CONTINUE;
+}
+
+/* Cancels the process it belongs to, or frees it. */
+typedef struct api_own {
+    cws_process *p;
+    bool free_it;
+    int calls;
+} api_own;
+
+static cws_flow api_own_output(cws_stream_id stream, const void *data, size_t size, void *user)
+{
+    api_own *own = (api_own *)user;
+    (void)stream, (void)data, (void)size;
+    own->calls++;
+    if (own->free_it) cws_process_free(own->p);
+    else CHECK(cws_process_cancel(own->p));
+    return CWS_FLOW_CONTINUE;
+}
+
+static void api_free_op(cws_op *op, void *user)
+{
+    ++*(int *)user;
+    cws_op_free(op);
+}
+
+static void api_free_client(cws_op *op, void *user)
+{
+    api *t = (api *)user;
+    (void)op;
+    t->traces = 12345;
+    cws_client_free(t->client);
+}
+
+/* Begins the same again, for ever. */
+static void api_again(cws_op *op, void *user)
+{
+    api_inside *in = (api_inside *)user;
+    cws_op *next = NULL;
+    (void)op;
+    if (++in->calls > 1000) return;
+    if (cws_sandbox_get_status_begin(in->sb, &next, NULL) == CWS_OK) {
+        cws_op_on_done(next, api_again, in);
+        in->begun = next;
+    }
+}
+
+static void api_test_callbacks(void)
+{
+    ONCE("inside on_done: what blocks is refused; begin, cancel, free and accessors work") {
+        cws_sandbox *sb = api_running(t);
+        cws_op *op;
+        api_inside in;
+        memset(&in, 0, sizeof(in));
+        in.t = t;
+        in.sb = sb;
+        CHECK_INT(cws_exec_begin(sb, api_true, NULL, &in.spare, &t->err), CWS_OK);
+        script_never(&t->s, "StreamExec");
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"))->times = 2;
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        cws_op_on_done(op, api_inside_done, &in);
+        CHECK_INT(in.calls, 0);
+        CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_OK);
+        CHECK_INT(in.calls, 1);
+        CHECK_INT(cws_op_wait(in.begun, -1, &t->err), CWS_OK);
+        cws_op_free(in.begun);
+        cws_op_free(op);
+        CHECK_INT(cws_session_sandbox_count(t->session), 2);
+    }
+    ONCE("inside on_output: the same") {
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        api_inside in;
+        memset(&in, 0, sizeof(in));
+        memset(&o, 0, sizeof(o));
+        in.t = t;
+        in.sb = sb;
+        o.on_output = api_inside_output;
+        o.user = &in;
+        script_stream(&t->s, "{}", OUT_A, OUT_B, EXIT(0), NULL);
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        CHECK_INT(cws_exec(sb, api_true, &o, &r, &t->err), CWS_OK);
+        CHECK_STR(api_shown(r), "0|abb|");
+        CHECK_INT(in.calls, 2);
+        cws_result_free(r);
+        CHECK_INT(cws_op_wait(in.begun, -1, &t->err), CWS_OK);
+        cws_op_free(in.begun);
+    }
+    ONCE("on_output may cancel or free its own process: it is not called again") {
+        cws_sandbox *sb = api_running(t);
+        int k;
+        for (k = 0; k < 2; k++) {
+            cws_exec_opts o;
+            api_own own;
+            memset(&o, 0, sizeof(o));
+            memset(&own, 0, sizeof(own));
+            own.free_it = k;
+            o.on_output = api_own_output;
+            o.user = &own;
+            script_stream(&t->s, "{}", OUT_A, OUT_B, EXIT(0), NULL);
+            CHECK_INT(cws_exec_begin(sb, api_true, &o, &own.p, &t->err), CWS_OK);
+            if (k == 0) {
+                CHECK_INT(cws_process_wait(own.p, -1, NULL, &t->err), CWS_ERR_CANCELLED);
+                cws_process_free(own.p);
+            } else {
+                api_settle(t);
+            }
+            CHECK_INT(own.calls, 1);
+        }
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_failures, 2);
+    }
+    ONCE("on_done: set after the end it comes at the next poll, once; it may free its operation") {
+        cws_sandbox *sb = api_running(t);
+        cws_op *op;
+        int called = 0;
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"))->times = 2;
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_OK);
+        cws_op_on_done(op, api_count, &called);
+        CHECK_INT(called, 0);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(called, 1);
+        cws_op_on_done(op, api_count, &called);
+        cws_op_on_done(op, NULL, NULL);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(called, 1);
+        cws_op_free(op);
+        called = 0;
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        cws_op_on_done(op, api_free_op, &called);
+        api_settle(t);
+        CHECK_INT(called, 1);
+    }
+    ONCE("after cws_op_free no callback comes; a cancelled operation calls back once") {
+        cws_sandbox *sb = api_running(t);
+        cws_op *op;
+        int called = 0;
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        cws_op_on_done(op, api_count, &called);
+        cws_op_free(op);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(called, 0);
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        cws_op_on_done(op, api_count, &called);
+        CHECK(cws_op_cancel(op));
+        CHECK_INT(called, 0); /* not from inside cancel */
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(called, 1);
+        cws_op_free(op);
+        CHECK_INT(t->s.call_count, 0);
+    }
+    ONCE("the client may be freed inside a callback; everything else ends as cancelled") {
+        cws_sandbox *sb = api_running(t);
+        cws_op *op, *late = NULL;
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        cws_op_on_done(op, api_free_client, t);
+        CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_OK);
+        CHECK_INT(t->traces, 12345);
+        CHECK_INT(t->s.closes, 1);
+        CHECK_INT(cws_client_pending(t->client), 0);
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &late, &t->err), CWS_ERR_CLOSED);
+        CHECK(late == NULL);
+        CHECK_INT(cws_session_sandbox(t->session, NULL, &sb, &t->err), CWS_ERR_CLOSED);
+        cws_op_free(op);
+        t->client = NULL;
+    }
+    ONCE("a callback that begins again and again does not keep a client alive") {
+        cws_sandbox *sb = api_running(t);
+        api_inside in;
+        memset(&in, 0, sizeof(in));
+        in.sb = sb;
+        script_never(&t->s, "GetSandbox");
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &in.begun, &t->err), CWS_OK);
+        cws_op_on_done(in.begun, api_again, &in);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        cws_client_free(t->client);
+        CHECK_INT(in.calls, 1);
+        if (in.calls == 1) cws_op_free(in.begun);
+        t->client = NULL;
+    }
+}
+
+/* ---- cancelling and freeing, in every state and order ---------------------------------------- */
+
+/* Begin the k-th kind of operation; false: there is none. */
+static bool api_begin_some(api *t, cws_sandbox *sb, size_t k, cws_op **op, cws_process **p)
+{
+    cws_status status = CWS_OK;
+    *op = NULL;
+    *p = NULL;
+    switch (k) {
+    case 0: status = cws_sandbox_start_begin(sb, op, &t->err); break;
+    case 1: status = cws_sandbox_wait_begin(sb, 0, op, &t->err); break;
+    case 2: status = cws_sandbox_wait_until_complete_begin(sb, NULL, op, &t->err); break;
+    case 3: status = cws_sandbox_stop_begin(sb, NULL, op, &t->err); break;
+    case 4: status = cws_read_file_begin(sb, "/x", NULL, op, &t->err); break;
+    case 5: status = cws_write_file_begin(sb, "/x", "abc", 3, NULL, op, &t->err); break;
+    case 6: status = cws_exec_begin(sb, api_true, NULL, p, &t->err); break;
+    case 7: status = cws_session_list_begin(t->session, NULL, op, &t->err); break;
+    case 8: status = cws_session_from_id_begin(t->session, "sb-2", false, op, &t->err); break;
+    case 9: status = cws_sandbox_delete_begin(t->client, "sb-2", true, op, &t->err); break;
+    case 10: status = cws_session_close_begin(t->session, op, &t->err); break;
+    case 11: status = cws_exec_begin(sb, api_true, NULL, p, &t->err); break;
+    default: return false;
+    }
+    CHECK_INT(status, CWS_OK);
+    if (*p) *op = cws_process_op(*p);
+    return true;
+}
+
+static void api_everything(api *t)
+{
+    script_ok(&t->s, "CreateSandbox", BOX("PENDING"))->times = -1;
+    t->s.last->delay = 10;
+    script_ok(&t->s, "GetSandbox", BOX("PENDING"))->delay = 10;
+    script_error(&t->s, "GetSandbox", "unavailable", "", NULL)->delay = 10;
+    script_ok(&t->s, "GetSandbox", BOX("RUNNING"))->delay = 10;
+    script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 0))->times = -1;
+    t->s.last->delay = 10;
+    script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"))->times = -1;
+    t->s.last->delay = 10;
+    script_ok(&t->s, "ReadFile", "{\"content\":\"AAAA\"}")->times = -1;
+    script_ok(&t->s, "WriteFile", "{}")->times = -1;
+    script_ok(&t->s, "ListSandboxes", "{\"sandboxes\":[" BOX_ID("q", "RUNNING") "]}")->times = -1;
+    script_stream(&t->s, "{}", OUT_A, OUT_B, EXIT(0), NULL)->times = -1;
+    t->s.last->chunk = 6;
+    t->s.last->gap = 3;
+}
+
+static void api_test_freeing(void)
+{
+    ONCE("cancel in every state of every operation: it ends as cancelled, the exchange too") {
+        size_t k, turns;
+        (void)api_session(t);
+        api_everything(t);
+        for (k = 0; k < 10; k++)
+            for (turns = 0; turns < 30; turns++) {
+                cws_sandbox *sb = api_box(t, NULL);
+                cws_process *p;
+                cws_op *op;
+                size_t i;
+                bool running;
+                script_reply *r;
+                for (r = t->s.first; r; r = r->next)
+                    if (r->times > 0) r->used = 0;
+                CHECK(api_begin_some(t, sb, k, &op, &p));
+                for (i = 0; i < turns && !cws_op_done(op); i++)
+                    CHECK_INT(cws_client_poll(t->client, 5, &t->err), CWS_OK);
+                running = !cws_op_done(op);
+                CHECK(cws_op_cancel(op) == running);
+                CHECK_INT(cws_op_wait(op, -1, &t->err) == CWS_ERR_CANCELLED, running);
+                if (p) cws_process_free(p);
+                else cws_op_free(op);
+                api_settle(t); /* what it shared with others goes on */
+                CHECK_INT(t->s.opens, t->s.cancels);
+                CHECK(cws_sandbox_exec_stats(sb).exec_count == (k == 6));
+                api_drop(t, sb);
+            }
+        {
+            script_reply *r;
+            for (r = t->s.first; r; r = r->next) r->times = -1;
+        }
+    }
+    ONCE("handles may be freed in any order, in any state; nothing leaks, nothing comes late") {
+        static const char *const orders[] = {"obsc", "cbso", "sobc", "bsoc", "csbo",
+                                             "scob", "bcos", "osbc", "cosb", "sbco"};
+        size_t k, o, turns, live = test_alloc_live();
+        for (k = 0; k < 12; k++)
+            for (o = 0; o < sizeof(orders) / sizeof(orders[0]); o++)
+                for (turns = 0; turns < 24; turns += k == 6 ? 1 : 3) {
+                    script s = t->s;
+                    cws_sandbox *sb = NULL;
+                    cws_process *p;
+                    cws_op *op;
+                    const char *at;
+                    size_t i;
+                    int called = 0;
+                    script_init(&t->s, false);
+                    t->copts.transport = &t->s.transport;
+                    t->session = NULL;
+                    t->client = NULL;
+                    CHECK_INT(cws_session_sandbox(api_session(t), NULL, &sb, &t->err), CWS_OK);
+                    api_everything(t);
+                    CHECK(api_begin_some(t, sb, k, &op, &p));
+                    cws_op_on_done(op, api_count, &called);
+                    for (i = 0; i < turns; i++)
+                        CHECK_INT(cws_client_poll(t->client, 5, &t->err), CWS_OK);
+                    for (at = orders[o]; *at; at++) {
+                        if (*at == 'o' && p) cws_process_free(p);
+                        else if (*at == 'o') cws_op_free(op);
+                        if (*at == 'b') cws_sandbox_free(sb);
+                        if (*at == 's') cws_session_free(t->session);
+                        if (*at == 'c') cws_client_free(t->client);
+                        if (*at == 'c') CHECK_INT(t->s.opens, t->s.cancels);
+                    }
+                    CHECK(called <= 1);
+                    if (!CHECK_INT(test_alloc_live(), live))
+                        printf("    %lu %s %lu\n", (unsigned long)k, orders[o],
+                               (unsigned long)turns);
+                    live = test_alloc_live();
+                    CHECK_INT(t->s.closes, 1);
+                    CHECK_INT(t->s.broken, 0);
+                    script_free(&t->s);
+                    t->s = s;
+                    script_now = &t->s;
+                    t->copts.transport = &t->s.transport;
+                    t->session = NULL;
+                    t->client = NULL;
+                }
+        t->live = live;
+    }
+    STREAMING("what was taken outlives the client; a dead client's objects answer CLOSED") {
+        cws_sandbox *sb = api_running(t);
+        cws_result *r = NULL;
+        cws_bytes *bytes = NULL;
+        cws_sandbox_list *list = NULL;
+        cws_op *op = NULL;
+        api_answer(t, 0, "kept", "");
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
+        script_ok(&t->s, "ReadFile", "{\"content\":\"YWJj\"}");
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+        script_ok(&t->s, "ListSandboxes", "{\"sandboxes\":[" BOX_ID("q", "RUNNING") "]}");
+        CHECK_INT(api_list(t, NULL, &list), CWS_OK);
+        cws_client_free(t->client);
+        t->client = NULL;
+        CHECK_STR(api_shown(r), "0|kept|");
+        CHECK_STR((const char *)cws_bytes_data(bytes, NULL), "abc");
+        CHECK_STR(cws_sandbox_id(cws_sandbox_list_at(list, 0)), "q");
+        CHECK_INT(cws_sandbox_start(sb, &t->err), CWS_ERR_CLOSED);
+        CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &op, &t->err), CWS_ERR_CLOSED);
+        CHECK_INT(cws_session_close(t->session, &t->err), CWS_ERR_CLOSED);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        cws_result_free(r);
+        cws_bytes_free(bytes);
+        cws_sandbox_list_free(list);
+    }
+    STREAMING("cws_client_free ends what is in flight as cancelled, each with its callback") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        cws_op *op;
+        int called = 0;
+        script_never(&t->s, "StreamExec");
+        script_never(&t->s, "GetSandbox");
+        CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        cws_op_on_done(cws_process_op(p), api_count, &called);
+        cws_op_on_done(op, api_count, &called);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(cws_client_pending(t->client), 2);
+        cws_client_free(t->client);
+        t->client = NULL;
+        CHECK_INT(called, 2);
+        CHECK_INT(cws_op_result(op, &t->err), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_ERR_CANCELLED);
+        cws_op_free(op);
+        cws_process_free(p);
+    }
+}
+
+/* ---- waiting for many ------------------------------------------------------------------------ */
+
+static void api_test_many(void)
+{
+    STREAMING("RW-1 RW-3: all of several kinds; failures are no failure of the wait") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        cws_op *ops[3];
+        bool done[3];
+        size_t n = 0;
+        api_answer(t, 3, "", "");
+        script_error(&t->s, "ReadFile", "internal", "x", NULL);
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
+        ops[0] = cws_process_op(p);
+        CHECK_INT(cws_read_file_begin(sb, "/x", NULL, &ops[1], &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &ops[2], &t->err), CWS_OK);
+        CHECK_INT(cws_wait_many(ops, 3, CWS_ALL, -1, done, &n, &t->err), CWS_OK);
+        CHECK_INT(n, 3);
+        CHECK(done[0] && done[1] && done[2]);
+        CHECK_INT(cws_op_result(ops[1], &t->err), CWS_ERR_SANDBOX);
+        CHECK_INT(cws_wait_many(ops, 3, 1, 0, done, &n, &t->err), CWS_OK);
+        CHECK(n == 1 && done[0] && !done[1] && !done[2]);
+        cws_process_free(p);
+        cws_op_free(ops[1]);
+        cws_op_free(ops[2]);
+    }
+    STREAMING("RW-2 RW-5: nothing to wait for is done at once; num_returns 0 is refused") {
+        size_t n = 9;
+        cws_op *op;
+        cws_op *none[1] = {NULL};
+        (void)api_client(t);
+        CHECK_INT(cws_wait_many(NULL, 0, CWS_ALL, -1, NULL, &n, &t->err), CWS_OK);
+        CHECK_INT(n, 0);
+        CHECK_INT(cws_wait_many(NULL, 0, 0, -1, NULL, &n, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_wait_many(none, 1, 1, 0, NULL, &n, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_wait_many(NULL, 1, 1, 0, NULL, &n, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        script_ok(&t->s, "DeleteSandbox", "{}");
+        CHECK_INT(cws_sandbox_delete_begin(t->client, "x", false, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_wait_many(&op, 1, 0, 0, NULL, &n, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_wait_many(&op, 1, 7, -1, NULL, &n, &t->err), CWS_OK);
+        CHECK_INT(n, 1);
+        cws_op_free(op);
+    }
+    STREAMING("RW-4 RW-6 RW-7: some of them, one timeout for the whole call, in the given order") {
+        cws_op *ops[4];
+        bool done[4];
+        size_t i, n = 0;
+        int64_t from;
+        static const int64_t delays[] = {900, 300, 600, 5000};
+        (void)api_client(t);
+        from = t->s.now;
+        for (i = 0; i < 4; i++) {
+            script_ok(&t->s, "DeleteSandbox", "{}")->delay = delays[i];
+            CHECK_INT(cws_sandbox_delete_begin(t->client, "x", false, &ops[i], &t->err), CWS_OK);
+        }
+        CHECK_INT(cws_wait_many(ops, 4, 4, 0, done, &n, &t->err), CWS_OK); /* a poll */
+        CHECK_INT(n, 0);
+        CHECK_INT(t->s.now, from);
+        CHECK_INT(cws_wait_many(ops, 4, CWS_ALL, 100, done, &n, &t->err), CWS_OK);
+        CHECK_INT(t->s.now - from, 100);
+        CHECK(n == 0 && !done[0] && !done[1] && !done[2] && !done[3]);
+        CHECK_INT(cws_wait_many(ops, 4, 2, -1, done, &n, &t->err), CWS_OK);
+        CHECK_INT(t->s.now - from, 600);
+        CHECK(n == 2 && !done[0] && done[1] && done[2] && !done[3]);
+        CHECK_INT(cws_wait_many(ops, 4, CWS_ALL, 1000, done, &n, &t->err), CWS_OK);
+        CHECK_INT(t->s.now - from, 1600);
+        CHECK(n == 3 && done[0] && !done[3]);
+        CHECK_INT(cws_op_result(ops[3], &t->err), CWS_ERR_PENDING); /* nothing is cancelled */
+        CHECK_INT(cws_client_pending(t->client), 1);
+        for (i = 0; i < 4; i++) cws_op_free(ops[i]);
+    }
+    STREAMING("poll: 0 does not wait; without anything in flight it does not hang") {
+        int64_t from;
+        cws_op *op;
+        (void)api_client(t);
+        from = t->s.now;
+        CHECK_INT(cws_client_poll(t->client, -1, &t->err), CWS_OK);
+        script_ok(&t->s, "DeleteSandbox", "{}")->delay = 100;
+        CHECK_INT(cws_sandbox_delete_begin(t->client, "x", false, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_client_pending(t->client), 1);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(t->s.now, from);
+        CHECK_INT(cws_client_poll(t->client, -1, &t->err), CWS_OK);
+        CHECK_INT(t->s.now, from + 100);
+        CHECK(cws_op_done(op));
+        cws_op_free(op);
+    }
+}
+
+/* ---- secrets --------------------------------------------------------------------------------- */
+
+static void api_test_privacy(void)
+{
+    EACH("log and trace show no key, no value of the environment, no content of a file") {
+        static const cws_pair env[] = {{"TOKEN", "env-secret-1"}, {NULL, NULL}};
+        static const cws_pair exec_env[] = {{"TOKEN2", "env-secret-2"}, {NULL, NULL}};
+        static const cws_mounted_file file = {"/etc/f", "file-secret-1", 13};
+        cws_sandbox_opts o;
+        cws_exec_opts eo;
+        cws_sandbox *sb;
+        cws_result *r = NULL;
+        cws_bytes *bytes = NULL;
+        cwsi_str text = cwsi_str_of("file-secret-2");
+        char json[100];
+        memset(&o, 0, sizeof(o));
+        memset(&eo, 0, sizeof(eo));
+        o.environment_variables = env;
+        o.mounted_files = &file;
+        o.mounted_file_count = 1;
+        eo.env = exec_env;
+        sb = api_box(t, &o);
+        script_error(&t->s, "CreateSandbox", "unavailable", "x", NULL);
+        script_ok(&t->s, "CreateSandbox",
+                  "{\"sandboxId\":\"sb-1\",\"spec\":{\"containers\":[{\"name\":\"main\","
+                  "\"environmentVariables\":{\"TOKEN\":\"env-secret-1\"}}]}}");
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        api_answer(t, 0, "file-secret-2", "");
+        CHECK_INT(api_exec(t, sb, api_true, &eo, &r), CWS_OK);
+        cws_result_free(r);
+        (void)snprintf(json, sizeof(json), "{\"content\":\"%s\"}", script_base64(&t->s, text));
+        script_ok(&t->s, "ReadFile", json);
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+        cws_bytes_free(bytes);
+        script_ok(&t->s, "WriteFile", "{}");
+        CHECK_INT(api_write(t, sb, "/x", "file-secret-1", 13, NULL), CWS_OK);
+        script_end(&t->s, "ReadFile", CWS_END_TLS);
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_ERR_TRANSPORT);
+        CHECK(t->traces >= 13);
+        HAS(t->said, "/coreweave.sandbox.v1.SandboxService/CreateSandbox");
+        HAS(t->said, "TOKEN"); /* names are shown */
+        HAS(t->said, "sb-1");
+        HAS_NOT(t->said, "env-secret");
+        HAS_NOT(t->said, "file-secret");
+        HAS_NOT(t->said, script_base64(&t->s, text));
+        HAS_NOT(t->said, "ZmlsZS1zZWNyZXQ"); /* the beginning of both, in base64 */
+        HAS_NOT(t->said, "the-secret-key");
+        HAS_NOT(t->said, "Bearer");
+    }
+}
+
+/* ---- main ------------------------------------------------------------------------------------ */
 
 int main(int argc, char **argv)
 {
@@ -2362,5 +4801,17 @@ int main(int argc, char **argv)
     api_test_states();
     api_test_waiting();
     api_test_retries();
+    api_test_stop();
+    api_test_session();
+    api_test_list();
+    api_test_errors();
+    api_test_wire();
+    api_test_exec();
+    api_test_streams();
+    api_test_files();
+    api_test_callbacks();
+    api_test_freeing();
+    api_test_many();
+    api_test_privacy();
     return test_summary();
 }
