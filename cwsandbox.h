@@ -4569,6 +4569,7 @@ typedef struct cwsi_verdict {
     int code;
     cwsi_str message;
     cwsi_list details; /* of cwsi_pb_Any */
+    bool no_memory;    /* it could not be read whole, so its meaning is not known */
 } cwsi_verdict;
 
 /* Reasons that decide the status, without their common prefix "CWSANDBOX_". */
@@ -4649,10 +4650,12 @@ static void cwsi_read_bad_request(cws_error *err, const cwsi_rpc_BadRequest *bad
     }
 }
 
-/* Details that do not decode are ignored: they must never hide the error they come with. */
-static void cwsi_read_details(cws_error *err, cwsi_arena *arena, cwsi_list details)
+/* Details that do not decode are ignored: they must never hide the error they come with. False: out
+ * of memory. */
+static bool cwsi_read_details(cws_error *err, cwsi_arena *arena, cwsi_list details)
 {
     size_t i;
+    cws_status status;
     for (i = 0; i < details.len; i++) {
         const cwsi_pb_Any *any = CWSI_AT(pb_Any, details, i);
         cwsi_msg_id id = cwsi_msg_by_name(cwsi_type_of_url(any->type_url));
@@ -4660,12 +4663,15 @@ static void cwsi_read_details(cws_error *err, cwsi_arena *arena, cwsi_list detai
         if (id != CWSI_M_rpc_ErrorInfo && id != CWSI_M_rpc_RetryInfo &&
             id != CWSI_M_rpc_BadRequest)
             continue;
-        if (cwsi_decode(arena, id, any->value, &msg) != CWS_OK) continue;
+        status = cwsi_decode(arena, id, any->value, &msg);
+        if (status == CWS_ERR_NO_MEMORY) return false;
+        if (status) continue;
         if (id == CWSI_M_rpc_ErrorInfo) cwsi_read_error_info(err, CWSI_AS(cwsi_rpc_ErrorInfo, msg));
         else if (id == CWSI_M_rpc_RetryInfo)
             cwsi_read_retry_info(err, CWSI_AS(cwsi_rpc_RetryInfo, msg));
         else cwsi_read_bad_request(err, CWSI_AS(cwsi_rpc_BadRequest, msg));
     }
+    return true;
 }
 
 static const char *const cwsi_code_names[] = {
@@ -4740,7 +4746,10 @@ static cws_status cwsi_error_from_verdict(cws_error *err, cwsi_mem *mem, const c
     cws_status status = CWS_OK;
     cwsi_arena_init(&arena, mem);
     err->rpc_code = verdict->code;
-    cwsi_read_details(err, &arena, verdict->details);
+    if (verdict->no_memory || !cwsi_read_details(err, &arena, verdict->details)) {
+        cwsi_arena_clear(&arena); /* half an answer could pass for another one */
+        return cwsi_no_memory(err, what);
+    }
     if (strcmp(err->domain, "cwsandbox.com") == 0) status = cwsi_status_of_reason(err->reason);
     if (!status) status = cwsi_status_of_code(err, verdict->code);
     err->status = status;
@@ -4815,23 +4824,29 @@ static int cwsi_code_by_name(cwsi_str name)
     return 0;
 }
 
+static bool cwsi_lost(cwsi_verdict *verdict)
+{
+    verdict->no_memory = true;
+    return false;
+}
+
 /* One element of "details": the reader stands on its first token. */
-static bool cwsi_read_json_detail(cwsi_json *j, cwsi_arena *arena, cwsi_list *details)
+static bool cwsi_read_json_detail(cwsi_json *j, cwsi_arena *arena, cwsi_verdict *verdict)
 {
     cwsi_str type = CWSI_ZERO, value = CWSI_ZERO, key, text;
     bool has_type = false, has_value = false;
     if (j->kind != CWSI_JSON_OBJECT) return cwsi_json_skip(j);
     while (cwsi_json_next(j) == CWSI_JSON_KEY) {
-        if (!cwsi_json_string(j, arena, &key)) return false;
+        if (!cwsi_json_string(j, arena, &key)) return cwsi_lost(verdict);
         if (cwsi_json_next(j) == CWSI_JSON_STRING) {
-            if (!cwsi_json_string(j, arena, &text)) return false;
+            if (!cwsi_json_string(j, arena, &text)) return cwsi_lost(verdict);
             if (cwsi_str_is(key, "type")) {
                 type = text;
                 has_type = true;
             }
             if (cwsi_str_is(key, "value")) {
                 char *out = CWSI_AS(char, cwsi_arena_alloc(arena, text.len / 4 * 3 + 4));
-                if (!out) return false;
+                if (!out) return cwsi_lost(verdict);
                 value.at = out;
                 has_value = cwsi_base64_decode(text.at, text.len, out, &value.len);
             }
@@ -4842,8 +4857,8 @@ static bool cwsi_read_json_detail(cwsi_json *j, cwsi_arena *arena, cwsi_list *de
     if (j->failed) return false;
     if (has_type && has_value) { /* one that lacks either is dropped */
         cwsi_pb_Any *any =
-            CWSI_AS(cwsi_pb_Any, cwsi_list_grow(arena, details, sizeof(cwsi_pb_Any)));
-        if (!any) return false;
+            CWSI_AS(cwsi_pb_Any, cwsi_list_grow(arena, &verdict->details, sizeof(cwsi_pb_Any)));
+        if (!any) return cwsi_lost(verdict);
         any->type_url = type;
         any->value = value;
     }
@@ -4857,16 +4872,17 @@ static bool cwsi_read_json_error(cwsi_json *j, cwsi_arena *arena, cwsi_verdict *
     cwsi_str key, text = CWSI_ZERO;
     if (j->kind != CWSI_JSON_OBJECT) return false;
     while (cwsi_json_next(j) == CWSI_JSON_KEY) {
-        if (!cwsi_json_string(j, arena, &key)) return false;
+        if (!cwsi_json_string(j, arena, &key)) return cwsi_lost(verdict);
         (void)cwsi_json_next(j);
-        if (j->kind == CWSI_JSON_STRING && !cwsi_json_string(j, arena, &text)) return false;
+        if (j->kind == CWSI_JSON_STRING && !cwsi_json_string(j, arena, &text))
+            return cwsi_lost(verdict);
         if (j->kind == CWSI_JSON_STRING && cwsi_str_is(key, "code")) {
             verdict->code = cwsi_code_by_name(text);
         } else if (j->kind == CWSI_JSON_STRING && cwsi_str_is(key, "message")) {
             verdict->message = text;
         } else if (j->kind == CWSI_JSON_ARRAY && cwsi_str_is(key, "details")) {
             while (cwsi_json_next(j) != CWSI_JSON_ARRAY_END && !j->failed)
-                if (!cwsi_read_json_detail(j, arena, &verdict->details)) return false;
+                if (!cwsi_read_json_detail(j, arena, verdict)) return false;
         } else if (!cwsi_json_skip(j)) {
             return false;
         }
@@ -4884,8 +4900,11 @@ static void cwsi_read_error_body(cwsi_arena *arena, int http_status, const char 
         (content_type[16] == '\0' || content_type[16] == ';' || content_type[16] == ' ')) {
         cwsi_json_init(&j, body.at, body.len);
         (void)cwsi_json_next(&j);
-        if (!cwsi_read_json_error(&j, arena, verdict) || cwsi_json_next(&j) != CWSI_JSON_END)
+        if (!cwsi_read_json_error(&j, arena, verdict) || cwsi_json_next(&j) != CWSI_JSON_END) {
+            bool no_memory = verdict->no_memory;
             memset(verdict, 0, sizeof(*verdict));
+            verdict->no_memory = no_memory;
+        }
     }
     if (!verdict->code) verdict->code = cwsi_code_of_http(http_status);
 }
@@ -5133,6 +5152,20 @@ static void cwsi_call_free(cwsi_call *call);
 static void cwsi_sandbox_unref(cws_sandbox *sb);
 static void cwsi_sandbox_unshare(cws_op *op);
 static void cwsi_op_unref(cws_op *op);
+static void cwsi_op_finish(cws_op *op);
+
+/* Nobody wants it any more. It ends at once, on the wire too, or, inside the loop, at its turn. */
+static void cwsi_op_abandon(cws_op *op)
+{
+    if (op->done) return;
+    op->cancelled = true;
+    if (op->client->running) {
+        cwsi_op_wake(op);
+        return;
+    }
+    (void)cwsi_fail(&op->err, CWS_ERR_CANCELLED, "%s was cancelled", op->kind->name);
+    cwsi_op_finish(op);
+}
 
 /* Stop waiting for a child. */
 static void cwsi_op_leave(cws_op *op)
@@ -5145,10 +5178,7 @@ static void cwsi_op_leave(cws_op *op)
             break;
         }
     op->child = NULL;
-    if (child->for_waiters && !child->waiters && !child->done) {
-        child->cancelled = true;
-        cwsi_op_wake(child);
-    }
+    if (child->for_waiters && !child->waiters) cwsi_op_abandon(child);
     cwsi_op_unref(child);
 }
 
@@ -5891,9 +5921,9 @@ static cwsi_peek cwsi_stream_peek(cwsi_call *call, cwsi_str *message)
     }
     cwsi_arena_init(&arena, &c->mem);
     call->stream_over = true;
-    if (!cwsi_read_end_stream(&arena, *message, &verdict))
+    if (!cwsi_read_end_stream(&arena, *message, &verdict) && !verdict.no_memory)
         cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the end-of-stream message is malformed");
-    else if (verdict.code) cwsi_judge_verdict(call, &verdict);
+    else if (verdict.code || verdict.no_memory) cwsi_judge_verdict(call, &verdict);
     cwsi_arena_clear(&arena);
     return CWSI_PEEK_OVER;
 }
@@ -7693,10 +7723,10 @@ static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
                 if (sb->create_unknown) (void)cwsi_copy_error(&op->err, &op->child->err);
                 cwsi_op_leave(op);
                 if (op->err.status) return CWSI_READY;
-            } else if (!sb->id[0] && (sb->start_op || sb->create_unknown)) {
-                cws_op *start = cwsi_sandbox_start_op(sb);
-                if (!start) return cwsi_failed(cwsi_op_fail_no_memory(op));
-                (void)cwsi_op_await(op, start);
+            }
+            if (!sb->id[0] && (sb->start_op || sb->create_unknown)) { /* again, if begun anew */
+                cwsi_await_new(op, cwsi_sandbox_start_op(sb));
+                if (!op->child) return cwsi_failed(cwsi_op_fail_no_memory(op));
                 break;
             }
             if (!sb->id[0]) sb->cancelled = true;
@@ -9179,9 +9209,11 @@ CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state
     cws_status begun;
     cws_status status;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    if (sandbox) sandbox->refs++; /* a callback may free it meanwhile */
     begun = cws_sandbox_get_status_begin(sandbox, &op, err);
     status = cwsi_finish_blocking(begun, op, err);
     if (state) *state = cws_sandbox_state(sandbox);
+    if (sandbox) cwsi_sandbox_unref(sandbox);
     return status;
 }
 
@@ -9366,8 +9398,11 @@ CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
         cwsi_error_clear(err);
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
     }
+    process->op.refs++; /* a callback may free it meanwhile */
     status = cws_op_wait(&process->op, timeout_ms, err);
-    if (result && process->op.done && process->began) *result = process->result;
+    if (result && process->op.done && process->began && process->op.refs > 1)
+        *result = process->result;
+    cwsi_op_unref(&process->op);
     return status;
 }
 
@@ -9926,7 +9961,7 @@ CWS_API void cws_op_on_done(cws_op *op, cws_op_done_fn fn, void *user)
     if (!op) return;
     op->on_done = fn;
     op->on_done_user = user;
-    op->notify = fn && op->done;
+    op->notify = fn && op->done && !op->client->dead; /* a dead client has no next poll */
     if (op->notify) cwsi_op_wake(op);
 }
 
@@ -9934,7 +9969,7 @@ CWS_API void cws_op_free(cws_op *op)
 {
     if (!op) return;
     op->on_done = NULL;
-    (void)cws_op_cancel(op);
+    cwsi_op_abandon(op);
     cwsi_op_unref(op);
 }
 
