@@ -1757,7 +1757,7 @@ typedef struct cwsi_json {
 static void cwsi_json_init(cwsi_json *j, const char *text, size_t len)
 {
     memset(j, 0, sizeof(*j));
-    j->at = len ? text : "";
+    j->at = text ? text : ""; /* NULL with length 0 is an empty text */
     j->end = j->at + len;
 }
 
@@ -4327,6 +4327,7 @@ struct cws_sandbox {
     cwsi_phase phase;
     bool cancelled;      /* stopped before it was started: can never start */
     bool stop_owned;     /* a stop of this object was accepted */
+    bool presumed;       /* its end is concluded from a state of nothing, not stated */
     bool create_unknown; /* a create may or may not have reached the service */
     char request_id[40]; /* idempotency token of the create */
     cwsi_buf create;     /* encoded create request; empty for found sandboxes */
@@ -7149,8 +7150,8 @@ static void cwsi_sandbox_apply(cws_sandbox *sb, const cwsi_view *view, bool poll
 {
     cws_state state = view->state;
     cwsi_phase phase;
-    if (polled && state == CWS_STATE_UNSPECIFIED && view->state_number == 0)
-        state = CWS_STATE_COMPLETED;
+    bool presumed = polled && state == CWS_STATE_UNSPECIFIED && view->state_number == 0;
+    if (presumed) state = CWS_STATE_COMPLETED;
     phase = cwsi_phase_of(state);
     sb->info.updated_unix_ms = cwsi_unix_now(sb->client);
     if (view->has_exit_code) {
@@ -7165,6 +7166,7 @@ static void cwsi_sandbox_apply(cws_sandbox *sb, const cwsi_view *view, bool poll
     if (view->end_ms) sb->info.end_unix_ms = view->end_ms;
     if (cwsi_sandbox_done(sb) || (sb->phase == CWSI_STOPPING && phase != CWSI_TERMINAL)) return;
     sb->phase = phase;
+    sb->presumed = presumed;
     sb->info.state = state;
     sb->info.state_number = view->state_number;
 }
@@ -7702,10 +7704,12 @@ static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
         } else {
             cwsi_sandbox_gone(sb); /* nothing there to stop any more */
         }
-    } else if (op->err.status == CWS_ERR_NOT_FOUND && (stop->missing_ok || repeated)) {
+    } else if (op->err.status == CWS_ERR_NOT_FOUND &&
+               (stop->missing_ok || repeated || sb->presumed)) {
         cwsi_error_clear(&op->err); /* gone, by an earlier attempt of ours or by another hand */
         cwsi_sandbox_gone(sb);
     }
+    if (!op->err.status) sb->presumed = false;
     cwsi_arena_clear(&arena);
     return op->err.status || sb->phase == CWSI_TERMINAL ? CWSI_READY : CWSI_PENDING;
 }
@@ -7730,7 +7734,7 @@ static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
                 break;
             }
             if (!sb->id[0]) sb->cancelled = true;
-            if (cwsi_sandbox_done(sb)) return CWSI_READY;
+            if (cwsi_sandbox_done(sb) && !sb->presumed) return CWSI_READY;
             op->step = sb->phase == CWSI_STOPPING ? CWSI_STOP_DRAIN : CWSI_STOP_SEND;
             break;
         case CWSI_STOP_SEND:

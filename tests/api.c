@@ -1807,6 +1807,16 @@ static void api_test_states(void)
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_COMPLETED);
         CHECK_STR(script_calls(&t->s), "GetSandbox GetSandbox"); /* and no look for an exit code */
     }
+    EACH("an end concluded from a state of nothing is not trusted by a stop: it deletes") {
+        cws_sandbox *sb = api_started(t);
+        script_ok(&t->s, "GetSandbox", "{\"sandboxId\":\"sb-1\",\"status\":{}}");
+        script_ok(&t->s, "DeleteSandbox", "{}");
+        CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "GetSandbox DeleteSandbox");
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "GetSandbox DeleteSandbox"); /* once is enough */
+    }
     EACH("L32: a terminal state never changes; asking again sends nothing") {
         cws_sandbox *sb = api_started(t);
         cws_state state;

@@ -7,8 +7,8 @@
 # is printed. Exit status 0 if everything is there in the end.
 # CWS_NO_INSTALL=1: only look. The sets:
 #   build    a C compiler, libcurl's headers          matrix  gcc, g++, clang, clang++
-#   test     build, python3                           fuzz    clang with libFuzzer
-#   schema   protoc, protobuf for python3             wire    node 18 or newer
+#   test     build, python3, the curl command         fuzz    clang with libFuzzer
+#   schema   protoc, protobuf for python3             wire    node 18 or newer, openssl
 #   slow     valgrind, 32-bit libraries, a MinGW cross-compiler
 
 BUILD=${BUILD:-build}
@@ -17,11 +17,11 @@ CC=${CC:-cc}
 tools() {
     case $1 in
     build) echo cc pkg-config curl ;;
-    test) echo cc pkg-config curl python ;;
+    test) echo cc pkg-config curl python curl-command ;;
     schema) echo python protobuf protoc ;;
     matrix) echo gcc g++ clang ;;
     fuzz) echo clang fuzzer ;;
-    wire) echo cc curl node ;;
+    wire) echo cc curl node openssl ;;
     slow) echo valgrind m32 mingw ;;
     *) echo "need.sh: unknown set $1" >&2 && exit 2 ;;
     esac
@@ -51,6 +51,7 @@ there() {
         compiles clang -fsanitize=fuzzer,address ;;
     m32) echo '#include <stdlib.h>
               int main(void) { return EXIT_SUCCESS; }' | compiles "$CC" -m32 ;;
+    curl-command) command -v curl >/dev/null ;;
     mingw) command -v x86_64-w64-mingw32-gcc >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac
@@ -60,6 +61,7 @@ package() {
     case $1 in
     cc) echo gcc libc6-dev ;;
     curl) echo libcurl4-openssl-dev ;;
+    curl-command) echo curl ;;
     python) echo python3 ;;
     protobuf) echo python3-protobuf ;;
     protoc) echo protobuf-compiler libprotobuf-dev ;;

@@ -3,7 +3,7 @@
  * Starts tests/server for a test program and gives it orders.
  *
  *     if (!server_start("build/tests/backend", NULL)) ...   // ends with the program
- *     opts.base_url = server_url_h1;                        // "http://127.0.0.1:PORT"; _h2c
+ *     opts.base_url = server_url_h1;   // "http://127.0.0.1:PORT"; _h2c; _tls with server_ca
  *     server_faults("[{\"match\":\"/GetSandbox\",\"action\":\"hang\"}]");   // "[]": none
  *     text = server_requests();                             // JSON lines; free() it
  *     n = server_stat("connections");                       // one counter; -1 if there is none
@@ -34,6 +34,7 @@
 #endif
 
 static char server_url_h1[64], server_url_h2c[64];
+static char server_url_tls[64], server_ca[200]; /* "" if there is no TLS */
 static int server_control_port;
 static pid_t server_pid = -1;
 static int server_stdin = -1;
@@ -57,9 +58,9 @@ SERVER_FN void server_stop(void)
  * from the main directory of the repository. */
 SERVER_FN bool server_start(const char *backend, const char *key)
 {
-    int in[2], out[2], h1 = 0, h2c = 0;
-    const char *format = "{\"h1\":%d,\"h2c\":%d,\"control\":%d}";
-    char line[256];
+    int in[2], out[2], h1 = 0, h2c = 0, tls = 0;
+    const char *format = "{\"h1\":%d,\"h2c\":%d,\"control\":%d,\"tls\":%d,\"ca\":\"%199[^\"]\"}";
+    char line[512];
     FILE *f;
     if (pipe(in) || pipe(out)) return false;
     server_pid = fork();
@@ -78,7 +79,7 @@ SERVER_FN bool server_start(const char *backend, const char *key)
     atexit(server_stop);
     f = fdopen(out[0], "r");
     if (!f || !fgets(line, sizeof line, f) ||
-        sscanf(line, format, &h1, &h2c, &server_control_port) != 3) {
+        sscanf(line, format, &h1, &h2c, &server_control_port, &tls, server_ca) != 5) {
         fprintf(stderr, "tests/server did not start\n");
         if (f) fclose(f);
         server_stop();
@@ -87,6 +88,7 @@ SERVER_FN bool server_start(const char *backend, const char *key)
     fclose(f); /* it prints nothing else there */
     snprintf(server_url_h1, sizeof server_url_h1, "http://127.0.0.1:%d", h1);
     snprintf(server_url_h2c, sizeof server_url_h2c, "http://127.0.0.1:%d", h2c);
+    if (tls) snprintf(server_url_tls, sizeof server_url_tls, "https://localhost:%d", tls);
     return true;
 }
 

@@ -7,7 +7,8 @@
 // HTTP/1.1 and HTTP/2 cleartext come from node's own http and http2 modules, each on a loopback
 // port that the system chooses. Every exchange is forwarded to the backend (tests/backend.c) over
 // its standard input and output, both ways, with backpressure. The first line on standard output
-// is {"h1":port,"h2c":port,"control":port}; the server ends when its standard input does.
+// is {"h1":port,"h2c":port,"control":port,"tls":port,"ca":"file"}, tls 0 without the openssl
+// command; the server ends when its standard input does.
 // What it can do wrong on demand is in faults.mjs.
 //
 // The control port is plain HTTP with JSON:
@@ -23,9 +24,14 @@
 // A fault is {"match":"part of a path", "times":1, "action":"...", ...}. The first one that matches
 // and is not used up is taken; without "match" it matches all, without "times" it is used once.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import http from "node:http";
 import http2 from "node:http2";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import tls from "node:tls";
 
 import { actions, first } from "./faults.mjs";
 
@@ -338,8 +344,41 @@ const control = http.createServer(async (req, res) => {
 const listen = (server) => new Promise((done) =>
     server.listen({ host: HOST, port: 0, backlog: 4096 }, () => done(server.address().port)));
 
+// TLS with ALPN in front of the two: it hands the bytes of a connection on to the one that the
+// client chose. The certificate is made at start, by the openssl command; without it there is none.
+function certificate() {
+    const dir = mkdtempSync(join(tmpdir(), "cws-wire-"));
+    process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+    execFileSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                             "-subj", "/CN=localhost", "-addext",
+                             "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                             "-keyout", join(dir, "key.pem"), "-out", join(dir, "cert.pem")],
+                 { stdio: "ignore" });
+    return dir;
+}
+
+async function listenTls() {
+    try {
+        const ca = certificate();
+        const server = tls.createServer({ key: readFileSync(join(ca, "key.pem")),
+                                          cert: readFileSync(join(ca, "cert.pem")),
+                                          ALPNProtocols: ["h2", "http/1.1"] }, (client) => {
+            const { port } = (client.alpnProtocol === "h2" ? h2 : h1).address();
+            const inner = net.connect(port, HOST);
+            client.on("error", () => inner.destroy()).on("close", () => inner.destroy());
+            inner.on("error", () => client.destroy()).on("close", () => client.destroy());
+            client.pipe(inner).pipe(client);
+        });
+        server.on("tlsClientError", () => {});
+        return { tls: await listen(server), ca: join(ca, "cert.pem") };
+    } catch (e) {
+        console.error(`server: no TLS: ${e.message}`);
+        return { tls: 0, ca: "none" };
+    }
+}
+
 console.log(JSON.stringify({ h1: await listen(h1), h2c: await listen(h2),
-                             control: await listen(control) }));
+                             control: await listen(control), ...await listenTls() }));
 
 process.stdin.resume();
 process.stdin.on("end", () => {
