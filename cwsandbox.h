@@ -907,7 +907,9 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWS_ASSERT(x) ((void)0)
 #endif
 
-#if defined(__GNUC__) || defined(__clang__)
+#if defined(__MINGW32__) && !defined(__clang__) /* whose "printf" knows no %zu */
+#define CWSI_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
+#elif defined(__GNUC__) || defined(__clang__)
 #define CWSI_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define CWSI_PRINTF(text, first)

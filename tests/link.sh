@@ -203,10 +203,13 @@ bits_32() { # as a program that runs
         "$work/program"
 }
 
-windows() {
-    implement windows '#define CWS_NO_CURL' &&
-        compile x86_64-w64-mingw32-gcc windows.o windows.c &&
-        compile x86_64-w64-mingw32-gcc windows.o windows.c -std=c99 -pedantic
+windows() { # a cross compiler must not see the headers of this system
+    (
+        flags=$(echo "$flags" | sed 's,-I/usr[^ ]*,,g')
+        implement windows '#define CWS_NO_CURL' &&
+            compile x86_64-w64-mingw32-gcc windows.o windows.c &&
+            compile x86_64-w64-mingw32-gcc windows.o windows.c -std=c99 -pedantic
+    )
 }
 
 old_curl() { # an old libcurl ends in one sentence that says what to do
