@@ -84,8 +84,8 @@
  *
  *   API              >>config >>basic >>transport >>client >>sandbox >>exec >>files >>session
  *                    >>async
- *   implementation   >>impl-public-async >>impl-config >>impl-memory >>impl-buffer >>impl-text
- *                    >>impl-number >>impl-time >>impl-decimal >>impl-json >>impl-schema
+ *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
+ *                    >>impl-time >>impl-decimal >>impl-json >>impl-schema
  *                    >>impl-schema-v1 >>impl-schema-v1-calls >>impl-schema-v1beta2
  *                    >>impl-schema-v1beta2-calls >>impl-schema-rpcs >>impl-schema-tables
  *                    >>impl-codec >>impl-decode >>impl-codec-json >>impl-decode-json
@@ -95,7 +95,8 @@
  *                    >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get
  *                    >>impl-op-list >>impl-op-exec >>impl-op-file >>impl-op-close >>impl-client
  *                    >>impl-public >>impl-public-sandbox >>impl-public-exec
- *                    >>impl-public-session >>impl-curl >>impl-curl-exchange >>impl-end
+ *                    >>impl-public-session >>impl-public-async >>impl-curl
+ *                    >>impl-curl-exchange >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -813,11 +814,6 @@ CWS_API void cws_session_free(cws_session *session);
 
 /* Called once when the operation has ended: done, failed or cancelled; inside a poll. */
 typedef void (*cws_op_done_fn)(cws_op *op, void *user);
-
-/* ================================================================================================
- * >>impl-public-async
- * The functions of >>async.
- * ============================================================================================= */
 
 CWS_API bool cws_op_done(const cws_op *op); /* ended, either way */
 /* CWS_ERR_PENDING while it runs, then its outcome; err may be NULL. */
@@ -9927,6 +9923,11 @@ CWS_API void cws_session_free(cws_session *session)
     cws_client_free(own); /* while the session still holds it */
     cwsi_session_unref(session);
 }
+
+/* ================================================================================================
+ * >>impl-public-async
+ * The functions of >>async.
+ * ============================================================================================= */
 
 CWS_API bool cws_op_done(const cws_op *op)
 {
