@@ -5962,7 +5962,9 @@ static bool cwsi_call_may_retry(const cwsi_call *call)
         if (call->end == CWS_END_TLS) return false;
         if (call->end == CWS_END_NOT_SENT || call->end == CWS_END_REFUSED) return true;
     }
-    if (call->retry != CWSI_RETRY_UNSENT && call->end == CWS_END_RESET) return true;
+    if (call->retry != CWSI_RETRY_UNSENT && call->end == CWS_END_RESET && !call->too_large &&
+        !call->in.status)
+        return true;
     if (call->retry == CWSI_RETRY_POLL) return cwsi_is_retryable(status);
     return call->retry == CWSI_RETRY_SAFE && cws_status_is(status, CWS_ERR_UNAVAILABLE);
 }
@@ -5978,7 +5980,6 @@ static bool cwsi_call_is_unclear(const cwsi_call *call)
     if (cws_status_is(err->status, CWS_ERR_UNAVAILABLE) ||
         cws_status_is(err->status, CWS_ERR_TIMEOUT))
         return true;
-    if (err->reason[0] && strcmp(err->domain, "cwsandbox.com") == 0) return false;
     switch (call->end == CWS_END_RESET || err->status == CWS_ERR_LIMIT ? 0 : err->rpc_code) {
     case CWSI_CODE_INVALID_ARGUMENT: /* refused for what it asks: so were all attempts */
     case CWSI_CODE_NOT_FOUND:
@@ -5988,8 +5989,9 @@ static bool cwsi_call_is_unclear(const cwsi_call *call)
     case CWSI_CODE_RESOURCE_EXHAUSTED:
     case CWSI_CODE_UNIMPLEMENTED:
     case CWSI_CODE_UNAUTHENTICATED: return call->unclear;
-    default: return true;
+    default: break;
     }
+    return call->unclear || !err->reason[0] || strcmp(err->domain, "cwsandbox.com") != 0;
 }
 
 /* Decide when to try again: the server's hint, else decorrelated jitter, within the budget and the
@@ -7164,7 +7166,7 @@ static void cwsi_sandbox_apply(cws_sandbox *sb, const cwsi_view *view, bool poll
     if (view->end_ms) sb->info.end_unix_ms = view->end_ms;
     if (cwsi_sandbox_done(sb) || (sb->phase == CWSI_STOPPING && phase != CWSI_TERMINAL)) return;
     sb->phase = phase;
-    sb->presumed = presumed;
+    sb->presumed = presumed && !sb->stop_owned;
     sb->info.state = state;
     sb->info.state_number = view->state_number;
 }
@@ -7681,6 +7683,12 @@ static bool cwsi_stop_forgives(const cws_sandbox *sb)
     return sb->stop_op && CWSI_AS(cwsi_stop, sb->stop_op)->missing_ok;
 }
 
+/* Did a stop fail only because the sandbox is not there any more? */
+static bool cwsi_stop_found_nothing(cws_status status)
+{
+    return status == CWS_ERR_NOT_FOUND || status == CWS_ERR_TERMINAL_STATE_UNAVAILABLE;
+}
+
 /* The delete call is over. READY: the stop is too. */
 static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
 {
@@ -7694,7 +7702,7 @@ static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
     if (cwsi_call_reply(op, &arena, &reply)) {
         sb->stop_owned = true;
         if (op->client->dialect->delete_view(reply, &view)) {
-            if (sb->phase != CWSI_TERMINAL) {
+            if (sb->phase != CWSI_TERMINAL || sb->presumed) {
                 sb->phase = CWSI_STOPPING;
                 sb->info.state = CWS_STATE_TERMINATING;
             }
@@ -7703,7 +7711,7 @@ static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
             cwsi_sandbox_gone(sb); /* nothing there to stop any more */
         }
     } else if (op->err.status == CWS_ERR_NOT_FOUND &&
-               (stop->missing_ok || repeated || sb->presumed)) {
+               (stop->missing_ok || repeated || sb->phase == CWSI_TERMINAL)) {
         cwsi_error_clear(&op->err); /* gone, by an earlier attempt of ours or by another hand */
         cwsi_sandbox_gone(sb);
     }
@@ -7813,7 +7821,7 @@ static cwsi_turn cwsi_joining_run(cws_op *op, int64_t now)
     (void)now;
     if (!op->child) return CWSI_READY;
     if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
-    if (op->err.status == CWS_ERR_NOT_FOUND && CWSI_AS(cwsi_joining, op)->missing_ok) {
+    if (CWSI_AS(cwsi_joining, op)->missing_ok && cwsi_stop_found_nothing(op->err.status)) {
         cwsi_error_clear(&op->err);
         cwsi_sandbox_gone(op->sandbox);
         cwsi_session_forget(op->sandbox);
@@ -8078,6 +8086,8 @@ static cwsi_turn cwsi_listing_page(cwsi_listing *l)
         for (i = 0; i < n && !op->err.status; i++) {
             cws_sandbox *sb;
             if (!dialect->list_view(reply, i, &view)) continue;
+            sb = l->adopt ? cwsi_tracked_by_id(l->session, view.id) : NULL;
+            if (sb) cwsi_sandbox_apply(sb, &view, false); /* it is given out in the end */
             sb = cwsi_attach(op, l->session, &view, false);
             if (sb) (void)cwsi_listing_add(l, sb);
         }
@@ -8603,7 +8613,7 @@ static void cwsi_close_report(cws_session *s, cws_error *err, bool expired)
     const cws_error *first = NULL;
     for (i = s->tracked_len; i > 0; i--) { /* a stop of the user's may have found nothing there */
         cwsi_tracked *t = s->tracked[i - 1];
-        if (!t->stop || !t->stop->done || t->stop->err.status != CWS_ERR_NOT_FOUND) continue;
+        if (!t->stop || !t->stop->done || !cwsi_stop_found_nothing(t->stop->err.status)) continue;
         cwsi_sandbox_gone(t->sandbox);
         cwsi_session_forget(t->sandbox);
     }
@@ -8639,8 +8649,12 @@ static cwsi_turn cwsi_close_run(cws_op *op, int64_t now)
         case CWSI_CLOSE_STOP:
             if (op->child) { /* a close under way; if it is cancelled, this one takes over */
                 if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
-                if (op->err.status != CWS_ERR_CANCELLED || s->close_op) return CWSI_READY;
+                if (op->err.status != CWS_ERR_CANCELLED) return CWSI_READY;
                 cwsi_error_clear(&op->err);
+                if (s->close_op) { /* another one took over already */
+                    (void)cwsi_op_await(op, s->close_op);
+                    return CWSI_PENDING;
+                }
                 s->close_op = op;
             }
             op->deadline_ms = cwsi_after(now, s->close_timeout_ms);
@@ -9210,6 +9224,7 @@ CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state
     cws_op *op = NULL;
     cws_status begun;
     cws_status status;
+    if (state) *state = cws_sandbox_state(sandbox);
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
     if (sandbox) sandbox->refs++; /* a callback may free it meanwhile */
     begun = cws_sandbox_get_status_begin(sandbox, &op, err);
@@ -9944,15 +9959,16 @@ CWS_API cws_status cws_op_result(const cws_op *op, cws_error *err)
 
 CWS_API cws_status cws_op_wait(cws_op *op, int64_t timeout_ms, cws_error *err)
 {
-    cws_status status;
+    cws_status status = CWS_OK;
     cwsi_error_clear(err);
     if (!op) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "op must not be NULL");
-    if (timeout_ms == 0 && !op->done) {
-        status = cwsi_loop_turn(op->client, 0, err);
-        if (status) return status;
-    }
-    return cwsi_run_until(
-        op, timeout_ms < 0 ? CWSI_NEVER : cwsi_after(cwsi_now(op->client), timeout_ms), err);
+    op->refs++; /* a callback may free the handle */
+    if (timeout_ms == 0 && !op->done) status = cwsi_loop_turn(op->client, 0, err);
+    if (!status)
+        status = cwsi_run_until(
+            op, timeout_ms < 0 ? CWSI_NEVER : cwsi_after(cwsi_now(op->client), timeout_ms), err);
+    cwsi_op_unref(op);
+    return status;
 }
 
 CWS_API bool cws_op_cancel(cws_op *op)

@@ -822,12 +822,15 @@ static bool cwsl_empty(int dir_fd, int up, uint64_t *counter)
 {
     DIR *dir = fdopendir(dir_fd);
     struct dirent *e;
+    struct stat info;
     bool moved = false;
     if (!dir) return (void)close(dir_fd), false;
     while ((e = readdir(dir)) != NULL) {
         char name[40];
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
         if (unlinkat(dirfd(dir), e->d_name, 0) == 0) continue;
+        if (fstatat(dirfd(dir), e->d_name, &info, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(info.st_mode))
+            continue; /* fchmodat would follow a symbolic link */
         (void)fchmodat(dirfd(dir), e->d_name, 0700, 0);
         if (unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) == 0 || up < 0) continue;
         (void)cwsi_format(name, sizeof(name), "cwsl-removed-%llu",
@@ -844,6 +847,7 @@ static void cwsl_remove_tree(const char *path)
     int top = open(path, flags);
     uint64_t counter = 0;
     bool again = top >= 0;
+    if (again) (void)fchmod(top, 0700); /* its commands may have made it read-only */
     while (again) {
         struct dirent *e;
         DIR *dir;
@@ -1216,7 +1220,9 @@ static void cwsl_box_push(cwsl_box *box)
         }
         n = sendmsg(box->control, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) return;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ||
+                      errno == ETOOMANYREFS))
+            return;
         if (n < 0) { /* the supervisor is gone, which its socket tells in a moment */
             while (box->notes) cwsl_note_free(box);
             return;
@@ -1476,6 +1482,7 @@ static void cwsl_stop(cwsl_box *box, int32_t grace_s)
     if (box->ending || cwsl_is_terminal(box->state)) return;
     if (grace_s > CWSL_GRACE_MAX_S) grace_s = CWSL_GRACE_MAX_S;
     box->state = CWSI_v1_STATE_TERMINATING;
+    box->ready_at = CWSI_NEVER;
     if (grace_s <= 0 || !box->main_running) {
         box->stopping = true;
         cwsl_box_end(box, CWSI_v1_STATE_COMPLETED, "stopped");
