@@ -424,6 +424,7 @@ static void cwsl_begin(const cwsl_birth *b, cwsl_child *children, const cwsl_fra
         (void)close(CWSL_CONTROL);
         if (f->op != CWSL_SPAWN) {
             cwsl_default_signals();
+            (void)setsid(); /* so that a transfer that is given up can be killed */
             _exit(cwsl_file(b->dir, f, payload, fds[0]));
         }
         (void)close(status[0]);
@@ -1716,7 +1717,8 @@ static void cwsl_job_read(cwsl_job *job, int which)
         if (job->exited) job->quiet_at = cwsl_now() + CWSL_DRAIN_MS;
         s->progress = true;
         if (job->kind == CWSL_STREAM) {
-            if (job->exchange) cwsl_put_output(job->exchange, which + 1, s->piece, size);
+            if (job->exchange && !job->exchange->finished)
+                cwsl_put_output(job->exchange, which + 1, s->piece, size);
             continue;
         }
         job->produced[which] += size;
@@ -1797,6 +1799,7 @@ static void cwsl_finish_stream(cwsl_job *job, cwsl_exchange *x)
     cwsi_v1_ExecStreamResponse msg;
     cwsi_v1_ExecStreamExit end;
     cwsi_pb_Timestamp when;
+    if (x->finished) return;
     if (job->refused || job->lost) {
         cwsl_stream_error(x, "EXEC_FAILED", job->lost ? "the sandbox ended before the command"
                                                       : strerror(job->status));

@@ -4799,6 +4799,100 @@ static void api_test_privacy(void)
 
 /* ---- main ------------------------------------------------------------------------------------ */
 
+/* Found by reading, kept so that they stay found. */
+static void api_free_it(cws_op *op, void *user)
+{
+    (void)user;
+    cws_op_free(op);
+}
+
+static void test_found_by_reading(void)
+{
+    ONCE("of three closes that overlap, only the cancelled one is cancelled") {
+        cws_op *op[3];
+        int i;
+        (void)api_started(t);
+        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"))->delay = 1000;
+        for (i = 0; i < 3; i++)
+            CHECK_INT(cws_session_close_begin(t->session, &op[i], NULL), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
+        CHECK(cws_op_cancel(op[0]));
+        api_settle(t);
+        CHECK_INT(cws_op_result(op[0], NULL), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_op_result(op[1], NULL), CWS_OK);
+        CHECK_INT(cws_op_result(op[2], NULL), CWS_OK);
+        for (i = 0; i < 3; i++) cws_op_free(op[i]);
+    }
+    EACH("a list that adopts refreshes the sandbox that the session has already") {
+        cws_sandbox *sb = api_started(t);
+        cws_sandbox_list *list = NULL;
+        cws_list_opts o = {0};
+        o.adopt = true;
+        script_ok(&t->s, "ListSandboxes", "{\"sandboxes\":[" BOX_ID("sb-1", "RUNNING") "]}");
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        CHECK(cws_sandbox_list_at(list, 0) == sb);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        cws_sandbox_list_free(list);
+    }
+    EACH("a stop of ours that ended in a state of nothing is over: no second delete") {
+        cws_sandbox *sb = api_running(t);
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+        script_ok(&t->s, "GetSandbox", BOX("UNSPECIFIED"));
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "DeleteSandbox GetSandbox");
+    }
+    EACH("a stop of a presumed end waits for the real one") {
+        cws_sandbox *sb = api_started(t);
+        script_ok(&t->s, "GetSandbox", BOX("UNSPECIFIED"));
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+        script_ok(&t->s, "GetSandbox", BOX("TERMINATING"))->times = 2;
+        script_ok(&t->s, "GetSandbox", BOX("COMPLETED"));
+        CHECK_INT(api_wait(t, sb, 0), CWS_OK);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(script_count(&t->s, "GetSandbox"), 4);
+    }
+    EACH("a refusal with a reason does not settle an earlier create that was lost") {
+        cws_sandbox *sb = api_box(t, NULL);
+        script_end(&t->s, "CreateSandbox", CWS_END_LOST);
+        script_error(&t->s, "CreateSandbox", "resource_exhausted", "slow down",
+                     script_reason(&t->s, "CWSANDBOX_RATE_LIMITED", "cwsandbox.com"));
+        CHECK_INT(api_start(t, sb), CWS_ERR_RESOURCE_EXHAUSTED);
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "CreateSandbox CreateSandbox CreateSandbox DeleteSandbox");
+    }
+    ONCE("a close that joins a stop whose sandbox vanishes has nothing to complain of") {
+        cws_sandbox *sb = api_running(t);
+        cws_op *op;
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+        script_error(&t->s, "GetSandbox", "not_found", "gone", NULL)->times = -1;
+        CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &op, NULL), CWS_OK);
+        CHECK_INT(api_close(t), CWS_OK);
+        cws_op_free(op);
+    }
+    ONCE("a delete that finds nothing is fine once the end was seen") {
+        cws_sandbox *sb = api_running(t);
+        cws_op *op;
+        script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 0))->delay = 100;
+        script_error(&t->s, "DeleteSandbox", "not_found", "gone", NULL)->delay = 500;
+        CHECK_INT(cws_sandbox_wait_until_complete_begin(sb, NULL, &op, NULL), CWS_OK);
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_INT(cws_op_result(op, NULL), CWS_OK);
+        cws_op_free(op);
+    }
+    ONCE("a callback may free what a wait of one turn looks at") {
+        cws_sandbox *sb = api_started(t);
+        cws_op *op = NULL;
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, NULL), CWS_OK);
+        cws_op_on_done(op, api_free_it, NULL);
+        CHECK_INT(cws_op_wait(op, 0, NULL), CWS_OK);
+    }
+}
+
 int main(int argc, char **argv)
 {
     test_init(argc, argv);
@@ -4823,5 +4917,6 @@ int main(int argc, char **argv)
     api_test_freeing();
     api_test_many();
     api_test_privacy();
+    test_found_by_reading();
     return test_summary();
 }
