@@ -16,16 +16,14 @@
  *
  * QUICK START
  *
- *     cws_session *session; cws_sandbox *box; cws_result *result; cws_error err;
+ *     cws_session *session; cws_sandbox *box = NULL; cws_result *result = NULL; cws_error err;
  *     const char *argv[] = { "echo", "hello", NULL };
  *     if (cws_session_open(NULL, &session, &err)) { puts(err.message); return 1; }
- *     if (!cws_session_sandbox(session, NULL, &box, &err) &&
- *         !cws_exec(box, argv, NULL, &result, &err)) {
- *         fwrite(cws_result_stdout(result, NULL), 1, cws_result_stdout_size(result), stdout);
- *         cws_result_free(result);
- *     }
+ *     if (cws_session_sandbox(session, NULL, &box, &err) ||
+ *         cws_exec(box, argv, NULL, &result, &err)) puts(err.message);
+ *     else fwrite(cws_result_stdout(result, NULL), 1, cws_result_stdout_size(result), stdout);
  *     cws_session_close(session, &err);        // stops every sandbox of the session, all at once
- *     cws_sandbox_free(box); cws_session_free(session);
+ *     cws_result_free(result); cws_sandbox_free(box); cws_session_free(session);
  *
  * The key comes from CWSANDBOX_API_KEY, the address from CWSANDBOX_BASE_URL.
  *
@@ -426,8 +424,9 @@ typedef struct cws_client_opts {
     uint64_t max_memory_bytes;          /* default 1 GiB; CWS_UNLIMITED */
     uint64_t max_message_bytes;         /* largest reply message; default 100 MiB, at most 1 GiB */
     double request_timeout_seconds;     /* default for every call; default 300 */
-    double poll_retry_budget_seconds;   /* retry of reads that fail for a while; default 30;
-                                           CWS_NONE: never retry */
+    double poll_retry_budget_seconds;   /* how long reads, and creates whose outcome is unknown,
+                                           are repeated while the service is unavailable, silently
+                                           but for the log; default 30; CWS_NONE: not at all */
     double poll_rpc_timeout_seconds;    /* deadline of one status poll; default 15 */
     double connect_timeout_seconds;     /* libcurl transport only; default 20 */
     const char *ca_file;                /* PEM; libcurl transport only; NULL: the system's roots */
@@ -533,7 +532,8 @@ typedef struct cws_sandbox_opts {
                                      the sandbox alive silently */
     const char *const *args;      /* NULL: the default's, if command is the default's too; else
                                      none. Given and empty: none */
-    const char *const *tags;      /* merged: defaults first, then these */
+    const char *const *tags;      /* merged: defaults first, then these. Each 1 to 59 letters,
+                                     digits, '.', '_', '-'; a letter or digit at the end */
     const char *const *runner_ids; /* replaces; given and empty clears; CKS placement */
     const cws_resources *resources;             /* replaces */
     const cws_pair *environment_variables;      /* merged, these win. Not for secrets */
@@ -583,8 +583,10 @@ CWS_API cws_status cws_sandbox_start(cws_sandbox *sandbox, cws_error *err);
 CWS_API cws_status cws_sandbox_start_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err);
 
 /* Wait until the sandbox is RUNNING (or already past it), starting it if needed. All waiters of one
- * sandbox share one poll. timeout_seconds 0: the sandbox's request timeout. Returns CWS_ERR_FAILED
- * (with the server's reason), CWS_ERR_TERMINATED, CWS_ERR_TIMEOUT, or what the poll met. */
+ * sandbox share one poll. timeout_seconds 0: the sandbox's request timeout; the clock starts once
+ * the create was accepted, which itself is bounded by the request timeout. Returns CWS_ERR_FAILED
+ * (with the server's reason), CWS_ERR_TERMINATED, CWS_ERR_TIMEOUT, CWS_ERR_NOT_RUNNING (stopped
+ * meanwhile), or what the create or the poll met. */
 CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, double timeout_seconds, cws_error *err);
 CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, double timeout_seconds,
                                           cws_op **out, cws_error *err);
@@ -651,7 +653,8 @@ typedef enum cws_flow {
     CWS_FLOW_CANCEL = 1 /* end the operation with CWS_ERR_CANCELLED */
 } cws_flow;
 
-/* Output as it arrives, in pieces of any size; data lives until the callback returns. */
+/* Output as it arrives, in pieces of any size (one piece per stream from the unary call); data
+ * lives until the callback returns and is not NUL-terminated. */
 typedef cws_flow (*cws_output_fn)(cws_stream_id stream, const void *data, size_t size, void *user);
 
 typedef struct cws_exec_opts {
@@ -673,7 +676,8 @@ typedef struct cws_exec_opts {
 /* Run a command to its end. *out is yours: cws_result_free; NULL on failure. (What a failed command
  * had written is kept too: use cws_exec_begin and cws_process_wait to see it.) Starts the sandbox
  * and waits for RUNNING if needed. A command is never sent twice. A stream that ends without an
- * exit message is CWS_ERR_EXECUTION, never success.
+ * exit message is CWS_ERR_EXECUTION, never success. A program that is not there, or a cwd that is
+ * not, is a success of the call with the exit code of the runtime or the shell (127, 2 or 1).
  * Returns CWS_ERR_TIMEOUT "timed out after N s", CWS_ERR_NOT_RUNNING, CWS_ERR_EXECUTION and others.
  * Example: examples/quickstart.c */
 CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
@@ -794,7 +798,8 @@ CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *s
 /* Track a sandbox that has an id; its former session, if any, lets it go. Immediate. */
 CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox, cws_error *err);
 
-/* Close: nothing new from now on; every tracked sandbox is stopped, all at once, within
+/* Close: no new sandboxes, lists or attaches from now on; work on existing sandboxes is still taken
+ * and fails when they stop. Every tracked sandbox is stopped, all at once, within
  * close_timeout_seconds. Starts in flight are awaited and then stopped. If some did not stop, the
  * result is CWS_ERR_SANDBOX, cws_session_failed names them, and close may be called again to try
  * just those. Closing a closed session with nothing left is success. */
@@ -836,8 +841,9 @@ CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op);         /* cws_session_fro
 
 #define CWS_ALL SIZE_MAX
 
-/* Run the loop until num_returns of the count operations have ended (CWS_ALL: all of them), or
- * timeout_ms passed (< 0: no limit). They must belong to one client. done, if not NULL, has count
+/* Run the loop until num_returns of the count operations have ended (CWS_ALL, or more than count:
+ * all of them), or timeout_ms passed (< 0: no limit), which is CWS_OK with fewer than num_returns
+ * in done_count. They must belong to one client. done, if not NULL, has count
  * elements: exactly *done_count of them (the first in order, at most num_returns) become true.
  * Failures of operations are not failures of the wait. num_returns 0 is refused. */
 CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_returns,
@@ -5977,6 +5983,10 @@ static bool cwsi_call_is_unclear(const cwsi_call *call)
                   call->end == CWS_END_REFUSED;
     if (call->unopened || (err->status == CWS_ERR_TRANSPORT && unsent))
         return call->unclear; /* it never left: no news */
+    if (cws_status_is(err->status, CWS_ERR_UNAVAILABLE) && err->reason[0] &&
+        strcmp(err->domain, "cwsandbox.com") == 0 &&
+        strcmp(err->reason, "CWSANDBOX_BACKEND_UNAVAILABLE") != 0)
+        return call->unclear; /* refused, and by name: a runner that is not there did nothing */
     if (cws_status_is(err->status, CWS_ERR_UNAVAILABLE) ||
         cws_status_is(err->status, CWS_ERR_TIMEOUT))
         return true;
@@ -7781,7 +7791,8 @@ static bool cwsi_stop_expire(cws_op *op)
 {
     (void)cwsi_fail(&op->err, CWS_ERR_TIMEOUT,
                     "Sandbox '%s' has not ended within the time for its stop (last state: %s)",
-                    op->sandbox->id, cws_state_name(op->sandbox->info.state));
+                    op->sandbox->id[0] ? op->sandbox->id : "(not accepted yet)",
+                    cws_state_name(op->sandbox->info.state));
     return true;
 }
 
@@ -8734,6 +8745,10 @@ static cws_status cwsi_check_url(cws_error *err, const char *url, size_t *len, b
     const char *wrong = NULL;
     size_t host_len, i;
     int64_t port = 1;
+    *loopback = false;
+    if (strchr(url, '@')) /* not shown: what stands before it may be a password */
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "base_url must have no user or password; give api_key instead");
     *https = cwsi_starts_nocase(url, "https://");
     host = url + (*https ? 8 : 7);
     if (!*https && !cwsi_starts_nocase(url, "http://")) wrong = "it must begin with https://";
@@ -8871,6 +8886,12 @@ static cws_status cwsi_configure_limits(cws_client *c, const cws_client_opts *o,
         cwsi_check_seconds(err, "connect_timeout_seconds", o->connect_timeout_seconds, 0, false,
                            &unused))
         return err->status;
+    if (CWSI_CAST(unsigned, o->http_version) > CWS_HTTP_2_PRIOR_KNOWLEDGE)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "http_version must be CWS_HTTP_AUTO, _1_1 or _2_PRIOR_KNOWLEDGE");
+    if (!o->client_cert_file != !o->client_key_file)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "client_cert_file and client_key_file must be given together");
     if (o->max_message_bytes > CWSI_MAX_MEMORY)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "max_message_bytes: at most 1 GiB");
     c->max_message = o->max_message_bytes ? CWSI_CAST(size_t, o->max_message_bytes)
@@ -8882,7 +8903,8 @@ static cws_status cwsi_configure_dialect(cws_client *c, const cws_client_opts *o
 {
     const char *name = cwsi_env(o, "CWSANDBOX_API_VERSION");
     if (o->api_version != CWS_API_DEFAULT && o->api_version != CWS_API_V1)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "api_version: unknown value");
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "api_version must be CWS_API_DEFAULT or CWS_API_V1");
     if (o->api_version == CWS_API_DEFAULT && name && strcmp(name, "v1") != 0)
         return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
                          "CWSANDBOX_API_VERSION='%.*s': this version of the library speaks v1", 32,
@@ -9337,7 +9359,8 @@ static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, cons
     if (!argv || !argv[0])
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "Command cannot be empty");
     if (!argv[0][0])
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "Command cannot be empty: argv[0] is");
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "Command cannot be empty: argv[0] is an empty string");
     if (cwsi_check_zero(err, "cws_exec_opts", o->must_be_zero) ||
         cwsi_check_strings(err, "argv", argv) ||
         cwsi_check_pairs(err, "env", o->env, true) ||

@@ -34,6 +34,7 @@
  * environment starts clean (PATH, HOME, LANG, CWSANDBOX_ID). Secrets: the store "local" resolves
  * `path` to the variable of that name in the environment of this process. The default lifetime is
  * ten minutes, as observed of the service. A command that is killed by signal N exits with 128 + N.
+ * Mounted files have mode 0444, which does not keep root out: unlike there, they can be written.
  * Output of the main process is dropped (StreamLogs is not offered yet), and so is a terminal.
  *
  * Each sandbox is one supervisor process, forked from this one, that starts the commands, waits for
