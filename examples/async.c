@@ -17,14 +17,17 @@ typedef struct worker { /* one sandbox on its way: command, file, stop */
     bool failed;
 } worker;
 
+static void complain(worker *w, const cws_error *why)
+{
+    fprintf(stderr, "worker %d: %s\n", w->number, why->message);
+    w->failed = true;
+}
+
 static void on_stopped(cws_op *op, void *user)
 {
     worker *w = user;
     cws_error err;
-    if (cws_op_result(op, &err)) {
-        fprintf(stderr, "worker %d: %s\n", w->number, err.message);
-        w->failed = true;
-    }
+    if (cws_op_result(op, &err)) complain(w, &err);
     --*w->left;
 }
 
@@ -32,15 +35,11 @@ static void on_stopped(cws_op *op, void *user)
 static void finish(worker *w, const cws_error *why)
 {
     cws_error err;
-    if (why) {
-        fprintf(stderr, "worker %d: %s\n", w->number, why->message);
-        w->failed = true;
-    }
+    if (why) complain(w, why);
     cws_op_free(w->op); /* the operation whose callback we may be in: freed once we return */
     w->op = NULL;
     if (cws_sandbox_stop_begin(w->box, NULL, &w->op, &err)) {
-        fprintf(stderr, "worker %d: %s\n", w->number, err.message);
-        w->failed = true;
+        complain(w, &err);
         --*w->left;
         return;
     }
