@@ -2,15 +2,13 @@
  * begin the next one; one poll loop moves everything and could serve a program's other events too.
  *
  *     cc -o async async.c -lcurl
- *     ./async 20
  *
  * SPDX-License-Identifier: MIT
  */
 #include "example.h"
 
 typedef struct worker { /* one sandbox on its way: command, file, stop */
-    int number;
-    int *left; /* workers that are not through yet */
+    int number, *left;  /* left: workers that are not through yet */
     cws_sandbox *box;
     cws_process *process;
     cws_op *op;
@@ -51,15 +49,14 @@ static void on_read(cws_op *op, void *user)
     worker *w = user;
     cws_error err;
     cws_bytes *file;
-    if (cws_op_result(op, &err)) {
-        finish(w, &err);
-        return;
+    bool read = cws_op_result(op, &err) == CWS_OK;
+    if (read) {
+        file = cws_op_take_bytes(op);
+        printf("worker %2d in %s: %s", w->number, cws_sandbox_id(w->box),
+               (const char *)cws_bytes_data(file, NULL));
+        cws_bytes_free(file);
     }
-    file = cws_op_take_bytes(op);
-    printf("worker %2d in %s: %s", w->number, cws_sandbox_id(w->box),
-           (const char *)cws_bytes_data(file, NULL));
-    cws_bytes_free(file);
-    finish(w, NULL);
+    finish(w, read ? NULL : &err);
 }
 
 static void on_exit_of_command(cws_op *op, void *user)
