@@ -4577,6 +4577,12 @@ typedef struct cwsi_verdict {
     bool no_memory;    /* it could not be read whole, so its meaning is not known */
 } cwsi_verdict;
 
+/* Is there a reason, and is it the service's own? Only such a one decides anything. */
+static bool cwsi_is_trusted(const cws_error *err)
+{
+    return err->reason[0] && strcmp(err->domain, "cwsandbox.com") == 0;
+}
+
 /* Reasons that decide the status, without their common prefix "CWSANDBOX_". */
 static cws_status cwsi_status_of_reason(const char *reason)
 {
@@ -4755,7 +4761,7 @@ static cws_status cwsi_error_from_verdict(cws_error *err, cwsi_mem *mem, const c
         cwsi_arena_clear(&arena); /* half an answer could pass for another one */
         return cwsi_no_memory(err, what);
     }
-    if (strcmp(err->domain, "cwsandbox.com") == 0) status = cwsi_status_of_reason(err->reason);
+    if (cwsi_is_trusted(err)) status = cwsi_status_of_reason(err->reason);
     if (!status) status = cwsi_status_of_code(err, verdict->code);
     err->status = status;
     err->retryable = cwsi_is_retryable(status);
@@ -5295,6 +5301,13 @@ static void cwsi_notify(cws_op *op)
     c->in_callback = outer;
 }
 
+/* Which sandbox the failure is about, as far as the operation knows. */
+static void cwsi_name_sandbox(const cws_op *op, cws_error *err)
+{
+    const char *id = op->sandbox ? op->sandbox->id : op->about ? op->about : "";
+    cwsi_copy_text(err->sandbox_id, sizeof(err->sandbox_id), id, strlen(id));
+}
+
 /* One turn of one operation. */
 static void cwsi_op_turn(cws_op *op)
 {
@@ -5324,10 +5337,7 @@ static void cwsi_op_turn(cws_op *op)
         cwsi_timer_set(op);
         return;
     }
-    if (op->err.status && !op->err.sandbox_id[0]) {
-        const char *id = op->sandbox ? op->sandbox->id : op->about ? op->about : "";
-        cwsi_copy_text(op->err.sandbox_id, sizeof(op->err.sandbox_id), id, strlen(id));
-    }
+    if (op->err.status && !op->err.sandbox_id[0]) cwsi_name_sandbox(op, &op->err);
     if (op->err.status)
         cwsi_log(c, CWS_LOG_DEBUG, "%s: %s", cws_status_name(op->err.status), op->err.message);
     cwsi_op_finish(op);
@@ -5785,8 +5795,7 @@ static void cwsi_judge_protocol(cwsi_call *call, int code, const char *text, ...
 static void cwsi_judge_verdict(cwsi_call *call, const cwsi_verdict *verdict)
 {
     cws_op *op = call->op;
-    const char *id = op->sandbox ? op->sandbox->id : op->about ? op->about : "";
-    cwsi_copy_text(call->err.sandbox_id, sizeof(call->err.sandbox_id), id, strlen(id));
+    cwsi_name_sandbox(op, &call->err);
     (void)cwsi_error_from_verdict(&call->err, &op->client->mem, op->kind->name, verdict);
 }
 
@@ -5983,8 +5992,7 @@ static bool cwsi_call_is_unclear(const cwsi_call *call)
                   call->end == CWS_END_REFUSED;
     if (call->unopened || (err->status == CWS_ERR_TRANSPORT && unsent))
         return call->unclear; /* it never left: no news */
-    if (cws_status_is(err->status, CWS_ERR_UNAVAILABLE) && err->reason[0] &&
-        strcmp(err->domain, "cwsandbox.com") == 0 &&
+    if (cws_status_is(err->status, CWS_ERR_UNAVAILABLE) && cwsi_is_trusted(err) &&
         strcmp(err->reason, "CWSANDBOX_BACKEND_UNAVAILABLE") != 0)
         return call->unclear; /* refused, and by name: a runner that is not there did nothing */
     if (cws_status_is(err->status, CWS_ERR_UNAVAILABLE) ||
@@ -6001,7 +6009,7 @@ static bool cwsi_call_is_unclear(const cwsi_call *call)
     case CWSI_CODE_UNAUTHENTICATED: return call->unclear;
     default: break;
     }
-    return call->unclear || !err->reason[0] || strcmp(err->domain, "cwsandbox.com") != 0;
+    return call->unclear || !cwsi_is_trusted(err);
 }
 
 /* Decide when to try again: the server's hint, else decorrelated jitter, within the budget and the
