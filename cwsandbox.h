@@ -83,18 +83,17 @@
  *   API              >>config >>basic >>transport >>client >>sandbox >>exec >>files >>session
  *                    >>async
  *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
- *                    >>impl-time >>impl-decimal >>impl-json >>impl-schema
- *                    >>impl-schema-v1 >>impl-schema-v1-calls >>impl-schema-v1beta2
- *                    >>impl-schema-v1beta2-calls >>impl-schema-rpcs >>impl-schema-tables
- *                    >>impl-codec >>impl-decode >>impl-codec-json >>impl-decode-json
- *                    >>impl-object >>impl-error >>impl-error-map >>impl-wire >>impl-loop
- *                    >>impl-operation >>impl-call >>impl-judge >>impl-stream >>impl-retry
- *                    >>impl-options >>impl-quantity >>impl-dialect >>impl-create >>impl-sandbox
- *                    >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get
- *                    >>impl-op-list >>impl-op-exec >>impl-op-file >>impl-op-close >>impl-client
- *                    >>impl-public >>impl-public-sandbox >>impl-public-exec
- *                    >>impl-public-session >>impl-public-async >>impl-curl
- *                    >>impl-curl-exchange >>impl-end
+ *                    >>impl-time >>impl-decimal >>impl-json >>impl-schema >>impl-schema-v1
+ *                    >>impl-schema-v1-calls >>impl-schema-v1beta2 >>impl-schema-v1beta2-calls
+ *                    >>impl-schema-rpcs >>impl-schema-tables >>impl-codec >>impl-decode
+ *                    >>impl-codec-json >>impl-decode-json >>impl-object >>impl-error
+ *                    >>impl-error-map >>impl-wire >>impl-wire-grpc >>impl-loop >>impl-operation
+ *                    >>impl-call >>impl-judge >>impl-stream >>impl-retry >>impl-options
+ *                    >>impl-quantity >>impl-dialect >>impl-create >>impl-sandbox >>impl-op-start
+ *                    >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get >>impl-op-list
+ *                    >>impl-op-exec >>impl-op-file >>impl-op-close >>impl-client >>impl-public
+ *                    >>impl-public-sandbox >>impl-public-exec >>impl-public-session
+ *                    >>impl-public-async >>impl-curl >>impl-curl-exchange >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -305,6 +304,7 @@ CWS_API const char *cws_version(void);
  * What the transport reports, for either tier, in this order:
  *     cws_exchange_head   once, after the status line and headers (not for 1xx)
  *     cws_exchange_data   any number of times
+ *     cws_exchange_trailers  at most once, if the transport says that it can (for gRPC)
  *     cws_exchange_end    exactly once, last (streaming tier; `perform` returns instead)
  * The streaming tier reports only from inside `poll`, never from inside open, send, window or
  * cancel; and nothing at all about an exchange once `cancel` was called for it.
@@ -330,6 +330,7 @@ typedef struct cws_http_request {
     bool more_body;     /* streaming tier: more comes through send, of unknown length */
     bool full_duplex;   /* the response may begin before the request ends: HTTP/2 needed */
     bool long_lived;    /* the response takes as long as a command: hold back no other for it */
+    bool trailers;      /* gRPC: the outcome comes in HTTP trailers, so HTTP/2 is needed */
     int64_t timeout_ms; /* what is left for the exchange, > 0; the library also enforces it */
 } cws_http_request;
 
@@ -372,6 +373,7 @@ typedef struct cws_transport {
                                    need. Not called when opening fails */
     bool full_duplex;           /* streaming tier: a response may arrive while its request is open;
                                    false: commands go over the unary call */
+    bool trailers;              /* streaming tier: speaks HTTP/2, reports trailers; for gRPC */
     uint32_t must_be_zero;
 } cws_transport;
 
@@ -380,6 +382,9 @@ CWS_API void cws_exchange_head(cws_exchange *exchange, int status, int http_majo
                                const cws_header *headers, size_t header_count);
 /* Report body bytes; copied. Returns false when the library wants no more of them. */
 CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t size);
+/* Report the trailers, the header fields behind the body. Everything is copied. */
+CWS_API void cws_exchange_trailers(cws_exchange *exchange, const cws_header *trailers,
+                                   size_t trailer_count);
 /* Report that send may be tried again. */
 CWS_API void cws_exchange_writable(cws_exchange *exchange);
 /* Add the transport's own error number and text to the end that follows; text is copied. */
@@ -400,8 +405,16 @@ typedef enum cws_api_version {
     CWS_API_V1 = 1       /* coreweave.sandbox.v1 */
 } cws_api_version;
 
+/* Two protocols of one service, with the same calls, messages and errors. */
+typedef enum cws_protocol {
+    CWS_PROTOCOL_DEFAULT = 0, /* CWSANDBOX_PROTOCOL ("connect" or "grpc"), else Connect */
+    CWS_PROTOCOL_CONNECT = 1, /* any transport; unary calls over any HTTP version */
+    CWS_PROTOCOL_GRPC = 2     /* for an address that serves nothing else; HTTP/2 and trailers */
+} cws_protocol;
+
 typedef enum cws_http_version {
-    CWS_HTTP_AUTO = 0, /* https: HTTP/2 where the server offers it; http: HTTP/1.1 */
+    CWS_HTTP_AUTO = 0, /* https: HTTP/2 where the server offers it; http: HTTP/1.1, or with gRPC
+                          HTTP/2 without asking */
     CWS_HTTP_1_1 = 1,
     CWS_HTTP_2_PRIOR_KNOWLEDGE = 2 /* http: HTTP/2 without asking (h2c) */
 } cws_http_version;
@@ -418,6 +431,7 @@ typedef struct cws_client_opts {
     const char *wandb_entity;  /* x-entity-id; NULL: not sent */
     const char *wandb_project; /* x-project-name; NULL: not sent */
     cws_api_version api_version;
+    cws_protocol protocol;
     cws_http_version http_version;      /* libcurl transport only */
     const cws_transport *transport;     /* copied; NULL: libcurl */
     const cws_allocator *allocator;     /* copied; NULL: malloc family */
@@ -954,6 +968,7 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_STOP_SLACK_S 60.0     /* a stop may take its grace and this */
 #define CWSI_CLIENT_BUFFER_MS 5000 /* added where the server's own limit should be heard first */
 #define CWSI_POLL_FIRST_MS 200
+#define CWSI_OUTCOME_GRACE_MS 500
 #define CWSI_POLL_MAX_MS 2000
 #define CWSI_HINT_MAX_MS 10000    /* longest delay taken from a RetryInfo */
 #define CWSI_GONE_BUDGET_MS 2000  /* NOT_FOUND after our own stop is retried this long */
@@ -3167,7 +3182,7 @@ static cwsi_enum cwsi_enum_table(cwsi_enum_id id)
     return e;
 }
 
-typedef enum cwsi_rpc_kind { CWSI_UNARY, CWSI_SERVER, CWSI_BIDI } cwsi_rpc_kind;
+typedef enum cwsi_rpc_kind { CWSI_UNARY, CWSI_CLIENT, CWSI_SERVER, CWSI_BIDI } cwsi_rpc_kind;
 
 typedef struct cwsi_rpc {
     const char *path; /* "/package.Service/Method" */
@@ -4241,6 +4256,7 @@ typedef struct cwsi_events {
     void (*writable)(cws_exchange *ex);
     void (*note)(cws_exchange *ex, int32_t code, const char *text);
     void (*end)(cws_exchange *ex, cws_end end);
+    void (*trailers)(cws_exchange *ex, const cws_header *trailers, size_t trailer_count);
 } cwsi_events;
 
 struct cws_exchange {
@@ -4289,6 +4305,7 @@ struct cws_client {
     uint32_t refs;
     bool dead, running, in_callback, free_wanted;
     bool streaming; /* the transport has the streaming tier */
+    bool grpc;      /* instead of Connect */
     bool no_duplex; /* streams were refused at this address: exec goes the unary way */
     cws_transport transport;
     const cwsi_dialect *dialect;
@@ -4773,7 +4790,7 @@ static cws_status cwsi_error_from_verdict(cws_error *err, cwsi_mem *mem, const c
 /* ================================================================================================
  * >>impl-wire
  * The Connect protocol above bytes: envelopes, error bodies, the end-of-stream message, and what an
- * HTTP status means when no Connect code came with it. It does no I/O and reads no clock.
+ * HTTP status means when no code came with it. It does no I/O and reads no clock.
  * ============================================================================================= */
 
 #define CWSI_ENVELOPE 5          /* flags and a big-endian length stand before each message */
@@ -4951,6 +4968,12 @@ CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t 
     return exchange->events->data(exchange, data, size);
 }
 
+CWS_API void cws_exchange_trailers(cws_exchange *exchange, const cws_header *trailers,
+                                   size_t trailer_count)
+{
+    exchange->events->trailers(exchange, trailers, trailer_count);
+}
+
 CWS_API void cws_exchange_writable(cws_exchange *exchange)
 {
     exchange->events->writable(exchange);
@@ -4964,6 +4987,127 @@ CWS_API void cws_exchange_note(cws_exchange *exchange, int32_t code, const char 
 CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end)
 {
     exchange->events->end(exchange, end);
+}
+
+/* ================================================================================================
+ * >>impl-wire-grpc
+ * The gRPC protocol where it differs: every message has an envelope, and the outcome stands in the
+ * fields grpc-status, grpc-message and grpc-status-details-bin of the HTTP trailers; or of the head,
+ * if the response has nothing else ("Trailers-Only").
+ * ============================================================================================= */
+
+/* The outcome as it came. */
+typedef struct cwsi_grpc_outcome {
+    bool there, in_head, no_memory;
+    cwsi_str status, message, details; /* as in the fields */
+} cwsi_grpc_outcome;
+
+static bool cwsi_grpc_keep(cwsi_arena *arena, const char *value, cwsi_str *out)
+{
+    out->at = cwsi_arena_copy(arena, value, strlen(value));
+    out->len = out->at ? strlen(value) : 0;
+    return out->at != NULL;
+}
+
+/* Keep what these fields say of the outcome; nothing if there is no status among them. */
+static void cwsi_grpc_take(cwsi_arena *arena, const cws_header *fields, size_t count,
+                           cwsi_grpc_outcome *outcome)
+{
+    cwsi_grpc_outcome got = CWSI_ZERO;
+    bool ok = true;
+    size_t i;
+    for (i = 0; i < count && ok; i++) {
+        if (cwsi_same_nocase(fields[i].name, "grpc-status")) {
+            ok = cwsi_grpc_keep(arena, fields[i].value, &got.status);
+            got.there = true;
+        } else if (cwsi_same_nocase(fields[i].name, "grpc-message")) {
+            ok = cwsi_grpc_keep(arena, fields[i].value, &got.message);
+        } else if (cwsi_same_nocase(fields[i].name, "grpc-status-details-bin")) {
+            ok = cwsi_grpc_keep(arena, fields[i].value, &got.details);
+        }
+    }
+    got.no_memory = !ok;
+    if (got.there || !ok) *outcome = got;
+}
+
+static int cwsi_hex_digit(char c)
+{
+    return cwsi_is_digit(c)          ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* Undo percent-encoding; what is no escape stays as it is. out has room for text.len bytes. */
+static size_t cwsi_percent_decode(cwsi_str text, char *out)
+{
+    size_t i, n = 0;
+    for (i = 0; i < text.len; i++) {
+        int high = -1, low = -1;
+        if (text.at[i] == '%' && text.len - i > 2) {
+            high = cwsi_hex_digit(text.at[i + 1]);
+            low = cwsi_hex_digit(text.at[i + 2]);
+        }
+        if (high < 0 || low < 0) {
+            out[n++] = text.at[i];
+        } else {
+            out[n++] = CWSI_CAST(char, high << 4 | low);
+            i += 2;
+        }
+    }
+    return n;
+}
+
+/* The google.rpc.Status of a failure adds details, and its message replaces the field's. One that
+ * does not decode is ignored: it must not hide the error it comes with. */
+static void cwsi_read_grpc_details(cwsi_arena *arena, cwsi_str text, cwsi_verdict *verdict)
+{
+    char *bytes = CWSI_AS(char, cwsi_arena_alloc(arena, text.len / 4 * 3 + 4));
+    cwsi_rpc_Status *more;
+    cwsi_str encoded = CWSI_ZERO;
+    cws_status status;
+    void *msg;
+    if (!bytes) {
+        verdict->no_memory = true;
+        return;
+    }
+    if (!cwsi_base64_decode(text.at, text.len, bytes, &encoded.len)) return;
+    encoded.at = bytes;
+    status = cwsi_decode(arena, CWSI_M_rpc_Status, encoded, &msg);
+    verdict->no_memory = status == CWS_ERR_NO_MEMORY;
+    if (status) return;
+    more = CWSI_AS(cwsi_rpc_Status, msg);
+    verdict->details = more->details;
+    if (more->message.len) verdict->message = more->message;
+}
+
+/* What an outcome says. code 0: success. A status that is no number is an unknown error. */
+static void cwsi_read_grpc_outcome(cwsi_arena *arena, const cwsi_grpc_outcome *outcome,
+                                   cwsi_verdict *verdict)
+{
+    int64_t code = 0;
+    memset(verdict, 0, sizeof(*verdict));
+    verdict->no_memory = outcome->no_memory;
+    if (!cwsi_parse_i64(outcome->status.at, outcome->status.len, &code) || code < 0 ||
+        code > CWSI_CODE_UNAUTHENTICATED)
+        code = CWSI_CODE_UNKNOWN;
+    verdict->code = CWSI_CAST(int, code);
+    if (code == 0 || verdict->no_memory) return;
+    if (outcome->message.len) {
+        char *text = CWSI_AS(char, cwsi_arena_alloc(arena, outcome->message.len));
+        verdict->no_memory = text == NULL;
+        if (!text) return;
+        verdict->message.len = cwsi_percent_decode(outcome->message, text);
+        verdict->message.at = text;
+    }
+    if (outcome->details.len) cwsi_read_grpc_details(arena, outcome->details, verdict);
+}
+
+/* The value of grpc-timeout: at most eight digits and a unit. */
+static void cwsi_grpc_timeout(char *out, size_t size, int64_t ms)
+{
+    if (ms <= 99999999) (void)cwsi_format(out, size, "%lldm", CWSI_CAST(long long, ms));
+    else (void)cwsi_format(out, size, "%lldS", CWSI_CAST(long long, ms / 1000));
 }
 
 /* ================================================================================================
@@ -5466,7 +5610,14 @@ struct cwsi_call {
     const cwsi_rpc *rpc;
     cwsi_call_step step;
     cwsi_retry retry;
+    bool bare; /* messages without envelopes: Connect's unary calls */
+    bool one;  /* the reply is one message: unary calls and streams of the client */
     cwsi_buf request; /* the message, or the envelopes, to send */
+    bool more;        /* set before the first turn: the request goes on behind them, until fin */
+    bool fin;         /* set by the owner, who then wakes: nothing comes behind `out` */
+    bool fin_sent;
+    cwsi_buf out; /* what the owner adds while the stream is open; from out_at on not yet taken */
+    size_t out_at;
     int64_t rpc_ms;   /* patience of one attempt */
     int64_t deadline_ms;
     int64_t budget_ms, retry_until, resume_at, last_sleep; /* of retries; retry_until 0: none yet */
@@ -5476,16 +5627,20 @@ struct cwsi_call {
     bool unopened; /* the transport did not take it */
     cws_end end;
     int64_t attempt_until;
-    int http_status;
+    int http_status, http_major;
     char content_type[64];
     bool foreign_coding; /* compressed in a way that was not offered */
     bool has_length;
     uint64_t length;
     int32_t note_code;
     char note[160];
-    cwsi_buf in;  /* unary: the body so far; stream: what was not consumed yet, from in_at on */
+    cwsi_buf in;  /* bare: the body so far; else what was not consumed yet, from in_at on */
     size_t in_at;
-    bool stream_over; /* the end-of-stream message was read */
+    size_t reply_at, reply_len, replies; /* of one: where in `in` the message is; how many came */
+    cwsi_arena meta;                     /* strings of the outcome */
+    cwsi_grpc_outcome outcome;           /* gRPC only */
+    int64_t outcome_until; /* when an outcome in the head counts, though the end is not reported */
+    bool stream_over;      /* the end-of-stream message or the outcome was read */
     bool unclear;     /* the server may have carried out an attempt that failed */
     bool maybe_done;  /* unclear was true once */
     bool long_lived;  /* the reply takes as long as a command */
@@ -5507,12 +5662,14 @@ static void cwsi_on_head(cws_exchange *ex, int status, int http_major, const cws
                          size_t header_count)
 {
     cwsi_call *call = cwsi_call_of(ex);
-    const char *coding = call->rpc->kind == CWSI_UNARY ? "content-encoding"
-                                                       : "connect-content-encoding";
+    bool grpc = call->op->client->grpc;
+    const char *coding = call->bare ? "content-encoding"
+                         : grpc     ? "grpc-encoding"
+                                    : "connect-content-encoding";
     size_t i;
-    (void)http_major;
     if (status < 200) return; /* an interim response decides nothing */
     call->http_status = status;
+    call->http_major = http_major;
     call->content_type[0] = '\0';
     call->foreign_coding = call->has_length = false;
     for (i = 0; i < header_count; i++) {
@@ -5526,6 +5683,18 @@ static void cwsi_on_head(cws_exchange *ex, int status, int http_major, const cws
         else if (cwsi_same_nocase(name, "x-request-id"))
             cwsi_take_header(call->err.request_id, sizeof(call->err.request_id), value);
     }
+    if (grpc) {
+        cwsi_grpc_take(&call->meta, headers, header_count, &call->outcome);
+        call->outcome.in_head = call->outcome.there;
+    }
+    cwsi_op_wake(call->op);
+}
+
+static void cwsi_on_trailers(cws_exchange *ex, const cws_header *trailers, size_t trailer_count)
+{
+    cwsi_call *call = cwsi_call_of(ex);
+    if (!call->op->client->grpc || call->ended) return; /* Connect has none */
+    cwsi_grpc_take(&call->meta, trailers, trailer_count, &call->outcome);
     cwsi_op_wake(call->op);
 }
 
@@ -5533,15 +5702,16 @@ static bool cwsi_on_data(cws_exchange *ex, const void *data, size_t size)
 {
     cwsi_call *call = cwsi_call_of(ex);
     cws_client *c = call->op->client;
-    bool unary = call->rpc->kind == CWSI_UNARY;
     size_t most = c->max_message;
     if (call->ended || call->too_large || call->in.status) return false;
     cwsi_op_wake(call->op);
     if (call->http_status != 200) {
-        if (!unary) return false; /* such a body is not looked at */
+        if (!call->bare) return false; /* such a body is not looked at */
         most = CWSI_ERROR_BODY_MAX;
     }
-    if (unary && (size > most || call->in.len > most - size)) {
+    if (call->outcome.in_head) /* it is not the whole response */
+        memset(&call->outcome, 0, sizeof(call->outcome));
+    if (call->bare && (size > most || call->in.len > most - size)) {
         if (call->http_status == 200) call->too_large = true;
         else call->ended = true; /* enough to tell what failed; the rest is not fetched */
         return false;
@@ -5572,8 +5742,8 @@ static void cwsi_on_end(cws_exchange *ex, cws_end end)
 
 static const cwsi_events *cwsi_call_events(void)
 {
-    static const cwsi_events events = {cwsi_on_head, cwsi_on_data, cwsi_on_writable, cwsi_on_note,
-                                       cwsi_on_end};
+    static const cwsi_events events = {cwsi_on_head, cwsi_on_data, cwsi_on_writable,
+                                       cwsi_on_note, cwsi_on_end,  cwsi_on_trailers};
     return &events;
 }
 
@@ -5594,24 +5764,30 @@ static void cwsi_call_free(cwsi_call *call)
     c = call->op->client;
     cwsi_call_close(call);
     cwsi_buf_free(&call->request);
+    cwsi_buf_free(&call->out);
     cwsi_buf_free(&call->in);
+    cwsi_arena_clear(&call->meta);
     cwsi_free(&c->mem, call);
 }
 
-/* Begin a call for op with one request message, replacing a former call. rpc_ms: patience of one
- * attempt; all attempts end at deadline_ms. False: op->err is set. */
-static bool cwsi_call_begin(cws_op *op, cwsi_rpc_id rpc, const void *request, cwsi_retry retry,
-                            int64_t rpc_ms, int64_t deadline_ms)
+/* A call for op without a request yet, replacing a former call. rpc_ms: patience of one attempt;
+ * all attempts end at deadline_ms. NULL: op->err is set. */
+static cwsi_call *cwsi_call_new(cws_op *op, const cwsi_rpc *rpc, cwsi_retry retry, int64_t rpc_ms,
+                                int64_t deadline_ms)
 {
     cws_client *c = op->client;
     cwsi_call *call = CWSI_NEW(&c->mem, cwsi_call);
-    cws_status status;
     cwsi_call_free(op->call);
     op->call = call;
-    if (!call) return cwsi_no(cwsi_op_fail_no_memory(op));
+    if (!call) {
+        (void)cwsi_op_fail_no_memory(op);
+        return NULL;
+    }
     call->exchange.events = cwsi_call_events();
     call->op = op;
-    call->rpc = cwsi_rpc_at(rpc);
+    call->rpc = rpc;
+    call->bare = rpc->kind == CWSI_UNARY && !c->grpc;
+    call->one = rpc->kind == CWSI_UNARY || rpc->kind == CWSI_CLIENT;
     call->retry = retry;
     call->rpc_ms = rpc_ms;
     call->deadline_ms = deadline_ms;
@@ -5619,8 +5795,19 @@ static bool cwsi_call_begin(cws_op *op, cwsi_rpc_id rpc, const void *request, cw
     cwsi_buf_init(&call->request, &c->mem, CWSI_MAX_MEMORY);
     /* a stream's buffer holds one message and what a transport delivers at once behind it */
     cwsi_buf_init(&call->in, &c->mem, c->max_message + (8u << 20));
-    if (call->rpc->kind == CWSI_UNARY)
-        status = cwsi_encode(&call->request, call->rpc->request, request);
+    cwsi_buf_init(&call->out, &c->mem, CWSI_MAX_MEMORY);
+    cwsi_arena_init(&call->meta, &c->mem);
+    return call;
+}
+
+/* A call with one request message. False: op->err is set. */
+static bool cwsi_call_begin(cws_op *op, cwsi_rpc_id rpc, const void *request, cwsi_retry retry,
+                            int64_t rpc_ms, int64_t deadline_ms)
+{
+    cwsi_call *call = cwsi_call_new(op, cwsi_rpc_at(rpc), retry, rpc_ms, deadline_ms);
+    cws_status status;
+    if (!call) return false;
+    if (call->bare) status = cwsi_encode(&call->request, call->rpc->request, request);
     else status = cwsi_put_envelope(&call->request, call->rpc->request, request);
     if (status == CWS_ERR_NO_MEMORY) return cwsi_no(cwsi_op_fail_no_memory(op));
     if (status)
@@ -5669,6 +5856,29 @@ static void cwsi_header_set(cws_header *header, const char *name, const char *va
     header->value = value;
 }
 
+/* The headers of a request: the client's, then the protocol's. Returns how many; timeout keeps the
+ * text of one. */
+static size_t cwsi_call_headers(const cwsi_call *call, cws_header *headers, char *timeout,
+                                size_t size, int64_t left)
+{
+    const cws_client *c = call->op->client;
+    size_t n = c->header_count;
+    memcpy(headers, c->headers, n * sizeof(headers[0]));
+    if (c->grpc) {
+        cwsi_grpc_timeout(timeout, size, left);
+        cwsi_header_set(&headers[n++], "content-type", "application/grpc+proto");
+        cwsi_header_set(&headers[n++], "te", "trailers");
+        cwsi_header_set(&headers[n++], "grpc-timeout", timeout);
+    } else {
+        (void)cwsi_format(timeout, size, "%lld", CWSI_CAST(long long, left));
+        cwsi_header_set(&headers[n++], "content-type",
+                        call->bare ? "application/proto" : "application/connect+proto");
+        cwsi_header_set(&headers[n++], "connect-protocol-version", "1");
+        cwsi_header_set(&headers[n++], "connect-timeout-ms", timeout);
+    }
+    return n;
+}
+
 /* Hand the request to the transport. A blocking transport also brings the reply. */
 static void cwsi_call_open(cwsi_call *call, int64_t now)
 {
@@ -5676,33 +5886,28 @@ static void cwsi_call_open(cwsi_call *call, int64_t now)
     cws_http_request request = CWSI_ZERO;
     cws_header headers[CWSI_COUNT(c->headers) + 3];
     char url[1536], timeout[16];
-    bool unary = call->rpc->kind == CWSI_UNARY;
     int64_t left;
-    size_t n = c->header_count, skip = unary ? 0 : CWSI_ENVELOPE;
+    size_t skip = call->bare ? 0 : CWSI_ENVELOPE;
     cwsi_str message;
     call->attempt_until = cwsi_after(now, call->rpc_ms);
     if (call->deadline_ms < call->attempt_until) call->attempt_until = call->deadline_ms;
     left = call->attempt_until - now;
     if (left > 9999999999LL) left = 9999999999LL; /* ten digits at most */
-    memcpy(headers, c->headers, n * sizeof(headers[0]));
-    cwsi_header_set(&headers[n++], "content-type",
-                    unary ? "application/proto" : "application/connect+proto");
-    cwsi_header_set(&headers[n++], "connect-protocol-version", "1");
-    (void)cwsi_format(timeout, sizeof(timeout), "%lld", CWSI_CAST(long long, left));
-    cwsi_header_set(&headers[n++], "connect-timeout-ms", timeout);
     (void)cwsi_format(url, sizeof(url), "%s%s", c->base_url, call->rpc->path);
     request.method = "POST";
     request.url = url;
     request.headers = headers;
-    request.header_count = n;
+    request.header_count = cwsi_call_headers(call, headers, timeout, sizeof(timeout), left);
     request.body = call->request.len ? call->request.at : NULL;
     request.body_size = call->request.len;
+    request.more_body = call->more;
     request.full_duplex = call->rpc->kind == CWSI_BIDI;
     request.long_lived = call->long_lived;
+    request.trailers = c->grpc;
     request.timeout_ms = left;
     message.at = call->request.at + skip;
     message.len = call->request.len - skip;
-    cwsi_trace(call, true, message);
+    if (call->request.len >= skip) cwsi_trace(call, true, message);
     if (!c->streaming) {
         cws_end end = c->transport.perform(c->transport.user, &request, &call->exchange);
         if (!call->ended) call->end = end; /* else we stopped it: enough of an error body */
@@ -5800,9 +6005,11 @@ static void cwsi_judge_verdict(cwsi_call *call, const cwsi_verdict *verdict)
 }
 
 /* Is the head that of a message we can read? Otherwise the error is set. */
-static bool cwsi_judge_head(cwsi_call *call, const char *family, const char *exact)
+static bool cwsi_judge_head(cwsi_call *call, const char *family, const char *exact,
+                            const char *alias)
 {
-    if (!cwsi_same_nocase(call->content_type, exact)) {
+    if (!cwsi_same_nocase(call->content_type, exact) &&
+        !cwsi_same_nocase(call->content_type, alias)) {
         bool related = cwsi_starts_nocase(call->content_type, family);
         cwsi_judge_protocol(call, related ? CWSI_CODE_INTERNAL : CWSI_CODE_UNKNOWN,
                             "the reply has content-type '%s', not '%s'; is %s the sandbox API?",
@@ -5817,8 +6024,8 @@ static bool cwsi_judge_head(cwsi_call *call, const char *family, const char *exa
     return true;
 }
 
-/* A unary call has its reply, or will get none: decide. */
-static void cwsi_judge_unary(cwsi_call *call)
+/* A bare reply is there, or will not come: decide. */
+static void cwsi_judge_bare(cwsi_call *call)
 {
     cws_error *err = &call->err;
     cwsi_arena arena;
@@ -5841,7 +6048,8 @@ static void cwsi_judge_unary(cwsi_call *call)
         return;
     }
     if (call->http_status == 200) {
-        if (!cwsi_judge_head(call, "application/", "application/proto")) return;
+        if (!cwsi_judge_head(call, "application/", "application/proto", "application/proto"))
+            return;
         if (call->has_length && call->length != call->in.len) {
             call->end = CWS_END_LOST; /* P13: some libcurl versions call a cut reply whole */
             cwsi_judge_end(call);
@@ -5857,42 +6065,69 @@ static void cwsi_judge_unary(cwsi_call *call)
     cwsi_arena_clear(&arena);
 }
 
-/* A stream has ended, in whatever way, without its end-of-stream message. */
-static void cwsi_judge_stream(cwsi_call *call)
+/* The status of a response with envelopes is not 200: the body is not looked at. */
+static void cwsi_judge_http(cwsi_call *call)
 {
     cwsi_verdict verdict = CWSI_ZERO;
+    char text[80];
+    (void)cwsi_format(text, sizeof(text), "HTTP %d%s", call->http_status,
+                      call->http_status == 505 ? ": streams in both directions need HTTP/2" : "");
+    verdict.code = cwsi_code_of_http(call->http_status);
+    verdict.message = cwsi_str_of(text);
+    if (call->outcome.there) cwsi_read_grpc_outcome(&call->meta, &call->outcome, &verdict);
+    if (verdict.code == 0) verdict.code = cwsi_code_of_http(call->http_status);
+    cwsi_judge_verdict(call, &verdict);
+}
+
+/* A response with envelopes has ended, in whatever way, without saying how its call went; or it is
+ * one message and went well. */
+static void cwsi_judge_framed(cwsi_call *call)
+{
     call->err.http_status = call->http_status;
-    if (call->err.status) return;
-    if (call->in.status == CWS_ERR_NO_MEMORY) {
+    if (call->stream_over) {
+        if (call->one && call->replies != 1)
+            cwsi_judge_protocol(call, CWSI_CODE_UNIMPLEMENTED,
+                                "%zu messages came where one was expected", call->replies);
+    } else if (call->in.status == CWS_ERR_NO_MEMORY) {
         (void)cwsi_no_memory(&call->err, call->op->kind->name);
     } else if (call->in.status) {
         call->err.rpc_code = CWSI_CODE_RESOURCE_EXHAUSTED;
         (void)cwsi_fail(&call->err, CWS_ERR_LIMIT, "%s: more arrived at once than can be kept",
                         call->op->kind->name);
     } else if (call->http_status && call->http_status != 200) {
-        verdict.code = cwsi_code_of_http(call->http_status);
-        if (call->http_status == 505)
-            verdict.message = cwsi_str_of("HTTP 505: streams in both directions need HTTP/2");
-        cwsi_judge_verdict(call, &verdict);
+        cwsi_judge_http(call);
     } else if (call->end != CWS_END_OK) {
         cwsi_judge_end(call);
     } else {
         cwsi_judge_protocol(call, CWSI_CODE_INTERNAL,
-                            "the stream ended without an end-of-stream message");
+                            call->op->client->grpc
+                                ? "the stream ended without trailers that say how the call went"
+                                : "the stream ended without an end-of-stream message");
     }
 }
 
-/* The stream's head is there: is it one we can read? */
-static bool cwsi_stream_head_ok(cwsi_call *call)
+/* The head of a response with envelopes is there: is it one we can read? */
+static bool cwsi_judge_framed_head(cwsi_call *call)
 {
-    if (call->http_status == 200 && !cwsi_starts_nocase(call->content_type, "application/connect+"))
+    const char *family = call->op->client->grpc ? "application/grpc" : "application/connect+";
+    if (call->op->client->grpc && call->http_major == 1) {
+        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL,
+                            "gRPC needs HTTP/2, but %s answered with HTTP/1.1 (status %d); "
+                            "CWS_PROTOCOL_CONNECT may work there",
+                            call->op->client->base_url, call->http_status);
+        return false;
+    }
+    if (call->http_status != 200) return false;
+    if (!cwsi_starts_nocase(call->content_type, family)) { /* a proxy's page, say */
         cwsi_judge_protocol(call, CWSI_CODE_UNKNOWN,
-                            "the reply has content-type '%s', expected 'application/connect+proto'",
-                            call->content_type);
-    else if (call->http_status == 200)
-        (void)cwsi_judge_head(call, "application/connect+", "application/connect+proto");
-    else return false;
-    return call->err.status == CWS_OK;
+                            "the reply has content-type '%s', expected '%s%s'",
+                            call->content_type, family, call->op->client->grpc ? "" : "proto");
+        return false;
+    }
+    return call->op->client->grpc
+               ? cwsi_judge_head(call, family, "application/grpc+proto", "application/grpc")
+               : cwsi_judge_head(call, family, "application/connect+proto",
+                                 "application/connect+proto");
 }
 
 /* ================================================================================================
@@ -5902,18 +6137,36 @@ static bool cwsi_stream_head_ok(cwsi_call *call)
 
 typedef enum cwsi_peek { CWSI_PEEK_NOTHING, CWSI_PEEK_MESSAGE, CWSI_PEEK_OVER } cwsi_peek;
 
+/* The end of a Connect stream. */
+static void cwsi_stream_end_connect(cwsi_call *call, cwsi_str body)
+{
+    cwsi_verdict verdict;
+    call->stream_over = true;
+    if (!cwsi_read_end_stream(&call->meta, body, &verdict) && !verdict.no_memory)
+        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the end-of-stream message is malformed");
+    else if (verdict.code || verdict.no_memory) cwsi_judge_verdict(call, &verdict);
+}
+
+/* The end of a gRPC stream: its outcome is there and counts. */
+static void cwsi_stream_end_grpc(cwsi_call *call)
+{
+    cwsi_verdict verdict;
+    call->stream_over = true;
+    cwsi_read_grpc_outcome(&call->meta, &call->outcome, &verdict);
+    if (verdict.code || verdict.no_memory) cwsi_judge_verdict(call, &verdict);
+    else if (call->in_at < call->in.len)
+        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the stream ended within a message");
+}
+
 /* What stands next in the stream's buffer. MESSAGE: *message is set and stays until the next peek
- * after a cwsi_stream_pop. OVER: decided; call->err says how. */
+ * after a cwsi_call_message. OVER: decided; call->err says how. */
 static cwsi_peek cwsi_stream_peek(cwsi_call *call, cwsi_str *message)
 {
     cws_client *c = call->op->client;
-    unsigned flags;
-    size_t have = call->in.len - call->in_at, len;
-    cwsi_verdict verdict;
-    cwsi_arena arena;
-    if (have < CWSI_ENVELOPE) return CWSI_PEEK_NOTHING;
-    len = cwsi_envelope_read(call->in.at + call->in_at, &flags);
-    if (flags & ~CWSI_CAST(unsigned, CWSI_FLAG_END)) {
+    unsigned flags = 0, known = c->grpc ? 0 : CWSI_FLAG_END;
+    size_t have = call->in.len - call->in_at, len = 0;
+    if (have >= CWSI_ENVELOPE) len = cwsi_envelope_read(call->in.at + call->in_at, &flags);
+    if (flags & ~known) {
         cwsi_judge_protocol(call, CWSI_CODE_INTERNAL,
                             "envelope with flags %u, which were not agreed on", flags);
         return CWSI_PEEK_OVER;
@@ -5925,20 +6178,18 @@ static cwsi_peek cwsi_stream_peek(cwsi_call *call, cwsi_str *message)
                         call->op->kind->name, len, c->max_message);
         return CWSI_PEEK_OVER;
     }
-    if (have - CWSI_ENVELOPE < len) return CWSI_PEEK_NOTHING;
+    if (have < CWSI_ENVELOPE || have - CWSI_ENVELOPE < len) {
+        bool over = call->outcome.there && (!call->outcome.in_head || call->ended);
+        if (!over && !call->outcome.no_memory) return CWSI_PEEK_NOTHING;
+        cwsi_stream_end_grpc(call);
+        return CWSI_PEEK_OVER;
+    }
     message->at = call->in.at + call->in_at + CWSI_ENVELOPE;
     message->len = len;
     if (!(flags & CWSI_FLAG_END)) return CWSI_PEEK_MESSAGE;
-    if (have - CWSI_ENVELOPE > len) {
+    if (have - CWSI_ENVELOPE > len)
         cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "bytes follow the end-of-stream message");
-        return CWSI_PEEK_OVER;
-    }
-    cwsi_arena_init(&arena, &c->mem);
-    call->stream_over = true;
-    if (!cwsi_read_end_stream(&arena, *message, &verdict) && !verdict.no_memory)
-        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the end-of-stream message is malformed");
-    else if (verdict.code || verdict.no_memory) cwsi_judge_verdict(call, &verdict);
-    cwsi_arena_clear(&arena);
+    else cwsi_stream_end_connect(call, *message);
     return CWSI_PEEK_OVER;
 }
 
@@ -5953,9 +6204,28 @@ static bool cwsi_call_message(cwsi_call *call, cwsi_str *message)
     return true;
 }
 
+/* Set aside the message of a reply that should have only one. */
+static void cwsi_stream_keep(cwsi_call *call, cwsi_str message)
+{
+    call->replies++;
+    call->reply_at = call->in_at + CWSI_ENVELOPE;
+    call->reply_len = message.len;
+    call->in_at = call->reply_at + message.len;
+}
+
+/* The reply of a call that has one: the body, or the message set aside. */
+static cwsi_str cwsi_call_body(const cwsi_call *call)
+{
+    cwsi_str body;
+    body.at = call->in.at ? call->in.at + call->reply_at : "";
+    body.len = call->bare ? call->in.len : call->reply_len;
+    return body;
+}
+
 /* Forget consumed bytes once they are worth moving the rest. */
 static void cwsi_stream_compact(cwsi_call *call)
 {
+    if (call->one && call->replies < 2) return; /* the reply is among them */
     if (call->in_at == call->in.len) call->in_at = call->in.len = 0;
     if (call->in_at > 65536 && call->in_at > call->in.len / 2) {
         cwsi_buf_eat(&call->in, call->in_at);
@@ -5973,6 +6243,7 @@ static bool cwsi_call_may_retry(const cwsi_call *call)
 {
     cws_status status = call->err.status;
     if (status == CWS_OK || call->budget_ms <= 0) return false;
+    if (call->more && (call->out_at || call->fin_sent)) return false; /* gone with the attempt */
     if (status == CWS_ERR_TRANSPORT) {
         if (call->end == CWS_END_TLS) return false;
         if (call->end == CWS_END_NOT_SENT || call->end == CWS_END_REFUSED) return true;
@@ -6051,31 +6322,65 @@ static void cwsi_call_rewind(cwsi_call *call, int64_t now)
     cwsi_buf_free(&call->in);
     call->in.status = CWS_OK;
     call->in_at = 0;
-    call->ended = call->too_large = call->unopened = false;
+    call->reply_at = call->reply_len = call->replies = 0;
+    cwsi_arena_clear(&call->meta);
+    memset(&call->outcome, 0, sizeof(call->outcome));
+    call->outcome_until = 0;
+    call->ended = call->too_large = call->unopened = call->stream_over = false;
     call->end = CWS_END_OK;
-    call->http_status = 0;
+    call->http_status = call->http_major = 0;
     call->note[0] = '\0';
     call->note_code = 0;
     memset(&call->err, 0, sizeof(call->err));
 }
 
-/* WAIT: true if the attempt is decided or a message is there, and the call can go on. */
-static bool cwsi_call_arrived(cwsi_call *call)
+/* Give the transport what waits to be sent. */
+static void cwsi_call_push(cwsi_call *call)
+{
+    cws_client *c = call->op->client;
+    size_t left = call->out.len - call->out_at, taken;
+    if (!call->open || call->ended || call->fin_sent || (left == 0 && !call->fin)) return;
+    taken = c->transport.send(c->transport.user, call->handle,
+                              left ? call->out.at + call->out_at : "", left, call->fin);
+    call->out_at += taken;
+    if (taken < left) return; /* it will report when there is room */
+    call->fin_sent = call->fin;
+    call->out_at = call->out.len = 0;
+}
+
+/* gRPC: a head with an outcome is the whole response, but its end is not reported while sending
+ * is paused (P1): after a moment it counts. */
+static void cwsi_call_await_end(cwsi_call *call, int64_t now)
+{
+    if (!call->outcome.in_head || call->ended) return;
+    if (call->outcome_until == 0) call->outcome_until = cwsi_after(now, CWSI_OUTCOME_GRACE_MS);
+    if (now >= call->outcome_until) call->outcome.in_head = false;
+    else cwsi_op_wake_at(call->op, call->outcome_until);
+}
+
+/* What has arrived? MESSAGE: of a stream. OVER: the attempt is decided. */
+static cwsi_peek cwsi_call_look(cwsi_call *call, int64_t now)
 {
     cwsi_str message;
-    if (call->rpc->kind == CWSI_UNARY) return call->ended || call->too_large || call->in.status;
-    if (call->http_status && !cwsi_stream_head_ok(call)) return true;
-    if (call->http_status && cwsi_stream_peek(call, &message) != CWSI_PEEK_NOTHING) return true;
-    return call->ended || call->in.status;
+    cwsi_peek next = CWSI_PEEK_NOTHING;
+    bool stopped = call->ended || call->too_large || call->in.status;
+    if (call->bare) return stopped ? CWSI_PEEK_OVER : CWSI_PEEK_NOTHING;
+    if (call->http_status && !cwsi_judge_framed_head(call)) return CWSI_PEEK_OVER;
+    cwsi_call_await_end(call, now);
+    if (call->http_status) next = cwsi_stream_peek(call, &message);
+    while (call->one && next == CWSI_PEEK_MESSAGE) {
+        cwsi_stream_keep(call, message);
+        next = cwsi_stream_peek(call, &message);
+    }
+    return next == CWSI_PEEK_NOTHING && stopped ? CWSI_PEEK_OVER : next;
 }
 
 /* The attempt is over: decide how it went, end it on the wire, and say which step is next. */
 static cwsi_call_step cwsi_call_judge(cwsi_call *call, int64_t now)
 {
-    cwsi_str message;
-    if (!call->err.status && !call->stream_over) {
-        if (call->rpc->kind == CWSI_UNARY) cwsi_judge_unary(call);
-        else cwsi_judge_stream(call);
+    if (!call->err.status) {
+        if (call->bare) cwsi_judge_bare(call);
+        else cwsi_judge_framed(call);
     }
     cwsi_call_close(call); /* P1: over means over, whatever the transport still waits for */
     if (call->err.status) {
@@ -6084,11 +6389,7 @@ static cwsi_call_step cwsi_call_judge(cwsi_call *call, int64_t now)
         cwsi_trace_failure(call);
         return cwsi_call_schedule_retry(call, now) ? CWSI_CALL_BACKOFF : CWSI_CALL_DONE;
     }
-    if (call->rpc->kind == CWSI_UNARY) {
-        message.at = call->in.at;
-        message.len = call->in.len;
-        cwsi_trace(call, false, message);
-    }
+    if (call->one) cwsi_trace(call, false, cwsi_call_body(call));
     return CWSI_CALL_DONE;
 }
 
@@ -6096,7 +6397,6 @@ static cwsi_call_step cwsi_call_judge(cwsi_call *call, int64_t now)
  * is over: step is DONE and call->err says how. */
 static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
 {
-    cwsi_str message;
     for (;;) {
         switch (call->step) {
         case CWSI_CALL_OPEN:
@@ -6107,8 +6407,12 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
             call->step = CWSI_CALL_WAIT;
             break;
         case CWSI_CALL_WAIT:
+            cwsi_call_push(call);
             cwsi_stream_compact(call);
-            if (!cwsi_call_arrived(call)) {
+            switch (cwsi_call_look(call, now)) {
+            case CWSI_PEEK_MESSAGE: return CWSI_READY;
+            case CWSI_PEEK_OVER: break;
+            case CWSI_PEEK_NOTHING:
                 cwsi_op_wake_at(call->op, call->attempt_until);
                 if (now < call->attempt_until) return CWSI_PENDING;
                 call->err.rpc_code = CWSI_CODE_DEADLINE_EXCEEDED;
@@ -6116,11 +6420,8 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
                 (void)cwsi_fail(&call->err, CWS_ERR_REQUEST_TIMEOUT,
                                 "%s timed out: no reply from %s within the deadline",
                                 call->op->kind->name, call->op->client->base_url);
+                break;
             }
-            if (!call->err.status && !call->stream_over && call->rpc->kind != CWSI_UNARY &&
-                call->http_status == 200 &&
-                cwsi_stream_peek(call, &message) == CWSI_PEEK_MESSAGE)
-                return CWSI_READY;
             call->step = CWSI_CALL_JUDGE;
             break;
         case CWSI_CALL_JUDGE: call->step = cwsi_call_judge(call, now); break;
@@ -6151,8 +6452,7 @@ static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
     cws_status status;
     *reply = NULL;
     if (call->err.status) return cwsi_no(cwsi_copy_error(&op->err, &call->err));
-    body.at = call->in.at;
-    body.len = call->in.len;
+    body = cwsi_call_body(call);
     status = cwsi_decode(arena, call->rpc->response, body, reply);
     if (status) call->unclear = true; /* done, but what was done can not be read */
     if (status == CWS_ERR_NO_MEMORY) return cwsi_no(cwsi_op_fail_no_memory(op));
@@ -8921,6 +9221,25 @@ static cws_status cwsi_configure_dialect(cws_client *c, const cws_client_opts *o
     return CWS_OK;
 }
 
+static cws_status cwsi_configure_protocol(cws_client *c, const cws_client_opts *o, cws_error *err)
+{
+    const char *name = cwsi_env(o, "CWSANDBOX_PROTOCOL");
+    if (CWSI_CAST(unsigned, o->protocol) > CWS_PROTOCOL_GRPC)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "protocol must be CWS_PROTOCOL_DEFAULT, _CONNECT or _GRPC");
+    c->grpc = o->protocol == CWS_PROTOCOL_GRPC;
+    if (o->protocol == CWS_PROTOCOL_DEFAULT && name) {
+        c->grpc = strcmp(name, "grpc") == 0;
+        if (!c->grpc && strcmp(name, "connect") != 0)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "CWSANDBOX_PROTOCOL='%.*s': it must be connect or grpc", 32, name);
+    }
+    if (c->grpc && o->http_version == CWS_HTTP_1_1)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "http_version: gRPC needs HTTP/2, so not CWS_HTTP_1_1");
+    return CWS_OK;
+}
+
 #ifndef CWS_NO_CURL
 static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_transport *out,
                                  cws_error *err);
@@ -8939,6 +9258,10 @@ static cws_status cwsi_configure_transport(cws_client *c, const cws_client_opts 
         if (!streaming && !t->perform)
             return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                              "transport: give perform, or the streaming tier");
+        if (c->grpc && !(streaming && t->trailers))
+            return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                             "transport: gRPC needs the streaming tier, and one that reports "
+                             "trailers; CWS_PROTOCOL_CONNECT does not");
         c->transport = *t;
         c->streaming = streaming;
         return CWS_OK;
@@ -8955,7 +9278,9 @@ static cws_status cwsi_configure_transport(cws_client *c, const cws_client_opts 
 static cws_status cwsi_client_configure(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
     const char *suffix = o->user_agent_suffix;
-    if (cwsi_configure_limits(c, o, err) || cwsi_configure_dialect(c, o, err)) return err->status;
+    if (cwsi_configure_limits(c, o, err) || cwsi_configure_dialect(c, o, err) ||
+        cwsi_configure_protocol(c, o, err))
+        return err->status;
     if (suffix ? cwsi_add_header(c, err, "user_agent_suffix", "user-agent",
                                  "cwsandbox.h/" CWS_VERSION_STRING " ", suffix)
                : cwsi_add_header(c, err, "user_agent", "user-agent", "",
@@ -10128,6 +10453,10 @@ CWS_API void cws_client_wakeup(cws_client *client)
  *   8.1 to 8.13        HTTP/2 shared; 8.2: 1.1 (P14)   HTTP/2, a connection each (P4)
  *   8.14 and later     HTTP/2 shared                   HTTP/2 shared
  *
+ * With gRPC, which needs HTTP/2, unary calls before 8.1 take turns on connections that do one thing
+ * at a time, and those of 8.2 have one each. From 8.0 to 8.2 libcurl loses the outcome of a stream
+ * that the server ends early, and 8.12 and 8.13 do not send the `te` header: prefer Connect there.
+ *
  * The pitfalls Pn met below, all seen in real versions:
  *   P1  the end of a response is not reported while sending is paused: the library above ends a
  *       call by its content, then cancels
@@ -10162,6 +10491,7 @@ typedef struct cwsi_curl {
     unsigned unary_running, unary_most;
     unsigned fruitless; /* polls in a row that came back early with nothing */
     bool progress;      /* a callback or an end was seen in this poll */
+    bool trailers;      /* an exchange has trailers to report */
 } cwsi_curl;
 
 struct cwsi_curl_exchange {
@@ -10170,7 +10500,10 @@ struct cwsi_curl_exchange {
     cwsi_curl_exchange *prev, *next, *waiting_next;
     CURL *easy;
     struct curl_slist *list;
-    bool unary, running, ended, head_reported, no_memory, head_too_large;
+    bool stream; /* lasts, and flows at its own pace */
+    bool http2;  /* nothing less will do */
+    bool running, ended, head_reported, no_memory, head_too_large;
+    bool trailers; /* some arrived and are to be reported */
     bool admitted; /* counts among the few that run at once, P11 */
     bool send_paused, recv_paused, window_closed, kick; /* kick: tell libcurl about a change */
     bool more_body, fin;
@@ -10178,7 +10511,7 @@ struct cwsi_curl_exchange {
     size_t body_size, body_at;
     cwsi_buf queue; /* bytes given by send, from queue_at on */
     size_t queue_at;
-    cwsi_buf head; /* name NUL value NUL ... of the response */
+    cwsi_buf head; /* name NUL value NUL ... of the response, later of its trailers */
     size_t head_count;
     int status, major;
     char error[CURL_ERROR_SIZE];
@@ -10191,22 +10524,28 @@ static bool cwsi_curl_before(const cwsi_curl *t, unsigned major, unsigned minor)
     return t->version < (major << 16 | minor << 8);
 }
 
-/* Does this kind of exchange get a connection of its own? */
-static bool cwsi_curl_dedicated(const cwsi_curl *t, bool unary)
+static bool cwsi_curl_is_8_2(const cwsi_curl *t)
 {
-    if (t->only_1_1 || (!t->https && !t->prior_knowledge)) return false;
-    if (!t->https && cwsi_curl_before(t, 8, 1)) return true; /* P10 */
-    return !unary && cwsi_curl_before(t, 8, 14);             /* P2, P4 */
+    return t->version >> 8 == 0x0802;
 }
 
-static long cwsi_curl_http_version(const cwsi_curl *t, bool unary)
+static long cwsi_curl_http_version(const cwsi_curl *t, bool http2)
 {
     if (t->only_1_1) return CURL_HTTP_VERSION_1_1;
     if (!t->https)
         return t->prior_knowledge ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : CURL_HTTP_VERSION_1_1;
-    if (unary && (cwsi_curl_before(t, 8, 1) || (t->version >> 8) == 0x0802))
+    if (!http2 && (cwsi_curl_before(t, 8, 1) || cwsi_curl_is_8_2(t)))
         return CURL_HTTP_VERSION_1_1; /* P2, P14 */
     return CURL_HTTP_VERSION_2TLS;
+}
+
+/* Does an exchange get a connection of its own? */
+static bool cwsi_curl_dedicated(const cwsi_curl *t, bool http2, bool stream)
+{
+    if (cwsi_curl_http_version(t, http2) == CURL_HTTP_VERSION_1_1) return false;
+    if (!t->https && cwsi_curl_before(t, 8, 1)) return true; /* P10 */
+    if (cwsi_curl_is_8_2(t)) return true;                    /* P14 */
+    return stream && cwsi_curl_before(t, 8, 14);             /* P2, P4 */
 }
 
 /* ---- what libcurl calls; none of these may call the multi handle */
@@ -10246,7 +10585,8 @@ static int cwsi_curl_on_seek(void *user, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_FAIL;
 }
 
-static void cwsi_curl_report_head(cwsi_curl_exchange *x)
+/* Report the fields collected in head: of the head itself, or those behind the body. */
+static void cwsi_curl_report_fields(cwsi_curl_exchange *x)
 {
     cwsi_mem *mem = &x->curl->client->mem;
     cws_header *headers = NULL;
@@ -10265,20 +10605,36 @@ static void cwsi_curl_report_head(cwsi_curl_exchange *x)
         headers[i].value = at;
         at += strlen(at) + 1;
     }
-    x->head_reported = true;
-    cws_exchange_head(x->exchange, x->status, x->major, headers, x->head_count);
+    if (x->head_reported)
+        cws_exchange_trailers(x->exchange, headers, x->head_count);
+    else cws_exchange_head(x->exchange, x->status, x->major, headers, x->head_count);
     cwsi_free(mem, headers);
+    x->head_reported = true;
+    x->head.len = x->head_count = 0;
 }
 
-/* One line of the head, the status line and the empty last one included. */
+/* Trailers come line by line, without a sign that they are whole; but all in one turn of libcurl,
+ * and not always followed by the end (P1). */
+static void cwsi_curl_report_trailers(cwsi_curl *t)
+{
+    cwsi_curl_exchange *x;
+    if (!t->trailers) return;
+    t->trailers = false;
+    for (x = t->all; x; x = x->next) {
+        if (x->trailers && !x->ended && !x->no_memory) cwsi_curl_report_fields(x);
+        x->trailers = false;
+    }
+}
+
+/* One line of the head, the status line and the empty last one included; later of the trailers. */
 static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *user)
 {
     cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, user);
     size_t len = size * count, whole = len, name;
     x->curl->progress = true;
-    if (x->head_reported) return whole; /* a trailer */
     while (len && (line[len - 1] == '\r' || line[len - 1] == '\n')) len--;
-    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* the last status line counts (1xx) */
+    if (!x->head_reported && len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        /* the last status line counts (1xx) */
         const char *space = CWSI_CAST(const char *, memchr(line, ' ', len));
         x->head.len = x->head_count = 0;
         x->major = line[5] - '0';
@@ -10288,7 +10644,7 @@ static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *u
         return whole;
     }
     if (len == 0) {
-        if (x->status >= 200) cwsi_curl_report_head(x);
+        if (x->status >= 200 && !x->head_reported) cwsi_curl_report_fields(x);
         return x->no_memory ? 0 : whole;
     }
     for (name = 0; name < len && line[name] != ':'; name++) {}
@@ -10300,6 +10656,8 @@ static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *u
     (void)cwsi_put(&x->head, line + name, len - name);
     (void)cwsi_put_char(&x->head, '\0');
     x->head_count++;
+    x->trailers = x->head_reported;
+    x->curl->trailers = x->curl->trailers || x->trailers;
     x->no_memory = x->head.status == CWS_ERR_NO_MEMORY;
     x->head_too_large = x->head.status == CWS_ERR_LIMIT;
     return x->head.status ? 0 : whole;
@@ -10371,11 +10729,11 @@ static CURLcode cwsi_curl_set_safety(cwsi_curl_exchange *x)
 static CURLcode cwsi_curl_set_request(cwsi_curl_exchange *x, const cws_http_request *request)
 {
     const cwsi_curl *t = x->curl;
-    bool dedicated = cwsi_curl_dedicated(t, x->unary);
+    bool dedicated = cwsi_curl_dedicated(t, x->http2, x->stream);
     CURLcode code = CURLE_OK;
     CWSI_SET(CURLOPT_URL, request->url);
     CWSI_SET(CURLOPT_HTTPHEADER, x->list);
-    CWSI_SET(CURLOPT_HTTP_VERSION, cwsi_curl_http_version(t, x->unary));
+    CWSI_SET(CURLOPT_HTTP_VERSION, cwsi_curl_http_version(t, x->http2));
     CWSI_SET(CURLOPT_PIPEWAIT, 1L); /* P11 */
     CWSI_SET(CURLOPT_FRESH_CONNECT, dedicated ? 1L : 0L);
     CWSI_SET(CURLOPT_FORBID_REUSE, dedicated ? 1L : 0L);
@@ -10392,7 +10750,7 @@ static CURLcode cwsi_curl_set_request(cwsi_curl_exchange *x, const cws_http_requ
     CWSI_SET(CURLOPT_WRITEDATA, CWSI_CAST(void *, x));
     CWSI_SET(CURLOPT_PRIVATE, CWSI_CAST(void *, x));
     CWSI_SET(CURLOPT_ERRORBUFFER, x->error);
-    CWSI_SET(CURLOPT_UPLOAD_BUFFERSIZE, x->unary ? 16384L : 32768L);
+    CWSI_SET(CURLOPT_UPLOAD_BUFFERSIZE, x->stream ? 32768L : 16384L);
     return code;
 }
 
@@ -10449,8 +10807,9 @@ static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *re
     if (!x) return CWS_ERR_NO_MEMORY;
     x->curl = t;
     x->exchange = exchange;
-    x->unary = !request->more_body && !request->full_duplex;
-    x->admitted = x->unary && !request->long_lived;
+    x->stream = request->more_body || request->full_duplex;
+    x->http2 = x->stream || request->trailers;
+    x->admitted = !x->stream && !request->long_lived;
     x->more_body = request->more_body;
     x->body = CWSI_CAST(const char *, request->body);
     x->body_size = request->body_size;
@@ -10591,6 +10950,8 @@ static void cwsi_curl_ended(cwsi_curl_exchange *x, CURLcode code)
     cws_end end = cwsi_curl_end_of(code, reset);
     x->ended = true;
     x->curl->progress = true;
+    if (x->trailers && !x->no_memory) cwsi_curl_report_fields(x);
+    x->trailers = false;
     cwsi_curl_remove(x); /* makes room for the next unary call */
     if ((end == CWS_END_OK && !x->head_reported) || x->head_too_large) end = CWS_END_PROTOCOL;
     if (x->no_memory) end = CWS_END_NO_MEMORY;
@@ -10646,6 +11007,7 @@ static cws_status cwsi_curl_poll(void *user, int timeout_ms)
         if ((curl_easy_getinfo)(msg->easy_handle, CURLINFO_PRIVATE, &x) == CURLE_OK && x)
             cwsi_curl_ended(CWSI_AS(cwsi_curl_exchange, x), code);
     }
+    cwsi_curl_report_trailers(t);
     cwsi_curl_admit(t);
     if (!cwsi_curl_before(t, 8, 4) && cwsi_curl_before(t, 8, 6)) cwsi_curl_nudge(t); /* P3 */
     if (t->progress || timeout_ms == 0 || cwsi_system_monotonic_ms() - before > 1) t->fruitless = 0;
@@ -10678,15 +11040,17 @@ static void cwsi_curl_configure(cwsi_curl *t, const cws_client_opts *o, bool *ok
                              CWSI_CAST(int64_t, CWSI_CONNECT_TIMEOUT_S * 1000), false, &connect_ms);
     t->connect_timeout_ms = connect_ms < LONG_MAX ? CWSI_CAST(long, connect_ms) : LONG_MAX;
     t->version = curl_version_info(CURLVERSION_NOW)->version_num;
-    t->prior_knowledge = !t->https && o->http_version == CWS_HTTP_2_PRIOR_KNOWLEDGE;
+    t->prior_knowledge =
+        !t->https && (o->http_version == CWS_HTTP_2_PRIOR_KNOWLEDGE || t->client->grpc);
     t->only_1_1 = o->http_version == CWS_HTTP_1_1 ||
                   !(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2);
     t->direct = loopback || o->no_environment; /* no proxy of the environment */
     t->ca_file = cwsi_keep(&t->client->arena, o->ca_file, ok);
     t->cert_file = cwsi_keep(&t->client->arena, o->client_cert_file, ok);
     t->key_file = cwsi_keep(&t->client->arena, o->client_key_file, ok);
-    t->unary_most = cwsi_curl_http_version(t, true) == CURL_HTTP_VERSION_1_1 ||
-                            cwsi_curl_dedicated(t, true)
+    t->unary_most = cwsi_curl_http_version(t, t->client->grpc) == CURL_HTTP_VERSION_1_1 ||
+                            cwsi_curl_dedicated(t, t->client->grpc, false) ||
+                            cwsi_curl_before(t, 8, 1)
                         ? 16
                         : 64;
 }
@@ -10696,7 +11060,7 @@ static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_tr
 {
     cwsi_curl *t = CWSI_NEW(&c->mem, cwsi_curl);
     const curl_version_info_data *info;
-    bool ok = true, h2;
+    bool ok = true, h2, tls;
     if (!t) return cwsi_no_memory(err, "libcurl transport");
     t->client = c;
     if (!o->no_global_init) {
@@ -10710,14 +11074,17 @@ static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_tr
         cwsi_curl_close(t);
         return cwsi_no_memory(err, "libcurl transport");
     }
-    (void)(curl_multi_setopt)(t->multi, CURLMOPT_PIPELINING, CWSI_CAST(long, CURLPIPE_MULTIPLEX));
+    (void)(curl_multi_setopt)(t->multi, CURLMOPT_PIPELINING,
+                              CWSI_CAST(long, cwsi_curl_before(t, 8, 1) ? CURLPIPE_NOTHING /* P2 */
+                                                                        : CURLPIPE_MULTIPLEX));
     (void)(curl_multi_setopt)(t->multi, CURLMOPT_MAXCONNECTS, 32L);
     info = curl_version_info(CURLVERSION_NOW);
     h2 = (info->features & CURL_VERSION_HTTP2) != 0;
-    if ((t->https && !(info->features & CURL_VERSION_SSL)) || (t->prior_knowledge && !h2)) {
+    tls = (info->features & CURL_VERSION_SSL) != 0;
+    if ((t->https && !tls) || ((t->prior_knowledge || c->grpc) && !h2)) {
         cwsi_curl_close(t);
         return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "libcurl %s was built without %s", info->version,
-                         t->https ? "TLS" : "HTTP/2");
+                         t->https && !tls ? "TLS" : "HTTP/2");
     }
     out->user = t;
     out->open = cwsi_curl_open_exchange;
@@ -10727,6 +11094,7 @@ static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_tr
     out->poll = cwsi_curl_poll;
     out->wakeup = cwsi_curl_wakeup;
     out->close = cwsi_curl_close;
+    out->trailers = h2;
     out->full_duplex = h2 && !t->only_1_1 && (t->https || t->prior_knowledge);
     return CWS_OK;
 }

@@ -74,7 +74,7 @@ static bool loopback_read(int fd, cwsi_buf *in, size_t *head_size)
 static void loopback_serve(int fd, cws_transport *backend, cwsi_mem *mem)
 {
     static const cwsi_events events = {loopback_head, loopback_data, loopback_writable,
-                                       loopback_note, loopback_end};
+                                       loopback_note, loopback_end,  NULL};
     loopback_reply r = {{&events}, {0}, false};
     cws_http_request request = {0};
     cws_header headers[32];

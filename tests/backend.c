@@ -158,7 +158,7 @@ static void on_end(cws_exchange *base, cws_end end)
     x->ended = true; /* released outside of the transport's poll */
 }
 
-static const cwsi_events events = {on_head, on_data, on_writable, on_note, on_end};
+static const cwsi_events events = {on_head, on_data, on_writable, on_note, on_end, NULL};
 
 /* --- What the server orders ------------------------------------------------------------------- */
 
