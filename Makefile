@@ -34,7 +34,7 @@ LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS = print_stacktrace=1
 
-.PHONY: help run test check-all $(SUITES) matrix-full fuzz-long san programs clean install \
+.PHONY: help run test check-all $(SUITES) matrix-full fuzz-long conformance san programs clean install \
 	uninstall print-pc need need-all
 .DELETE_ON_ERROR:
 
@@ -43,6 +43,7 @@ help:
 	@echo 'make test       everything a contributor needs, in minutes; ends with one line of counts'
 	@echo 'make check-all  test, and what takes long: full matrix, long fuzzing, other sanitizers'
 	@echo 'make SUITE      one of: $(SUITES)'
+	@echo 'make conformance  the Connect conformance suite; builds its runner with Go 1.24 or newer'
 	@echo 'make san        memory, thread sanitizer and valgrind'
 	@echo 'make install    cwsandbox.h and cwsandbox.pc below PREFIX ($(PREFIX)); DESTDIR; uninstall'
 	@echo 'make clean      remove $(BUILD)/'
@@ -129,6 +130,15 @@ fuzz: need
 
 fuzz-long: need
 	@NEED=fuzz TIMEOUT=14400 sh tests/run.sh $@ -- sh tests/fuzz.sh 300
+
+$(BUILD)/conformance/client: tests/conformance/client.c $(HEADERS) | need
+	@mkdir -p $(@D)
+	@echo "building $@"
+	@$(CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
+
+conformance: $(BUILD)/conformance/client
+	@sh tests/need.sh go || true
+	@sh tests/conformance.sh $<
 
 san: need $(BUILD)/tests/backend
 	@sh tests/need.sh slow || true

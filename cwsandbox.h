@@ -331,7 +331,8 @@ typedef struct cws_http_request {
     bool full_duplex;   /* the response may begin before the request ends: HTTP/2 needed */
     bool long_lived;    /* the response takes as long as a command: hold back no other for it */
     bool trailers;      /* gRPC: the outcome comes in HTTP trailers, so HTTP/2 is needed */
-    int64_t timeout_ms; /* what is left for the exchange, > 0; the library also enforces it */
+    int64_t timeout_ms; /* what is left for the exchange, > 0; INT64_MAX: no limit. The library
+                           enforces it too */
 } cws_http_request;
 
 /* How an exchange ended. */
@@ -416,7 +417,7 @@ typedef enum cws_http_version {
     CWS_HTTP_AUTO = 0, /* https: HTTP/2 where the server offers it; http: HTTP/1.1, or with gRPC
                           HTTP/2 without asking */
     CWS_HTTP_1_1 = 1,
-    CWS_HTTP_2_PRIOR_KNOWLEDGE = 2 /* http: HTTP/2 without asking (h2c) */
+    CWS_HTTP_2_PRIOR_KNOWLEDGE = 2 /* HTTP/2 for every call; over http without asking (h2c) */
 } cws_http_version;
 
 typedef struct cws_client_opts {
@@ -969,6 +970,7 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_CLIENT_BUFFER_MS 5000 /* added where the server's own limit should be heard first */
 #define CWSI_POLL_FIRST_MS 200
 #define CWSI_OUTCOME_GRACE_MS 500
+#define CWSI_CLOCK_SLACK_MS 10
 #define CWSI_POLL_MAX_MS 2000
 #define CWSI_HINT_MAX_MS 10000    /* longest delay taken from a RetryInfo */
 #define CWSI_GONE_BUDGET_MS 2000  /* NOT_FOUND after our own stop is retried this long */
@@ -4991,8 +4993,8 @@ CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end)
 
 /* ================================================================================================
  * >>impl-wire-grpc
- * The gRPC protocol where it differs: every message has an envelope, and the outcome stands in the
- * fields grpc-status, grpc-message and grpc-status-details-bin of the HTTP trailers; or of the head,
+ * The gRPC protocol where it differs: every message has an envelope, and the outcome is in fields
+ * of the HTTP trailers (grpc-status, grpc-message, grpc-status-details-bin), or in those of the head
  * if the response has nothing else ("Trailers-Only").
  * ============================================================================================= */
 
@@ -5103,11 +5105,12 @@ static void cwsi_read_grpc_outcome(cwsi_arena *arena, const cwsi_grpc_outcome *o
     if (outcome->details.len) cwsi_read_grpc_details(arena, outcome->details, verdict);
 }
 
-/* The value of grpc-timeout: at most eight digits and a unit. */
+/* The value of grpc-timeout: at most eight digits and a unit. Nothing if it is longer than that. */
 static void cwsi_grpc_timeout(char *out, size_t size, int64_t ms)
 {
     if (ms <= 99999999) (void)cwsi_format(out, size, "%lldm", CWSI_CAST(long long, ms));
-    else (void)cwsi_format(out, size, "%lldS", CWSI_CAST(long long, ms / 1000));
+    else if (ms / 1000 <= 99999999)
+        (void)cwsi_format(out, size, "%lldS", CWSI_CAST(long long, ms / 1000));
 }
 
 /* ================================================================================================
@@ -5868,14 +5871,15 @@ static size_t cwsi_call_headers(const cwsi_call *call, cws_header *headers, char
         cwsi_grpc_timeout(timeout, size, left);
         cwsi_header_set(&headers[n++], "content-type", "application/grpc+proto");
         cwsi_header_set(&headers[n++], "te", "trailers");
-        cwsi_header_set(&headers[n++], "grpc-timeout", timeout);
     } else {
-        (void)cwsi_format(timeout, size, "%lld", CWSI_CAST(long long, left));
+        if (left < 10000000000LL) /* ten digits at most */
+            (void)cwsi_format(timeout, size, "%lld", CWSI_CAST(long long, left));
         cwsi_header_set(&headers[n++], "content-type",
                         call->bare ? "application/proto" : "application/connect+proto");
         cwsi_header_set(&headers[n++], "connect-protocol-version", "1");
-        cwsi_header_set(&headers[n++], "connect-timeout-ms", timeout);
     }
+    if (timeout[0])
+        cwsi_header_set(&headers[n++], c->grpc ? "grpc-timeout" : "connect-timeout-ms", timeout);
     return n;
 }
 
@@ -5885,14 +5889,13 @@ static void cwsi_call_open(cwsi_call *call, int64_t now)
     cws_client *c = call->op->client;
     cws_http_request request = CWSI_ZERO;
     cws_header headers[CWSI_COUNT(c->headers) + 3];
-    char url[1536], timeout[16];
+    char url[1536], timeout[16] = "";
     int64_t left;
     size_t skip = call->bare ? 0 : CWSI_ENVELOPE;
     cwsi_str message;
     call->attempt_until = cwsi_after(now, call->rpc_ms);
     if (call->deadline_ms < call->attempt_until) call->attempt_until = call->deadline_ms;
-    left = call->attempt_until - now;
-    if (left > 9999999999LL) left = 9999999999LL; /* ten digits at most */
+    left = call->attempt_until == CWSI_NEVER ? CWSI_NEVER : call->attempt_until - now;
     (void)cwsi_format(url, sizeof(url), "%s%s", c->base_url, call->rpc->path);
     request.method = "POST";
     request.url = url;
@@ -5926,6 +5929,8 @@ static void cwsi_call_open(cwsi_call *call, int64_t now)
  * >>impl-judge
  * The end of an attempt: what arrived, or did not, turned into the outcome of a call.
  * ============================================================================================= */
+
+enum { CWSI_RESET_CANCEL = 8, CWSI_RESET_CALM = 11, CWSI_RESET_INSECURE = 12 };
 
 /* The transport failed: say so in the call's error. */
 static void cwsi_judge_end(cwsi_call *call)
@@ -5966,10 +5971,10 @@ static void cwsi_judge_end(cwsi_call *call)
         break;
     case CWS_END_RESET: /* codes of HTTP/2, RFC 9113 section 7, read as gRPC reads them */
         err->retryable = false;
-        err->rpc_code = call->note_code == 8    ? CWSI_CODE_CANCELED
-                        : call->note_code == 11 ? CWSI_CODE_RESOURCE_EXHAUSTED
-                        : call->note_code == 12 ? CWSI_CODE_PERMISSION_DENIED
-                                                : CWSI_CODE_INTERNAL;
+        err->rpc_code = call->note_code == CWSI_RESET_CANCEL ? CWSI_CODE_CANCELED
+                        : call->note_code == CWSI_RESET_CALM ? CWSI_CODE_RESOURCE_EXHAUSTED
+                        : call->note_code == CWSI_RESET_INSECURE ? CWSI_CODE_PERMISSION_DENIED
+                                                                 : CWSI_CODE_INTERNAL;
         status = cwsi_status_of_code(err, err->rpc_code);
         if (err->rpc_code == CWSI_CODE_INTERNAL) status = CWS_ERR_PROTOCOL;
         (void)cwsi_fail(err, status, "%s: the server reset the stream: %s", what, text);
@@ -5983,6 +5988,15 @@ static void cwsi_judge_end(cwsi_call *call)
     if (!err->status) /* a transport's number that is no cws_end: never a success */
         (void)cwsi_fail(err, CWS_ERR_TRANSPORT, "%s: the transport reports the unknown end %d: %s",
                         what, CWSI_CAST(int, call->end), text);
+}
+
+static void cwsi_judge_too_late(cwsi_call *call)
+{
+    call->err.rpc_code = CWSI_CODE_DEADLINE_EXCEEDED;
+    call->err.retryable = true;
+    (void)cwsi_fail(&call->err, CWS_ERR_REQUEST_TIMEOUT,
+                    "%s timed out: no reply from %s within the deadline", call->op->kind->name,
+                    call->op->client->base_url);
 }
 
 CWSI_PRINTF(3, 4)
@@ -6378,6 +6392,9 @@ static cwsi_peek cwsi_call_look(cwsi_call *call, int64_t now)
 /* The attempt is over: decide how it went, end it on the wire, and say which step is next. */
 static cwsi_call_step cwsi_call_judge(cwsi_call *call, int64_t now)
 {
+    if (!call->err.status && !call->stream_over && call->end == CWS_END_RESET &&
+        call->note_code == CWSI_RESET_CANCEL && now >= call->attempt_until - CWSI_CLOCK_SLACK_MS)
+        cwsi_judge_too_late(call); /* the server was a moment quicker to notice */
     if (!call->err.status) {
         if (call->bare) cwsi_judge_bare(call);
         else cwsi_judge_framed(call);
@@ -6415,11 +6432,7 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
             case CWSI_PEEK_NOTHING:
                 cwsi_op_wake_at(call->op, call->attempt_until);
                 if (now < call->attempt_until) return CWSI_PENDING;
-                call->err.rpc_code = CWSI_CODE_DEADLINE_EXCEEDED;
-                call->err.retryable = true;
-                (void)cwsi_fail(&call->err, CWS_ERR_REQUEST_TIMEOUT,
-                                "%s timed out: no reply from %s within the deadline",
-                                call->op->kind->name, call->op->client->base_url);
+                cwsi_judge_too_late(call);
                 break;
             }
             call->step = CWSI_CALL_JUDGE;
@@ -10483,7 +10496,8 @@ typedef struct cwsi_curl {
     cws_client *client;
     CURLM *multi;
     unsigned version; /* of the library that is loaded, e.g. 0x075801 */
-    bool https, prior_knowledge, only_1_1, direct, global;
+    bool https, direct, global;
+    bool only_1_1, only_2; /* every exchange over this version of HTTP */
     long connect_timeout_ms;
     const char *ca_file, *cert_file, *key_file;
     cwsi_curl_exchange *all;                 /* every exchange that was not cancelled */
@@ -10532,8 +10546,7 @@ static bool cwsi_curl_is_8_2(const cwsi_curl *t)
 static long cwsi_curl_http_version(const cwsi_curl *t, bool http2)
 {
     if (t->only_1_1) return CURL_HTTP_VERSION_1_1;
-    if (!t->https)
-        return t->prior_knowledge ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : CURL_HTTP_VERSION_1_1;
+    if (!t->https) return t->only_2 ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : CURL_HTTP_VERSION_1_1;
     if (!http2 && (cwsi_curl_before(t, 8, 1) || cwsi_curl_is_8_2(t)))
         return CURL_HTTP_VERSION_1_1; /* P2, P14 */
     return CURL_HTTP_VERSION_2TLS;
@@ -10737,6 +10750,8 @@ static CURLcode cwsi_curl_set_request(cwsi_curl_exchange *x, const cws_http_requ
     CWSI_SET(CURLOPT_PIPEWAIT, 1L); /* P11 */
     CWSI_SET(CURLOPT_FRESH_CONNECT, dedicated ? 1L : 0L);
     CWSI_SET(CURLOPT_FORBID_REUSE, dedicated ? 1L : 0L);
+    if (request->trailers) /* where a length is told, libcurl would not wait for what follows */
+        CWSI_SET(CURLOPT_IGNORE_CONTENT_LENGTH, 1L);
     CWSI_SET(CURLOPT_POST, 1L);
     if (!request->more_body)
         CWSI_SET(CURLOPT_POSTFIELDSIZE_LARGE, CWSI_CAST(curl_off_t, request->body_size));
@@ -10808,7 +10823,7 @@ static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *re
     x->curl = t;
     x->exchange = exchange;
     x->stream = request->more_body || request->full_duplex;
-    x->http2 = x->stream || request->trailers;
+    x->http2 = x->stream || t->only_2;
     x->admitted = !x->stream && !request->long_lived;
     x->more_body = request->more_body;
     x->body = CWSI_CAST(const char *, request->body);
@@ -11040,17 +11055,15 @@ static void cwsi_curl_configure(cwsi_curl *t, const cws_client_opts *o, bool *ok
                              CWSI_CAST(int64_t, CWSI_CONNECT_TIMEOUT_S * 1000), false, &connect_ms);
     t->connect_timeout_ms = connect_ms < LONG_MAX ? CWSI_CAST(long, connect_ms) : LONG_MAX;
     t->version = curl_version_info(CURLVERSION_NOW)->version_num;
-    t->prior_knowledge =
-        !t->https && (o->http_version == CWS_HTTP_2_PRIOR_KNOWLEDGE || t->client->grpc);
+    t->only_2 = o->http_version == CWS_HTTP_2_PRIOR_KNOWLEDGE || t->client->grpc;
     t->only_1_1 = o->http_version == CWS_HTTP_1_1 ||
                   !(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2);
     t->direct = loopback || o->no_environment; /* no proxy of the environment */
     t->ca_file = cwsi_keep(&t->client->arena, o->ca_file, ok);
     t->cert_file = cwsi_keep(&t->client->arena, o->client_cert_file, ok);
     t->key_file = cwsi_keep(&t->client->arena, o->client_key_file, ok);
-    t->unary_most = cwsi_curl_http_version(t, t->client->grpc) == CURL_HTTP_VERSION_1_1 ||
-                            cwsi_curl_dedicated(t, t->client->grpc, false) ||
-                            cwsi_curl_before(t, 8, 1)
+    t->unary_most = cwsi_curl_http_version(t, t->only_2) == CURL_HTTP_VERSION_1_1 ||
+                            cwsi_curl_dedicated(t, t->only_2, false) || cwsi_curl_before(t, 8, 1)
                         ? 16
                         : 64;
 }
@@ -11081,7 +11094,7 @@ static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_tr
     info = curl_version_info(CURLVERSION_NOW);
     h2 = (info->features & CURL_VERSION_HTTP2) != 0;
     tls = (info->features & CURL_VERSION_SSL) != 0;
-    if ((t->https && !tls) || ((t->prior_knowledge || c->grpc) && !h2)) {
+    if ((t->https && !tls) || (t->only_2 && !h2)) {
         cwsi_curl_close(t);
         return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "libcurl %s was built without %s", info->version,
                          t->https && !tls ? "TLS" : "HTTP/2");
@@ -11095,7 +11108,7 @@ static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_tr
     out->wakeup = cwsi_curl_wakeup;
     out->close = cwsi_curl_close;
     out->trailers = h2;
-    out->full_duplex = h2 && !t->only_1_1 && (t->https || t->prior_knowledge);
+    out->full_duplex = h2 && !t->only_1_1 && (t->https || t->only_2);
     return CWS_OK;
 }
 

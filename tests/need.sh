@@ -9,6 +9,7 @@
 #   build    a C compiler, libcurl's headers          matrix  gcc, g++, clang, clang++
 #   test     build, python3, the curl command         fuzz    clang with libFuzzer
 #   schema   protoc, protobuf for python3             wire    node 18 or newer, openssl
+#   go       Go 1.24 or newer, to build the conformance runner
 #   slow     valgrind, 32-bit libraries, a MinGW cross-compiler
 
 BUILD=${BUILD:-build}
@@ -22,6 +23,7 @@ tools() {
     matrix) echo gcc g++ clang ;;
     fuzz) echo clang fuzzer ;;
     wire) echo cc curl node openssl ;;
+    go) echo go ;;
     slow) echo valgrind m32 mingw ;;
     *) echo "need.sh: unknown set $1" >&2 && exit 2 ;;
     esac
@@ -43,6 +45,8 @@ there() {
     python) "$(sh "$(dirname "$0")/python.sh")" -c pass 2>/dev/null ;;
     protobuf) "$(sh "$(dirname "$0")/python.sh")" -c 'import google.protobuf' 2>/dev/null ;;
     node) node -e 'process.exit(+process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null ;;
+    go) go_minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+        [ "${go_minor:-0}" -ge 24 ] ;;
     protoc) mkdir -p "$BUILD" &&
         echo 'syntax = "proto3"; import "google/protobuf/timestamp.proto";' >"$BUILD/need.proto" &&
         protoc -I"$BUILD" -o /dev/null "$BUILD/need.proto" 2>/dev/null ;;
@@ -66,6 +70,7 @@ package() {
     protobuf) echo python3-protobuf ;;
     protoc) echo protobuf-compiler libprotobuf-dev ;;
     node) echo nodejs ;;
+    go) echo golang-go ;;
     fuzzer) echo clang; apt-cache depends clang 2>/dev/null |
         sed -n 's/.*Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p' ;;
     m32) echo gcc-multilib ;;
