@@ -4820,6 +4820,16 @@ static cws_status cwsi_put_envelope(cwsi_buf *buf, cwsi_msg_id id, const void *m
     return CWS_OK;
 }
 
+/* The same for a message that is encoded already. */
+static cws_status cwsi_put_enveloped(cwsi_buf *buf, cwsi_str message)
+{
+    char head[CWSI_ENVELOPE];
+    if (message.len > UINT32_MAX) return buf->status = CWS_ERR_LIMIT;
+    cwsi_envelope_head(head, 0, message.len);
+    if (cwsi_put(buf, head, sizeof(head))) (void)cwsi_put(buf, message.at, message.len);
+    return buf->status;
+}
+
 /* Flags and length of the envelope that begins at p (5 bytes are there). */
 static size_t cwsi_envelope_read(const char *p, unsigned *flags)
 {
@@ -5803,20 +5813,25 @@ static cwsi_call *cwsi_call_new(cws_op *op, const cwsi_rpc *rpc, cwsi_retry retr
     return call;
 }
 
+/* Could the request be put together? False: op->err is set. */
+static bool cwsi_call_ready(cwsi_call *call)
+{
+    cws_op *op = call->op;
+    if (call->request.status == CWS_OK) return true;
+    if (call->request.status == CWS_ERR_NO_MEMORY) return cwsi_no(cwsi_op_fail_no_memory(op));
+    return cwsi_no(
+        cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: the request is too large", op->kind->name));
+}
+
 /* A call with one request message. False: op->err is set. */
 static bool cwsi_call_begin(cws_op *op, cwsi_rpc_id rpc, const void *request, cwsi_retry retry,
                             int64_t rpc_ms, int64_t deadline_ms)
 {
     cwsi_call *call = cwsi_call_new(op, cwsi_rpc_at(rpc), retry, rpc_ms, deadline_ms);
-    cws_status status;
     if (!call) return false;
-    if (call->bare) status = cwsi_encode(&call->request, call->rpc->request, request);
-    else status = cwsi_put_envelope(&call->request, call->rpc->request, request);
-    if (status == CWS_ERR_NO_MEMORY) return cwsi_no(cwsi_op_fail_no_memory(op));
-    if (status)
-        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: the request is too large",
-                               op->kind->name));
-    return true;
+    if (call->bare) (void)cwsi_encode(&call->request, call->rpc->request, request);
+    else (void)cwsi_put_envelope(&call->request, call->rpc->request, request);
+    return cwsi_call_ready(call);
 }
 
 static void cwsi_trace(cwsi_call *call, bool sent, cwsi_str message)
@@ -6045,7 +6060,6 @@ static void cwsi_judge_bare(cwsi_call *call)
     cwsi_arena arena;
     cwsi_verdict verdict;
     cwsi_str body;
-    err->http_status = call->http_status;
     if (call->in.status == CWS_ERR_NO_MEMORY) {
         (void)cwsi_no_memory(err, call->op->kind->name);
         return;
@@ -6097,7 +6111,6 @@ static void cwsi_judge_http(cwsi_call *call)
  * one message and went well. */
 static void cwsi_judge_framed(cwsi_call *call)
 {
-    call->err.http_status = call->http_status;
     if (call->stream_over) {
         if (call->one && call->replies != 1)
             cwsi_judge_protocol(call, CWSI_CODE_UNIMPLEMENTED,
@@ -6399,6 +6412,7 @@ static cwsi_call_step cwsi_call_judge(cwsi_call *call, int64_t now)
         if (call->bare) cwsi_judge_bare(call);
         else cwsi_judge_framed(call);
     }
+    call->err.http_status = call->http_status;
     cwsi_call_close(call); /* P1: over means over, whatever the transport still waits for */
     if (call->err.status) {
         call->unclear = cwsi_call_is_unclear(call);
@@ -7386,16 +7400,14 @@ static cws_status cwsi_v1_create_encode(cwsi_arena *a, const cws_sandbox_opts *o
     return cwsi_encode(out, CWSI_M_v1_CreateSandboxRequest, &request);
 }
 
-/* The message is encoded already: start from an empty one and put the bytes in. */
 static bool cwsi_v1_create_begin(cws_op *op, cwsi_str encoded, int64_t rpc_ms, int64_t deadline)
 {
-    cwsi_v1_CreateSandboxRequest empty = CWSI_ZERO;
-    if (!cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_CreateSandbox, &empty, CWSI_RETRY_SAFE,
-                         rpc_ms, deadline))
-        return false;
-    if (!cwsi_put(&op->call->request, encoded.at, encoded.len))
-        return cwsi_no(cwsi_op_fail_no_memory(op));
-    return true;
+    const cwsi_rpc *rpc = cwsi_rpc_at(CWSI_RPC_v1_SandboxService_CreateSandbox);
+    cwsi_call *call = cwsi_call_new(op, rpc, CWSI_RETRY_SAFE, rpc_ms, deadline);
+    if (!call) return false;
+    if (call->bare) (void)cwsi_put(&call->request, encoded.at, encoded.len);
+    else (void)cwsi_put_enveloped(&call->request, encoded);
+    return cwsi_call_ready(call);
 }
 
 static const cwsi_dialect *cwsi_dialect_v1(void)

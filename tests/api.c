@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The public functions over a scripted transport and a clock that only moves when somebody waits.
- * A scenario is written once and runs up to three times: blocking calls; X_begin, poll and
- * callback; blocking calls over a blocking transport. The names tell the promise; numbers are those
+ * A scenario is written once and runs up to four times: blocking calls; X_begin, poll and callback;
+ * the same over gRPC; blocking calls over a blocking transport. The names tell the promise; numbers are those
  * of the lists of test cases that the service's own clients were written against (L: lifecycle,
  * EX RD FL RW: commands and files). Usage:
  *
@@ -26,7 +26,8 @@ static int script_sleep(struct timeval *tv);
 
 /* ---- the three ways to run a scenario -------------------------------------------------------- */
 
-typedef enum api_mode { API_BLOCKING, API_ASYNC, API_PERFORM, API_MODES } api_mode;
+/* Blocking calls, callbacks, the same over gRPC, and a transport with the blocking tier. */
+typedef enum api_mode { API_BLOCKING, API_ASYNC, API_GRPC, API_PERFORM, API_MODES } api_mode;
 
 typedef struct api {
     script s;
@@ -82,10 +83,15 @@ static const char *api_name(const char *text, int mode)
 {
     static char names[2][300]; /* the former one is still in use when a new one is made */
     static int turn;
-    static const char *const modes[] = {"blocking", "async", "blocking transport"};
+    static const char *const modes[] = {"blocking", "async", "gRPC", "blocking transport"};
     turn = !turn;
     (void)snprintf(names[turn], sizeof(names[turn]), "%s [%s]", text, modes[mode]);
     return names[turn];
+}
+
+static bool api_async(const api *t)
+{
+    return t->mode == API_ASYNC || t->mode == API_GRPC;
 }
 
 static api *api_new(int mode)
@@ -96,6 +102,8 @@ static api *api_new(int mode)
     t->live = test_alloc_live();
     t->live_bytes = test_alloc_live_bytes();
     script_init(&t->s, mode == API_PERFORM);
+    t->s.grpc = mode == API_GRPC;
+    t->copts.protocol = mode == API_GRPC ? CWS_PROTOCOL_GRPC : CWS_PROTOCOL_CONNECT;
     t->copts.base_url = "http://localhost:1";
     t->copts.api_key = "the-secret-key";
     t->copts.transport = &t->s.transport;
@@ -162,6 +170,13 @@ static api *api_end(api *t)
 #define EACH(text) for (int api_m = 0; api_m < API_MODES; api_m++) API_RUN(text, api_m)
 #define STREAMING(text) for (int api_m = 0; api_m < API_PERFORM; api_m++) API_RUN(text, api_m)
 #define ONCE(text) API_RUN(text, API_ASYNC)
+/* What is about the bytes of one protocol. */
+#define API_CONNECT(text, first, end)                                                              \
+    for (int api_m = first; api_m < (end); api_m++)                                                \
+        if (api_m != API_GRPC) API_RUN(text, api_m)
+#define EACH_CONNECT(text) API_CONNECT(text, 0, API_MODES)
+#define STREAMING_CONNECT(text) API_CONNECT(text, 0, API_PERFORM)
+#define GRPC(text) API_RUN(text, API_GRPC)
 
 static void api_count(cws_op *op, void *user)
 {
@@ -202,7 +217,7 @@ static cws_status api_start(api *t, cws_sandbox *sb)
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (t->mode != API_ASYNC) return cws_sandbox_start(sb, &t->err);
+    if (!api_async(t)) return cws_sandbox_start(sb, &t->err);
     begun = cws_sandbox_start_begin(sb, &op, &t->err);
     return api_finish(t, begun, op);
 }
@@ -211,7 +226,7 @@ static cws_status api_wait(api *t, cws_sandbox *sb, double seconds)
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (t->mode != API_ASYNC) return cws_sandbox_wait(sb, seconds, &t->err);
+    if (!api_async(t)) return cws_sandbox_wait(sb, seconds, &t->err);
     begun = cws_sandbox_wait_begin(sb, seconds, &op, &t->err);
     return api_finish(t, begun, op);
 }
@@ -220,7 +235,7 @@ static cws_status api_complete(api *t, cws_sandbox *sb, const cws_complete_opts 
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (t->mode != API_ASYNC) return cws_sandbox_wait_until_complete(sb, o, &t->err);
+    if (!api_async(t)) return cws_sandbox_wait_until_complete(sb, o, &t->err);
     begun = cws_sandbox_wait_until_complete_begin(sb, o, &op, &t->err);
     return api_finish(t, begun, op);
 }
@@ -229,7 +244,7 @@ static cws_status api_status(api *t, cws_sandbox *sb, cws_state *state)
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (t->mode != API_ASYNC) return cws_sandbox_get_status(sb, state, &t->err);
+    if (!api_async(t)) return cws_sandbox_get_status(sb, state, &t->err);
     begun = cws_sandbox_get_status_begin(sb, &op, &t->err);
     begun = api_finish(t, begun, op);
     if (state) *state = cws_sandbox_state(sb);
@@ -240,7 +255,7 @@ static cws_status api_stop(api *t, cws_sandbox *sb, const cws_stop_opts *o)
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (t->mode != API_ASYNC) return cws_sandbox_stop(sb, o, &t->err);
+    if (!api_async(t)) return cws_sandbox_stop(sb, o, &t->err);
     begun = cws_sandbox_stop_begin(sb, o, &op, &t->err);
     return api_finish(t, begun, op);
 }
@@ -249,7 +264,7 @@ static cws_status api_delete(api *t, const char *id, bool missing_ok)
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (t->mode != API_ASYNC) return cws_sandbox_delete(api_client(t), id, missing_ok, &t->err);
+    if (!api_async(t)) return cws_sandbox_delete(api_client(t), id, missing_ok, &t->err);
     begun = cws_sandbox_delete_begin(api_client(t), id, missing_ok, &op, &t->err);
     return api_finish(t, begun, op);
 }
@@ -266,7 +281,7 @@ static cws_status api_exec(api *t, cws_sandbox *sb, const char *const *argv, con
         return status;
     }
     CHECK(!cws_process_poll(p, NULL));
-    if (t->mode == API_ASYNC) status = api_drive(t, cws_process_op(p));
+    if (api_async(t)) status = api_drive(t, cws_process_op(p));
     else status = cws_process_wait(p, -1, NULL, &t->err); /* cws_exec gives no partial result */
     *out = cws_process_take_result(p);
     cws_process_free(p);
@@ -278,7 +293,7 @@ static cws_status api_read(api *t, cws_sandbox *sb, const char *path, const cws_
 {
     cws_op *op = NULL;
     cws_status status;
-    if (t->mode != API_ASYNC) return cws_read_file(sb, path, o, out, &t->err);
+    if (!api_async(t)) return cws_read_file(sb, path, o, out, &t->err);
     *out = NULL;
     status = cws_read_file_begin(sb, path, o, &op, &t->err);
     if (status) return status;
@@ -294,7 +309,7 @@ static cws_status api_write(api *t, cws_sandbox *sb, const char *path, const voi
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (t->mode != API_ASYNC) return cws_write_file(sb, path, data, size, o, &t->err);
+    if (!api_async(t)) return cws_write_file(sb, path, data, size, o, &t->err);
     begun = cws_write_file_begin(sb, path, data, size, o, &op, &t->err);
     return api_finish(t, begun, op);
 }
@@ -303,7 +318,7 @@ static cws_status api_list(api *t, const cws_list_opts *o, cws_sandbox_list **ou
 {
     cws_op *op = NULL;
     cws_status status;
-    if (t->mode != API_ASYNC) return cws_session_list(api_session(t), o, out, &t->err);
+    if (!api_async(t)) return cws_session_list(api_session(t), o, out, &t->err);
     *out = NULL;
     status = cws_session_list_begin(api_session(t), o, &op, &t->err);
     if (status) return status;
@@ -318,7 +333,7 @@ static cws_status api_from_id(api *t, const char *id, bool no_adopt, cws_sandbox
     cws_op *op = NULL;
     cws_status status;
     *out = NULL;
-    if (t->mode != API_ASYNC) {
+    if (!api_async(t)) {
         status = cws_session_from_id(api_session(t), id, no_adopt, out, &t->err);
     } else {
         status = cws_session_from_id_begin(api_session(t), id, no_adopt, &op, &t->err);
@@ -335,7 +350,7 @@ static cws_status api_close(api *t)
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (t->mode != API_ASYNC) return cws_session_close(api_session(t), &t->err);
+    if (!api_async(t)) return cws_session_close(api_session(t), &t->err);
     begun = cws_session_close_begin(api_session(t), &op, &t->err);
     return api_finish(t, begun, op);
 }
@@ -463,7 +478,7 @@ static void api_test_defaults(void)
         CHECK_STR(script_call_at(&t->s, "CreateSandbox", 0)->method, "POST");
         CHECK_INT(script_call_at(&t->s, "CreateSandbox", 0)->timeout_ms, 300000);
     }
-    EACH("L18: every request carries the protocol's headers and the credential") {
+    EACH_CONNECT("L18: every request carries the protocol's headers and the credential") {
         const char *h;
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
         CHECK_INT(api_wait(t, api_started(t), 0), CWS_OK);
@@ -1501,7 +1516,7 @@ static void api_test_start(void)
         HAS(t->err.message, "no such image");
         CHECK_STR(t->err.reason, "CWSANDBOX_INVALID_REQUEST");
         CHECK_INT(t->err.rpc_code, 3);
-        CHECK_INT(t->err.http_status, 400);
+        CHECK_INT(t->err.http_status, t->mode == API_GRPC ? 200 : 400);
         CHECK(strlen(t->err.request_id) == 36);
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_NOT_STARTED);
         (void)snprintf(first, sizeof(first), "%s", script_json(&t->s, "CreateSandbox", 0));
@@ -3129,7 +3144,7 @@ static void api_test_errors(void)
             CHECK(strlen(t->err.message) > 10);
         }
     }
-    EACH("the HTTP status decides where no code came; every row") {
+    EACH_CONNECT("the HTTP status decides where no code came; every row") {
         static const int rows[][2] = {
             {400, 13}, {401, 16}, {403, 7},  {404, 12}, {429, 14}, {502, 14}, {503, 14}, {504, 14},
             {301, 2},  {302, 2},  {307, 2},  {405, 2},  {408, 2},  {409, 2},  {412, 2},  {413, 2},
@@ -3148,7 +3163,7 @@ static void api_test_errors(void)
                 HAS(t->err.message, "hello"); /* a short body helps to see what answered */
             }
     }
-    EACH("malformed error bodies fall back to the HTTP status; a bad code keeps text and details") {
+    EACH_CONNECT("malformed error bodies fall back to the HTTP status; a bad code keeps text and details") {
         static const char *const bad[] = {"",
                                           "[]",
                                           "\"x\"",
@@ -3325,7 +3340,7 @@ static void api_test_errors(void)
 
 static void api_test_wire(void)
 {
-    EACH("1.3: a unary reply: content type exactly application/proto, in any case") {
+    EACH_CONNECT("1.3: a unary reply: content type exactly application/proto, in any case") {
         static const struct {
             const char *type;
             int code; /* 0: fine */
@@ -3352,7 +3367,7 @@ static void api_test_wire(void)
         script_header(script_ok(&t->s, "DeleteSandbox", "{}"), "Content-Encoding", "Identity");
         CHECK_INT(api_delete(t, "x", false), CWS_OK);
     }
-    EACH("1.3: content-length that is not what came is a lost connection") {
+    EACH_CONNECT("1.3: content-length that is not what came is a lost connection") {
         static const char *const lengths[] = {"0", "1", "100000"};
         cws_sandbox *sb;
         size_t i;
@@ -3519,7 +3534,7 @@ static void api_test_exec(void)
         CHECK(r == NULL);
         CHECK_INT(cws_sandbox_exec_stats(sb).exec_count, 3);
     }
-    STREAMING("EX-5: the request of a stream, and its headers") {
+    STREAMING_CONNECT("EX-5: the request of a stream, and its headers") {
         cws_sandbox *sb = api_running(t);
         cws_result *r = NULL;
         script_stream(&t->s, "{}", OUT_A, OUT_B, OUT_A, EXIT(0), NULL);
@@ -4027,7 +4042,7 @@ static void api_test_streams(void)
         cws_result_free(result);
         CHECK(cws_client_memory(t->client).peak_bytes < 100000);
     }
-    STREAMING("1.4: the head of a stream: status, content type, coding") {
+    STREAMING_CONNECT("1.4: the head of a stream: status, content type, coding") {
         static const struct {
             int status;
             const char *type, *coding;
@@ -4058,7 +4073,7 @@ static void api_test_streams(void)
             cws_result_free(result);
         }
     }
-    STREAMING("1.4: a JSON error body of a stream's failed head is not looked at") {
+    STREAMING_CONNECT("1.4: a JSON error body of a stream's failed head is not looked at") {
         cws_sandbox *sb = api_running(t);
         cws_result *result = NULL;
         const char *body = "{\"code\":\"not_found\",\"message\":\"x\"}";
@@ -4066,7 +4081,7 @@ static void api_test_streams(void)
         CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_SANDBOX);
         CHECK_INT(t->err.rpc_code, 2);
     }
-    STREAMING("1.4: the end-of-stream message, in every form") {
+    STREAMING_CONNECT("1.4: the end-of-stream message, in every form") {
         static const struct {
             const char *json;
             cws_status status;
@@ -4095,7 +4110,7 @@ static void api_test_streams(void)
             cws_result_free(result);
         }
     }
-    STREAMING("1.4: bytes after the end, no end, half an envelope") {
+    STREAMING_CONNECT("1.4: bytes after the end, no end, half an envelope") {
         cws_sandbox *sb = api_running(t);
         cws_result *result = NULL;
         script_reply *r = script_stream(&t->s, "{}", OUT_A, NULL);
@@ -4119,6 +4134,245 @@ static void api_test_streams(void)
         CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_PROTOCOL);
         HAS(t->err.message, "malformed");
         CHECK(result == NULL);
+    }
+}
+
+/* ---- gRPC: what is different on the wire ------------------------------------------------------ */
+
+/* A gRPC reply to GetSandbox as it is: `messages` empty messages, fields in the trailers or, with
+ * count 0, none. */
+static script_reply *api_grpc_reply(api *t, int messages, const cws_header *trailers, size_t count)
+{
+    script_reply *r = script_raw(&t->s, "GetSandbox", 200, "application/grpc", "", 0);
+    cwsi_str box = script_encode(&t->s, CWSI_M_v1_Sandbox, BOX("RUNNING"));
+    r->translated = true;
+    while (messages-- > 0) script_envelope(&t->s, r, 0, box.at, box.len);
+    if (count) memcpy(r->trailers, trailers, count * sizeof(trailers[0]));
+    r->trailer_count = count;
+    return r;
+}
+
+/* The status of a sandbox, with that reply; what the call says of it is in t->err. */
+static cws_status api_grpc_ask(api *t, int messages, const char *status, const char *message,
+                               const char *details)
+{
+    cws_header fields[3];
+    size_t n = 0;
+    if (status) fields[n].name = "Grpc-Status", fields[n++].value = status;
+    if (message) fields[n].name = "grpc-message", fields[n++].value = message;
+    if (details) fields[n].name = "grpc-status-details-bin", fields[n++].value = details;
+    api_grpc_reply(t, messages, fields, n);
+    return api_status(t, t->boxes[0], NULL);
+}
+
+static void api_test_grpc_outcomes(void)
+{
+    GRPC("gRPC: headers of a request") {
+        CHECK_INT(api_started(t) != NULL, 1);
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_OK);
+        CHECK_STR(script_call_at(&t->s, "GetSandbox", 0)->headers,
+                  "user-agent: cwsandbox.h/" CWS_VERSION_STRING "\n"
+                  "x-cwsandbox-client-version: cwsandbox.h/" CWS_VERSION_STRING "\n"
+                  "authorization: Bearer the-secret-key\n"
+                  "content-type: application/grpc+proto\nte: trailers\ngrpc-timeout: 15000m\n");
+    }
+    GRPC("gRPC: every code, its text unescaped") {
+        int code;
+        char digits[8];
+        (void)api_started(t);
+        for (code = 1; code <= 16; code++) {
+            if (code == 14) continue; /* is repeated */
+            (void)snprintf(digits, sizeof(digits), "%d", code);
+            CHECK(api_grpc_ask(t, 0, digits, "50%25 %C3%A9 %zz %4", NULL) != CWS_OK);
+            CHECK_INT(t->err.rpc_code, code);
+            HAS(t->err.message, "50% \xc3\xa9 %zz %4");
+        }
+    }
+    GRPC("gRPC: an outcome that is no number, or none that is known, is an unknown failure") {
+        static const char *const odd[] = {"", "x", "17", "-1", "0x0", " 0", "99999999999999999999"};
+        size_t i;
+        (void)api_started(t);
+        for (i = 0; i < CWSI_COUNT(odd); i++) {
+            CHECK_INT(api_grpc_ask(t, 1, odd[i], NULL, NULL), CWS_ERR_SANDBOX);
+            CHECK_INT(t->err.rpc_code, 2);
+        }
+    }
+    GRPC("gRPC: trailers without an outcome, and none at all, are failures; so is half a message") {
+        (void)api_started(t);
+        CHECK_INT(api_grpc_ask(t, 1, NULL, "text", NULL), CWS_ERR_PROTOCOL);
+        CHECK_INT(t->err.rpc_code, 13);
+        HAS(t->err.message, "without trailers");
+        CHECK_INT(api_grpc_ask(t, 1, NULL, NULL, NULL), CWS_ERR_PROTOCOL);
+        api_grpc_reply(t, 1, NULL, 0)->size -= 1;
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_PROTOCOL);
+        {
+            cws_header fine = {"grpc-status", "0"}, failed = {"grpc-status", "5"};
+            api_grpc_reply(t, 1, &fine, 1)->size -= 1;
+            CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_PROTOCOL);
+            HAS(t->err.message, "within a message");
+            api_grpc_reply(t, 1, &failed, 1)->size -= 1; /* what the server says comes first */
+            CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_NOT_FOUND);
+        }
+    }
+    GRPC("gRPC: a unary call has exactly one message, unless the server says otherwise") {
+        (void)api_started(t);
+        CHECK_INT(api_grpc_ask(t, 0, "0", NULL, NULL), CWS_ERR_PROTOCOL);
+        CHECK_INT(t->err.rpc_code, 12);
+        CHECK_INT(api_grpc_ask(t, 2, "0", NULL, NULL), CWS_ERR_PROTOCOL);
+        CHECK_INT(t->err.rpc_code, 12);
+        CHECK_INT(api_grpc_ask(t, 2, "5", NULL, NULL), CWS_ERR_NOT_FOUND);
+        CHECK_INT(api_grpc_ask(t, 1, "0", NULL, NULL), CWS_OK);
+    }
+    GRPC("gRPC: details say more than the field; broken ones hide nothing") {
+        const char *info = script_reason(&t->s, "CWSANDBOX_SANDBOX_NOT_RUNNING", "cwsandbox.com");
+        char error[600];
+        cwsi_verdict v;
+        script_reply *r;
+        (void)api_started(t);
+        (void)snprintf(error, sizeof(error),
+                       "{\"code\":\"internal\",\"message\":\"in full\",\"details\":[%s]}", info);
+        cwsi_read_error_body(&t->s.arena, 500, "application/json", cwsi_str_of(error), &v);
+        r = api_grpc_reply(t, 0, NULL, 0);
+        t->s.opens |= 1; /* in the trailers */
+        script_outcome(&t->s, r, &v);
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_NOT_RUNNING);
+        HAS(t->err.message, "in full");
+        CHECK_STR(t->err.reason, "CWSANDBOX_SANDBOX_NOT_RUNNING");
+        CHECK_INT(api_grpc_ask(t, 0, "13", "short", "!!!"), CWS_ERR_SANDBOX);
+        HAS(t->err.message, "short");
+        CHECK_INT(api_grpc_ask(t, 0, "13", "short", "/////w"), CWS_ERR_SANDBOX);
+        HAS(t->err.message, "short");
+    }
+}
+
+static void api_test_grpc_heads(void)
+{
+    GRPC("gRPC: an outcome in the head counts if nothing follows") {
+        script_reply *r;
+        cws_header other = {"grpc-status", "9"};
+        (void)api_started(t);
+        r = api_grpc_reply(t, 0, NULL, 0);
+        script_header(r, "grpc-status", "5");
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_NOT_FOUND);
+        r = api_grpc_reply(t, 0, &other, 1); /* the trailers are right */
+        script_header(r, "grpc-status", "5");
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_SANDBOX);
+        CHECK_INT(t->err.rpc_code, 9);
+        r = api_grpc_reply(t, 1, NULL, 0); /* a body follows: it is not the outcome */
+        script_header(r, "grpc-status", "5");
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_PROTOCOL);
+    }
+    GRPC("gRPC: an outcome in the head counts though the end is never reported") {
+        script_reply *r;
+        int64_t before;
+        cws_sandbox *sb = api_running(t);
+        cws_result *result = NULL;
+        r = script_stream_empty(&t->s);
+        r->translated = true;
+        r->content_type = "application/grpc";
+        script_header(r, "grpc-status", "5");
+        r->gap = 1000000;
+        r->hold = true;
+        before = t->s.now;
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_NOT_FOUND);
+        CHECK(t->s.now - before <= 600);
+    }
+    GRPC("gRPC: another HTTP status decides, unless the head has an outcome") {
+        static const int rows[][2] = {{400, 13}, {401, 16}, {403, 7}, {404, 12}, {418, 2},
+                                      {429, 14}, {502, 14}, {505, 2}, {800, 2}};
+        size_t i;
+        script_reply *r;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        (void)api_started(t);
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            script_raw(&t->s, "GetSandbox", rows[i][0], "text/html", "<p>", 3);
+            CHECK(api_status(t, t->boxes[0], NULL) != CWS_OK);
+            CHECK_INT(t->err.rpc_code, rows[i][1]);
+            CHECK_INT(t->err.http_status, rows[i][0]);
+            HAS(t->err.message, "HTTP ");
+        }
+        r = script_raw(&t->s, "GetSandbox", 403, "application/grpc", "", 0);
+        script_header(r, "grpc-status", "5");
+        r->translated = true;
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_NOT_FOUND);
+    }
+    GRPC("gRPC: content types, HTTP versions and codings that are none of ours") {
+        static const struct {
+            const char *type;
+            int code;
+        } rows[] = {{"application/grpc+proto", 0}, {"Application/GRPC", 0},
+                    {"application/grpc+json", 13}, {"application/grpc-web+proto", 13},
+                    {"text/html", 2},              {NULL, 2}};
+        cws_header fine = {"grpc-status", "0"};
+        script_reply *r;
+        size_t i;
+        (void)api_started(t);
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            api_grpc_reply(t, 1, &fine, 1)->content_type = rows[i].type;
+            CHECK_INT(api_status(t, t->boxes[0], NULL), rows[i].code ? CWS_ERR_PROTOCOL : CWS_OK);
+            if (rows[i].code) CHECK_INT(t->err.rpc_code, rows[i].code);
+        }
+        api_grpc_reply(t, 1, &fine, 1)->http_major = 1;
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_PROTOCOL);
+        HAS(t->err.message, "HTTP/2");
+        HAS(t->err.message, "CWS_PROTOCOL_CONNECT");
+        r = api_grpc_reply(t, 1, &fine, 1);
+        script_header(r, "grpc-encoding", "gzip");
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_PROTOCOL);
+        HAS(t->err.message, "compressed");
+        r = api_grpc_reply(t, 1, &fine, 1);
+        r->body[0] = 1;
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_PROTOCOL);
+        CHECK_INT(t->err.rpc_code, 13);
+        r = api_grpc_reply(t, 1, &fine, 1);
+        r->body[0] = 2; /* Connect's end: nothing of gRPC's */
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_PROTOCOL);
+    }
+}
+
+static void api_test_grpc(void)
+{
+    api_test_grpc_outcomes();
+    api_test_grpc_heads();
+    GRPC("gRPC: a stream's outcome counts behind all of its messages") {
+        cws_sandbox *sb = api_running(t);
+        cws_result *result = NULL;
+        script_reply *r = script_stream(&t->s, "{\"error\":{\"code\":\"unavailable\"}}", OUT_A, NULL);
+        r->chunk = 1;
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_UNAVAILABLE);
+        CHECK_STR(api_shown(result), "-|a|");
+        cws_result_free(result);
+    }
+    ONCE("protocol: the option, the environment, and what they need") {
+        cws_client *c = NULL;
+        t->copts.protocol = (cws_protocol)3;
+        CHECK_INT(api_try_client(t), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "protocol");
+        t->copts.protocol = CWS_PROTOCOL_GRPC;
+        t->copts.http_version = CWS_HTTP_1_1;
+        CHECK_INT(api_try_client(t), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "HTTP/2");
+        t->copts.http_version = CWS_HTTP_AUTO;
+        t->s.transport.trailers = false;
+        CHECK_INT(api_try_client(t), CWS_ERR_UNSUPPORTED);
+        HAS(t->err.message, "trailers");
+        t->copts.protocol = CWS_PROTOCOL_DEFAULT;
+        t->copts.no_environment = false;
+        (void)setenv("CWSANDBOX_PROTOCOL", "grpc", 1);
+        CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_ERR_UNSUPPORTED);
+        (void)setenv("CWSANDBOX_PROTOCOL", "soap", 1);
+        CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "CWSANDBOX_PROTOCOL");
+        (void)setenv("CWSANDBOX_PROTOCOL", "connect", 1);
+        CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_OK);
+        cws_client_free(c);
+        (void)setenv("CWSANDBOX_PROTOCOL", "grpc", 1);
+        t->copts.protocol = CWS_PROTOCOL_CONNECT; /* said here, it counts */
+        CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_OK);
+        cws_client_free(c);
+        (void)unsetenv("CWSANDBOX_PROTOCOL");
+        t->s.closes = 0;
     }
 }
 
@@ -4912,6 +5166,7 @@ int main(int argc, char **argv)
     api_test_wire();
     api_test_exec();
     api_test_streams();
+    api_test_grpc();
     api_test_files();
     api_test_callbacks();
     api_test_freeing();

@@ -16,6 +16,9 @@
  * Afterwards: script_calls(s) is "CreateSandbox GetSandbox"; script_call_at(s, "GetSandbox", i)
  * tells when the call came, its request as JSON, its headers and its timeout.
  *
+ * With s->grpc the replies, which are written as Connect has them, are translated: envelopes, and the
+ * outcome in trailers, or in the head (every other time) where there is nothing but an outcome.
+ *
  * The transport's side of the contract is asserted: one cancel for each open exchange and nothing
  * reported after it, no call of the transport from inside a report, body bytes that stay in place
  * until the end. Broken rules are counted in s->broken, with the first in s->rule.
@@ -32,6 +35,10 @@ typedef struct script_reply {
     const char *content_type; /* NULL: none */
     cws_header headers[SCRIPT_MAX_HEADERS];
     size_t header_count;
+    cws_header trailers[3];
+    size_t trailer_count;
+    bool translated; /* to gRPC */
+    bool hold;       /* the end is never reported */
     char *body;
     size_t size;
     bool never;    /* nothing is ever reported */
@@ -81,6 +88,7 @@ typedef struct script {
     size_t call_count, call_cap;
     size_t opens, cancels, closes, polls, performs, unexpected;
     cws_status refuse_open; /* what open returns instead of opening */
+    bool grpc;
     bool in_report, in_poll;
     size_t broken;
     char rule[160];
@@ -347,6 +355,100 @@ TEST_FN char *script_output(script *s, const char *stream, const void *data, siz
     return out;
 }
 
+/* ---- Connect's replies as gRPC has them */
+
+TEST_FN char *script_percent(script *s, cwsi_str text)
+{
+    char *out = (char *)cwsi_arena_alloc(&s->arena, text.len * 3 + 1), *p = out;
+    size_t i;
+    for (i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        if (c < 32 || c > 126 || c == '%') p += sprintf(p, "%%%02X", c);
+        else *p++ = (char)c;
+    }
+    *p = '\0';
+    return out;
+}
+
+/* The three fields of an outcome, behind the body or, if there is none, sometimes in the head. */
+TEST_FN void script_outcome(script *s, script_reply *r, const cwsi_verdict *v)
+{
+    cws_header *to = r->trailers;
+    cwsi_rpc_Status more;
+    cwsi_buf buf;
+    cwsi_str bytes;
+    char code[8];
+    size_t n = 0;
+    (void)snprintf(code, sizeof(code), "%d", v->code);
+    to[n].name = "grpc-status";
+    to[n++].value = script_text(s, code);
+    if (v->message.len) {
+        to[n].name = "grpc-message";
+        to[n++].value = script_percent(s, v->message);
+    }
+    if (v->details.len) {
+        memset(&more, 0, sizeof(more));
+        more.code = v->code;
+        more.message = v->message;
+        more.details = v->details;
+        cwsi_buf_init(&buf, &s->mem, SIZE_MAX / 2);
+        if (cwsi_encode(&buf, CWSI_M_rpc_Status, &more)) abort();
+        bytes.at = buf.at;
+        bytes.len = buf.len;
+        to[n].name = "grpc-status-details-bin";
+        to[n++].value = script_base64(s, bytes);
+        cwsi_buf_free(&buf);
+    }
+    r->trailer_count = n;
+    if (r->size || v->code == 0 || s->opens % 2) return;
+    for (r->trailer_count = 0; n; n--) script_header(r, to[n - 1].name, to[n - 1].value);
+}
+
+TEST_FN void script_to_grpc(script *s, script_reply *r)
+{
+    cwsi_verdict v;
+    cwsi_str body;
+    size_t at = 0, i;
+    unsigned flags;
+    if (r->translated || r->headless || r->never || !r->content_type) return;
+    r->translated = true;
+    memset(&v, 0, sizeof(v));
+    body.at = r->body;
+    body.len = r->size;
+    for (i = 0; i < r->header_count; i++)
+        if (cwsi_same_nocase(r->headers[i].name, "content-encoding") ||
+            cwsi_same_nocase(r->headers[i].name, "connect-content-encoding"))
+            r->headers[i].name = "grpc-encoding";
+    if (cwsi_same_nocase(r->content_type, "application/proto") && r->status == 200) {
+        r->size = 0;
+        script_envelope(s, r, 0, body.at, body.len);
+        script_outcome(s, r, &v);
+    } else if (cwsi_same_nocase(r->content_type, "application/json") && r->status != 200) {
+        cwsi_read_error_body(&s->arena, r->status, r->content_type, body, &v);
+        r->size = 0;
+        r->status = 200;
+        script_outcome(s, r, &v);
+    } else if (cwsi_same_nocase(r->content_type, "application/connect+proto") &&
+               r->status == 200) {
+        for (; r->size - at >= 5; at += 5 + body.len) {
+            body.len = cwsi_envelope_read(r->body + at, &flags);
+            if (flags == 2 || body.len > r->size - at - 5) break;
+        }
+        if (r->size - at >= 5 && flags == 2) { /* the end, maybe cut: then there is none */
+            if (body.len == r->size - at - 5) {
+                body.at = r->body + at + 5;
+                if (!cwsi_read_end_stream(&s->arena, body, &v)) return;
+                r->size = at;
+                script_outcome(s, r, &v);
+            }
+            r->size = at;
+        }
+    } else {
+        return;
+    }
+    r->content_type = "application/grpc+proto";
+}
+
 /* ---- reading what happened */
 
 TEST_FN const char *script_calls(script *s)
@@ -435,13 +537,14 @@ TEST_FN size_t script_record(script *s, const cws_http_request *q)
     text.len = 0;
     in.at = (const char *)q->body;
     in.len = q->body_size;
-    if (rpc->kind != CWSI_UNARY) {
+    if (!in.at != !in.len) script_break(s, "body is NULL exactly if it is empty", call->rpc);
+    if (q->trailers != s->grpc) script_break(s, "gRPC asks for trailers", call->rpc);
+    if (rpc->kind != CWSI_UNARY || s->grpc) {
         unsigned flags = 9;
         if (in.len < 5 || cwsi_envelope_read(in.at, &flags) != in.len - 5 || flags)
             script_break(s, "a stream's request is one whole envelope", call->rpc);
         else in.at += 5, in.len -= 5;
     }
-    if (!in.at != !in.len) script_break(s, "body is NULL exactly if it is empty", call->rpc);
     if (cwsi_decode(&s->arena, rpc->request, in, &msg) ||
         cwsi_encode_json(&text, &s->arena, rpc->request, msg, false)) {
         script_break(s, "a request can be decoded", call->rpc);
@@ -468,6 +571,7 @@ TEST_FN script_reply *script_take(script *s, const char *rpc)
         r = script_raw(s, rpc, 400, "application/json", json, strlen(json));
     }
     r->used++;
+    if (s->grpc) script_to_grpc(s, r);
     return r;
 }
 
@@ -586,10 +690,16 @@ TEST_FN void script_step(script *s, script_exchange *x)
     x->next_at = s->now + r->gap;
     if (x->refused) x->next_at = INT64_MAX; /* it must be cancelled now */
     if (left || x->refused) return;
+    if (r->hold) {
+        x->next_at = INT64_MAX;
+        return;
+    }
     script_report_note(s, r, x->ex);
     x->over = true;
     x->next_at = INT64_MAX;
     s->in_report = true;
+    if (r->trailer_count && r->end == CWS_END_OK)
+        cws_exchange_trailers(x->ex, r->trailers, r->trailer_count);
     cws_exchange_end(x->ex, r->end);
     s->in_report = false;
 }
@@ -664,7 +774,7 @@ TEST_FN void script_init(script *s, bool blocking_tier)
         s->transport.window = script_window;
         s->transport.cancel = script_cancel;
         s->transport.poll = script_poll;
-        s->transport.full_duplex = true;
+        s->transport.full_duplex = s->transport.trailers = true;
     }
     script_now = s;
 }

@@ -407,10 +407,9 @@ static void take_message(test_case *t, cwsi_str message)
 static void put_message(test_case *t, cwsi_buf *to)
 {
     cwsi_str m = t->r->messages[t->sent++];
-    char head[CWSI_ENVELOPE];
-    cwsi_envelope_head(head, 0, m.len);
-    if (!t->op.call->bare && !cwsi_put(to, head, sizeof(head))) fail("out of memory");
-    if (!cwsi_put(to, m.at, m.len)) fail("out of memory");
+    if (t->op.call->bare) (void)cwsi_put(to, m.at, m.len);
+    else (void)cwsi_put_enveloped(to, m);
+    if (to->status) fail("out of memory");
 }
 
 /* Send what is due. True: something changed, so the call may go on. */
