@@ -34,8 +34,8 @@ LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS = print_stacktrace=1
 
-.PHONY: help run test check-all $(SUITES) matrix-full fuzz-long conformance san programs clean install \
-	uninstall print-pc need need-all
+.PHONY: help run test check-all $(SUITES) matrix-full fuzz-long conformance san programs clean \
+	install uninstall print-pc need need-all
 .DELETE_ON_ERROR:
 
 help:

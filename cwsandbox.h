@@ -5004,8 +5004,8 @@ CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end)
 /* ================================================================================================
  * >>impl-wire-grpc
  * The gRPC protocol where it differs: every message has an envelope, and the outcome is in fields
- * of the HTTP trailers (grpc-status, grpc-message, grpc-status-details-bin), or in those of the head
- * if the response has nothing else ("Trailers-Only").
+ * of the HTTP trailers (grpc-status, grpc-message, grpc-status-details-bin), or in those of the
+ * head if the response has nothing else ("Trailers-Only").
  * ============================================================================================= */
 
 /* The outcome as it came. */

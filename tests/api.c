@@ -2,9 +2,9 @@
  *
  * The public functions over a scripted transport and a clock that only moves when somebody waits.
  * A scenario is written once and runs up to four times: blocking calls; X_begin, poll and callback;
- * the same over gRPC; blocking calls over a blocking transport. The names tell the promise; numbers are those
- * of the lists of test cases that the service's own clients were written against (L: lifecycle,
- * EX RD FL RW: commands and files). Usage:
+ * the same over gRPC; blocking calls over a blocking transport. The names tell the promise; numbers
+ * are those of the lists of test cases that the service's own clients were written against (L:
+ * lifecycle, EX RD FL RW: commands and files). Usage:
  *
  *     api [part of a test's name]
  */
@@ -425,8 +425,8 @@ static void api_answer(api *t, int code, const char *out, const char *err)
         (void)snprintf(json, sizeof(json),
                        "{\"stdout\":\"%s\",\"stderr\":\"%s\",\"exitCode\":%d,"
                        "\"stdoutBytesProduced\":\"%u\",\"stderrBytesProduced\":\"%u\"}",
-                       script_base64(&t->s, o), script_base64(&t->s, e), code, (unsigned)o.len,
-                       (unsigned)e.len);
+                       grpc_base64(&t->s.arena, o), grpc_base64(&t->s.arena, e), code,
+                       (unsigned)o.len, (unsigned)e.len);
         script_ok(&t->s, "Exec", json);
         return;
     }
@@ -3163,7 +3163,7 @@ static void api_test_errors(void)
                 HAS(t->err.message, "hello"); /* a short body helps to see what answered */
             }
     }
-    EACH_CONNECT("malformed error bodies fall back to the HTTP status; a bad code keeps text and details") {
+    EACH_CONNECT("malformed error bodies fall back to the HTTP status; a bad code keeps the rest") {
         static const char *const bad[] = {"",
                                           "[]",
                                           "\"x\"",
@@ -4137,7 +4137,7 @@ static void api_test_streams(void)
     }
 }
 
-/* ---- gRPC: what is different on the wire ------------------------------------------------------ */
+/* ---- gRPC: what is different on the wire ----------------------------------------------------- */
 
 /* A gRPC reply to GetSandbox as it is: `messages` empty messages, fields in the trailers or, with
  * count 0, none. */
@@ -4228,14 +4228,15 @@ static void api_test_grpc_outcomes(void)
         const char *info = script_reason(&t->s, "CWSANDBOX_SANDBOX_NOT_RUNNING", "cwsandbox.com");
         char error[600];
         cwsi_verdict v;
-        script_reply *r;
+        grpc_reply g;
         (void)api_started(t);
+        memset(&g, 0, sizeof(g));
+        g.arena = &t->s.arena;
         (void)snprintf(error, sizeof(error),
                        "{\"code\":\"internal\",\"message\":\"in full\",\"details\":[%s]}", info);
         cwsi_read_error_body(&t->s.arena, 500, "application/json", cwsi_str_of(error), &v);
-        r = api_grpc_reply(t, 0, NULL, 0);
-        t->s.opens |= 1; /* in the trailers */
-        script_outcome(&t->s, r, &v);
+        grpc_outcome(&g, &v);
+        api_grpc_reply(t, 0, g.fields, g.count);
         CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_NOT_RUNNING);
         HAS(t->err.message, "in full");
         CHECK_STR(t->err.reason, "CWSANDBOX_SANDBOX_NOT_RUNNING");
@@ -4338,8 +4339,7 @@ static void api_test_grpc(void)
     GRPC("gRPC: a stream's outcome counts behind all of its messages") {
         cws_sandbox *sb = api_running(t);
         cws_result *result = NULL;
-        script_reply *r = script_stream(&t->s, "{\"error\":{\"code\":\"unavailable\"}}", OUT_A, NULL);
-        r->chunk = 1;
+        script_stream(&t->s, "{\"error\":{\"code\":\"unavailable\"}}", OUT_A, NULL)->chunk = 1;
         CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_UNAVAILABLE);
         CHECK_STR(api_shown(result), "-|a|");
         cws_result_free(result);
@@ -5030,7 +5030,7 @@ static void api_test_privacy(void)
         api_answer(t, 0, "file-secret-2", "");
         CHECK_INT(api_exec(t, sb, api_true, &eo, &r), CWS_OK);
         cws_result_free(r);
-        (void)snprintf(json, sizeof(json), "{\"content\":\"%s\"}", script_base64(&t->s, text));
+        (void)snprintf(json, sizeof(json), "{\"content\":\"%s\"}", grpc_base64(&t->s.arena, text));
         script_ok(&t->s, "ReadFile", json);
         CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
         cws_bytes_free(bytes);
@@ -5044,7 +5044,7 @@ static void api_test_privacy(void)
         HAS(t->said, "sb-1");
         HAS_NOT(t->said, "env-secret");
         HAS_NOT(t->said, "file-secret");
-        HAS_NOT(t->said, script_base64(&t->s, text));
+        HAS_NOT(t->said, grpc_base64(&t->s.arena, text));
         HAS_NOT(t->said, "ZmlsZS1zZWNyZXQ"); /* the beginning of both, in base64 */
         HAS_NOT(t->said, "the-secret-key");
         HAS_NOT(t->said, "Bearer");

@@ -26,6 +26,8 @@
 #ifndef SCRIPT_H
 #define SCRIPT_H
 
+#include "grpc.h"
+
 #define SCRIPT_MAX_HEADERS 6
 
 typedef struct script_reply {
@@ -35,7 +37,7 @@ typedef struct script_reply {
     const char *content_type; /* NULL: none */
     cws_header headers[SCRIPT_MAX_HEADERS];
     size_t header_count;
-    cws_header trailers[3];
+    cws_header trailers[GRPC_FIELDS];
     size_t trailer_count;
     bool translated; /* to gRPC */
     bool hold;       /* the end is never reported */
@@ -237,24 +239,6 @@ TEST_FN script_reply *script_never(script *s, const char *rpc)
     return r;
 }
 
-TEST_FN char *script_base64(script *s, cwsi_str in)
-{
-    static const char abc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *out = (char *)cwsi_arena_alloc(&s->arena, in.len / 3 * 4 + 8), *p = out;
-    size_t i;
-    for (i = 0; i < in.len; i += 3) {
-        unsigned long v = (unsigned long)(unsigned char)in.at[i] << 16;
-        if (i + 1 < in.len) v |= (unsigned long)(unsigned char)in.at[i + 1] << 8;
-        if (i + 2 < in.len) v |= (unsigned long)(unsigned char)in.at[i + 2];
-        *p++ = abc[v >> 18 & 63];
-        *p++ = abc[v >> 12 & 63];
-        *p++ = i + 1 < in.len ? abc[v >> 6 & 63] : '=';
-        *p++ = i + 2 < in.len ? abc[v & 63] : '=';
-    }
-    *p = '\0';
-    return out;
-}
-
 /* One element of "details": a google.rpc message from its JSON. */
 TEST_FN char *script_detail(script *s, const char *type, const char *json)
 {
@@ -262,7 +246,7 @@ TEST_FN char *script_detail(script *s, const char *type, const char *json)
     const char *value;
     char *out;
     if (id == CWSI_MSG_COUNT) abort();
-    value = script_base64(s, script_encode(s, id, json));
+    value = grpc_base64(&s->arena, script_encode(s, id, json));
     out = (char *)cwsi_arena_alloc(&s->arena, strlen(value) + strlen(type) + 40);
     (void)sprintf(out, "{\"type\":\"%s\",\"value\":\"%s\"}", type, value);
     return out;
@@ -346,107 +330,43 @@ TEST_FN script_reply *script_stream(script *s, const char *end, ...)
 TEST_FN char *script_output(script *s, const char *stream, const void *data, size_t size)
 {
     cwsi_str in;
-    char *b64, *out;
+    const char *b64;
+    char *out;
     in.at = (const char *)data;
     in.len = size;
-    b64 = script_base64(s, in);
+    b64 = grpc_base64(&s->arena, in);
     out = (char *)cwsi_arena_alloc(&s->arena, strlen(b64) + 80);
     (void)sprintf(out, "{\"output\":{\"stream\":\"STREAM_%s\",\"data\":\"%s\"}}", stream, b64);
     return out;
 }
 
-/* ---- Connect's replies as gRPC has them */
-
-TEST_FN char *script_percent(script *s, cwsi_str text)
-{
-    char *out = (char *)cwsi_arena_alloc(&s->arena, text.len * 3 + 1), *p = out;
-    size_t i;
-    for (i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.at[i];
-        if (c < 32 || c > 126 || c == '%') p += sprintf(p, "%%%02X", c);
-        else *p++ = (char)c;
-    }
-    *p = '\0';
-    return out;
-}
-
-/* The three fields of an outcome, behind the body or, if there is none, sometimes in the head. */
-TEST_FN void script_outcome(script *s, script_reply *r, const cwsi_verdict *v)
-{
-    cws_header *to = r->trailers;
-    cwsi_rpc_Status more;
-    cwsi_buf buf;
-    cwsi_str bytes;
-    char code[8];
-    size_t n = 0;
-    (void)snprintf(code, sizeof(code), "%d", v->code);
-    to[n].name = "grpc-status";
-    to[n++].value = script_text(s, code);
-    if (v->message.len) {
-        to[n].name = "grpc-message";
-        to[n++].value = script_percent(s, v->message);
-    }
-    if (v->details.len) {
-        memset(&more, 0, sizeof(more));
-        more.code = v->code;
-        more.message = v->message;
-        more.details = v->details;
-        cwsi_buf_init(&buf, &s->mem, SIZE_MAX / 2);
-        if (cwsi_encode(&buf, CWSI_M_rpc_Status, &more)) abort();
-        bytes.at = buf.at;
-        bytes.len = buf.len;
-        to[n].name = "grpc-status-details-bin";
-        to[n++].value = script_base64(s, bytes);
-        cwsi_buf_free(&buf);
-    }
-    r->trailer_count = n;
-    if (r->size || v->code == 0 || s->opens % 2) return;
-    for (r->trailer_count = 0; n; n--) script_header(r, to[n - 1].name, to[n - 1].value);
-}
-
+/* A reply as gRPC has it. The outcome stands behind the body or, if there is none, sometimes in the
+ * head. */
 TEST_FN void script_to_grpc(script *s, script_reply *r)
 {
-    cwsi_verdict v;
-    cwsi_str body;
-    size_t at = 0, i;
-    unsigned flags;
+    grpc_reply g;
+    size_t i;
     if (r->translated || r->headless || r->never || !r->content_type) return;
     r->translated = true;
-    memset(&v, 0, sizeof(v));
-    body.at = r->body;
-    body.len = r->size;
     for (i = 0; i < r->header_count; i++)
         if (cwsi_same_nocase(r->headers[i].name, "content-encoding") ||
             cwsi_same_nocase(r->headers[i].name, "connect-content-encoding"))
             r->headers[i].name = "grpc-encoding";
-    if (cwsi_same_nocase(r->content_type, "application/proto") && r->status == 200) {
-        r->size = 0;
-        script_envelope(s, r, 0, body.at, body.len);
-        script_outcome(s, r, &v);
-    } else if (cwsi_same_nocase(r->content_type, "application/json") && r->status != 200) {
-        cwsi_read_error_body(&s->arena, r->status, r->content_type, body, &v);
-        r->size = 0;
-        r->status = 200;
-        script_outcome(s, r, &v);
-    } else if (cwsi_same_nocase(r->content_type, "application/connect+proto") &&
-               r->status == 200) {
-        for (; r->size - at >= 5; at += 5 + body.len) {
-            body.len = cwsi_envelope_read(r->body + at, &flags);
-            if (flags == 2 || body.len > r->size - at - 5) break;
-        }
-        if (r->size - at >= 5 && flags == 2) { /* the end, maybe cut: then there is none */
-            if (body.len == r->size - at - 5) {
-                body.at = r->body + at + 5;
-                if (!cwsi_read_end_stream(&s->arena, body, &v)) return;
-                r->size = at;
-                script_outcome(s, r, &v);
-            }
-            r->size = at;
-        }
-    } else {
-        return;
-    }
-    r->content_type = "application/grpc+proto";
+    memset(&g, 0, sizeof(g));
+    g.arena = &s->arena;
+    g.status = r->status;
+    g.type = r->content_type;
+    g.body.at = r->body;
+    g.body.len = r->size;
+    grpc_translate(&g);
+    r->status = g.status;
+    r->content_type = g.type;
+    script_body(s, r, g.body.at, g.body.len);
+    r->trailer_count = g.count;
+    memcpy(r->trailers, g.fields, sizeof(g.fields));
+    if (r->size || g.count < 2 || s->opens % 2) return;
+    for (r->trailer_count = 0; g.count; g.count--)
+        script_header(r, g.fields[g.count - 1].name, g.fields[g.count - 1].value);
 }
 
 /* ---- reading what happened */

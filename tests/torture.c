@@ -19,6 +19,7 @@ static int fake_sleep(const struct timeval *tv);
 #define select(n, r, w, e, tv) fake_sleep(tv) /* the wait of the blocking tier */
 #include "cwsandbox.h"
 #undef select
+#include "grpc.h"
 #include "test.h"
 
 /* ------------------------------------------------------------------------------------------------
@@ -85,6 +86,10 @@ typedef struct fake_exchange {
     const char *type;
     char length[24];
     cwsi_buf body;
+    cwsi_arena arena; /* gRPC: of the outcome */
+    cws_header outcome[GRPC_FIELDS];
+    size_t outcome_count;
+    bool told_outcome;
     size_t at, flooded;
     cws_end end;
     int32_t note;
@@ -101,11 +106,13 @@ static struct fake {
     long exchanges, opened, cancelled, closed; /* exchanges: requests seen, refused ones too */
     size_t clients;
     bool reporting, held; /* held: commands do not end */
+    bool grpc;
     size_t chunk;         /* bytes per poll; 0: all at once */
     fault wrong;
     long wrong_at; /* the exchange that goes wrong; -1: none */
     bool wrong_stream, wrong_unsafe; /* what that one was: a stream; nothing to be repeated */
     int wrong_status;                /* the HTTP status it should have had */
+    bool wrong_told;                 /* gRPC: its head told the outcome, and nothing else came */
     size_t wrong_byte, wrong_size, flooded, commands;
     long first_stream, first_list; /* exchanges that carry these, and the size of the reply */
     size_t stream_size, list_size;
@@ -349,7 +356,7 @@ static void fake_serve(fake_exchange *x, int rpc, cwsi_str body)
     cwsi_arena arena;
     void *msg = NULL;
     cwsi_arena_init(&arena, &fake.mem);
-    if (x->stream) body.at += CWSI_ENVELOPE, body.len -= CWSI_ENVELOPE;
+    if (x->stream || fake.grpc) body.at += CWSI_ENVELOPE, body.len -= CWSI_ENVELOPE;
     if (cwsi_decode(&arena, cwsi_rpc_at((cwsi_rpc_id)rpc)->request, body, &msg)) {
         fake_error(x, 400, "invalid_argument", "");
     } else if (rpc == CWSI_RPC_v1_SandboxService_CreateSandbox) {
@@ -363,6 +370,26 @@ static void fake_serve(fake_exchange *x, int rpc, cwsi_str body)
     }
     cwsi_arena_clear(&arena);
     if (x->status != 200 && x->stream) x->body.len = 0; /* not looked at */
+}
+
+/* The finished reply, as gRPC has it. Every other failure is told in the head alone. */
+static void fake_to_grpc(fake_exchange *x)
+{
+    grpc_reply g;
+    memset(&g, 0, sizeof(g));
+    g.arena = &x->arena;
+    g.status = x->status;
+    g.type = x->type;
+    g.body.at = cwsi_arena_copy(&x->arena, x->body.len ? x->body.at : "", x->body.len);
+    g.body.len = x->body.len;
+    grpc_translate(&g);
+    x->status = g.status;
+    x->type = g.type;
+    x->body.len = 0;
+    cwsi_put(&x->body, g.body.at, g.body.len);
+    memcpy(x->outcome, g.fields, sizeof(g.fields));
+    x->outcome_count = g.count;
+    x->told_outcome = x->body.len == 0 && g.count > 1 && fake.exchanges % 2;
 }
 
 /* What goes wrong with the finished reply. */
@@ -384,13 +411,14 @@ static void fake_spoil(fake_exchange *x)
                                                               : CWS_END_OK;
     x->note = f == FAULT_RESET ? 2 : f == FAULT_RESET_CANCEL ? 8 : f == FAULT_RESET_CALM ? 11
               : f == FAULT_RESET_SECURITY                    ? 12 : 0;
+    if (f >= FAULT_LOST_BODY && f <= FAULT_CUT_LOST) x->outcome_count = 0; /* it stands behind */
     if (f == FAULT_LOST_BODY || f == FAULT_SILENT_BODY) x->body.len = 0;
     if (f >= FAULT_CUT && f <= FAULT_CUT_LOST && x->body.len > fake.wrong_byte)
         x->body.len = fake.wrong_byte;
     if (f == FAULT_CUT_UNKNOWN) x->length[0] = '\0';
     if (f < FAULT_GARBAGE || f == FAULT_GZIP) return;
     x->length[0] = '\0';
-    x->body.len = 0;
+    x->body.len = x->outcome_count = 0;
     x->status = f == FAULT_HTML_502                                   ? 502
                 : f == FAULT_BAD_ERROR_500 || f == FAULT_FLOOD_OF_ERROR ? 500
                 : f == FAULT_REDIRECT_302                             ? 302
@@ -414,6 +442,7 @@ static fake_exchange *fake_receive(const cws_http_request *r, cws_exchange *ex)
     while (strcmp(cwsi_rpc_at((cwsi_rpc_id)rpc)->path, path) != 0) rpc++;
     body.at = (const char *)r->body, body.len = r->body_size;
     cwsi_buf_init(&x->body, &fake.mem, 1u << 24);
+    cwsi_arena_init(&x->arena, &fake.mem);
     x->ex = ex;
     x->status = 200;
     x->stream = rpc == CWSI_RPC_v1_SandboxService_StreamExec;
@@ -428,15 +457,18 @@ static fake_exchange *fake_receive(const cws_http_request *r, cws_exchange *ex)
     if (x->wrong == FAULT_NONE || (x->wrong >= FAULT_LOST_REPLY && x->wrong != FAULT_REDIRECT_302 &&
                                    x->wrong != FAULT_UNAUTHENTICATED))
         fake_serve(x, rpc, body);
+    if (fake.grpc) fake_to_grpc(x);
     if (fake.wrong_at == fake.exchanges)
-        fake.wrong_status = x->status, fake.wrong_size = x->body.len;
+        fake.wrong_status = x->status, fake.wrong_size = x->body.len,
+        fake.wrong_told = x->told_outcome;
     if (x->stream && !fake.first_stream)
         fake.first_stream = fake.exchanges, fake.stream_size = x->body.len;
     if (rpc == CWSI_RPC_v1_SandboxService_ListSandboxes && !fake.first_list)
         fake.first_list = fake.exchanges, fake.list_size = x->body.len;
     fake.exchanges++;
-    if (!x->stream) (void)snprintf(x->length, sizeof(x->length), "%lu", (unsigned long)x->body.len);
+    if (!x->stream && !fake.grpc) (void)snprintf(x->length, sizeof(x->length), "%lu", (unsigned long)x->body.len);
     if (x->wrong) fake_spoil(x);
+    if (fake.grpc && x->wrong == FAULT_UNAUTHENTICATED) fake_to_grpc(x);
     return x;
 }
 
@@ -444,18 +476,23 @@ static fake_exchange *fake_receive(const cws_http_request *r, cws_exchange *ex)
 static bool fake_report(fake_exchange *x, bool perform)
 {
     static const char flood[65536] = {0, 0x40}; /* as an envelope: the head of one of 1 GiB */
-    cws_header headers[3];
-    size_t n = fake.chunk && !perform ? fake.chunk : SIZE_MAX;
+    cws_header headers[2 + GRPC_FIELDS];
+    size_t n = fake.chunk && !perform ? fake.chunk : SIZE_MAX, count;
     if (x->ended || x->told_to_stop) return false;
     if (x->stage == 0 && x->wrong == FAULT_SILENCE) return false;
     if (x->stage++ == 0 && !x->headless) {
         headers[0].name = "Content-Type", headers[0].value = x->type;
         headers[1].name = "X-Request-Id", headers[1].value = "request-1";
         headers[2].name = x->wrong != FAULT_GZIP ? "Content-Length"
+                          : fake.grpc            ? "grpc-encoding"
                           : x->stream            ? "Connect-Content-Encoding" : "Content-Encoding";
         headers[2].value = x->wrong == FAULT_GZIP ? "gzip" : x->length;
-        cws_exchange_head(x->ex, x->status, 2, headers,
-                          x->wrong == FAULT_GZIP || x->length[0] ? 3 : 2);
+        count = x->wrong == FAULT_GZIP || x->length[0] ? 3 : 2;
+        if (x->told_outcome && count == 2) {
+            memcpy(headers + 2, x->outcome, sizeof(x->outcome));
+            count += x->outcome_count;
+        }
+        cws_exchange_head(x->ex, x->status, 2, headers, count);
         if (fake.chunk && !perform) return true;
     }
     if (x->wrong == FAULT_FLOOD || x->wrong == FAULT_FLOOD_OF_ERROR) { /* 10 GB, or as you say */
@@ -473,6 +510,11 @@ static bool fake_report(fake_exchange *x, bool perform)
         if (fake.chunk && !perform) return true;
     }
     if (x->silent || (x->stream && fake.held && !x->wrong)) return x->stage == 1;
+    if (x->outcome_count && !x->told_outcome && !x->headless) {
+        x->told_outcome = true;
+        cws_exchange_trailers(x->ex, x->outcome, x->outcome_count);
+        if (fake.chunk && !perform) return true;
+    }
     if (x->end) cws_exchange_note(x->ex, x->note, "it was the fake");
     x->ended = true;
     if (!perform) cws_exchange_end(x->ex, x->end);
@@ -482,6 +524,7 @@ static bool fake_report(fake_exchange *x, bool perform)
 static void fake_forget(fake_exchange *x)
 {
     cwsi_buf_free(&x->body);
+    cwsi_arena_clear(&x->arena);
     free(x);
 }
 
@@ -591,8 +634,9 @@ static void on_trace(const cws_trace_event *event, void *user)
 
 #define BOXES 3
 
-typedef enum form { BLOCKING, POLLED, PERFORM, FORMS } form;
-static const char *const form_names[] = {"blocking calls", "callbacks", "a blocking transport"};
+typedef enum form { BLOCKING, POLLED, GRPC, PERFORM, FORMS } form; /* GRPC: callbacks, too */
+static const char *const form_names[] = {"blocking calls", "callbacks", "gRPC",
+                                         "a blocking transport"};
 
 typedef struct job {
     form form;
@@ -635,10 +679,16 @@ static bool complain(const job *j, const char *what, const char *problem, cws_st
     return false;
 }
 
+/* How a call fails with this fault. gRPC's unary calls are like streams: they have envelopes. */
+static cws_status fake_due(fault wrong, bool stream)
+{
+    return stream || fake.grpc ? faults[wrong].stream : faults[wrong].unary;
+}
+
 /* May a call fail like this here? */
 static bool explained(const job *j, cws_status status)
 {
-    cws_status due = fake.wrong_stream ? faults[fake.wrong].stream : faults[fake.wrong].unary;
+    cws_status due = fake_due(fake.wrong, fake.wrong_stream);
     if (!fake.wrong || j->tight)
         if (status == CWS_ERR_NO_MEMORY) return true;
     if (!fake.wrong) return false;
@@ -679,9 +729,10 @@ static cws_client_opts job_client_opts(const job *j, cws_transport *t, cws_alloc
     } else {
         t->open = fake_open, t->send = fake_send, t->window = fake_window;
         t->cancel = fake_cancel, t->poll = fake_poll;
-        t->full_duplex = true;
+        t->full_duplex = t->trailers = true;
     }
     t->close = fake_close;
+    o.protocol = fake.grpc ? CWS_PROTOCOL_GRPC : CWS_PROTOCOL_CONNECT;
     t->user = &fake.boxes[++fake.clients % MAX_BOXES]; /* an address of its own */
     a->resize = measured_resize, a->user = NULL;
     o.transport = t;
@@ -1070,7 +1121,7 @@ static void job_run(job *j)
     bool opened = job_open(j);
     points++;
     if (opened) {
-        if (j->form == POLLED) job_polled(j);
+        if (j->form == POLLED || j->form == GRPC) job_polled(j);
         else job_blocking(j);
         job_account(j);
     }
@@ -1093,6 +1144,7 @@ static job job_of(form f, const char *point, long at)
     j.form = f, j.point = point, j.at = at;
     j.with_err = true;
     fake_reset();
+    fake.grpc = f == GRPC;
     return j;
 }
 
@@ -1162,17 +1214,19 @@ static void each_exchange(form f, bool retries)
     commands = fake.commands;
     j.retries = retries;
     for (wrong = 1; wrong < FAULT_COUNT; wrong++) {
-        j.doubtful = wrong == FAULT_CUT_UNKNOWN;
+        j.doubtful = wrong == FAULT_CUT_UNKNOWN && f != GRPC;
         for (n = 0; job_spoilt(&j, (fault)wrong, n, 0); n++) {
             bool unsent = wrong == FAULT_NOT_SENT || wrong == FAULT_REFUSED;
-            bool again = unsent || (!fake.wrong_unsafe && cws_status_is(faults[wrong].unary,
+            bool again = unsent || (!fake.wrong_unsafe && cws_status_is(fake_due(wrong, false),
                                                                         CWS_ERR_UNAVAILABLE));
-            size_t most = fake.wrong_stream && wrong == FAULT_FLOOD ? 65536 + (8u << 20) : 65536;
+            bool framed = fake.wrong_stream || f == GRPC;
+            size_t most = framed && wrong == FAULT_FLOOD ? 65536 + (8u << 20) : 65536;
             failed += j.failures > 0;
             if (retries && again && wrong != FAULT_TLS && fake.wrong_status == 200)
                 expect(&j, j.failures == 0, "what may be repeated is");
             if (!retries && wrong != FAULT_CUT && wrong != FAULT_CUT_UNKNOWN &&
-                (wrong != FAULT_GZIP || fake.wrong_status == 200))
+                (wrong != FAULT_GZIP || fake.wrong_status == 200) &&
+                (wrong != FAULT_SILENT_BODY || !fake.wrong_told))
                 expect(&j, j.failures > 0, "the failure is told");
             expect(&j, fake.commands <= commands, "no command runs twice");
             expect(&j, fake.flooded <= most + 65536, "a flood is stopped at the limit");
@@ -1188,7 +1242,7 @@ static void each_exchange(form f, bool retries)
 static void each_byte(form f)
 {
     static const fault kinds[] = {FAULT_CUT, FAULT_CUT_UNKNOWN, FAULT_CUT_LOST};
-    size_t byte, k, stream_size, list_size;
+    size_t byte, k, stream_size, list_size, end;
     long stream_at, list_at, at;
     job j = job_of(f, "nothing", 0);
     job_run(&j);
@@ -1197,19 +1251,21 @@ static void each_byte(form f)
     if (CHECK(list_at > 0 && list_size > 40))
         for (k = 0; k < 3; k++)
             for (byte = 0; byte <= list_size; byte++) {
-                j.doubtful = kinds[k] == FAULT_CUT_UNKNOWN;
+                bool whole = byte == list_size && kinds[k] != FAULT_CUT_LOST && f != GRPC;
+                j.doubtful = kinds[k] == FAULT_CUT_UNKNOWN && f != GRPC;
                 if (!CHECK(job_spoilt(&j, kinds[k], list_at, byte))) return;
-                if (byte == list_size && kinds[k] != FAULT_CUT_LOST) CHECK_INT(j.failures, 0);
+                if (whole) CHECK_INT(j.failures, 0);
                 else if (!j.doubtful) expect(&j, j.failures > 0, "a list that was cut is no list");
             }
     for (at = 0; f == BLOCKING && job_spoilt(&j, FAULT_CUT, at, 0); at++)
         for (byte = 1; byte < fake.wrong_size; byte++) (void)job_spoilt(&j, FAULT_CUT, at, byte);
     if (f == PERFORM) return; /* it has no streams */
     if (!CHECK(stream_at > 0 && stream_size > 40)) return;
+    end = f == GRPC ? 0 : 7; /* the exit decides; Connect's last envelope follows it */
     for (k = 0; k < 3; k++)
         for (byte = 0; byte <= stream_size; byte++) {
             if (!CHECK(job_spoilt(&j, kinds[k], stream_at, byte))) return;
-            if (!CHECK_INT(j.failures > 0, byte < stream_size - 7)) /* 7: the last envelope */
+            if (!CHECK_INT(j.failures > 0, byte < stream_size - end))
                 printf("    %s after byte %lu\n", faults[kinds[k]].name, (unsigned long)byte);
         }
 }

@@ -3,7 +3,8 @@
  * The client under test of the Connect conformance suite: reads ClientCompatRequest messages from
  * standard input, makes each call with the library's call, wire and curl layers, and writes a
  * ClientCompatResponse for each to standard output. Both are preceded by a big-endian u32 length.
- * With --libcurl it only prints the version of libcurl. The messages' field numbers are those of connectrpc.conformance.v1, client_compat.proto.
+ * With --libcurl it only prints the version of libcurl. The messages' field numbers are those of
+ * connectrpc.conformance.v1, client_compat.proto.
  *
  * A case is an operation of the library, with a kind of its own. What the library has no use for
  * (headers of a single call, metadata of replies) is added around it: a transport that wraps the
@@ -240,7 +241,8 @@ static void put_pairs(cwsi_buf *out, unsigned number, const pairs *p)
         cwsi_buf_init(&header, &memory, SIZE_MAX / 2);
         put_text(&header, 1, p->at[i].name);
         for (k = i; k < p->count; k++)
-            if (cwsi_same_nocase(p->at[i].name, p->at[k].name)) put_text(&header, 2, p->at[k].value);
+            if (cwsi_same_nocase(p->at[i].name, p->at[k].name))
+                put_text(&header, 2, p->at[k].value);
         put_bytes(out, number, header.at, header.len);
         cwsi_buf_free(&header);
     }
