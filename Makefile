@@ -28,7 +28,7 @@ SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 PROGRAMS = unit api wire torture backend $(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
-SUITES = unit schema api torture wire examples link variants symbols style docs matrix fuzz
+SUITES = unit schema oracle api torture wire examples link variants symbols style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
@@ -103,6 +103,9 @@ unit api torture: %: $(BUILD)/tests/%
 
 schema: $(patsubst %,$(BUILD)/tests/%,$(filter schema%,$(PROGRAMS)))
 	@NEED=schema sh tests/run.sh $@ -- $(PYTHON) tests/schema.py $^
+
+oracle: $(BUILD)/tests/schema_tool
+	@NEED=gateway sh tests/run.sh $@ -- node tests/gateway/oracle.mjs $<
 
 wire: $(BUILD)/tests/wire $(BUILD)/tests/backend
 	@NEED=wire sh tests/run.sh $@ -- $^

@@ -64,7 +64,7 @@ static void tool_dump_message(cwsi_msg_id id)
 /* Enums have no name of their own in the tables; schema.py knows them by their values. */
 static void tool_dump(void)
 {
-    static const char *const kinds[] = {"unary", "server", "bidi"};
+    static const char *const kinds[] = {"unary", "client", "server", "bidi"};
     int i;
     size_t k;
     for (i = 0; i < CWSI_MSG_COUNT; i++) tool_dump_message((cwsi_msg_id)i);
