@@ -99,9 +99,9 @@ SERVER_FN void server_set(const char *name, const char *value)
     else unsetenv(name);
 }
 
-/* Start the gateway with this backend program. It demands the bearer key or the W&B key; both NULL:
- * none. Returns false, with a line on stderr, if that does not work. Call it from the main directory
- * of the repository. */
+/* Start the gateway with this backend program. It demands the bearer key or the W&B key; both
+ * NULL: none. Returns false, with a line on stderr, if that does not work. Call it from the main
+ * directory of the repository. */
 SERVER_FN bool server_start(const char *backend, const char *key, const char *wandb_key)
 {
     int in[2], out[2];

@@ -160,8 +160,9 @@ export class Exchange {
     async refer(response, filter) {
         let headed = false;
         const head = async () => {
-            if (!headed) await filter.head(response.status, Object.fromEntries(response.header ?? []));
+            if (headed) return;
             headed = true;
+            await filter.head(response.status, Object.fromEntries(response.header ?? []));
         };
         for await (const chunk of response.body ?? []) {
             await head();

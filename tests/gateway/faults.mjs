@@ -235,8 +235,8 @@ export const actions = {
     // --- The connection ends ---
 
     // HTTP/2 GOAWAY with "code". "refuse": this request was not processed; else it is answered. The
-    // connection takes no further one and closes when its last stream does. HTTP/1.1: the connection
-    // closes after the answer.
+    // connection takes no further one and closes when its last stream does. HTTP/1.1: the
+    // connection closes after the answer.
     goaway(x, fault) {
         if (!x.h2) {
             x.res.setHeader("connection", "close");

@@ -9,8 +9,8 @@
 //     exchange.mjs   one request, its record       backend.mjs  the pipe to tests/backend.c
 //     faults.mjs     what it can do wrong          control.mjs  the orders of a test
 //
-// Environment: GATEWAY_API_KEY: the bearer key that is demanded; GATEWAY_WANDB_KEY: the W&B key that
-// will do, too; neither: none is demanded. GATEWAY_PORT: of the plain address.
+// Environment: GATEWAY_API_KEY: the bearer key that is demanded; GATEWAY_WANDB_KEY: the W&B key
+// that will do, too; neither: none is demanded. GATEWAY_PORT: of the plain address.
 //
 // For a test program it prints one line of JSON, {"port":..,"tls":..,"mtls":..,"control":..,
 // "ca":"file","client_cert":"file","client_key":"file"}, and ends when standard input does. In the
