@@ -190,8 +190,13 @@ export class Exchange {
     // Resolves when all is on its way.
     async flush(chunk) {
         if (this.over || this.res.writableEnded) return;
-        await Promise.race([new Promise((done) => this.res.write(chunk, done)),
-                            first(this.res, "close")]);
+        await new Promise((done) => {
+            this.res.once("close", done);
+            this.res.write(chunk, () => {
+                this.res.off("close", done);
+                done();
+            });
+        });
     }
 
     end(trailers = {}) {
