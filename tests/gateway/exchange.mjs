@@ -11,7 +11,7 @@ import { universalRequestFromNodeRequest,
          universalResponseToNodeResponse } from "@connectrpc/connect-node";
 
 const RECORDED_BODY = 4096; // bodies up to this size can be read back from /requests
-const RECORDED_MESSAGES = 65536; // and messages, until these many bytes of them
+const RECORDED_MESSAGES = 16384; // and messages, until these many bytes of them
 const RECORDED_REQUESTS = 100000; // the oldest is forgotten
 
 // What the exchanges of this process leave behind; the control port shows it.
@@ -63,7 +63,7 @@ export class Exchange {
         this.bidi = gateway.proxy.method(this.path.split("?")[0])?.methodKind === "bidi_streaming";
         this.fault = null; // what proxy.mjs is to do wrong: {after, error}
         this.over = false; // nothing more can be sent
-        this.body = [];
+        this.body = Buffer.alloc(0);
         this.noted = 0; // bytes of messages
         this.record = {
             method: req.method, path: req.url, protocol: this.protocol, http: req.httpVersion,
@@ -109,19 +109,18 @@ export class Exchange {
 
     note(chunk) {
         this.record.body_length += chunk.length;
-        if (this.record.body_length > RECORDED_BODY) {
-            this.record.body_base64 = "";
-        } else {
-            this.body.push(chunk);
-            this.record.body_base64 = Buffer.concat(this.body).toString("base64");
-        }
+        const whole = this.record.body_length <= RECORDED_BODY;
+        this.body = whole ? Buffer.concat([this.body, chunk]) : Buffer.alloc(0);
+        this.record.body_base64 = this.body.toString("base64");
     }
 
     noteMessage(desc, message) {
         this.noted += this.record.messages_cut ? 0 : toBinary(desc, message).length;
         this.record.messages_cut ||= this.noted > RECORDED_MESSAGES;
         if (this.record.messages_cut) return;
-        this.record.messages.push(toJson(desc, message, { registry: this.gateway.registry }));
+        const json = toJson(desc, message, { registry: this.gateway.registry });
+        // Once more as text: its long strings are trees of single characters.
+        this.record.messages.push(JSON.parse(JSON.stringify(json)));
     }
 
     async *notedMessages(desc, messages) {
