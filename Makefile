@@ -34,12 +34,13 @@ LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS = print_stacktrace=1
 
-.PHONY: help run test check-all $(SUITES) matrix-full fuzz-long conformance san programs clean \
-	install uninstall print-pc need need-all
+.PHONY: help run gateway test check-all $(SUITES) matrix-full fuzz-long conformance san programs \
+	clean install uninstall print-pc need need-all
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make run        the quick start: a session of sandboxes, offline, on this machine'
+	@echo 'make gateway    a local server of sandboxes for any client: Connect, gRPC, gRPC-Web'
 	@echo 'make test       everything a contributor needs, in minutes; ends with one line of counts'
 	@echo 'make check-all  test, and what takes long: full matrix, long fuzzing, other sanitizers'
 	@echo 'make SUITE      one of: $(SUITES)'
@@ -59,6 +60,11 @@ $(BUILD)/examples/%: examples/%.c $(HEADERS) | need
 	@mkdir -p $(@D)
 	@echo "building $@" >&2
 	@$(CC) $(ALL_CFLAGS) -Wall -Wextra -o $@ $< $(ALL_LIBS)
+
+# A server to talk to: prints what a client needs in its environment. GATEWAY_PORT, GATEWAY_API_KEY.
+gateway: $(BUILD)/tests/backend
+	@sh tests/need.sh gateway >&2
+	@exec node tests/gateway/gateway.mjs --foreground $<
 
 # --- Tests ----------------------------------------------------------------------------------------
 
@@ -80,22 +86,22 @@ check-all: need-all
 	@sh tests/run.sh --sum $(LONG_SUITES)
 
 need:
-	@sh tests/need.sh build
+	@sh tests/need.sh build >&2
 
 need-all:
 	@mkdir -p $(BUILD)
-	@sh tests/need.sh test schema matrix fuzz wire || CWS_NO_INSTALL=1 sh tests/need.sh test
+	@sh tests/need.sh test schema matrix fuzz gateway || CWS_NO_INSTALL=1 sh tests/need.sh test
 
 programs: $(PROGRAMS:%=$(BUILD)/tests/%) $(EXAMPLES:%=$(BUILD)/examples-san/%)
 
 $(BUILD)/tests/%: tests/%.c $(HEADERS) | need
 	@mkdir -p $(@D)
-	@echo "building $@"
+	@echo "building $@" >&2
 	@$(CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
 
 $(BUILD)/examples-san/%: examples/%.c $(HEADERS) | need
 	@mkdir -p $(@D)
-	@echo "building $@"
+	@echo "building $@" >&2
 	@$(CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
 
 unit api torture: %: $(BUILD)/tests/%
@@ -108,7 +114,7 @@ oracle: $(BUILD)/tests/schema_tool
 	@NEED=gateway sh tests/run.sh $@ -- node tests/gateway/oracle.mjs $<
 
 wire: $(BUILD)/tests/wire $(BUILD)/tests/backend
-	@NEED=wire sh tests/run.sh $@ -- $^
+	@NEED=gateway sh tests/run.sh $@ -- $^
 
 examples: $(EXAMPLES:%=$(BUILD)/examples-san/%)
 	@sh tests/run.sh $@ -- sh tests/examples.sh $^

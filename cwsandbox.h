@@ -3487,12 +3487,13 @@ static bool cwsi_read_bytes(cwsi_reader *r, cwsi_str *s)
     return true;
 }
 
-static bool cwsi_skip_value(cwsi_reader *r, unsigned type)
+static bool cwsi_skip_value(cwsi_reader *r, uint64_t tag)
 {
-    uint64_t v;
+    uint64_t v, open[CWSI_CODEC_DEPTH]; /* the fields whose groups are open */
     cwsi_str s;
     int depth = 0;
     for (;;) { /* more than one turn only inside groups (deprecated, but legal) */
+        unsigned type = CWSI_CAST(unsigned, tag & 7);
         size_t fixed = type == 1 ? 8 : 4;
         if (type == 0 && !cwsi_read_varint(r, &v)) return false;
         if (type == 2 && !cwsi_read_bytes(r, &s)) return false;
@@ -3500,12 +3501,12 @@ static bool cwsi_skip_value(cwsi_reader *r, unsigned type)
             if (CWSI_CAST(size_t, r->end - r->at) < fixed) return false;
             r->at += fixed;
         }
-        if (type == 3 && ++depth > CWSI_CODEC_DEPTH) return false;
-        if (type == 4 && --depth < 0) return false;
+        if (type == 3 && depth == CWSI_CODEC_DEPTH) return false;
+        if (type == 3) open[depth++] = tag >> 3;
+        if (type == 4 && (depth == 0 || open[--depth] != tag >> 3)) return false;
         if (type > 5) return false;
         if (depth == 0) return true;
-        if (!cwsi_read_varint(r, &v) || v >> 3 == 0) return false;
-        type = CWSI_CAST(unsigned, v & 7);
+        if (!cwsi_read_varint(r, &tag) || tag >> 3 == 0 || tag > UINT32_MAX) return false;
     }
 }
 
@@ -3577,7 +3578,8 @@ static cws_status cwsi_decode_field(cwsi_arena *arena, const cwsi_msg *t, const 
     }
     if (type != (by_length ? 2u : f->kind == CWSI_DOUBLE ? 1u : 0u)) {
         ++*CWSI_CAST(uint32_t *, msg);
-        return cwsi_skip_value(r, type) ? CWS_OK : CWS_ERR_PROTOCOL;
+        return cwsi_skip_value(r, CWSI_CAST(uint64_t, f->number) << 3 | type) ? CWS_OK
+                                                                              : CWS_ERR_PROTOCOL;
     }
     if (by_length) {
         if (!cwsi_read_bytes(r, &s)) return CWS_ERR_PROTOCOL;
@@ -3624,7 +3626,7 @@ static cws_status cwsi_decode_into(cwsi_arena *arena, cwsi_msg_id id, cwsi_str i
         }
         if (!f) {
             ++*CWSI_CAST(uint32_t *, msg);
-            if (!cwsi_skip_value(&r, CWSI_CAST(unsigned, tag & 7))) return CWS_ERR_PROTOCOL;
+            if (!cwsi_skip_value(&r, tag)) return CWS_ERR_PROTOCOL;
             continue;
         }
         hint = CWSI_CAST(size_t, f - t.fields);
@@ -3827,6 +3829,10 @@ static void cwsi_put_json_any(const cwsi_json_out *o, const cwsi_pb_Any *any, in
     void *inner = NULL;
     bool known = id != CWSI_MSG_COUNT && o->arena &&
                  cwsi_decode(o->arena, id, any->value, &inner) == CWS_OK;
+    if (any->type_url.len == 0 && any->value.len == 0) { /* "@type" may not be empty */
+        (void)cwsi_put_text(o->buf, "{}");
+        return;
+    }
     (void)cwsi_put_text(o->buf, "{\"@type\":");
     (void)cwsi_put_json_string(o->buf, any->type_url.at, any->type_url.len);
     if (known && !cwsi_has_own_json(id)) {
@@ -4002,14 +4008,19 @@ static cws_status cwsi_json_store(cwsi_json *j, cwsi_arena *arena, const cwsi_fi
     cwsi_str s;
     int64_t v;
     uint64_t u;
+    if (j->kind == CWSI_JSON_STRING) { /* names of enum values and numbers may be escaped, too */
+        if (!cwsi_json_string(j, arena, &s)) return CWS_ERR_NO_MEMORY;
+        j->text = s;
+        j->escaped = false;
+    }
     switch (CWSI_CAST(cwsi_kind, f->kind)) {
     case CWSI_STR:
         if (j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
-        return cwsi_json_string(j, arena, CWSI_CAST(cwsi_str *, at)) ? CWS_OK : CWS_ERR_NO_MEMORY;
+        *CWSI_CAST(cwsi_str *, at) = s;
+        return CWS_OK;
     case CWSI_BYTES: {
         char *out;
         if (j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
-        if (!cwsi_json_string(j, arena, &s)) return CWS_ERR_NO_MEMORY;
         out = CWSI_CAST(char *, cwsi_arena_alloc(arena, s.len / 4 * 3 + 4));
         if (!out) return CWS_ERR_NO_MEMORY;
         CWSI_CAST(cwsi_str *, at)->at = out;

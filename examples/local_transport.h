@@ -1693,10 +1693,12 @@ static void cwsl_put_output(cwsl_exchange *x, int stream, const char *data, size
     cwsl_send(x, &msg);
 }
 
-/* May this job's pipes be read now? */
+/* May this job's pipes be read now? Not before its stream said that it started: the command can be
+ * faster than the supervisor's report. */
 static bool cwsl_may_read(const cwsl_job *job)
 {
     const cwsl_exchange *x = job->exchange;
+    if (job->kind == CWSL_STREAM && !job->started && !job->exited) return false;
     return !x || (!x->closed_window && x->out.len - x->out_at < CWSL_UNREPORTED);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The local backend as a process of its own, for tests/server: exchanges come in on standard input
- * and their replies go out on standard output. Frames, both ways:
+ * The local backend as a process of its own, for tests/gateway: exchanges come in on standard
+ * input and their replies go out on standard output. Frames, both ways:
  *
  *     u32 length of the rest (big-endian) | u8 type | u32 exchange | payload
  *
@@ -12,8 +12,6 @@
  *
  * A unary request is opened when it has arrived whole, as the library's own calls are; a stream at
  * once. It ends, and with it all sandboxes, when standard input does.
- *
- * backend [KEY]: the bearer token that every request must present.
  */
 #define _GNU_SOURCE
 #define CWSANDBOX_IMPLEMENTATION
@@ -298,7 +296,7 @@ static void warn(const char *line, void *unused)
     fprintf(stderr, "backend: %s\n", line);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     cws_local_opts opts;
     cws_error err;
@@ -307,7 +305,6 @@ int main(int argc, char **argv)
     bool more = true;
     signal(SIGPIPE, SIG_IGN);
     memset(&opts, 0, sizeof opts);
-    opts.api_key = argc > 1 ? argv[1] : NULL;
     opts.warn = warn;
     if (cws_local_transport_open(&opts, &local, &err) != CWS_OK) {
         fprintf(stderr, "backend: %s\n", err.message);

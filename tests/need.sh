@@ -8,12 +8,14 @@
 # CWS_NO_INSTALL=1: only look. The sets:
 #   build    a C compiler, libcurl's headers          matrix  gcc, g++, clang, clang++
 #   test     build, python3, the curl command         fuzz    clang with libFuzzer
-#   schema   protoc, protobuf for python3             wire    node 18 or newer, openssl
+#   schema   protoc, protobuf for python3
+#   gateway  protoc, openssl, node 18.14.1 or newer, npm and the packages of tests/gateway
 #   go       Go 1.24 or newer, to build the conformance runner
 #   slow     valgrind, 32-bit libraries, a MinGW cross-compiler
 
 BUILD=${BUILD:-build}
 CC=${CC:-cc}
+gateway=$(dirname "$0")/gateway
 
 tools() {
     case $1 in
@@ -22,7 +24,7 @@ tools() {
     schema) echo python protobuf protoc ;;
     matrix) echo gcc g++ clang ;;
     fuzz) echo clang fuzzer ;;
-    wire) echo cc curl node openssl ;;
+    gateway) echo cc curl protoc openssl node npm npm-packages ;;
     go) echo go ;;
     slow) echo valgrind m32 mingw ;;
     *) echo "need.sh: unknown set $1" >&2 && exit 2 ;;
@@ -44,7 +46,10 @@ there() {
             $(pkg-config --libs libcurl 2>/dev/null || echo -lcurl) 2>/dev/null ;;
     python) "$(sh "$(dirname "$0")/python.sh")" -c pass 2>/dev/null ;;
     protobuf) "$(sh "$(dirname "$0")/python.sh")" -c 'import google.protobuf' 2>/dev/null ;;
-    node) node -e 'process.exit(+process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null ;;
+    node) node -e 'const [a, b, c] = process.versions.node.split(".").map(Number);
+                   process.exit(a * 10000 + b * 100 + c >= 181401 ? 0 : 1)' 2>/dev/null ;;
+    npm-packages) [ -n "$(find "$gateway/node_modules/.stamp" \
+        -newer "$gateway/package-lock.json" 2>/dev/null)" ] ;;
     go) go_minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
         [ "${go_minor:-0}" -ge 24 ] ;;
     protoc) mkdir -p "$BUILD" &&
@@ -69,6 +74,7 @@ package() {
     python) echo python3 ;;
     protobuf) echo python3-protobuf ;;
     protoc) echo protobuf-compiler libprotobuf-dev ;;
+    npm-packages) ;; # not Debian's
     node) echo nodejs ;;
     go) echo golang-go ;;
     fuzzer) echo clang; apt-cache depends clang 2>/dev/null |
@@ -89,10 +95,24 @@ find_missing() { # tools that are not there, each once
     done
 }
 
+npm_packages() { # get those of the lock file, once npm is there
+    case " $missing " in *" node "* | *" npm "*) return ;; *" npm-packages "*) ;; *) return ;; esac
+    mkdir -p "$BUILD"
+    missing=$(echo "$missing" | sed 's/ npm-packages//')
+    if (cd "$gateway" && npm ci --ignore-scripts) </dev/null >"$BUILD/npm.log" 2>&1; then
+        touch "$gateway/node_modules/.stamp"
+    else
+        echo "npm ci failed: $(grep -m 1 'npm err' "$BUILD/npm.log") (log in $BUILD/npm.log)" >&2
+        missing="$missing npm-packages"
+    fi
+}
+
 find_missing "$@"
+[ -n "$CWS_NO_INSTALL" ] || npm_packages
 [ -n "$missing" ] || exit 0
 
-if [ -n "$CWS_NO_INSTALL" ] || ! command -v apt-get >/dev/null; then
+if [ -n "$CWS_NO_INSTALL" ] || [ "$missing" = " npm-packages" ] ||
+    ! command -v apt-get >/dev/null; then
     echo "missing:$missing" >&2
     exit 1
 fi
@@ -121,6 +141,7 @@ packages=$(for tool in $missing; do package "$tool"; done | sort -u)
 install $packages || for one in $packages; do install "$one"; done
 
 find_missing "$@"
+npm_packages
 [ -n "$missing" ] || exit 0
 echo "still missing:$missing; the end of $BUILD/apt.log:" >&2
 tail -n 5 "$BUILD/apt.log" >&2

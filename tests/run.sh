@@ -38,13 +38,11 @@ limit=${TIMEOUT:-300}
 mkdir -p "$results"
 rm -f "$results/$name"
 
-if [ -n "$NEED" ] && ! why=$(CWS_NO_INSTALL=1 sh "$(dirname "$0")/need.sh" "$NEED" 2>&1); then
-    # An installation may help; it was tried already if all suites run.
-    if ! sh "$(dirname "$0")/need.sh" "$NEED" >/dev/null 2>&1; then
-        echo "SKIPPED $name: $why"
-        echo "0 0 1" >"$results/$name"
-        exit 0
-    fi
+# An installation may help; it was tried already if all suites run.
+if [ -n "$NEED" ] && ! why=$(sh "$(dirname "$0")/need.sh" "$NEED" 2>&1 >/dev/null); then
+    echo "SKIPPED $name: $(echo "$why" | head -n 1)"
+    echo "0 0 1" >"$results/$name"
+    exit 0
 fi
 
 # Output goes to a file, not through a pipe: a stray child process must not keep us waiting.

@@ -16,8 +16,8 @@
  * Afterwards: script_calls(s) is "CreateSandbox GetSandbox"; script_call_at(s, "GetSandbox", i)
  * tells when the call came, its request as JSON, its headers and its timeout.
  *
- * With s->grpc the replies, which are written as Connect has them, are translated: envelopes, and the
- * outcome in trailers, or in the head (every other time) where there is nothing but an outcome.
+ * With s->grpc the replies, which are written as Connect has them, are translated: envelopes, and
+ * the outcome in trailers, or in the head (every other time) where there is nothing but an outcome.
  *
  * The transport's side of the contract is asserted: one cancel for each open exchange and nothing
  * reported after it, no call of the transport from inside a report, body bytes that stay in place

@@ -466,7 +466,8 @@ static fake_exchange *fake_receive(const cws_http_request *r, cws_exchange *ex)
     if (rpc == CWSI_RPC_v1_SandboxService_ListSandboxes && !fake.first_list)
         fake.first_list = fake.exchanges, fake.list_size = x->body.len;
     fake.exchanges++;
-    if (!x->stream && !fake.grpc) (void)snprintf(x->length, sizeof(x->length), "%lu", (unsigned long)x->body.len);
+    if (!x->stream && !fake.grpc)
+        (void)snprintf(x->length, sizeof(x->length), "%lu", (unsigned long)x->body.len);
     if (x->wrong) fake_spoil(x);
     if (fake.grpc && x->wrong == FAULT_UNAUTHENTICATED) fake_to_grpc(x);
     return x;

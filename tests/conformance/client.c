@@ -103,7 +103,7 @@ static bool next_field(cwsi_reader *r, unsigned *number, uint64_t *value, cwsi_s
         if (!cwsi_read_bytes(r, bytes)) fail("malformed bytes");
         break;
     default:
-        if (!cwsi_skip_value(r, tag & 7)) fail("malformed field");
+        if (!cwsi_skip_value(r, tag)) fail("malformed field");
     }
     return true;
 }

@@ -495,9 +495,6 @@ class Loosener {
 
 const OWN_JSON = /^google\.protobuf\.(Timestamp|Duration|FieldMask|Struct|Value|ListValue)$/;
 
-// The library compares the names of enum values as they are spelled, without unescaping them.
-const ESCAPED_ENUMS = false;
-
 class Speller {
     space() { return this.spaced ? this.rng.of(["", " ", "\n  ", "\t", "\r\n"]) : ""; }
 
@@ -563,7 +560,7 @@ class Speller {
         if (kind === "scalar") return this.scalar(f.scalar, v);
         const found = f.enum.values.find((e) => e.name === v);
         if (found && this.rng.chance(0.3)) return `${found.number}`;
-        return ESCAPED_ENUMS ? this.plain(v) : JSON.stringify(v);
+        return this.plain(v);
     }
 
     field(f, v) {
@@ -730,7 +727,7 @@ class Tool {
 // --- The run ------------------------------------------------------------------------------------
 
 // What these hold goes into JSON or back out of it only in part.
-const NOT_IN_JSON = ["a number that is not finite", "a Value without a kind", "an empty Any",
+const NOT_IN_JSON = ["a number that is not finite", "a Value without a kind",
                      "an Any of an unknown type", "an Any of a nested type"];
 
 class Run {

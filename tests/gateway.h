@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Starts tests/server for a test program and gives it orders.
+ * Starts tests/gateway for a test program and gives it orders.
  *
- *     if (!server_start("build/tests/backend", NULL)) ...   // ends with the program
- *     opts.base_url = server_url_h1;   // "http://127.0.0.1:PORT"; _h2c; _tls with server_ca
+ *     if (!server_start("build/tests/backend", "key", NULL)) ...   // ends with the program
+ *     opts.base_url = server_url_h1;   // "http://127.0.0.1:PORT"; _h2c is the same; _tls with
+ *                                      // server_ca; _mtls with server_client_cert, _key too
  *     server_faults("[{\"match\":\"/GetSandbox\",\"action\":\"hang\"}]");   // "[]": none
  *     text = server_requests();                             // JSON lines; free() it
  *     n = server_stat("connections");                       // one counter; -1 if there is none
@@ -11,10 +12,11 @@
  *     server_forget();                                      // requests so far; faults too
  *     server_cut();                                         // all connections, now
  *
- * The actions of a fault and the counters are described in tests/server/server.mjs. POSIX.
+ * The actions of a fault are described in tests/gateway/faults.mjs, what else can be ordered in
+ * control.mjs, the counters and the record of a request in exchange.mjs. POSIX.
  */
-#ifndef SERVER_H
-#define SERVER_H
+#ifndef GATEWAY_H
+#define GATEWAY_H
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -33,8 +35,8 @@
 #define SERVER_FN static
 #endif
 
-static char server_url_h1[64], server_url_h2c[64];
-static char server_url_tls[64], server_ca[200]; /* "" if there is no TLS */
+static char server_url_h1[64], server_url_h2c[64], server_url_tls[64], server_url_mtls[64];
+static char server_ca[500], server_client_cert[500], server_client_key[500];
 static int server_control_port;
 static pid_t server_pid = -1;
 static int server_stdin = -1;
@@ -53,14 +55,57 @@ SERVER_FN void server_stop(void)
     server_pid = -1;
 }
 
-/* Start node with the server and this backend program. key: the bearer token that the backend
- * demands; NULL: any or none. Returns false, with a line on stderr, if that does not work. Call it
- * from the main directory of the repository. */
-SERVER_FN bool server_start(const char *backend, const char *key)
+/* A member of one line of JSON, as text. */
+SERVER_FN bool server_member(const char *json, const char *name, char *out, size_t size)
 {
-    int in[2], out[2], h1 = 0, h2c = 0, tls = 0;
-    const char *format = "{\"h1\":%d,\"h2c\":%d,\"control\":%d,\"tls\":%d,\"ca\":\"%199[^\"]\"}";
-    char line[512];
+    char key[64];
+    const char *at;
+    size_t n;
+    snprintf(key, sizeof key, "\"%s\":", name);
+    at = strstr(json, key);
+    if (!at) return false;
+    at += strlen(key);
+    if (*at == '"') at++;
+    n = strcspn(at, "\",}");
+    if (n >= size) return false;
+    memcpy(out, at, n);
+    out[n] = '\0';
+    return true;
+}
+
+/* What the program says when it listens. */
+SERVER_FN bool server_addresses(const char *json)
+{
+    char port[16], tls[16], mtls[16], control[16];
+    if (!server_member(json, "port", port, sizeof port) ||
+        !server_member(json, "tls", tls, sizeof tls) ||
+        !server_member(json, "mtls", mtls, sizeof mtls) ||
+        !server_member(json, "control", control, sizeof control) ||
+        !server_member(json, "ca", server_ca, sizeof server_ca) ||
+        !server_member(json, "client_cert", server_client_cert, sizeof server_client_cert) ||
+        !server_member(json, "client_key", server_client_key, sizeof server_client_key))
+        return false;
+    snprintf(server_url_h1, sizeof server_url_h1, "http://127.0.0.1:%s", port);
+    snprintf(server_url_h2c, sizeof server_url_h2c, "http://127.0.0.1:%s", port);
+    snprintf(server_url_tls, sizeof server_url_tls, "https://localhost:%s", tls);
+    snprintf(server_url_mtls, sizeof server_url_mtls, "https://localhost:%s", mtls);
+    server_control_port = atoi(control);
+    return true;
+}
+
+SERVER_FN void server_set(const char *name, const char *value)
+{
+    if (value) setenv(name, value, 1);
+    else unsetenv(name);
+}
+
+/* Start the gateway with this backend program. It demands the bearer key or the W&B key; both
+ * NULL: none. Returns false, with a line on stderr, if that does not work. Call it from the main
+ * directory of the repository. */
+SERVER_FN bool server_start(const char *backend, const char *key, const char *wandb_key)
+{
+    int in[2], out[2];
+    char line[2048];
     FILE *f;
     if (pipe(in) || pipe(out)) return false;
     server_pid = fork();
@@ -68,7 +113,10 @@ SERVER_FN bool server_start(const char *backend, const char *key)
         dup2(in[0], 0);
         dup2(out[1], 1);
         close(in[0]), close(in[1]), close(out[0]), close(out[1]);
-        execlp("node", "node", "tests/server/server.mjs", backend, key, (char *)NULL);
+        server_set("GATEWAY_API_KEY", key);
+        server_set("GATEWAY_WANDB_KEY", wandb_key);
+        unsetenv("GATEWAY_PORT");
+        execlp("node", "node", "tests/gateway/gateway.mjs", backend, (char *)NULL);
         perror("node");
         _exit(127);
     }
@@ -78,17 +126,13 @@ SERVER_FN bool server_start(const char *backend, const char *key)
     server_stdin = in[1];
     atexit(server_stop);
     f = fdopen(out[0], "r");
-    if (!f || !fgets(line, sizeof line, f) ||
-        sscanf(line, format, &h1, &h2c, &server_control_port, &tls, server_ca) != 5) {
-        fprintf(stderr, "tests/server did not start\n");
+    if (!f || !fgets(line, sizeof line, f) || !server_addresses(line)) {
+        fprintf(stderr, "tests/gateway did not start\n");
         if (f) fclose(f);
         server_stop();
         return false;
     }
     fclose(f); /* it prints nothing else there */
-    snprintf(server_url_h1, sizeof server_url_h1, "http://127.0.0.1:%d", h1);
-    snprintf(server_url_h2c, sizeof server_url_h2c, "http://127.0.0.1:%d", h2c);
-    if (tls) snprintf(server_url_tls, sizeof server_url_tls, "https://localhost:%d", tls);
     return true;
 }
 
@@ -111,7 +155,7 @@ SERVER_FN char *server_call(const char *method, const char *path, const char *bo
     if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0 ||
         send(fd, head, strlen(head), MSG_NOSIGNAL) != (ssize_t)strlen(head) ||
         send(fd, body, strlen(body), MSG_NOSIGNAL) != (ssize_t)strlen(body)) {
-        perror("tests/server");
+        perror("tests/gateway");
         close(fd);
         return NULL;
     }
@@ -129,7 +173,7 @@ SERVER_FN char *server_call(const char *method, const char *path, const char *bo
     if (answer) answer[size] = 0;
     start = answer ? strstr(answer, "\r\n\r\n") : NULL;
     if (!start || strncmp(answer + 8, " 200 ", 5) != 0) {
-        fprintf(stderr, "tests/server: %s %s: %s\n", method, path, answer ? answer : "no answer");
+        fprintf(stderr, "tests/gateway: %s %s: %s\n", method, path, answer ? answer : "no answer");
         free(answer);
         return NULL;
     }
@@ -193,4 +237,4 @@ SERVER_FN long server_count(const char *part)
     return n;
 }
 
-#endif /* SERVER_H */
+#endif /* GATEWAY_H */
