@@ -329,10 +329,11 @@ typedef struct cws_http_request {
     size_t body_size;   /* a body of known length unless more_body is set */
     bool more_body;     /* streaming tier: more comes through send, of unknown length */
     bool full_duplex;   /* the response may begin before the request ends: HTTP/2 needed */
-    bool long_lived;    /* the response takes as long as a command: hold back no other for it */
-    bool trailers;      /* gRPC: the outcome comes in HTTP trailers, so HTTP/2 is needed */
-    int64_t timeout_ms; /* what is left for the exchange, > 0; INT64_MAX: no limit. The library
-                           enforces it too */
+    bool long_lived;    /* a stream, or a response that takes as long as a command does: hold back
+                           no other exchange for it */
+    bool trailers;      /* gRPC: the outcome comes in HTTP trailers, so HTTP/2 is needed; pass the
+                           header "te: trailers" on */
+    int64_t timeout_ms; /* what is left for the exchange, > 0; the library also enforces it */
 } cws_http_request;
 
 /* How an exchange ended. */
@@ -381,9 +382,11 @@ typedef struct cws_transport {
 /* Report status and headers. http_major is 1 or 2 (0 if unknown). Everything is copied. */
 CWS_API void cws_exchange_head(cws_exchange *exchange, int status, int http_major,
                                const cws_header *headers, size_t header_count);
-/* Report body bytes; copied. Returns false when the library wants no more of them. */
+/* Report body bytes; copied. Returns false when the library wants no more of them: stop reporting,
+ * it will cancel. */
 CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t size);
-/* Report the trailers, the header fields behind the body. Everything is copied. */
+/* Report the trailers, the header fields behind the body: all of them in one call, before the end.
+ * They are waited for even if the body had a content-length. Everything is copied. */
 CWS_API void cws_exchange_trailers(cws_exchange *exchange, const cws_header *trailers,
                                    size_t trailer_count);
 /* Report that send may be tried again. */
@@ -417,7 +420,8 @@ typedef enum cws_http_version {
     CWS_HTTP_AUTO = 0, /* https: HTTP/2 where the server offers it; http: HTTP/1.1, or with gRPC
                           HTTP/2 without asking */
     CWS_HTTP_1_1 = 1,
-    CWS_HTTP_2_PRIOR_KNOWLEDGE = 2 /* HTTP/2 for every call; over http without asking (h2c) */
+    CWS_HTTP_2 = 2 /* HTTP/2 for every call: over https if the server has it, over http without
+                      asking (prior knowledge, h2c) */
 } cws_http_version;
 
 typedef struct cws_client_opts {
@@ -970,7 +974,9 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_CLIENT_BUFFER_MS 5000 /* added where the server's own limit should be heard first */
 #define CWSI_POLL_FIRST_MS 200
 #define CWSI_OUTCOME_GRACE_MS 500
+#define CWSI_MAX_REPLIES 100 /* messages looked at, where one is expected, for the error behind */
 #define CWSI_CLOCK_SLACK_MS 10
+#define CWSI_LONGEST_MS 9999999999LL /* ten digits: the longest that Connect can tell */
 #define CWSI_POLL_MAX_MS 2000
 #define CWSI_HINT_MAX_MS 10000    /* longest delay taken from a RetryInfo */
 #define CWSI_GONE_BUDGET_MS 2000  /* NOT_FOUND after our own stop is retried this long */
@@ -5061,7 +5067,8 @@ static int cwsi_hex_digit(char c)
                                   : -1;
 }
 
-/* Undo percent-encoding; what is no escape stays as it is. out has room for text.len bytes. */
+/* Undo percent-encoding; what is no escape, and a NUL, stays as it is. out has room for text.len
+ * bytes. */
 static size_t cwsi_percent_decode(cwsi_str text, char *out)
 {
     size_t i, n = 0;
@@ -5071,7 +5078,7 @@ static size_t cwsi_percent_decode(cwsi_str text, char *out)
             high = cwsi_hex_digit(text.at[i + 1]);
             low = cwsi_hex_digit(text.at[i + 2]);
         }
-        if (high < 0 || low < 0) {
+        if (high < 0 || low < 0 || high + low == 0) {
             out[n++] = text.at[i];
         } else {
             out[n++] = CWSI_CAST(char, high << 4 | low);
@@ -5108,10 +5115,10 @@ static void cwsi_read_grpc_details(cwsi_arena *arena, cwsi_str text, cwsi_verdic
 static void cwsi_read_grpc_outcome(cwsi_arena *arena, const cwsi_grpc_outcome *outcome,
                                    cwsi_verdict *verdict)
 {
-    int64_t code = 0;
+    uint64_t code = 0;
     memset(verdict, 0, sizeof(*verdict));
     verdict->no_memory = outcome->no_memory;
-    if (!cwsi_parse_i64(outcome->status.at, outcome->status.len, &code) || code < 0 ||
+    if (!cwsi_parse_u64(outcome->status.at, outcome->status.len, &code) ||
         code > CWSI_CODE_UNAUTHENTICATED)
         code = CWSI_CODE_UNKNOWN;
     verdict->code = CWSI_CAST(int, code);
@@ -5640,6 +5647,7 @@ struct cwsi_call {
     bool more;        /* set before the first turn: the request goes on behind them, until fin */
     bool fin;         /* set by the owner, who then wakes: nothing comes behind `out` */
     bool fin_sent;
+    bool out_taken; /* the transport has some of it, or its end: no other attempt can send it */
     cwsi_buf out; /* what the owner adds while the stream is open; from out_at on not yet taken */
     size_t out_at;
     int64_t rpc_ms;   /* patience of one attempt */
@@ -5663,7 +5671,8 @@ struct cwsi_call {
     size_t reply_at, reply_len, replies; /* of one: where in `in` the message is; how many came */
     cwsi_arena meta;                     /* strings of the outcome */
     cwsi_grpc_outcome outcome;           /* gRPC only */
-    int64_t outcome_until; /* when an outcome in the head counts, though the end is not reported */
+    int64_t outcome_until; /* an outcome in the head, */
+    bool outcome_settled;  /* and nothing came behind it until then */
     bool stream_over;      /* the end-of-stream message or the outcome was read */
     bool unclear;     /* the server may have carried out an attempt that failed */
     bool maybe_done;  /* unclear was true once */
@@ -5898,7 +5907,7 @@ static size_t cwsi_call_headers(const cwsi_call *call, cws_header *headers, char
         cwsi_header_set(&headers[n++], "content-type", "application/grpc+proto");
         cwsi_header_set(&headers[n++], "te", "trailers");
     } else {
-        if (left < 10000000000LL) /* ten digits at most */
+        if (left <= CWSI_LONGEST_MS)
             (void)cwsi_format(timeout, size, "%lld", CWSI_CAST(long long, left));
         cwsi_header_set(&headers[n++], "content-type",
                         call->bare ? "application/proto" : "application/connect+proto");
@@ -5931,12 +5940,14 @@ static void cwsi_call_open(cwsi_call *call, int64_t now)
     request.body_size = call->request.len;
     request.more_body = call->more;
     request.full_duplex = call->rpc->kind == CWSI_BIDI;
-    request.long_lived = call->long_lived;
+    request.long_lived = call->long_lived || call->rpc->kind != CWSI_UNARY;
     request.trailers = c->grpc;
-    request.timeout_ms = left;
-    message.at = call->request.at + skip;
-    message.len = call->request.len - skip;
-    if (call->request.len >= skip) cwsi_trace(call, true, message);
+    request.timeout_ms = left < CWSI_LONGEST_MS ? left : CWSI_LONGEST_MS;
+    if (call->request.len >= skip) { /* a stream may begin without a message */
+        message.at = skip ? call->request.at + skip : call->request.at;
+        message.len = call->request.len - skip;
+        cwsi_trace(call, true, message);
+    }
     if (!c->streaming) {
         cws_end end = c->transport.perform(c->transport.user, &request, &call->exchange);
         if (!call->ended) call->end = end; /* else we stopped it: enough of an error body */
@@ -6044,16 +6055,30 @@ static void cwsi_judge_verdict(cwsi_call *call, const cwsi_verdict *verdict)
     (void)cwsi_error_from_verdict(&call->err, &op->client->mem, op->kind->name, verdict);
 }
 
-/* Is the head that of a message we can read? Otherwise the error is set. */
-static bool cwsi_judge_head(cwsi_call *call, const char *family, const char *exact,
-                            const char *alias)
+/* Is the content type the one we asked for? gRPC may leave its suffix out, or add parameters. */
+static bool cwsi_is_expected_type(const cwsi_call *call, const char *family)
 {
-    if (!cwsi_same_nocase(call->content_type, exact) &&
-        !cwsi_same_nocase(call->content_type, alias)) {
+    const char *rest;
+    if (!cwsi_starts_nocase(call->content_type, family)) return false;
+    rest = call->content_type + strlen(family);
+    if (!call->op->client->grpc) return cwsi_same_nocase(rest, "proto");
+    if (cwsi_starts_nocase(rest, "+proto")) rest += strlen("+proto");
+    return *rest == '\0' || *rest == ';';
+}
+
+/* Is the head that of a message we can read? Otherwise the error is set. */
+static bool cwsi_judge_head(cwsi_call *call)
+{
+    bool grpc = call->op->client->grpc;
+    const char *family = grpc         ? "application/grpc"
+                         : call->bare ? "application/"
+                                      : "application/connect+";
+    if (!cwsi_is_expected_type(call, family)) {
         bool related = cwsi_starts_nocase(call->content_type, family);
         cwsi_judge_protocol(call, related ? CWSI_CODE_INTERNAL : CWSI_CODE_UNKNOWN,
-                            "the reply has content-type '%s', not '%s'; is %s the sandbox API?",
-                            call->content_type, exact, call->op->client->base_url);
+                            "the reply has content-type '%s', not '%s%s'; is %s the sandbox API?",
+                            call->content_type, family, grpc ? "+proto" : "proto",
+                            call->op->client->base_url);
         return false;
     }
     if (call->foreign_coding) {
@@ -6087,8 +6112,7 @@ static void cwsi_judge_bare(cwsi_call *call)
         return;
     }
     if (call->http_status == 200) {
-        if (!cwsi_judge_head(call, "application/", "application/proto", "application/proto"))
-            return;
+        if (!cwsi_judge_head(call)) return;
         if (call->has_length && call->length != call->in.len) {
             call->end = CWS_END_LOST; /* P13: some libcurl versions call a cut reply whole */
             cwsi_judge_end(call);
@@ -6111,10 +6135,11 @@ static void cwsi_judge_http(cwsi_call *call)
     char text[80];
     (void)cwsi_format(text, sizeof(text), "HTTP %d%s", call->http_status,
                       call->http_status == 505 ? ": streams in both directions need HTTP/2" : "");
-    verdict.code = cwsi_code_of_http(call->http_status);
-    verdict.message = cwsi_str_of(text);
     if (call->outcome.there) cwsi_read_grpc_outcome(&call->meta, &call->outcome, &verdict);
-    if (verdict.code == 0) verdict.code = cwsi_code_of_http(call->http_status);
+    if (verdict.code == 0) {
+        verdict.code = cwsi_code_of_http(call->http_status);
+        verdict.message = cwsi_str_of(text);
+    }
     cwsi_judge_verdict(call, &verdict);
 }
 
@@ -6122,10 +6147,10 @@ static void cwsi_judge_http(cwsi_call *call)
  * one message and went well. */
 static void cwsi_judge_framed(cwsi_call *call)
 {
-    if (call->stream_over) {
-        if (call->one && call->replies != 1)
-            cwsi_judge_protocol(call, CWSI_CODE_UNIMPLEMENTED,
-                                "%zu messages came where one was expected", call->replies);
+    if (call->one && (call->stream_over ? call->replies != 1 : call->replies > CWSI_MAX_REPLIES)) {
+        cwsi_judge_protocol(call, CWSI_CODE_UNIMPLEMENTED,
+                            "%zu messages came where one was expected", call->replies);
+    } else if (call->stream_over) { /* and all is well */
     } else if (call->in.status == CWS_ERR_NO_MEMORY) {
         (void)cwsi_no_memory(&call->err, call->op->kind->name);
     } else if (call->in.status) {
@@ -6136,18 +6161,21 @@ static void cwsi_judge_framed(cwsi_call *call)
         cwsi_judge_http(call);
     } else if (call->end != CWS_END_OK) {
         cwsi_judge_end(call);
+    } else if (call->op->client->grpc) { /* old libcurl says OK when the connection is closed */
+        call->err.rpc_code = CWSI_CODE_INTERNAL;
+        call->err.retryable = true;
+        (void)cwsi_fail(&call->err, CWS_ERR_TRANSPORT,
+                        "%s: connection lost before the trailers that say how the call went",
+                        call->op->kind->name);
     } else {
         cwsi_judge_protocol(call, CWSI_CODE_INTERNAL,
-                            call->op->client->grpc
-                                ? "the stream ended without trailers that say how the call went"
-                                : "the stream ended without an end-of-stream message");
+                            "the stream ended without an end-of-stream message");
     }
 }
 
 /* The head of a response with envelopes is there: is it one we can read? */
 static bool cwsi_judge_framed_head(cwsi_call *call)
 {
-    const char *family = call->op->client->grpc ? "application/grpc" : "application/connect+";
     if (call->op->client->grpc && call->http_major == 1) {
         cwsi_judge_protocol(call, CWSI_CODE_INTERNAL,
                             "gRPC needs HTTP/2, but %s answered with HTTP/1.1 (status %d); "
@@ -6155,17 +6183,7 @@ static bool cwsi_judge_framed_head(cwsi_call *call)
                             call->op->client->base_url, call->http_status);
         return false;
     }
-    if (call->http_status != 200) return false;
-    if (!cwsi_starts_nocase(call->content_type, family)) { /* a proxy's page, say */
-        cwsi_judge_protocol(call, CWSI_CODE_UNKNOWN,
-                            "the reply has content-type '%s', expected '%s%s'",
-                            call->content_type, family, call->op->client->grpc ? "" : "proto");
-        return false;
-    }
-    return call->op->client->grpc
-               ? cwsi_judge_head(call, family, "application/grpc+proto", "application/grpc")
-               : cwsi_judge_head(call, family, "application/connect+proto",
-                                 "application/connect+proto");
+    return call->http_status == 200 && cwsi_judge_head(call);
 }
 
 /* ================================================================================================
@@ -6196,6 +6214,18 @@ static void cwsi_stream_end_grpc(cwsi_call *call)
         cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the stream ended within a message");
 }
 
+/* Does the outcome count? One in the trailers does. One in the head does if nothing follows it: at
+ * the end, which must be clean for a success; and a failure also after a moment of silence, because
+ * the end is not reported while sending is paused (P1). */
+static bool cwsi_outcome_counts(const cwsi_call *call)
+{
+    if (call->outcome.no_memory) return true;
+    if (!call->outcome.there || call->in.status) return false;
+    if (!call->outcome.in_head) return true;
+    if (cwsi_str_is(call->outcome.status, "0")) return call->ended && call->end == CWS_END_OK;
+    return call->ended || call->outcome_settled;
+}
+
 /* What stands next in the stream's buffer. MESSAGE: *message is set and stays until the next peek
  * after a cwsi_call_message. OVER: decided; call->err says how. */
 static cwsi_peek cwsi_stream_peek(cwsi_call *call, cwsi_str *message)
@@ -6217,8 +6247,7 @@ static cwsi_peek cwsi_stream_peek(cwsi_call *call, cwsi_str *message)
         return CWSI_PEEK_OVER;
     }
     if (have < CWSI_ENVELOPE || have - CWSI_ENVELOPE < len) {
-        bool over = call->outcome.there && (!call->outcome.in_head || call->ended);
-        if (!over && !call->outcome.no_memory) return CWSI_PEEK_NOTHING;
+        if (!cwsi_outcome_counts(call)) return CWSI_PEEK_NOTHING;
         cwsi_stream_end_grpc(call);
         return CWSI_PEEK_OVER;
     }
@@ -6276,18 +6305,25 @@ static void cwsi_stream_compact(cwsi_call *call)
  * When a failed attempt is followed by another, and the steps of a call.
  * ============================================================================================= */
 
+/* Did the request surely not reach those who carry it out? */
+static bool cwsi_call_unsent(const cwsi_call *call)
+{
+    return call->unopened || call->end == CWS_END_NOT_SENT || call->end == CWS_END_TLS ||
+           (call->end == CWS_END_REFUSED && !call->http_status);
+}
+
 /* May this failure be answered by another attempt? */
 static bool cwsi_call_may_retry(const cwsi_call *call)
 {
     cws_status status = call->err.status;
     if (status == CWS_OK || call->budget_ms <= 0) return false;
-    if (call->more && (call->out_at || call->fin_sent)) return false; /* gone with the attempt */
+    if (call->out_taken) return false; /* gone with the attempt */
     if (status == CWS_ERR_TRANSPORT) {
         if (call->end == CWS_END_TLS) return false;
-        if (call->end == CWS_END_NOT_SENT || call->end == CWS_END_REFUSED) return true;
+        if (cwsi_call_unsent(call)) return true;
     }
-    if (call->retry != CWSI_RETRY_UNSENT && call->end == CWS_END_RESET && !call->too_large &&
-        !call->in.status)
+    if (call->retry != CWSI_RETRY_UNSENT && call->end == CWS_END_RESET && !call->stream_over &&
+        !call->too_large && !call->in.status)
         return true;
     if (call->retry == CWSI_RETRY_POLL) return cwsi_is_retryable(status);
     return call->retry == CWSI_RETRY_SAFE && cws_status_is(status, CWS_ERR_UNAVAILABLE);
@@ -6297,9 +6333,7 @@ static bool cwsi_call_may_retry(const cwsi_call *call)
 static bool cwsi_call_is_unclear(const cwsi_call *call)
 {
     const cws_error *err = &call->err;
-    bool unsent = call->end == CWS_END_NOT_SENT || call->end == CWS_END_TLS ||
-                  call->end == CWS_END_REFUSED;
-    if (call->unopened || (err->status == CWS_ERR_TRANSPORT && unsent))
+    if (call->unopened || (err->status == CWS_ERR_TRANSPORT && cwsi_call_unsent(call)))
         return call->unclear; /* it never left: no news */
     if (cws_status_is(err->status, CWS_ERR_UNAVAILABLE) && cwsi_is_trusted(err) &&
         strcmp(err->reason, "CWSANDBOX_BACKEND_UNAVAILABLE") != 0)
@@ -6307,7 +6341,10 @@ static bool cwsi_call_is_unclear(const cwsi_call *call)
     if (cws_status_is(err->status, CWS_ERR_UNAVAILABLE) ||
         cws_status_is(err->status, CWS_ERR_TIMEOUT))
         return true;
-    switch (call->end == CWS_END_RESET || err->status == CWS_ERR_LIMIT ? 0 : err->rpc_code) {
+    switch ((call->end == CWS_END_RESET && !call->stream_over) || err->status == CWS_ERR_LIMIT ||
+                    err->status == CWS_ERR_PROTOCOL
+                ? 0 /* our own judgement, not the server's word */
+                : err->rpc_code) {
     case CWSI_CODE_INVALID_ARGUMENT: /* refused for what it asks: so were all attempts */
     case CWSI_CODE_NOT_FOUND:
     case CWSI_CODE_FAILED_PRECONDITION:
@@ -6364,6 +6401,7 @@ static void cwsi_call_rewind(cwsi_call *call, int64_t now)
     cwsi_arena_clear(&call->meta);
     memset(&call->outcome, 0, sizeof(call->outcome));
     call->outcome_until = 0;
+    call->outcome_settled = false;
     call->ended = call->too_large = call->unopened = call->stream_over = false;
     call->end = CWS_END_OK;
     call->http_status = call->http_major = 0;
@@ -6381,19 +6419,19 @@ static void cwsi_call_push(cwsi_call *call)
     taken = c->transport.send(c->transport.user, call->handle,
                               left ? call->out.at + call->out_at : "", left, call->fin);
     call->out_at += taken;
+    call->out_taken = call->out_taken || taken || left == 0;
     if (taken < left) return; /* it will report when there is room */
     call->fin_sent = call->fin;
     call->out_at = call->out.len = 0;
 }
 
-/* gRPC: a head with an outcome is the whole response, but its end is not reported while sending
- * is paused (P1): after a moment it counts. */
+/* gRPC: an outcome stands in the head. Give it a moment for something to follow. */
 static void cwsi_call_await_end(cwsi_call *call, int64_t now)
 {
     if (!call->outcome.in_head || call->ended) return;
     if (call->outcome_until == 0) call->outcome_until = cwsi_after(now, CWSI_OUTCOME_GRACE_MS);
-    if (now >= call->outcome_until) call->outcome.in_head = false;
-    else cwsi_op_wake_at(call->op, call->outcome_until);
+    call->outcome_settled = now >= call->outcome_until;
+    if (!call->outcome_settled) cwsi_op_wake_at(call->op, call->outcome_until);
 }
 
 /* What has arrived? MESSAGE: of a stream. OVER: the attempt is decided. */
@@ -6409,6 +6447,7 @@ static cwsi_peek cwsi_call_look(cwsi_call *call, int64_t now)
     while (call->one && next == CWSI_PEEK_MESSAGE) {
         cwsi_stream_keep(call, message);
         next = cwsi_stream_peek(call, &message);
+        if (call->replies > CWSI_MAX_REPLIES) next = CWSI_PEEK_OVER; /* a flood, not an error */
     }
     return next == CWSI_PEEK_NOTHING && stopped ? CWSI_PEEK_OVER : next;
 }
@@ -9230,9 +9269,9 @@ static cws_status cwsi_configure_limits(cws_client *c, const cws_client_opts *o,
         cwsi_check_seconds(err, "connect_timeout_seconds", o->connect_timeout_seconds, 0, false,
                            &unused))
         return err->status;
-    if (CWSI_CAST(unsigned, o->http_version) > CWS_HTTP_2_PRIOR_KNOWLEDGE)
+    if (CWSI_CAST(unsigned, o->http_version) > CWS_HTTP_2)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "http_version must be CWS_HTTP_AUTO, _1_1 or _2_PRIOR_KNOWLEDGE");
+                         "http_version must be CWS_HTTP_AUTO, _1_1 or _2");
     if (!o->client_cert_file != !o->client_key_file)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "client_cert_file and client_key_file must be given together");
@@ -9257,6 +9296,11 @@ static cws_status cwsi_configure_dialect(cws_client *c, const cws_client_opts *o
     return CWS_OK;
 }
 
+static const char *cwsi_protocol_source(const cws_client_opts *o)
+{
+    return o->protocol ? "the option protocol" : "CWSANDBOX_PROTOCOL";
+}
+
 static cws_status cwsi_configure_protocol(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
     const char *name = cwsi_env(o, "CWSANDBOX_PROTOCOL");
@@ -9272,7 +9316,8 @@ static cws_status cwsi_configure_protocol(cws_client *c, const cws_client_opts *
     }
     if (c->grpc && o->http_version == CWS_HTTP_1_1)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "http_version: gRPC needs HTTP/2, so not CWS_HTTP_1_1");
+                         "http_version: gRPC (%s) needs HTTP/2, so not CWS_HTTP_1_1",
+                         cwsi_protocol_source(o));
     return CWS_OK;
 }
 
@@ -9296,8 +9341,9 @@ static cws_status cwsi_configure_transport(cws_client *c, const cws_client_opts 
                              "transport: give perform, or the streaming tier");
         if (c->grpc && !(streaming && t->trailers))
             return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                             "transport: gRPC needs the streaming tier, and one that reports "
-                             "trailers; CWS_PROTOCOL_CONNECT does not");
+                             "transport: gRPC (%s) needs the streaming tier, and one that reports "
+                             "trailers; Connect does not",
+                             cwsi_protocol_source(o));
         c->transport = *t;
         c->streaming = streaming;
         return CWS_OK;
@@ -10495,7 +10541,8 @@ CWS_API void cws_client_wakeup(cws_client *client)
  *
  * The pitfalls Pn met below, all seen in real versions:
  *   P1  the end of a response is not reported while sending is paused: the library above ends a
- *       call by its content, then cancels
+ *       call by its content, then cancels; before 8.1 an end may also lie unread in the TLS layer:
+ *       streams are touched five times a second
  *   P2  request bytes doubled when uploads share a connection, before 8.1
  *   P3  send-paused streams get no data in 8.4 and 8.5 unless nudged
  *   P4  pausing reception on a shared connection stalls or overflows before 8.14; 8.3.0 loses data
@@ -10525,7 +10572,7 @@ typedef struct cwsi_curl {
     const char *ca_file, *cert_file, *key_file;
     cwsi_curl_exchange *all;                 /* every exchange that was not cancelled */
     cwsi_curl_exchange *waiting, *waiting_last; /* unary calls that were not admitted yet */
-    unsigned unary_running, unary_most;
+    unsigned unary_running, unary_most, http2_running;
     unsigned fruitless; /* polls in a row that came back early with nothing */
     bool progress;      /* a callback or an end was seen in this poll */
     bool trailers;      /* an exchange has trailers to report */
@@ -10540,6 +10587,7 @@ struct cwsi_curl_exchange {
     bool stream; /* lasts, and flows at its own pace */
     bool http2;  /* nothing less will do */
     bool running, ended, head_reported, no_memory, head_too_large;
+    bool wants_trailers;
     bool trailers; /* some arrived and are to be reported */
     bool admitted; /* counts among the few that run at once, P11 */
     bool send_paused, recv_paused, window_closed, kick; /* kick: tell libcurl about a change */
@@ -10668,6 +10716,7 @@ static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *u
     cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, user);
     size_t len = size * count, whole = len, name;
     x->curl->progress = true;
+    if (x->head_reported && !x->wants_trailers) return whole;
     while (len && (line[len - 1] == '\r' || line[len - 1] == '\n')) len--;
     if (!x->head_reported && len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         /* the last status line counts (1xx) */
@@ -10691,12 +10740,13 @@ static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *u
     while (len > name && (line[len - 1] == ' ' || line[len - 1] == '\t')) len--;
     (void)cwsi_put(&x->head, line + name, len - name);
     (void)cwsi_put_char(&x->head, '\0');
-    x->head_count++;
-    x->trailers = x->head_reported;
-    x->curl->trailers = x->curl->trailers || x->trailers;
     x->no_memory = x->head.status == CWS_ERR_NO_MEMORY;
     x->head_too_large = x->head.status == CWS_ERR_LIMIT;
-    return x->head.status ? 0 : whole;
+    x->trailers = x->head_reported && !x->head.status; /* cut, they are none */
+    x->curl->trailers = x->curl->trailers || x->trailers;
+    if (x->head.status) return 0;
+    x->head_count++;
+    return whole;
 }
 
 static size_t cwsi_curl_on_write(char *data, size_t size, size_t count, void *user)
@@ -10826,6 +10876,7 @@ static bool cwsi_curl_start(cwsi_curl_exchange *x)
     if (curl_multi_add_handle(x->curl->multi, x->easy) != CURLM_OK) return false;
     x->running = true;
     if (x->admitted) x->curl->unary_running++;
+    if (x->http2) x->curl->http2_running++;
     return true;
 }
 
@@ -10845,10 +10896,11 @@ static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *re
     if (!x) return CWS_ERR_NO_MEMORY;
     x->curl = t;
     x->exchange = exchange;
-    x->stream = request->more_body || request->full_duplex;
-    x->http2 = x->stream || t->only_2;
-    x->admitted = !x->stream && !request->long_lived;
+    x->stream = request->more_body || request->full_duplex || request->long_lived;
+    x->http2 = request->more_body || request->full_duplex || t->only_2;
+    x->admitted = !x->stream;
     x->more_body = request->more_body;
+    x->wants_trailers = request->trailers;
     x->body = CWSI_CAST(const char *, request->body);
     x->body_size = request->body_size;
     cwsi_buf_init(&x->queue, &t->client->mem, CWSI_CURL_QUEUE_MAX);
@@ -10881,7 +10933,7 @@ static size_t cwsi_curl_send(void *user, void *handle, const void *data, size_t 
         cwsi_buf_eat(&x->queue, x->queue_at);
         x->queue_at = 0;
     }
-    if (!cwsi_put(&x->queue, data, take)) {
+    if (take && !cwsi_put(&x->queue, data, take)) {
         x->queue.status = CWS_OK; /* no memory now: the caller tries again */
         return 0;
     }
@@ -10898,13 +10950,18 @@ static void cwsi_curl_window(void *user, void *handle, bool open)
     x->kick = true; /* resuming delivers held data, which must happen inside poll */
 }
 
-/* P3, P9: send-paused streams miss what happens on their connection unless they are touched. */
+/* P3, P9: send-paused streams miss what happens on their connection unless they are touched; before
+ * 8.1 all streams do (P1), and a change of their state makes libcurl look. */
 static void cwsi_curl_nudge(cwsi_curl *t)
 {
     cwsi_curl_exchange *x;
-    for (x = t->all; x; x = x->next)
-        if (x->running && x->send_paused && !x->ended)
-            (void)curl_easy_pause(x->easy, x->recv_paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+    bool all = cwsi_curl_before(t, 8, 1);
+    for (x = t->all; x; x = x->next) {
+        int state = x->recv_paused ? CURLPAUSE_RECV : CURLPAUSE_CONT;
+        if (!x->running || x->ended || !(x->send_paused || (all && x->http2))) continue;
+        if (!x->send_paused) (void)curl_easy_pause(x->easy, state | CURLPAUSE_SEND);
+        (void)curl_easy_pause(x->easy, state);
+    }
 }
 
 static void cwsi_curl_unlink(cwsi_curl_exchange *x)
@@ -10929,6 +10986,7 @@ static void cwsi_curl_remove(cwsi_curl_exchange *x)
     (void)curl_multi_remove_handle(x->curl->multi, x->easy);
     x->running = false;
     if (x->admitted) x->curl->unary_running--;
+    if (x->http2) x->curl->http2_running--;
 }
 
 static void cwsi_curl_cancel(void *user, void *handle)
@@ -10951,6 +11009,12 @@ static int32_t cwsi_curl_reset_code(const char *text)
     if (!at || !cwsi_is_digit(at[5])) return -1;
     for (at += 5; cwsi_is_digit(*at) && code < 1000; at++) code = code * 10 + (*at - '0');
     return code;
+}
+
+/* With TLS 1.3 the server's refusal of our certificate, or of none, comes behind the handshake. */
+static bool cwsi_curl_is_refusal(const char *text)
+{
+    return strstr(text, "alert") && (strstr(text, "certificate") || strstr(text, "unknown ca"));
 }
 
 static cws_end cwsi_curl_end_of(CURLcode code, int32_t reset)
@@ -10992,6 +11056,7 @@ static void cwsi_curl_ended(cwsi_curl_exchange *x, CURLcode code)
     x->trailers = false;
     cwsi_curl_remove(x); /* makes room for the next unary call */
     if ((end == CWS_END_OK && !x->head_reported) || x->head_too_large) end = CWS_END_PROTOCOL;
+    if (end == CWS_END_LOST && cwsi_curl_is_refusal(text)) end = CWS_END_TLS;
     if (x->no_memory) end = CWS_END_NO_MEMORY;
     if (code != CURLE_OK)
         cws_exchange_note(x->exchange, reset >= 0 ? reset : CWSI_CAST(int32_t, code), text);
@@ -11035,6 +11100,10 @@ static cws_status cwsi_curl_poll(void *user, int timeout_ms)
     t->progress = false;
     cwsi_curl_admit(t);
     cwsi_curl_apply_kicks(t);
+    if (t->http2_running && cwsi_curl_before(t, 8, 1)) { /* P1 */
+        cwsi_curl_nudge(t);
+        if (timeout_ms > 200) timeout_ms = 200;
+    }
     before = cwsi_system_monotonic_ms();
     if (curl_multi_poll(t->multi, NULL, 0, timeout_ms, NULL) != CURLM_OK) return CWS_ERR_NO_MEMORY;
     if (curl_multi_perform(t->multi, &running) != CURLM_OK) return CWS_ERR_NO_MEMORY;
@@ -11078,7 +11147,7 @@ static void cwsi_curl_configure(cwsi_curl *t, const cws_client_opts *o, bool *ok
                              CWSI_CAST(int64_t, CWSI_CONNECT_TIMEOUT_S * 1000), false, &connect_ms);
     t->connect_timeout_ms = connect_ms < LONG_MAX ? CWSI_CAST(long, connect_ms) : LONG_MAX;
     t->version = curl_version_info(CURLVERSION_NOW)->version_num;
-    t->only_2 = o->http_version == CWS_HTTP_2_PRIOR_KNOWLEDGE || t->client->grpc;
+    t->only_2 = o->http_version == CWS_HTTP_2 || t->client->grpc;
     t->only_1_1 = o->http_version == CWS_HTTP_1_1 ||
                   !(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2);
     t->direct = loopback || o->no_environment; /* no proxy of the environment */

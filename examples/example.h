@@ -37,6 +37,7 @@ static cws_status example_client_opts(cws_client_opts *opts, cws_transport *loca
     status = cws_local_transport_open(&backend, local, err);
     opts->transport = local;
     opts->base_url = "http://localhost";
+    opts->protocol = CWS_PROTOCOL_CONNECT; /* whatever the environment says of the service */
     return status;
 }
 

@@ -3996,7 +3996,8 @@ static void api_test_streams(void)
                     CHECK_STR(api_shown(result), "5|abb|e");
                     fine++;
                 } else {
-                    CHECK_INT(status, k == 1 ? CWS_ERR_TRANSPORT : CWS_ERR_PROTOCOL);
+                    bool lost = k == 1 || (k == 0 && t->mode == API_GRPC);
+                    CHECK_INT(status, lost ? CWS_ERR_TRANSPORT : CWS_ERR_PROTOCOL);
                     CHECK_INT(fine, 0); /* once the exit is in, it stays so */
                     CHECK(!result || !cws_result_has_exit_code(result));
                     if (n > 40 && !CHECK(result != NULL))
@@ -4184,13 +4185,13 @@ static void api_test_grpc_outcomes(void)
         for (code = 1; code <= 16; code++) {
             if (code == 14) continue; /* is repeated */
             (void)snprintf(digits, sizeof(digits), "%d", code);
-            CHECK(api_grpc_ask(t, 0, digits, "50%25 %C3%A9 %zz %4", NULL) != CWS_OK);
+            CHECK(api_grpc_ask(t, 0, digits, "50%25 %C3%A9 %zz %00 %4", NULL) != CWS_OK);
             CHECK_INT(t->err.rpc_code, code);
-            HAS(t->err.message, "50% \xc3\xa9 %zz %4");
+            HAS(t->err.message, "50% \xc3\xa9 %zz %00 %4");
         }
     }
     GRPC("gRPC: an outcome that is no number, or none that is known, is an unknown failure") {
-        static const char *const odd[] = {"", "x", "17", "-1", "0x0", " 0", "99999999999999999999"};
+        static const char *const odd[] = {"", "x", "17", "-1", "-0", "0x0", " 0", "99999999999999999999"};
         size_t i;
         (void)api_started(t);
         for (i = 0; i < CWSI_COUNT(odd); i++) {
@@ -4199,13 +4200,14 @@ static void api_test_grpc_outcomes(void)
         }
     }
     GRPC("gRPC: trailers without an outcome, and none at all, are failures; so is half a message") {
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
         (void)api_started(t);
-        CHECK_INT(api_grpc_ask(t, 1, NULL, "text", NULL), CWS_ERR_PROTOCOL);
+        CHECK_INT(api_grpc_ask(t, 1, NULL, "text", NULL), CWS_ERR_TRANSPORT);
         CHECK_INT(t->err.rpc_code, 13);
-        HAS(t->err.message, "without trailers");
-        CHECK_INT(api_grpc_ask(t, 1, NULL, NULL, NULL), CWS_ERR_PROTOCOL);
+        HAS(t->err.message, "before the trailers");
+        CHECK_INT(api_grpc_ask(t, 1, NULL, NULL, NULL), CWS_ERR_TRANSPORT);
         api_grpc_reply(t, 1, NULL, 0)->size -= 1;
-        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_PROTOCOL);
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_TRANSPORT);
         {
             cws_header fine = {"grpc-status", "0"}, failed = {"grpc-status", "5"};
             api_grpc_reply(t, 1, &fine, 1)->size -= 1;
@@ -4222,6 +4224,9 @@ static void api_test_grpc_outcomes(void)
         CHECK_INT(api_grpc_ask(t, 2, "0", NULL, NULL), CWS_ERR_PROTOCOL);
         CHECK_INT(t->err.rpc_code, 12);
         CHECK_INT(api_grpc_ask(t, 2, "5", NULL, NULL), CWS_ERR_NOT_FOUND);
+        api_grpc_reply(t, 300, NULL, 0)->hold = true; /* a flood, whose end does not come */
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_PROTOCOL);
+        CHECK_INT(t->err.rpc_code, 12);
         CHECK_INT(api_grpc_ask(t, 1, "0", NULL, NULL), CWS_OK);
     }
     GRPC("gRPC: details say more than the field; broken ones hide nothing") {
@@ -4252,6 +4257,7 @@ static void api_test_grpc_heads(void)
     GRPC("gRPC: an outcome in the head counts if nothing follows") {
         script_reply *r;
         cws_header other = {"grpc-status", "9"};
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
         (void)api_started(t);
         r = api_grpc_reply(t, 0, NULL, 0);
         script_header(r, "grpc-status", "5");
@@ -4262,7 +4268,49 @@ static void api_test_grpc_heads(void)
         CHECK_INT(t->err.rpc_code, 9);
         r = api_grpc_reply(t, 1, NULL, 0); /* a body follows: it is not the outcome */
         script_header(r, "grpc-status", "5");
-        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_PROTOCOL);
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_TRANSPORT);
+    }
+    GRPC("gRPC: a success in the head needs a clean end; a failure there needs none") {
+        script_reply *r;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        (void)api_started(t);
+        r = api_grpc_reply(t, 0, NULL, 0);
+        script_header(r, "grpc-status", "0");
+        r->end = CWS_END_LOST;
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_TRANSPORT);
+        r = api_grpc_reply(t, 0, NULL, 0);
+        script_header(r, "grpc-status", "0");
+        r->hold = true;
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_REQUEST_TIMEOUT);
+        r = api_grpc_reply(t, 0, NULL, 0);
+        script_header(r, "grpc-status", "5");
+        r->end = CWS_END_LOST;
+        CHECK_INT(api_status(t, t->boxes[0], NULL), CWS_ERR_NOT_FOUND);
+    }
+    GRPC("gRPC: a create whose answer was read is settled, whatever becomes of its stream") {
+        cws_sandbox *sb = api_box(t, NULL);
+        script_reply *r = script_raw(&t->s, "CreateSandbox", 200, "application/grpc", "", 0);
+        r->translated = true;
+        script_header(r, "grpc-status", "7");
+        r->end = CWS_END_RESET;
+        r->note = 2;
+        CHECK_INT(api_start(t, sb), CWS_ERR_AUTHENTICATION);
+        CHECK_STR(script_calls(&t->s), "CreateSandbox");
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "CreateSandbox");
+    }
+    GRPC("gRPC: a create that succeeded without a readable answer is in doubt, and stopped later") {
+        cws_sandbox *sb = api_box(t, NULL);
+        script_reply *r = script_raw(&t->s, "CreateSandbox", 200, "application/grpc", "", 0);
+        r->translated = true;
+        r->trailers[0].name = "grpc-status";
+        r->trailers[0].value = "0";
+        r->trailer_count = 1;
+        CHECK_INT(api_start(t, sb), CWS_ERR_PROTOCOL);
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATED"));
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "CreateSandbox CreateSandbox DeleteSandbox");
     }
     GRPC("gRPC: an outcome in the head counts though the end is never reported") {
         script_reply *r;
@@ -4303,6 +4351,7 @@ static void api_test_grpc_heads(void)
             const char *type;
             int code;
         } rows[] = {{"application/grpc+proto", 0}, {"Application/GRPC", 0},
+                    {"application/grpc; charset=utf-8", 0}, {"application/grpcx", 13},
                     {"application/grpc+json", 13}, {"application/grpc-web+proto", 13},
                     {"text/html", 2},              {NULL, 2}};
         cws_header fine = {"grpc-status", "0"};
@@ -4342,6 +4391,30 @@ static void api_test_grpc(void)
         script_stream(&t->s, "{\"error\":{\"code\":\"unavailable\"}}", OUT_A, NULL)->chunk = 1;
         CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_UNAVAILABLE);
         CHECK_STR(api_shown(result), "-|a|");
+        cws_result_free(result);
+    }
+    STREAMING("what a transport reports after it was told to stop makes no success") {
+        cws_sandbox *sb;
+        cws_result *result = NULL;
+        script_reply *r;
+        static char big[1 << 20];
+        int i;
+        t->copts.max_message_bytes = sizeof(big);
+        sb = api_running(t);
+        r = script_stream_empty(&t->s);
+        for (i = 0; i < 10; i++) script_envelope(&t->s, r, 0, big, sizeof(big));
+        script_envelope(&t->s, r, 2, "{}", 2);
+        r->deaf = true;
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_LIMIT);
+        cws_result_free(result);
+    }
+    STREAMING("a stream that was refused after its head is not sent again") {
+        cws_sandbox *sb = api_running(t);
+        cws_result *result = NULL;
+        script_reply *r = script_stream(&t->s, NULL, OUT_A, NULL);
+        r->end = CWS_END_REFUSED;
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_ERR_TRANSPORT);
+        CHECK_INT(script_count(&t->s, "StreamExec"), 1);
         cws_result_free(result);
     }
     ONCE("protocol: the option, the environment, and what they need") {

@@ -4,7 +4,7 @@
 
 . "$(dirname "$0")/lib.sh"
 workdir examples-out
-unset CWSANDBOX_API_KEY CWSANDBOX_BASE_URL CWSANDBOX_API_VERSION WANDB_API_KEY
+unset CWSANDBOX_API_KEY CWSANDBOX_BASE_URL CWSANDBOX_API_VERSION CWSANDBOX_PROTOCOL WANDB_API_KEY
 
 [ $# -gt 0 ] || fail "there are examples"
 for program in "$@"; do

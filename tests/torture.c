@@ -683,6 +683,7 @@ static bool complain(const job *j, const char *what, const char *problem, cws_st
 /* How a call fails with this fault. gRPC's unary calls are like streams: they have envelopes. */
 static cws_status fake_due(fault wrong, bool stream)
 {
+    if (fake.grpc && (wrong == FAULT_CUT || wrong == FAULT_CUT_UNKNOWN)) return CWS_ERR_TRANSPORT;
     return stream || fake.grpc ? faults[wrong].stream : faults[wrong].unary;
 }
 

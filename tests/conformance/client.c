@@ -344,7 +344,7 @@ static peer *peer_for(const request *q)
     o.poll_retry_budget_seconds = CWS_NONE;
     o.max_message_bytes = q->limit;
     o.protocol = q->protocol == GRPC ? CWS_PROTOCOL_GRPC : CWS_PROTOCOL_CONNECT;
-    o.http_version = q->http_version == HTTP_1 ? CWS_HTTP_1_1 : CWS_HTTP_2_PRIOR_KNOWLEDGE;
+    o.http_version = q->http_version == HTTP_1 ? CWS_HTTP_1_1 : CWS_HTTP_2;
     if (q->ca.len) o.ca_file = write_file(p->files[0], "ca.pem", q->ca);
     if (q->cert.len) {
         o.client_cert_file = write_file(p->files[1], "cert.pem", q->cert);

@@ -119,6 +119,16 @@ function implement(method, transport) {
     }
 }
 
+// connect escapes more of grpc-message than the protocol asks for ("/" and ":", too), which clients
+// of grpc-js do not undo: they would show it.
+async function* plainStatus(body, trailer) {
+    yield* body;
+    const message = trailer.get("grpc-message");
+    if (message === null) return;
+    trailer.set("grpc-message",
+                decodeURIComponent(message).replace(/[^ -$&-~]+/gu, encodeURIComponent));
+}
+
 // Refuses whoever did not show the key. The reason is the only one that the service is known to
 // give with this code.
 const authenticate = (registry) => (next) => (request) => {
@@ -146,11 +156,13 @@ export function createProxy(registry, backend) {
     const handlers = new Map(router.handlers.map((h) => [h.requestPath, h]));
     return {
         method: (path) => handlers.get(path)?.method,
-        serve: (request, exchange) => {
+        serve: async (request, exchange) => {
             const handler = handlers.get(new URL(request.url).pathname);
             if (!handler) return { status: 404 };
-            return handler({ ...request,
-                             contextValues: createContextValues().set(kExchange, exchange) });
+            const reply = await handler({
+                ...request, contextValues: createContextValues().set(kExchange, exchange) });
+            if (exchange.protocol !== "grpc" || !reply.trailer) return reply;
+            return { ...reply, body: plainStatus(reply.body ?? [], reply.trailer) };
         },
     };
 }
