@@ -4191,7 +4191,8 @@ static void api_test_grpc_outcomes(void)
         }
     }
     GRPC("gRPC: an outcome that is no number, or none that is known, is an unknown failure") {
-        static const char *const odd[] = {"", "x", "17", "-1", "-0", "0x0", " 0", "99999999999999999999"};
+        static const char *const odd[] = {
+            "", "x", "17", "-1", "-0", "0x0", " 0", "99999999999999999999"};
         size_t i;
         (void)api_started(t);
         for (i = 0; i < CWSI_COUNT(odd); i++) {
