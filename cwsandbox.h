@@ -436,7 +436,7 @@ typedef struct cws_client_opts {
     const char *wandb_entity;  /* x-entity-id; NULL: not sent */
     const char *wandb_project; /* x-project-name; NULL: not sent */
     cws_api_version api_version;
-    cws_protocol protocol;
+    cws_protocol protocol;              /* default: CWSANDBOX_PROTOCOL, else Connect */
     cws_http_version http_version;      /* libcurl transport only */
     const cws_transport *transport;     /* copied; NULL: libcurl */
     const cws_allocator *allocator;     /* copied; NULL: malloc family */
@@ -973,9 +973,9 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_STOP_SLACK_S 60.0     /* a stop may take its grace and this */
 #define CWSI_CLIENT_BUFFER_MS 5000 /* added where the server's own limit should be heard first */
 #define CWSI_POLL_FIRST_MS 200
-#define CWSI_OUTCOME_GRACE_MS 500
+#define CWSI_OUTCOME_GRACE_MS 500 /* gRPC: silence after which a failure in the head counts */
 #define CWSI_MAX_REPLIES 100 /* messages looked at, where one is expected, for the error behind */
-#define CWSI_CLOCK_SLACK_MS 10
+#define CWSI_CLOCK_SLACK_MS 10 /* so much earlier a server may notice that a deadline passed */
 #define CWSI_LONGEST_MS 9999999999LL /* ten digits: the longest that Connect can tell */
 #define CWSI_POLL_MAX_MS 2000
 #define CWSI_HINT_MAX_MS 10000    /* longest delay taken from a RetryInfo */
@@ -1258,6 +1258,14 @@ static char cwsi_lower(char c)
 static bool cwsi_is_digit(char c)
 {
     return c >= '0' && c <= '9';
+}
+
+/* -1: none */
+static int cwsi_hex_digit(char c)
+{
+    c = cwsi_lower(c);
+    if (cwsi_is_digit(c)) return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static bool cwsi_is_alnum(char c)
@@ -1806,10 +1814,8 @@ static bool cwsi_json_scan_string(cwsi_json *j)
         j->escaped = true;
         if (++p == j->end) return false;
         if (*p == 'u') {
-            for (i = 0; i < 4; i++) {
-                char c = cwsi_lower(++p < j->end ? *p : ' ');
-                if (!cwsi_is_digit(c) && !(c >= 'a' && c <= 'f')) return false;
-            }
+            for (i = 0; i < 4; i++)
+                if (++p == j->end || cwsi_hex_digit(*p) < 0) return false;
         } else if (!memchr("\"\\/bfnrt", *p, 8)) {
             return false;
         }
@@ -1931,10 +1937,7 @@ static uint32_t cwsi_hex4(const char *p)
 {
     uint32_t v = 0;
     int i;
-    for (i = 0; i < 4; i++) {
-        char c = cwsi_lower(p[i]);
-        v = v << 4 | CWSI_CAST(uint32_t, cwsi_is_digit(c) ? c - '0' : c - 'a' + 10);
-    }
+    for (i = 0; i < 4; i++) v = v << 4 | CWSI_CAST(uint32_t, cwsi_hex_digit(p[i]));
     return v;
 }
 
@@ -4011,7 +4014,7 @@ static cws_status cwsi_json_store_enum(const cwsi_json *j, const cwsi_field *f, 
 static cws_status cwsi_json_store(cwsi_json *j, cwsi_arena *arena, const cwsi_field *f, void *at,
                                   int depth)
 {
-    cwsi_str s;
+    cwsi_str s = CWSI_ZERO;
     int64_t v;
     uint64_t u;
     if (j->kind == CWSI_JSON_STRING) { /* names of enum values and numbers may be escaped, too */
@@ -5059,14 +5062,6 @@ static void cwsi_grpc_take(cwsi_arena *arena, const cws_header *fields, size_t c
     if (got.there || !ok) *outcome = got;
 }
 
-static int cwsi_hex_digit(char c)
-{
-    return cwsi_is_digit(c)          ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* Undo percent-encoding; what is no escape, and a NUL, stays as it is. out has room for text.len
  * bytes. */
 static size_t cwsi_percent_decode(cwsi_str text, char *out)
@@ -5671,8 +5666,8 @@ struct cwsi_call {
     size_t reply_at, reply_len, replies; /* of one: where in `in` the message is; how many came */
     cwsi_arena meta;                     /* strings of the outcome */
     cwsi_grpc_outcome outcome;           /* gRPC only */
-    int64_t outcome_until; /* an outcome in the head, */
-    bool outcome_settled;  /* and nothing came behind it until then */
+    int64_t outcome_until; /* until then something may follow an outcome in the head */
+    bool outcome_settled;  /* nothing did */
     bool stream_over;      /* the end-of-stream message or the outcome was read */
     bool unclear;     /* the server may have carried out an attempt that failed */
     bool maybe_done;  /* unclear was true once */
@@ -6437,7 +6432,7 @@ static void cwsi_call_await_end(cwsi_call *call, int64_t now)
 /* What has arrived? MESSAGE: of a stream. OVER: the attempt is decided. */
 static cwsi_peek cwsi_call_look(cwsi_call *call, int64_t now)
 {
-    cwsi_str message;
+    cwsi_str message = CWSI_ZERO;
     cwsi_peek next = CWSI_PEEK_NOTHING;
     bool stopped = call->ended || call->too_large || call->in.status;
     if (call->bare) return stopped ? CWSI_PEEK_OVER : CWSI_PEEK_NOTHING;

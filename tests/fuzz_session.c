@@ -3,19 +3,22 @@
  * The server says anything: a whole session over a transport whose every answer (status, type,
  * bytes, where they are cut, how the exchange ends, or silence) comes from the input. Time is fake
  * and moves only while somebody waits. Whatever happens, each call returns within its deadline, and
- * nothing is left behind.
+ * nothing is left behind. tests/fuzz_grpc.c is the same with gRPC.
  */
 #define CWSANDBOX_IMPLEMENTATION
 #define CWS_ASSERT(x) ((x) ? (void)0 : abort())
 #include "cwsandbox.h"
 
+#ifndef FUZZ_GRPC
+#define FUZZ_GRPC false
 #define FUZZ_TARGET fuzz_session
+#endif
 #include "fuzz_main.h"
 
 typedef struct talk { /* one exchange */
     struct talk *next;
     cws_exchange *exchange;
-    bool headed, ended, stream;
+    bool headed, ended, stream, told;
     unsigned left; /* pieces still to be delivered */
 } talk;
 
@@ -92,19 +95,56 @@ static void fuzz_cancel(void *user, void *handle)
     free(handle);
 }
 
+/* A text of the input's, ended by NUL; out has 256 bytes. */
+static const char *fuzz_text(world *w, char *out)
+{
+    size_t size = take(w), have = (size_t)(w->end - w->at);
+    if (size > have) size = have;
+    memcpy(out, w->at, size);
+    out[size] = '\0';
+    w->at += size;
+    return out;
+}
+
+/* The fields of an outcome, as far as the input wants them. */
+static size_t fuzz_outcome(world *w, cws_header *fields, char text[3][256])
+{
+    static const char *const names[] = {"grpc-status", "grpc-message", "grpc-status-details-bin"};
+    unsigned i, which = take(w);
+    size_t n = 0;
+    for (i = 0; i < 3; i++) {
+        if (!(which >> i & 1)) continue;
+        fields[n].name = names[i];
+        fields[n++].value = i == 0 && which & 8 ? "0" : fuzz_text(w, text[i]);
+    }
+    return n;
+}
+
 static void fuzz_head(world *w, talk *t)
 {
     static const char *const types[] = {"application/proto", "application/connect+proto",
-                                        "application/json", "text/html", ""};
+                                        "application/json", "text/html", "", "application/grpc"};
     static const int statuses[] = {200, 200, 200, 404, 429, 500, 503, 505};
-    cws_header headers[2];
+    cws_header headers[5];
+    char text[3][256];
     unsigned how = take(w);
+    size_t n = how & 0x10 ? 2 : 1;
     headers[0].name = "Content-Type";
-    headers[0].value = how & 0x80 ? types[take(w) % 5] : types[t->stream];
-    headers[1].name = how & 0x40 ? "content-length" : "content-encoding";
+    headers[0].value = how & 0x80 ? types[take(w) % 6] : types[FUZZ_GRPC ? 5 : t->stream];
+    headers[1].name = how & 0x40 ? "content-length" : FUZZ_GRPC ? "grpc-encoding"
+                                                                : "content-encoding";
     headers[1].value = how & 0x20 ? "5" : "gzip";
+    if (FUZZ_GRPC && how & 8) n += fuzz_outcome(w, headers + n, text);
     t->headed = true;
-    cws_exchange_head(t->exchange, statuses[how % 8], 2, headers, how & 0x10 ? 2 : 1);
+    cws_exchange_head(t->exchange, statuses[how % 8], how & 0x20 ? 1 : 2, headers, n);
+}
+
+static void fuzz_trailers(world *w, talk *t)
+{
+    cws_header fields[3];
+    char text[3][256];
+    size_t n = fuzz_outcome(w, fields, text);
+    cws_exchange_trailers(t->exchange, fields, n);
 }
 
 /* One report about this exchange. */
@@ -113,11 +153,20 @@ static void fuzz_report(world *w, talk *t)
     if (!t->headed && take(w) != 2) {
         fuzz_head(w, t);
     } else if (t->left > 0 && t->headed) {
+        bool whole = FUZZ_GRPC && take(w) % 2 == 0; /* a message; that is not guessed soon */
         size_t size = take(w), have = (size_t)(w->end - w->at);
         t->left--;
         if (size > have) size = have;
+        if (whole) {
+            char head[CWSI_ENVELOPE];
+            cwsi_envelope_head(head, 0, size);
+            (void)cws_exchange_data(t->exchange, head, sizeof(head));
+        }
         (void)cws_exchange_data(t->exchange, w->at, size);
         w->at += size;
+    } else if (FUZZ_GRPC && t->headed && !t->told && take(w) % 4) {
+        t->told = true;
+        fuzz_trailers(w, t);
     } else if (take(w) % 8 != 7) { /* else: silence for ever */
         t->ended = true;
         cws_exchange_note(t->exchange, (int32_t)take(w), "noted");
@@ -184,7 +233,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     transport.window = fuzz_window;
     transport.cancel = fuzz_cancel;
     transport.poll = fuzz_poll;
-    transport.full_duplex = true;
+    transport.full_duplex = transport.trailers = true;
+    o.protocol = FUZZ_GRPC ? CWS_PROTOCOL_GRPC : CWS_PROTOCOL_CONNECT;
     o.base_url = "http://localhost";
     o.no_environment = true;
     o.transport = &transport;
