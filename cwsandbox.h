@@ -10532,12 +10532,13 @@ CWS_API void cws_client_wakeup(cws_client *client)
  *
  * With gRPC, which needs HTTP/2, unary calls before 8.1 take turns on connections that do one thing
  * at a time, and those of 8.2 have one each. From 8.0 to 8.2 libcurl loses the outcome of a stream
- * that the server ends early, and 8.12 and 8.13 do not send the `te` header: prefer Connect there.
+ * that the server ends early; 8.12 and 8.13 do not send the `te` header; before 7.78 trailers that
+ * come over TLS are lost: prefer Connect there.
  *
  * The pitfalls Pn met below, all seen in real versions:
  *   P1  the end of a response is not reported while sending is paused: the library above ends a
- *       call by its content, then cancels; before 8.1 an end may also lie unread in the TLS layer:
- *       streams are touched five times a second
+ *       call by its content, then cancels; before 8.1 an end may also lie unread in the TLS layer,
+ *       and before 8.4 a long download may stop: these are touched five times a second
  *   P2  request bytes doubled when uploads share a connection, before 8.1
  *   P3  send-paused streams get no data in 8.4 and 8.5 unless nudged
  *   P4  pausing reception on a shared connection stalls or overflows before 8.14; 8.3.0 loses data
@@ -10551,6 +10552,11 @@ CWS_API void cws_client_wakeup(cws_client *client)
  *   P12 no HTTP/2 keepalive pings: TCP keepalive
  *   P13 a cut response may look whole before 8.0: the library above compares lengths
  *   P15 low-speed limits count paused streams: not used
+ *   P16 before 8.16, an idle h2c connection that never answered makes later requests wait for ever:
+ *       such a connection is closed with the exchange that used it
+ *   P17 from 8.22 on a reused connection is looked at once a second only, so one that just died is
+ *       used again: after a loss all connections are left
+ *   P18 before 7.88, writing to a lost TLS connection raises SIGPIPE unless libcurl may ignore it
  * ============================================================================================= */
 
 #ifndef CWS_NO_CURL
@@ -10567,7 +10573,7 @@ typedef struct cwsi_curl {
     const char *ca_file, *cert_file, *key_file;
     cwsi_curl_exchange *all;                 /* every exchange that was not cancelled */
     cwsi_curl_exchange *waiting, *waiting_last; /* unary calls that were not admitted yet */
-    unsigned unary_running, unary_most, http2_running;
+    unsigned unary_running, unary_most, touched_running;
     unsigned fruitless; /* polls in a row that came back early with nothing */
     bool progress;      /* a callback or an end was seen in this poll */
     bool trailers;      /* an exchange has trailers to report */
@@ -10581,9 +10587,11 @@ struct cwsi_curl_exchange {
     struct curl_slist *list;
     bool stream; /* lasts, and flows at its own pace */
     bool http2;  /* nothing less will do */
+    bool touched; /* maybe of HTTP/2 and forgetful */
     bool running, ended, head_reported, no_memory, head_too_large;
     bool wants_trailers;
     bool trailers; /* some arrived and are to be reported */
+    bool forbidden; /* its connection is not to be reused until it answers, P16 */
     bool admitted; /* counts among the few that run at once, P11 */
     bool send_paused, recv_paused, window_closed, kick; /* kick: tell libcurl about a change */
     bool more_body, fin;
@@ -10597,11 +10605,25 @@ struct cwsi_curl_exchange {
     char error[CURL_ERROR_SIZE];
 };
 
+/* CURLMOPT_NETWORK_CHANGED, known from 8.16 on; 1 as its value makes it leave all connections */
+#define CWSI_CURLMOPT_NETWORK_CHANGED CWSI_CAST(CURLMoption, CURLOPTTYPE_LONG + 17)
 #define CWSI_CURL_QUEUE_MAX (1u << 20) /* send takes no more than this beyond what libcurl has */
 
 static bool cwsi_curl_before(const cwsi_curl *t, unsigned major, unsigned minor)
 {
     return t->version < (major << 16 | minor << 8);
+}
+
+/* Is a connection without TLS of no use to others until it has answered once? P16 */
+static bool cwsi_curl_unproven(const cwsi_curl *t)
+{
+    return !t->https && t->only_2 && !cwsi_curl_before(t, 8, 1) && cwsi_curl_before(t, 8, 16);
+}
+
+/* Do exchanges miss what happens to them unless they are touched now and then? P1 */
+static bool cwsi_curl_forgetful(const cwsi_curl *t)
+{
+    return cwsi_curl_before(t, 8, 4);
 }
 
 static bool cwsi_curl_is_8_2(const cwsi_curl *t)
@@ -10711,6 +10733,8 @@ static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *u
     cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, user);
     size_t len = size * count, whole = len, name;
     x->curl->progress = true;
+    if (x->forbidden) (void)(curl_easy_setopt)(x->easy, CURLOPT_FORBID_REUSE, 0L);
+    x->forbidden = false;
     if (x->head_reported && !x->wants_trailers) return whole;
     while (len && (line[len - 1] == '\r' || line[len - 1] == '\n')) len--;
     if (!x->head_reported && len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
@@ -10783,11 +10807,19 @@ static bool cwsi_curl_add_line(cwsi_curl_exchange *x, const char *name, const ch
         if (cwsi_code != CURLE_OK && cwsi_code != CURLE_UNKNOWN_OPTION) code = cwsi_code;          \
     } while (0)
 
+/* Must libcurl look after SIGPIPE? That is tied to alarms for names, which a resolver that runs
+ * beside the program does not use. P18 */
+static bool cwsi_curl_may_signal(void)
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    return info->version_num < 0x075800 && (info->features & CURL_VERSION_ASYNCHDNS);
+}
+
 static CURLcode cwsi_curl_set_safety(cwsi_curl_exchange *x)
 {
     const cwsi_curl *t = x->curl;
     CURLcode code = CURLE_OK;
-    CWSI_SET(CURLOPT_NOSIGNAL, 1L);
+    CWSI_SET(CURLOPT_NOSIGNAL, cwsi_curl_may_signal() ? 0L : 1L); /* P18 */
     CWSI_SET(CURLOPT_FOLLOWLOCATION, 0L); /* a credential follows no redirect */
 #if LIBCURL_VERSION_NUM >= 0x075500
     CWSI_SET(CURLOPT_PROTOCOLS_STR, t->https ? "https" : "http");
@@ -10817,7 +10849,8 @@ static CURLcode cwsi_curl_set_request(cwsi_curl_exchange *x, const cws_http_requ
     CWSI_SET(CURLOPT_HTTP_VERSION, cwsi_curl_http_version(t, x->http2));
     CWSI_SET(CURLOPT_PIPEWAIT, 1L); /* P11 */
     CWSI_SET(CURLOPT_FRESH_CONNECT, dedicated ? 1L : 0L);
-    CWSI_SET(CURLOPT_FORBID_REUSE, dedicated ? 1L : 0L);
+    x->forbidden = !dedicated && cwsi_curl_unproven(t);
+    CWSI_SET(CURLOPT_FORBID_REUSE, dedicated || x->forbidden ? 1L : 0L);
     if (request->trailers) /* where a length is told, libcurl would not wait for what follows */
         CWSI_SET(CURLOPT_IGNORE_CONTENT_LENGTH, 1L);
     CWSI_SET(CURLOPT_POST, 1L);
@@ -10871,7 +10904,7 @@ static bool cwsi_curl_start(cwsi_curl_exchange *x)
     if (curl_multi_add_handle(x->curl->multi, x->easy) != CURLM_OK) return false;
     x->running = true;
     if (x->admitted) x->curl->unary_running++;
-    if (x->http2) x->curl->http2_running++;
+    if (x->touched) x->curl->touched_running++;
     return true;
 }
 
@@ -10893,6 +10926,7 @@ static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *re
     x->exchange = exchange;
     x->stream = request->more_body || request->full_duplex || request->long_lived;
     x->http2 = request->more_body || request->full_duplex || t->only_2;
+    x->touched = cwsi_curl_http_version(t, x->http2) != CURL_HTTP_VERSION_1_1;
     x->admitted = !x->stream;
     x->more_body = request->more_body;
     x->wants_trailers = request->trailers;
@@ -10946,14 +10980,14 @@ static void cwsi_curl_window(void *user, void *handle, bool open)
 }
 
 /* P3, P9: send-paused streams miss what happens on their connection unless they are touched; before
- * 8.1 all streams do (P1), and a change of their state makes libcurl look. */
+ * 8.4 all of HTTP/2 do (P1), and a change of their state makes libcurl look. */
 static void cwsi_curl_nudge(cwsi_curl *t)
 {
     cwsi_curl_exchange *x;
-    bool all = cwsi_curl_before(t, 8, 1);
+    bool all = cwsi_curl_forgetful(t);
     for (x = t->all; x; x = x->next) {
         int state = x->recv_paused ? CURLPAUSE_RECV : CURLPAUSE_CONT;
-        if (!x->running || x->ended || !(x->send_paused || (all && x->http2))) continue;
+        if (!x->running || x->ended || !(x->send_paused || (all && x->touched))) continue;
         if (!x->send_paused) (void)curl_easy_pause(x->easy, state | CURLPAUSE_SEND);
         (void)curl_easy_pause(x->easy, state);
     }
@@ -10981,7 +11015,7 @@ static void cwsi_curl_remove(cwsi_curl_exchange *x)
     (void)curl_multi_remove_handle(x->curl->multi, x->easy);
     x->running = false;
     if (x->admitted) x->curl->unary_running--;
-    if (x->http2) x->curl->http2_running--;
+    if (x->touched) x->curl->touched_running--;
 }
 
 static void cwsi_curl_cancel(void *user, void *handle)
@@ -10996,14 +11030,16 @@ static void cwsi_curl_cancel(void *user, void *handle)
     if (alive && old) cwsi_curl_nudge(t);
 }
 
-/* The number in "... was not closed cleanly: NAME (err 7)"; -1 if there is none. */
+/* The number in "... was not closed cleanly: NAME (err 7)" or, from 8.19 on, "... reset by server
+ * (error 0x7 NAME)"; -1 if there is none. */
 static int32_t cwsi_curl_reset_code(const char *text)
 {
     const char *at = strstr(text, "(err ");
-    int32_t code = 0;
-    if (!at || !cwsi_is_digit(at[5])) return -1;
-    for (at += 5; cwsi_is_digit(*at) && code < 1000; at++) code = code * 10 + (*at - '0');
-    return code;
+    long code;
+    if (at) code = strtol(at + 5, NULL, 10);
+    else if ((at = strstr(text, "(error 0x")) != NULL) code = strtol(at + 9, NULL, 16);
+    else return -1;
+    return code >= 0 && code < 1000 ? CWSI_CAST(int32_t, code) : -1;
 }
 
 /* With TLS 1.3 the server's refusal of our certificate, or of none, comes behind the handshake. */
@@ -11053,6 +11089,9 @@ static void cwsi_curl_ended(cwsi_curl_exchange *x, CURLcode code)
     if ((end == CWS_END_OK && !x->head_reported) || x->head_too_large) end = CWS_END_PROTOCOL;
     if (end == CWS_END_LOST && cwsi_curl_is_refusal(text)) end = CWS_END_TLS;
     if (x->no_memory) end = CWS_END_NO_MEMORY;
+    if (!cwsi_curl_before(x->curl, 8, 22) && reset < 0 &&
+        (end == CWS_END_LOST || end == CWS_END_RESET))
+        (void)(curl_multi_setopt)(x->curl->multi, CWSI_CURLMOPT_NETWORK_CHANGED, 1L); /* P17 */
     if (code != CURLE_OK)
         cws_exchange_note(x->exchange, reset >= 0 ? reset : CWSI_CAST(int32_t, code), text);
     cws_exchange_end(x->exchange, end);
@@ -11095,7 +11134,7 @@ static cws_status cwsi_curl_poll(void *user, int timeout_ms)
     t->progress = false;
     cwsi_curl_admit(t);
     cwsi_curl_apply_kicks(t);
-    if (t->http2_running && cwsi_curl_before(t, 8, 1)) { /* P1 */
+    if (t->touched_running && cwsi_curl_forgetful(t)) {
         cwsi_curl_nudge(t);
         if (timeout_ms > 200) timeout_ms = 200;
     }

@@ -213,10 +213,14 @@ static void test_three_at_once(setup *s)
     close_setup(s);
 }
 
-/* Before 8.1, the second h2c request on a connection fails. */
+/* Before 8.1, the second h2c request on a connection fails; in 8.2, large calls that share one of
+ * HTTP/2, so calls use HTTP/1.1 there if they may. */
 static bool one_connection_each(const setup *s)
 {
-    return !s->ca && s->h2 && curl_version_info(CURLVERSION_NOW)->version_num < 0x080100;
+    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+    if (version >> 8 == 0x0802)
+        return s->version == CWS_HTTP_2 || s->protocol == CWS_PROTOCOL_GRPC;
+    return !s->ca && s->h2 && version < 0x080100;
 }
 
 static void test_many_unary(setup *s)
@@ -434,7 +438,7 @@ static const fault faults[] = {
     {STREAM, "an early end of the server's side", "\"action\":\"half_close_early\"",
      CWS_ERR_PROTOCOL, CWS_ERR_TRANSPORT, CWS_ERR_TIMEOUT, H2}, /* P1: an end may be missed */
     {STREAM, "an early end and a reset", "\"action\":\"half_close_early\",\"code\":0",
-     CWS_ERR_PROTOCOL, CWS_ERR_TRANSPORT, CWS_ERR_TRANSPORT, H2},
+     CWS_ERR_PROTOCOL, CWS_ERR_PROTOCOL, CWS_ERR_TRANSPORT, H2},
     {STREAM, "endless empty messages", "\"action\":\"huge\",\"gigabytes\":10", CWS_ERR_PROTOCOL,
      CWS_ERR_TIMEOUT, CWS_ERR_TIMEOUT, H2},
 };
@@ -494,7 +498,9 @@ static void test_faults(setup *s)
     uint64_t used = 0;
     cws_status status;
     bool grpc = s->protocol == CWS_PROTOCOL_GRPC;
-    bool old = curl_version_info(CURLVERSION_NOW)->version_num < 0x080100;
+    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
+    bool old = version < 0x080100;
+    bool vague = grpc && version >> 8 == 0x0801; /* 8.1 may not tell why a stream was reset */
     if (!open_setup(s, CWS_NONE, 400u << 20) || !start_box(s)) return;
     CHECK_INT(cws_write_file(s->box, "/tmp/big", big, sizeof(big), NULL, &err), CWS_OK);
     check_usable(s);
@@ -510,6 +516,7 @@ static void test_faults(setup *s)
             err.message[0] = '\0';
             status = ask_for(s, f->ask, &err);
             CHECK(now_s() - start < (f->ask == READ ? 19 : f->ask == WRITE ? 3 : 6.5));
+            if (vague && expect == CWS_ERR_PROTOCOL && status == CWS_ERR_TRANSPORT) expect = status;
             if (!CHECK(status == expect || (int)status == f->or_else))
                 printf("    %s: %s\n", cws_status_name(status), err.message);
             if (status) CHECK(err.message[0] != '\0');

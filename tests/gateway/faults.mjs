@@ -158,9 +158,11 @@ export const actions = {
 
     // --- The answer is cut short ---
 
-    // "code": HTTP/2 error code; "connection": close the whole connection; "rst": with a TCP reset.
-    reset_before_head(x, fault) {
-        x.received();
+    // "code": HTTP/2 error code; "connection": close the whole connection, once the request is
+    // here: until then a client may send it again; "rst": with a TCP reset.
+    async reset_before_head(x, fault) {
+        const whole = x.received();
+        if (fault.connection) await whole;
         x.reset(fault);
     },
     // As above, after "bytes" bytes of the body of the answer (0: after the head).
