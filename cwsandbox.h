@@ -8644,7 +8644,15 @@ static size_t cwsi_output_take(cwsi_output *o, void *buffer, size_t size)
         cwsi_buf_eat(&o->buf, o->at);
         o->at = 0;
     }
+    o->buf.at[o->buf.len] = '\0';
     return n;
+}
+
+/* Forget input that was handed on. */
+static void cwsi_stdin_compact(cws_process *p)
+{
+    cwsi_buf_eat(&p->input, p->input_at);
+    p->input_at = 0;
 }
 
 static size_t cwsi_stdin_room(const cws_process *p)
@@ -8688,11 +8696,7 @@ static bool cwsi_stdin_feed(cws_process *p)
             return cwsi_no(cwsi_op_fail_no_memory(&p->op));
         p->input_at += frame.len;
     }
-    if (p->input_at == p->input.len) p->input_at = p->input.len = 0;
-    if (p->input_at >= CWSI_STDIN_QUEUE / 4) {
-        cwsi_buf_eat(&p->input, p->input_at);
-        p->input_at = 0;
-    }
+    if (p->input_at == p->input.len) cwsi_stdin_compact(p);
     cwsi_stdin_tell(p);
     return true;
 }
@@ -8808,12 +8812,17 @@ static void cwsi_exec_failed(cws_process *p)
 }
 
 /* Where input needs what is not there. */
-static void cwsi_exec_no_duplex(cws_process *p)
+static cws_status cwsi_exec_no_duplex(const cws_client *c, cws_error *err)
 {
-    (void)cwsi_fail(&p->op.err, CWS_ERR_UNSUPPORTED,
-                    "with_stdin needs the transport's streaming tier with streams in both "
-                    "directions (HTTP/2 up to %s)",
-                    p->op.client->base_url);
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                     "with_stdin needs the transport's streaming tier with streams in both "
+                     "directions (HTTP/2 up to %s)",
+                     c->base_url);
+}
+
+static bool cwsi_has_duplex(const cws_client *c)
+{
+    return c->streaming && c->transport.full_duplex && !c->no_duplex;
 }
 
 /* The stream has ended without an exit or error message. READY, or the step was changed. */
@@ -8823,7 +8832,7 @@ static void cwsi_exec_over(cws_process *p)
     if (op->call->http_status == 505 && !p->began) { /* HTTP/1.1 on the way: nothing ran */
         op->client->no_duplex = true;
         if (p->with_stdin) {
-            cwsi_exec_no_duplex(p);
+            (void)cwsi_exec_no_duplex(op->client, &op->err);
             return;
         }
         p->unary = true;
@@ -8919,12 +8928,9 @@ static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
             break;
         case CWSI_STEP_EXEC_SEND: {
             int64_t until = cwsi_after(now, p->timeout_ms + CWSI_CLIENT_BUFFER_MS);
-            if (!c->streaming || !c->transport.full_duplex || c->no_duplex) {
-                if (p->with_stdin) {
-                    cwsi_exec_no_duplex(p);
-                    return CWSI_READY;
-                }
+            if (!cwsi_has_duplex(c)) {
                 p->unary = true;
+                if (p->with_stdin && cwsi_exec_no_duplex(c, &op->err)) return CWSI_READY;
             }
             p->request.sandbox_id = cwsi_str_of(op->sandbox->id);
             p->request.max_output = cwsi_exec_cap(p);
@@ -9977,6 +9983,8 @@ CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
     if (out) *out = NULL;
     status = cwsi_enter_sandbox(sandbox, out, err);
     if (!status) status = cwsi_check_exec(sandbox, argv, o, &timeout_ms, err);
+    if (!status && o->with_stdin && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, err);
     if (status) return status;
     op = cwsi_op_new(sandbox->client, sizeof(cws_process), cwsi_exec_kind(), sandbox);
     if (!op) return cwsi_no_memory(err, "Execute command");
@@ -10205,6 +10213,7 @@ static cws_status cwsi_process_put(cws_process *p, cwsi_str data, bool whole, in
         status = cwsi_stdin_open(p, err);
         if (status) break;
         if (n > room) n = whole ? 0 : room;
+        if (p->input.len + n > CWSI_STDIN_QUEUE) cwsi_stdin_compact(p);
         if (n && !cwsi_put(&p->input, data.at + *written, n)) {
             p->input.status = CWS_OK;
             status = cwsi_no_memory(err, "write");
