@@ -4738,13 +4738,12 @@ static void api_test_reading(void)
         CHECK_STR(api_shown(result), "5||");
         cws_process_free(p);
     }
-    STREAMING("RD-11: a failure comes behind the bytes before it; a wait that is too short is told") {
+    STREAMING("RD-11: a failure comes behind the bytes before it; too short a wait is told") {
         cws_sandbox *sb = api_running(t);
         cws_process *p = NULL;
         char text[10];
         size_t n = 0;
-        script_reply *r = script_stream(&t->s, "{\"error\":{\"code\":\"unavailable\"}}", OUT_A, NULL);
-        r->delay = 1000;
+        script_stream(&t->s, "{\"error\":{\"code\":\"unavailable\"}}", OUT_A, NULL)->delay = 1000;
         CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
         CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 10, 0, &n, &t->err), CWS_ERR_WAIT_TIMEOUT);
         CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 10, 100, &n, &t->err),
