@@ -293,7 +293,8 @@ static void fake_echo(fake_exchange *x)
         const cwsi_v1_ExecStreamRequest *m;
         body.at = x->in.at + at + CWSI_ENVELOPE;
         body.len = cwsi_envelope_read(x->in.at + at, &flags);
-        if (cwsi_decode(&arena, CWSI_M_v1_ExecStreamRequest, body, &msg) || flags || closed) abort();
+        if (flags || closed || cwsi_decode(&arena, CWSI_M_v1_ExecStreamRequest, body, &msg))
+            abort();
         m = (const cwsi_v1_ExecStreamRequest *)msg;
         closed = m->close != NULL;
         if (!m->has_stdin_) continue;
