@@ -91,9 +91,10 @@
  *                    >>impl-call >>impl-judge >>impl-stream >>impl-retry >>impl-options
  *                    >>impl-quantity >>impl-dialect >>impl-create >>impl-sandbox >>impl-op-start
  *                    >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get >>impl-op-list
- *                    >>impl-op-exec >>impl-op-file >>impl-op-close >>impl-client >>impl-public
- *                    >>impl-public-sandbox >>impl-public-exec >>impl-public-session
- *                    >>impl-public-async >>impl-curl >>impl-curl-exchange >>impl-end
+ *                    >>impl-process >>impl-op-exec >>impl-op-file >>impl-op-close >>impl-client
+ *                    >>impl-public >>impl-public-sandbox >>impl-public-exec >>impl-public-process
+ *                    >>impl-public-session >>impl-public-async >>impl-curl >>impl-curl-exchange
+ *                    >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -688,6 +689,11 @@ typedef struct cws_exec_opts {
                                   on_output, and dropped. 0: 16 MiB; CWS_UNLIMITED */
     const char *container;   /* NULL: the primary one */
     cws_output_fn on_output; /* NULL: none */
+    bool with_stdin;         /* the command has a standard input: cws_process_write and _read. Needs
+                                a transport with streams in both directions (HTTP/2). false: its
+                                input is empty */
+    void (*on_stdin_room)(void *user); /* called inside a poll when there is room again after a
+                                          cws_process_write that took less than asked; NULL: none */
     void *user;
     uint32_t must_be_zero;
 } cws_exec_opts;
@@ -717,6 +723,28 @@ CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
                                     const cws_result **result, cws_error *err);
 /* Take the result of an ended process; it is then yours: cws_result_free. NULL if there is none. */
 CWS_API cws_result *cws_process_take_result(cws_process *process);
+/* Write to the command's input (with_stdin). Returns CWS_OK as soon as all of it is queued: up to
+ * 1 MiB waits in the library, sent in order once the command has started; until then, and while
+ * that is full, this waits and moves everything else, output too, so nothing can block each other.
+ * written (may be NULL) tells how many bytes were queued, also on failure. timeout_ms 0: take what
+ * fits now, never wait (allowed in callbacks); < 0: without limit of its own. Returns
+ * CWS_ERR_WAIT_TIMEOUT if some did not fit in time, CWS_ERR_EXECUTION "stream is closed" after
+ * cws_process_close_stdin, and "stream has failed" once the command has ended, with the reason.
+ * Example: examples/stdin.c */
+CWS_API cws_status cws_process_write(cws_process *process, const void *data, size_t size,
+                                     int64_t timeout_ms, size_t *written, cws_error *err);
+/* The same for a line: text and a newline, queued as a whole or not at all. Shorter than 1 MiB. */
+CWS_API cws_status cws_process_write_line(cws_process *process, const char *text,
+                                          int64_t timeout_ms, cws_error *err);
+/* End the input behind everything that was written. Never waits; again, or late, is fine. */
+CWS_API cws_status cws_process_close_stdin(cws_process *process, cws_error *err);
+/* Take output as it arrives: between 1 and `size` bytes, waiting if there are none. CWS_OK with
+ * *count 0 is the end of the stream. Bytes that were taken are no longer in the result. What is not
+ * taken is kept up to max_output_bytes; the command is never held up. timeout_ms as above; returns
+ * CWS_ERR_WAIT_TIMEOUT if nothing came, or how the command failed, after all bytes before that. */
+CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, void *buffer,
+                                    size_t size, int64_t timeout_ms, size_t *count,
+                                    cws_error *err);
 /* Give up: the exchange ends at once on the wire. True if it was still running. */
 CWS_API bool cws_process_cancel(cws_process *process);
 /* Cancels if needed, then frees. */
@@ -973,6 +1001,10 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_STOP_SLACK_S 60.0     /* a stop may take its grace and this */
 #define CWSI_CLIENT_BUFFER_MS 5000 /* added where the server's own limit should be heard first */
 #define CWSI_POLL_FIRST_MS 200
+#define CWSI_READY_MS 5000          /* a command with input must have started by then */
+#define CWSI_STDIN_QUEUE (1u << 20) /* bytes that may wait */
+#define CWSI_STDIN_FRAME 65536      /* bytes of one message at most */
+#define CWSI_STDIN_AHEAD 131072     /* encoded bytes handed to the call before it sends them */
 #define CWSI_OUTCOME_GRACE_MS 500 /* gRPC: silence after which a failure in the head counts */
 #define CWSI_MAX_REPLIES 100 /* messages looked at, where one is expected, for the error behind */
 #define CWSI_CLOCK_SLACK_MS 10 /* so much earlier a server may notice that a deadline passed */
@@ -6415,7 +6447,13 @@ static void cwsi_call_push(cwsi_call *call)
                               left ? call->out.at + call->out_at : "", left, call->fin);
     call->out_at += taken;
     call->out_taken = call->out_taken || taken || left == 0;
-    if (taken < left) return; /* it will report when there is room */
+    if (taken < left) { /* it will report when there is room */
+        if (call->out_at > 65536) {
+            cwsi_buf_eat(&call->out, call->out_at);
+            call->out_at = 0;
+        }
+        return;
+    }
     call->fin_sent = call->fin;
     call->out_at = call->out.len = 0;
 }
@@ -7094,6 +7132,7 @@ struct cwsi_dialect {
     cwsi_str (*read_content)(const void *reply);
     void (*exec_reply)(const void *reply, cwsi_exec_reply *out);
     void (*exec_event)(const void *message, cwsi_exec_event *event);
+    bool (*exec_input)(cwsi_buf *out, const cwsi_str *data); /* an envelope; NULL: the end */
 };
 
 static int64_t cwsi_v1_time(const cwsi_pb_Timestamp *t)
@@ -7258,6 +7297,16 @@ static void cwsi_v1_exec_event(const void *message, cwsi_exec_event *event)
         event->data = m->error->message;
         event->code = m->error->code;
     }
+}
+
+static bool cwsi_v1_exec_input(cwsi_buf *out, const cwsi_str *data)
+{
+    cwsi_v1_ExecStreamRequest m = CWSI_ZERO;
+    cwsi_v1_ExecStreamClose end = CWSI_ZERO;
+    m.has_stdin_ = data != NULL;
+    if (data) m.stdin_ = *data;
+    else m.close = &end;
+    return cwsi_put_envelope(out, CWSI_M_v1_ExecStreamRequest, &m) == CWS_OK;
 }
 
 static bool cwsi_v1_read_begin(cws_op *op, cwsi_str id, cwsi_str path, cwsi_str container,
@@ -7462,7 +7511,7 @@ static const cwsi_dialect *cwsi_dialect_v1(void)
         cwsi_v1_delete_begin,  cwsi_v1_list_begin,    cwsi_v1_exec_begin,   cwsi_v1_read_begin,
         cwsi_v1_write_begin,   cwsi_v1_view,          cwsi_v1_delete_view,  cwsi_v1_list_count,
         cwsi_v1_list_view,     cwsi_v1_list_next,     cwsi_v1_read_content, cwsi_v1_exec_reply,
-        cwsi_v1_exec_event};
+        cwsi_v1_exec_event,    cwsi_v1_exec_input};
     return &v1;
 }
 
@@ -8516,23 +8565,13 @@ static const cwsi_op_kind *cwsi_listing_kind(void)
 }
 
 /* ================================================================================================
- * >>impl-op-exec
- * A command: over StreamExec with live output, or over unary Exec where the transport or the
- * address cannot do streams in both directions. It is sent once; only a request that surely never
- * reached the server is repeated.
- *
- *      PRELUDE --running--> SEND --> STREAM --exit, error, or end--> done
- *                            ^  |      `--HTTP 505: nothing ran--.
- *                            |  `----> UNARY --reply--> done     |
- *                            `-----------------------------------'
+ * >>impl-process
+ * A command as an object: its output as it is kept and taken, its input as it waits and is sent.
  * ============================================================================================= */
 
-#define CWSI_EXEC_STEPS(X) X(PRELUDE) X(SEND) X(STREAM) X(UNARY)
-#define CWSI_AS_EXEC_STEP(name) CWSI_STEP_EXEC_##name,
-enum { CWSI_EXEC_STEPS(CWSI_AS_EXEC_STEP) CWSI_EXEC_STEP_COUNT };
-
 typedef struct cwsi_output {
-    cwsi_buf buf; /* what is kept */
+    cwsi_buf buf; /* what is kept; before `at` it was taken by a reader */
+    size_t at;
     uint64_t produced;
     bool truncated;
 } cwsi_output;
@@ -8551,6 +8590,12 @@ struct cws_process {
     cwsi_arena arena;          /* the request */
     cwsi_exec_request request; /* what is sent, the working directory wrapped in */
     bool check, unary, began;
+    bool with_stdin, ready, eof, eof_sent; /* eof: nothing will be written behind input */
+    bool room_wanted;
+    int64_t ready_until;
+    cwsi_buf input; /* written, from input_at on not yet handed to the call */
+    size_t input_at;
+    void (*on_stdin_room)(void *user);
     bool counted; /* in the sandbox's statistics */
     bool exited;
     int32_t exit_code; /* here too, because the result can be taken away */
@@ -8561,23 +8606,15 @@ struct cws_process {
     cws_result *result; /* exists from the start; handed out if the command began */
 };
 
-static void cwsi_exec_destroy(cws_op *op)
-{
-    cws_process *p = CWSI_AS(cws_process, op);
-    cws_result_free(p->result);
-    cwsi_arena_clear(&p->arena);
-}
-
 /* Keep output up to the cap, count all of it, hand it to the callback. False: op->err is set. */
 static bool cwsi_exec_output(cws_process *p, cws_stream_id stream, cwsi_str data)
 {
     cws_op *op = &p->op;
     cws_client *c = op->client;
     cwsi_output *o = stream == CWS_STDERR ? &p->result->err : &p->result->out;
-    size_t room = o->buf.len < p->max_output ? SIZE_MAX : 0, keep = data.len;
+    size_t have = o->buf.len - o->at, room = have < p->max_output ? SIZE_MAX : 0, keep = data.len;
     cws_flow flow = CWS_FLOW_CONTINUE;
-    if (room && p->max_output - o->buf.len < SIZE_MAX)
-        room = CWSI_CAST(size_t, p->max_output - o->buf.len);
+    if (room && p->max_output - have < SIZE_MAX) room = CWSI_CAST(size_t, p->max_output - have);
     if (keep > room) {
         keep = room;
         o->truncated = true;
@@ -8592,6 +8629,100 @@ static bool cwsi_exec_output(cws_process *p, cws_stream_id stream, cwsi_str data
     if (flow == CWS_FLOW_CONTINUE && !op->cancelled) return true;
     return cwsi_no(
         cwsi_fail(&op->err, CWS_ERR_CANCELLED, "the output callback cancelled the command"));
+}
+
+/* Give a reader what is there. Returns how much. */
+static size_t cwsi_output_take(cwsi_output *o, void *buffer, size_t size)
+{
+    size_t n = o->buf.len - o->at;
+    if (n > size) n = size;
+    if (n == 0) return 0;
+    memcpy(buffer, o->buf.at + o->at, n);
+    o->at += n;
+    if (o->at == o->buf.len) o->at = o->buf.len = 0;
+    if (o->at > 65536 && o->at > o->buf.len / 2) {
+        cwsi_buf_eat(&o->buf, o->at);
+        o->at = 0;
+    }
+    o->buf.at[o->buf.len] = '\0';
+    return n;
+}
+
+/* Forget input that was handed on. */
+static void cwsi_stdin_compact(cws_process *p)
+{
+    cwsi_buf_eat(&p->input, p->input_at);
+    p->input_at = 0;
+}
+
+static size_t cwsi_stdin_room(const cws_process *p)
+{
+    return CWSI_STDIN_QUEUE - (p->input.len - p->input_at);
+}
+
+/* May a frame, or the end, be handed to the call now? Nothing goes out before `ready`. */
+static bool cwsi_stdin_can_feed(const cws_process *p)
+{
+    const cwsi_call *call = p->op.call;
+    if (!p->with_stdin || !p->ready || p->eof_sent) return false;
+    if (p->input_at == p->input.len) return p->eof;
+    return call->out.len - call->out_at < CWSI_STDIN_AHEAD;
+}
+
+/* Tell a writer that waits. */
+static void cwsi_stdin_tell(cws_process *p)
+{
+    cws_client *c = p->op.client;
+    if (!p->room_wanted || cwsi_stdin_room(p) < CWSI_STDIN_QUEUE / 2) return;
+    p->room_wanted = false;
+    if (!p->on_stdin_room || p->op.cancelled) return;
+    c->in_callback = true;
+    p->on_stdin_room(p->user);
+    c->in_callback = false;
+}
+
+/* Cut what waits into frames, as many as the call takes. False: op->err is set. */
+static bool cwsi_stdin_feed(cws_process *p)
+{
+    cwsi_call *call = p->op.call;
+    const cwsi_dialect *dialect = p->op.client->dialect;
+    while (cwsi_stdin_can_feed(p)) {
+        cwsi_str frame;
+        frame.at = p->input.at + p->input_at;
+        frame.len = p->input.len - p->input_at;
+        if (frame.len > CWSI_STDIN_FRAME) frame.len = CWSI_STDIN_FRAME;
+        call->fin = p->eof_sent = frame.len == 0;
+        if (!dialect->exec_input(&call->out, frame.len ? &frame : NULL))
+            return cwsi_no(cwsi_op_fail_no_memory(&p->op));
+        p->input_at += frame.len;
+    }
+    if (p->input_at == p->input.len) cwsi_stdin_compact(p);
+    cwsi_stdin_tell(p);
+    return true;
+}
+
+/* ================================================================================================
+ * >>impl-op-exec
+ * A command: over StreamExec with live output, or over unary Exec where the transport or the
+ * address cannot do streams in both directions. It is sent once; only a request that surely never
+ * reached the server is repeated.
+ *
+ *      PRELUDE --running--> SEND --> STREAM --exit, error, or end--> done   (with input: both ways)
+ *                            ^  |      `--HTTP 505: nothing ran--.
+ *                            |  `----> UNARY --reply--> done     |
+ *                            `-----------------------------------'
+ * ============================================================================================= */
+
+#define CWSI_EXEC_STEPS(X) X(PRELUDE) X(SEND) X(STREAM) X(UNARY)
+#define CWSI_AS_EXEC_STEP(name) CWSI_STEP_EXEC_##name,
+enum { CWSI_EXEC_STEPS(CWSI_AS_EXEC_STEP) CWSI_EXEC_STEP_COUNT };
+
+static void cwsi_exec_destroy(cws_op *op)
+{
+    cws_process *p = CWSI_AS(cws_process, op);
+    cws_result_free(p->result);
+    cwsi_buf_free(&p->input);
+    cwsi_arena_clear(&p->arena);
 }
 
 static void cwsi_exec_exit(cws_process *p, int32_t code)
@@ -8642,8 +8773,8 @@ static cwsi_turn cwsi_exec_message(cws_process *p, cwsi_str message)
         op->client->dialect->exec_event(msg, &event);
         p->began = true;
         switch (event.kind) {
-        case CWSI_EXEC_NOTHING:
-        case CWSI_EXEC_READY: break;
+        case CWSI_EXEC_NOTHING: break;
+        case CWSI_EXEC_READY: p->ready = true; break;
         case CWSI_EXEC_OUTPUT: (void)cwsi_exec_output(p, event.stream, event.data); break;
         case CWSI_EXEC_EXIT:
             cwsi_exec_exit(p, event.exit_code);
@@ -8680,29 +8811,74 @@ static void cwsi_exec_failed(cws_process *p)
     (void)cwsi_copy_error(&op->err, &call->err);
 }
 
+/* Where input needs what is not there. */
+static cws_status cwsi_exec_no_duplex(const cws_client *c, cws_error *err)
+{
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                     "with_stdin needs the transport's streaming tier with streams in both "
+                     "directions (HTTP/2 up to %s)",
+                     c->base_url);
+}
+
+static bool cwsi_has_duplex(const cws_client *c)
+{
+    return c->streaming && c->transport.full_duplex && !c->no_duplex;
+}
+
+/* The stream has ended without an exit or error message. READY, or the step was changed. */
+static void cwsi_exec_over(cws_process *p)
+{
+    cws_op *op = &p->op;
+    if (op->call->http_status == 505 && !p->began) { /* HTTP/1.1 on the way: nothing ran */
+        op->client->no_duplex = true;
+        if (p->with_stdin) {
+            (void)cwsi_exec_no_duplex(op->client, &op->err);
+            return;
+        }
+        p->unary = true;
+        op->step = CWSI_STEP_EXEC_SEND;
+    } else if (op->call->err.status) {
+        cwsi_exec_failed(p);
+    } else {
+        (void)cwsi_fail(&op->err, CWS_ERR_EXECUTION, "Command '%.*s' ended without exit status",
+                        120, p->result->command[0]);
+    }
+}
+
+/* A command with input must say soon that it is ready for some. READY: it did not. */
+static cwsi_turn cwsi_exec_await_ready(cws_process *p, int64_t now)
+{
+    cws_op *op = &p->op;
+    int64_t patience = p->timeout_ms < CWSI_READY_MS ? p->timeout_ms : CWSI_READY_MS;
+    if (!p->with_stdin || p->ready) return CWSI_PENDING;
+    if (op->call->step == CWSI_CALL_BACKOFF) p->ready_until = 0; /* it was not sent yet */
+    else if (p->ready_until == 0) p->ready_until = cwsi_after(now, patience);
+    if (p->ready_until == 0) return CWSI_PENDING;
+    cwsi_op_wake_at(op, p->ready_until);
+    if (now < p->ready_until) return CWSI_PENDING;
+    (void)cwsi_fail(&op->err, CWS_ERR_TIMEOUT,
+                    "Command '%.*s' timed out: no ready signal within %lld ms", 120,
+                    p->result->command[0], CWSI_CAST(long long, patience));
+    return CWSI_READY;
+}
+
 /* Follow the stream. READY: the operation is over, or goes on another way (step was changed). */
 static cwsi_turn cwsi_exec_stream(cws_process *p, int64_t now)
 {
     cws_op *op = &p->op;
     cwsi_str message;
-    while (cwsi_call_run(op->call, now) == CWSI_READY) {
-        if (cwsi_call_message(op->call, &message)) {
-            if (cwsi_exec_message(p, message) == CWSI_READY) return CWSI_READY;
-            continue;
+    for (;;) {
+        if (!cwsi_stdin_feed(p)) return CWSI_READY;
+        if (cwsi_call_run(op->call, now) == CWSI_PENDING) {
+            if (cwsi_stdin_can_feed(p)) continue; /* some of it went out */
+            return cwsi_exec_await_ready(p, now);
         }
-        if (op->call->http_status == 505 && !p->began) { /* HTTP/1.1 on the way: nothing ran */
-            op->client->no_duplex = true;
-            p->unary = true;
-            op->step = CWSI_STEP_EXEC_SEND;
-        } else if (op->call->err.status) {
-            cwsi_exec_failed(p);
-        } else {
-            (void)cwsi_fail(&op->err, CWS_ERR_EXECUTION,
-                            "Command '%.*s' ended without exit status", 120, p->result->command[0]);
+        if (!cwsi_call_message(op->call, &message)) {
+            cwsi_exec_over(p);
+            return CWSI_READY;
         }
-        return CWSI_READY;
+        if (cwsi_exec_message(p, message) == CWSI_READY) return CWSI_READY;
     }
-    return CWSI_PENDING;
 }
 
 static void cwsi_exec_unary(cws_process *p)
@@ -8752,10 +8928,14 @@ static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
             break;
         case CWSI_STEP_EXEC_SEND: {
             int64_t until = cwsi_after(now, p->timeout_ms + CWSI_CLIENT_BUFFER_MS);
-            if (!c->streaming || !c->transport.full_duplex || c->no_duplex) p->unary = true;
+            if (!cwsi_has_duplex(c)) {
+                p->unary = true;
+                if (p->with_stdin && cwsi_exec_no_duplex(c, &op->err)) return CWSI_READY;
+            }
             p->request.sandbox_id = cwsi_str_of(op->sandbox->id);
             p->request.max_output = cwsi_exec_cap(p);
             if (!c->dialect->exec_begin(op, &p->request, p->unary, until)) return CWSI_READY;
+            op->call->more = p->with_stdin;
             op->step = p->unary ? CWSI_STEP_EXEC_UNARY : CWSI_STEP_EXEC_STREAM;
             break;
         }
@@ -8854,6 +9034,9 @@ static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_ex
     if (o->cwd && ok) sent = cwsi_wrap_cwd(&p->arena, o->cwd, argv);
     p->check = o->check;
     p->unary = o->unary;
+    p->with_stdin = o->with_stdin;
+    p->on_stdin_room = o->on_stdin_room;
+    cwsi_buf_init(&p->input, &c->mem, CWSI_STDIN_QUEUE);
     p->on_output = o->on_output;
     p->user = o->user;
     p->max_output = o->max_output_bytes ? o->max_output_bytes : CWSI_MAX_OUTPUT;
@@ -9778,6 +9961,9 @@ static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, cons
                            false, timeout_ms) ||
         (o->container && cwsi_check_text(err, "container", o->container)))
         return CWS_ERR_INVALID_ARGUMENT;
+    if (o->with_stdin && o->unary)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "with_stdin needs the streaming call: leave unary out");
     if (o->cwd && !o->cwd[0])
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "cwd cannot be empty string");
     if (o->cwd && o->cwd[0] != '/')
@@ -9797,6 +9983,8 @@ CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
     if (out) *out = NULL;
     status = cwsi_enter_sandbox(sandbox, out, err);
     if (!status) status = cwsi_check_exec(sandbox, argv, o, &timeout_ms, err);
+    if (!status && o->with_stdin && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, err);
     if (status) return status;
     op = cwsi_op_new(sandbox->client, sizeof(cws_process), cwsi_exec_kind(), sandbox);
     if (!op) return cwsi_no_memory(err, "Execute command");
@@ -9819,128 +10007,17 @@ CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
     cws_status status;
     if (out) *out = NULL;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    if (opts && opts->with_stdin) {
+        cwsi_error_clear(err);
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "with_stdin is for cws_exec_begin: there is nobody to write here");
+    }
     status = cws_exec_begin(sandbox, argv, opts, out ? &p : NULL, err);
     if (status) return status;
     status = cws_process_wait(p, -1, NULL, err);
     if (!status) *out = cws_process_take_result(p);
     cws_process_free(p);
     return status;
-}
-
-CWS_API cws_op *cws_process_op(cws_process *process)
-{
-    return process ? &process->op : NULL;
-}
-
-CWS_API bool cws_process_poll(const cws_process *process, int32_t *exit_code)
-{
-    bool ended = process && process->op.done && process->exited;
-    if (ended && exit_code) *exit_code = process->exit_code;
-    return ended;
-}
-
-CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
-                                    const cws_result **result, cws_error *err)
-{
-    cws_status status;
-    if (result) *result = NULL;
-    if (!process) {
-        cwsi_error_clear(err);
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
-    }
-    process->op.refs++; /* a callback may free it meanwhile */
-    status = cws_op_wait(&process->op, timeout_ms, err);
-    if (result && process->op.done && process->began && process->op.refs > 1)
-        *result = process->result;
-    cwsi_op_unref(&process->op);
-    return status;
-}
-
-CWS_API cws_result *cws_process_take_result(cws_process *process)
-{
-    cws_result *result;
-    if (!process || !process->op.done || !process->began) return NULL;
-    result = process->result;
-    process->result = NULL;
-    return result;
-}
-
-CWS_API bool cws_process_cancel(cws_process *process)
-{
-    return process && cws_op_cancel(&process->op);
-}
-
-CWS_API void cws_process_free(cws_process *process)
-{
-    if (process) cws_op_free(&process->op);
-}
-
-CWS_API int32_t cws_result_exit_code(const cws_result *result)
-{
-    return result ? result->exit_code : 0;
-}
-
-CWS_API bool cws_result_has_exit_code(const cws_result *result)
-{
-    return result && result->has_exit_code;
-}
-
-static const char *cwsi_output_text(const cws_result *result, cws_stream_id stream, size_t *size)
-{
-    const cwsi_output *output = !result                ? NULL
-                                : stream == CWS_STDERR ? &result->err
-                                                       : &result->out;
-    if (size) *size = output ? output->buf.len : 0;
-    return output && output->buf.at ? output->buf.at : "";
-}
-
-CWS_API const char *cws_result_stdout(const cws_result *result, size_t *size)
-{
-    return cwsi_output_text(result, CWS_STDOUT, size);
-}
-
-CWS_API const char *cws_result_stderr(const cws_result *result, size_t *size)
-{
-    return cwsi_output_text(result, CWS_STDERR, size);
-}
-
-CWS_API size_t cws_result_stdout_size(const cws_result *result)
-{
-    return result ? result->out.buf.len : 0;
-}
-
-CWS_API size_t cws_result_stderr_size(const cws_result *result)
-{
-    return result ? result->err.buf.len : 0;
-}
-
-CWS_API uint64_t cws_result_bytes_produced(const cws_result *result, cws_stream_id stream)
-{
-    if (!result) return 0;
-    return stream == CWS_STDERR ? result->err.produced : result->out.produced;
-}
-
-CWS_API bool cws_result_truncated(const cws_result *result, cws_stream_id stream)
-{
-    if (!result) return false;
-    return stream == CWS_STDERR ? result->err.truncated : result->out.truncated;
-}
-
-CWS_API const char *const *cws_result_command(const cws_result *result)
-{
-    return result ? result->command : NULL;
-}
-
-CWS_API void cws_result_free(cws_result *result)
-{
-    cws_client *c;
-    if (!result) return;
-    c = result->client;
-    cwsi_buf_free(&result->out.buf);
-    cwsi_buf_free(&result->err.buf);
-    cwsi_arena_clear(&result->arena);
-    cwsi_free(&c->mem, result);
-    cwsi_client_unref(c);
 }
 
 /* What reading and writing have in common. data NULL with size 0 is fine when writing. */
@@ -10031,6 +10108,268 @@ CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const 
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
     begun = cws_write_file_begin(sandbox, path, data, size, opts, &op, err);
     return cwsi_finish_blocking(begun, op, err);
+}
+
+/* ================================================================================================
+ * >>impl-public-process
+ * The functions of a command in flight and of its result.
+ * ============================================================================================= */
+
+CWS_API cws_op *cws_process_op(cws_process *process)
+{
+    return process ? &process->op : NULL;
+}
+
+CWS_API bool cws_process_poll(const cws_process *process, int32_t *exit_code)
+{
+    bool ended = process && process->op.done && process->exited;
+    if (ended && exit_code) *exit_code = process->exit_code;
+    return ended;
+}
+
+CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
+                                    const cws_result **result, cws_error *err)
+{
+    cws_status status;
+    if (result) *result = NULL;
+    if (!process) {
+        cwsi_error_clear(err);
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
+    }
+    process->op.refs++; /* a callback may free it meanwhile */
+    status = cws_op_wait(&process->op, timeout_ms, err);
+    if (result && process->op.done && process->began && process->op.refs > 1)
+        *result = process->result;
+    cwsi_op_unref(&process->op);
+    return status;
+}
+
+CWS_API cws_result *cws_process_take_result(cws_process *process)
+{
+    cws_result *result;
+    if (!process || !process->op.done || !process->began) return NULL;
+    result = process->result;
+    process->result = NULL;
+    return result;
+}
+
+CWS_API bool cws_process_cancel(cws_process *process)
+{
+    return process && cws_op_cancel(&process->op);
+}
+
+CWS_API void cws_process_free(cws_process *process)
+{
+    if (process) cws_op_free(&process->op);
+}
+
+/* May this process be written to? */
+static cws_status cwsi_check_stdin(const cws_process *p, cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!p) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
+    if (!p->with_stdin)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "the command has no input: set with_stdin in its options");
+    return CWS_OK;
+}
+
+/* Can more be written? */
+static cws_status cwsi_stdin_open(const cws_process *p, cws_error *err)
+{
+    const cws_error *why = &p->op.err;
+    if (p->op.done)
+        return cwsi_fail(err, CWS_ERR_EXECUTION, "write: stream has failed: %s",
+                         why->status ? why->message : "process has exited");
+    if (p->eof) return cwsi_fail(err, CWS_ERR_EXECUTION, "write: stream is closed");
+    return CWS_OK;
+}
+
+/* One turn of waiting for something about p. `until` bounds it; 0 ms: no turn at all. */
+static cws_status cwsi_process_turn(cws_process *p, int64_t timeout_ms, int64_t until,
+                                    const char *what, cws_error *err)
+{
+    cws_client *c = p->op.client;
+    int64_t now = cwsi_now(c);
+    if (timeout_ms == 0 || (now >= until && until != CWSI_NEVER))
+        return cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT, "%s within the wait", what);
+    return cwsi_loop_turn(c, until == CWSI_NEVER ? -1 : until - now, err);
+}
+
+static int64_t cwsi_until(cws_process *p, int64_t timeout_ms)
+{
+    return timeout_ms < 0 ? CWSI_NEVER : cwsi_after(cwsi_now(p->op.client), timeout_ms);
+}
+
+/* Queue all of data; with `whole` at once or not at all. */
+static cws_status cwsi_process_put(cws_process *p, cwsi_str data, bool whole, int64_t timeout_ms,
+                                   size_t *written, cws_error *err)
+{
+    int64_t until = cwsi_until(p, timeout_ms);
+    cws_status status = CWS_OK;
+    p->op.refs++; /* a callback may free it meanwhile */
+    while (!status && *written < data.len) {
+        size_t room = cwsi_stdin_room(p), n = data.len - *written;
+        status = cwsi_stdin_open(p, err);
+        if (status) break;
+        if (n > room) n = whole ? 0 : room;
+        if (p->input.len + n > CWSI_STDIN_QUEUE) cwsi_stdin_compact(p);
+        if (n && !cwsi_put(&p->input, data.at + *written, n)) {
+            p->input.status = CWS_OK;
+            status = cwsi_no_memory(err, "write");
+            break;
+        }
+        *written += n;
+        if (n) cwsi_op_wake(&p->op);
+        if (*written == data.len) break;
+        p->room_wanted = true;
+        status = cwsi_process_turn(p, timeout_ms, until, "not all of the input was taken", err);
+    }
+    if (!status) status = cwsi_stdin_open(p, err); /* of nothing, too */
+    cwsi_op_unref(&p->op);
+    return status;
+}
+
+CWS_API cws_status cws_process_write(cws_process *process, const void *data, size_t size,
+                                     int64_t timeout_ms, size_t *written, cws_error *err)
+{
+    cwsi_str bytes;
+    size_t count = 0;
+    cws_status status = cwsi_check_stdin(process, err);
+    if (written) *written = 0;
+    if (status) return status;
+    if (!data && size)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "data is NULL but size is not 0");
+    bytes.at = CWSI_CAST(const char *, data);
+    bytes.len = size;
+    status = cwsi_process_put(process, bytes, false, timeout_ms, &count, err);
+    if (written) *written = count;
+    return status;
+}
+
+CWS_API cws_status cws_process_write_line(cws_process *process, const char *text,
+                                          int64_t timeout_ms, cws_error *err)
+{
+    cwsi_buf line;
+    cwsi_str bytes;
+    size_t count = 0;
+    cws_status status = cwsi_check_stdin(process, err);
+    if (status) return status;
+    if (!text) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "text must not be NULL");
+    cwsi_buf_init(&line, &process->op.client->mem, CWSI_STDIN_QUEUE);
+    (void)cwsi_put_text(&line, text);
+    (void)cwsi_put_char(&line, '\n');
+    bytes.at = line.at;
+    bytes.len = line.len;
+    if (line.status == CWS_ERR_LIMIT)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                           "the line is longer than 1 MiB: use cws_process_write");
+    else if (line.status) status = cwsi_no_memory(err, "write");
+    else status = cwsi_process_put(process, bytes, true, timeout_ms, &count, err);
+    cwsi_buf_free(&line);
+    return status;
+}
+
+CWS_API cws_status cws_process_close_stdin(cws_process *process, cws_error *err)
+{
+    cws_status status = cwsi_check_stdin(process, err);
+    if (status || process->eof || process->op.done) return status;
+    process->eof = true;
+    cwsi_op_wake(&process->op);
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, void *buffer,
+                                    size_t size, int64_t timeout_ms, size_t *count, cws_error *err)
+{
+    cws_status status = CWS_OK;
+    int64_t until;
+    cwsi_error_clear(err);
+    if (count) *count = 0;
+    if (!process || !buffer || !size || !count || (stream != CWS_STDOUT && stream != CWS_STDERR))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "cws_process_read: give process, CWS_STDOUT or CWS_STDERR, a buffer of at "
+                         "least 1 byte, and count");
+    until = cwsi_until(process, timeout_ms);
+    process->op.refs++;
+    while (!status) {
+        cws_result *r = process->result; /* NULL if it was taken */
+        if (r) *count = cwsi_output_take(stream == CWS_STDERR ? &r->err : &r->out, buffer, size);
+        if (*count || process->op.done) break;
+        status = cwsi_process_turn(process, timeout_ms, until, "no output arrived", err);
+    }
+    if (!status && *count == 0 && process->op.err.status && !process->exited)
+        status = cwsi_copy_error(err, &process->op.err);
+    cwsi_op_unref(&process->op);
+    return status;
+}
+
+CWS_API int32_t cws_result_exit_code(const cws_result *result)
+{
+    return result ? result->exit_code : 0;
+}
+
+CWS_API bool cws_result_has_exit_code(const cws_result *result)
+{
+    return result && result->has_exit_code;
+}
+
+static const char *cwsi_output_text(const cws_result *result, cws_stream_id stream, size_t *size)
+{
+    const cwsi_output *output = !result                ? NULL
+                                : stream == CWS_STDERR ? &result->err
+                                                       : &result->out;
+    if (size) *size = output ? output->buf.len - output->at : 0;
+    return output && output->buf.at ? output->buf.at + output->at : "";
+}
+
+CWS_API const char *cws_result_stdout(const cws_result *result, size_t *size)
+{
+    return cwsi_output_text(result, CWS_STDOUT, size);
+}
+
+CWS_API const char *cws_result_stderr(const cws_result *result, size_t *size)
+{
+    return cwsi_output_text(result, CWS_STDERR, size);
+}
+
+CWS_API size_t cws_result_stdout_size(const cws_result *result)
+{
+    return result ? result->out.buf.len - result->out.at : 0;
+}
+
+CWS_API size_t cws_result_stderr_size(const cws_result *result)
+{
+    return result ? result->err.buf.len - result->err.at : 0;
+}
+
+CWS_API uint64_t cws_result_bytes_produced(const cws_result *result, cws_stream_id stream)
+{
+    if (!result) return 0;
+    return stream == CWS_STDERR ? result->err.produced : result->out.produced;
+}
+
+CWS_API bool cws_result_truncated(const cws_result *result, cws_stream_id stream)
+{
+    if (!result) return false;
+    return stream == CWS_STDERR ? result->err.truncated : result->out.truncated;
+}
+
+CWS_API const char *const *cws_result_command(const cws_result *result)
+{
+    return result ? result->command : NULL;
+}
+
+CWS_API void cws_result_free(cws_result *result)
+{
+    cws_client *c;
+    if (!result) return;
+    c = result->client;
+    cwsi_buf_free(&result->out.buf);
+    cwsi_buf_free(&result->err.buf);
+    cwsi_arena_clear(&result->arena);
+    cwsi_free(&c->mem, result);
+    cwsi_client_unref(c);
 }
 
 /* ================================================================================================

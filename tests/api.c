@@ -4450,6 +4450,341 @@ static void api_test_grpc(void)
     }
 }
 
+/* ---- commands with input --------------------------------------------------------------------- */
+
+static cws_process *api_talk(api *t, cws_sandbox *sb, const cws_exec_opts *more)
+{
+    cws_exec_opts o;
+    cws_process *p = NULL;
+    memset(&o, 0, sizeof(o));
+    if (more) o = *more;
+    o.with_stdin = true;
+    CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_OK);
+    return p;
+}
+
+/* A reply that says ready, and the rest once the input has ended. */
+static script_reply *api_answer_at_eof(api *t, const char *out, int code)
+{
+    char json[80];
+    script_reply *r = script_stream(&t->s, NULL, "{\"ready\":{}}", NULL);
+    r->until_fin = r->size;
+    if (out) script_message(&t->s, r, out);
+    (void)snprintf(json, sizeof(json), "{\"exit\":{\"exitCode\":%d}}", code);
+    script_message(&t->s, r, json);
+    script_envelope(&t->s, r, 2, "{}", 2);
+    return r;
+}
+
+/* The bytes of all input that was sent, joined; the sizes of the frames in `sizes`. */
+static size_t api_input(api *t, char *out, char *sizes, size_t room)
+{
+    size_t i, n = 0, at = 0;
+    const script_call *call = script_call_at(&t->s, "StreamExec", 0);
+    unsigned flags;
+    sizes[0] = '\0';
+    for (i = 0; call->sent.len - at >= CWSI_ENVELOPE; i++) {
+        cwsi_str body;
+        void *msg = NULL;
+        const cwsi_v1_ExecStreamRequest *m;
+        body.at = call->sent.at + at + CWSI_ENVELOPE;
+        body.len = cwsi_envelope_read(call->sent.at + at, &flags);
+        at += CWSI_ENVELOPE + body.len;
+        if (!CHECK(at <= call->sent.len && flags == 0)) return n;
+        if (!CHECK(!cwsi_decode(&t->s.arena, CWSI_M_v1_ExecStreamRequest, body, &msg))) return n;
+        m = (const cwsi_v1_ExecStreamRequest *)msg;
+        CHECK(!m->init && !m->resize && !m->has_stdin_ == (m->close != NULL));
+        if (m->close) {
+            CHECK(call->fin && at == call->sent.len); /* nothing behind it */
+            (void)snprintf(sizes + strlen(sizes), room - strlen(sizes), "close");
+        } else {
+            CHECK(m->stdin_.len > 0 && m->stdin_.len <= 65536);
+            if (out) memcpy(out + n, m->stdin_.at, m->stdin_.len);
+            n += m->stdin_.len;
+            (void)snprintf(sizes + strlen(sizes), room - strlen(sizes), "%lu ",
+                           (unsigned long)m->stdin_.len);
+        }
+    }
+    return n;
+}
+
+static void api_fill(char *data, size_t size)
+{
+    size_t i;
+    for (i = 0; i < size; i++) data[i] = (char)(i * 31 + i / 253);
+}
+
+static void api_count_room(void *user) { ++*(int *)user; }
+
+static void api_test_input(void)
+{
+    static char data[3 << 20], back[3 << 20], sizes[1000];
+    api_fill(data, sizeof(data));
+    STREAMING("IN-1 5 8 15: input goes out in order, in frames of 64 KiB, and its end behind it") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        const cws_result *result = NULL;
+        size_t n = 0;
+        (void)api_answer_at_eof(t, OUT_A, 3);
+        p = api_talk(t, sb, NULL);
+        CHECK_INT(cws_process_write(p, data, 200000, 0, &n, &t->err), CWS_OK);
+        CHECK_INT(n, 200000);
+        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_wait(p, -1, &result, &t->err), CWS_OK);
+        CHECK_STR(api_shown(result), "3|a|");
+        CHECK_INT(api_input(t, back, sizes, sizeof(sizes)), 200000);
+        CHECK(memcmp(data, back, 200000) == 0);
+        CHECK_STR(sizes, "65536 65536 65536 3392 close");
+        cws_process_free(p);
+    }
+    STREAMING("IN-2 13 14: lines, empty lines, and nothing") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        (void)api_answer_at_eof(t, NULL, 0);
+        p = api_talk(t, sb, NULL);
+        CHECK_INT(cws_process_write_line(p, "one", -1, &t->err), CWS_OK);
+        CHECK_INT(cws_process_write_line(p, "", -1, &t->err), CWS_OK);
+        CHECK_INT(cws_process_write(p, NULL, 0, -1, NULL, &t->err), CWS_OK);
+        CHECK_INT(cws_process_write(p, "\0x", 2, -1, NULL, NULL), CWS_OK);
+        CHECK_INT(cws_process_close_stdin(p, NULL), CWS_OK);
+        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK); /* IN-6 */
+        CHECK_INT(cws_process_write(p, "x", 1, -1, NULL, &t->err), CWS_ERR_EXECUTION); /* IN-7 */
+        HAS(t->err.message, "stream is closed");
+        CHECK_INT(cws_process_write_line(p, "x", -1, &t->err), CWS_ERR_EXECUTION);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
+        CHECK_INT(api_input(t, back, sizes, sizeof(sizes)), 7);
+        CHECK(memcmp(back, "one\n\n\0x", 7) == 0);
+        CHECK_STR(sizes, "7 close");
+        CHECK_INT(cws_process_write(p, "x", 1, -1, NULL, &t->err), CWS_ERR_EXECUTION); /* IN-10 */
+        HAS(t->err.message, "stream has failed");
+        HAS(t->err.message, "exited");
+        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK);
+        cws_process_free(p);
+    }
+    STREAMING("EX-20: nothing goes out before ready; EX-21: which has to come soon") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        cws_exec_opts o;
+        int64_t before;
+        int i;
+        api_answer_at_eof(t, NULL, 0)->delay = 1000;
+        p = api_talk(t, sb, NULL);
+        CHECK_INT(cws_process_write_line(p, "early", 0, &t->err), CWS_OK);
+        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK);
+        for (i = 0; i < 5; i++) CHECK_INT(cws_client_poll(t->client, 100, &t->err), CWS_OK);
+        CHECK_INT(script_count(&t->s, "StreamExec"), 1);
+        CHECK_INT(script_call_at(&t->s, "StreamExec", 0)->sent.len, 0);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
+        CHECK_STR(script_sent(&t->s, "StreamExec", 0), "{\"stdin\":\"ZWFybHkK\"}");
+        CHECK_STR(script_sent(&t->s, "StreamExec", 1), "{\"close\":{}}");
+        CHECK(script_sent(&t->s, "StreamExec", 2) == NULL);
+        cws_process_free(p);
+        memset(&o, 0, sizeof(o));
+        for (i = 0; i < 2; i++) {
+            script_never(&t->s, "StreamExec");
+            before = t->s.now;
+            o.timeout_seconds = i ? 2 : 60;
+            p = api_talk(t, sb, &o);
+            CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_ERR_TIMEOUT);
+            HAS(t->err.message, "ready");
+            CHECK_INT(t->s.now - before, i ? 2000 : 5000);
+            cws_process_free(p);
+        }
+    }
+    STREAMING("EX-22 23: an exit or an error before ready ends the command") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        int32_t code = -1;
+        script_stream(&t->s, "{}", EXIT(4), NULL);
+        p = api_talk(t, sb, NULL);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
+        CHECK(cws_process_poll(p, &code) && code == 4);
+        cws_process_free(p);
+        script_stream(&t->s, "{}", "{\"error\":{\"message\":\"no such thing\"}}", NULL);
+        p = api_talk(t, sb, NULL);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_ERR_EXECUTION);
+        CHECK_INT(cws_process_write(p, "x", 1, 0, NULL, &t->err), CWS_ERR_EXECUTION); /* IN-9 */
+        HAS(t->err.message, "stream has failed");
+        HAS(t->err.message, "no such thing");
+        cws_process_free(p);
+    }
+    STREAMING("IN-12: 1 MiB waits; more is told, and there is room again once it went out") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        cws_exec_opts o;
+        size_t n = 0, all = 0;
+        int room = 0;
+        memset(&o, 0, sizeof(o));
+        o.on_stdin_room = api_count_room;
+        o.user = &room;
+        api_answer_at_eof(t, NULL, 0)->delay = 500;
+        p = api_talk(t, sb, &o);
+        CHECK_INT(cws_process_write(p, data, sizeof(data), 0, &n, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(n, 1 << 20);
+        all = n;
+        CHECK_INT(cws_process_write_line(p, "whole or not at all", 0, &t->err),
+                  CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_process_write(p, "x", 1, 100, NULL, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(room, 0);
+        while (room == 0) CHECK_INT(cws_client_poll(t->client, 1000, &t->err), CWS_OK);
+        CHECK_INT(cws_process_write(p, data + all, sizeof(data) - all, -1, &n, &t->err), CWS_OK);
+        CHECK_INT(n, sizeof(data) - all);
+        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
+        CHECK_INT(api_input(t, back, sizes, sizeof(sizes)), sizeof(data));
+        CHECK(memcmp(data, back, sizeof(data)) == 0);
+        cws_process_free(p);
+    }
+    STREAMING("a transport that takes little at a time gets everything, in little memory") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        size_t n = 0;
+        t->s.send_most = 5000;
+        (void)api_answer_at_eof(t, NULL, 0);
+        p = api_talk(t, sb, NULL);
+        CHECK_INT(cws_process_write(p, data, sizeof(data), -1, &n, &t->err), CWS_OK);
+        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
+        CHECK_INT(api_input(t, back, sizes, sizeof(sizes)), sizeof(data));
+        CHECK(memcmp(data, back, sizeof(data)) == 0);
+        CHECK(cws_client_memory(t->client).peak_bytes < 3u << 20);
+        cws_process_free(p);
+    }
+    STREAMING("a write that waits is woken by the end of the command") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        size_t n = 0;
+        script_reply *r = script_stream(&t->s, "{}", "{\"ready\":{}}", EXIT(0), NULL);
+        r->chunk = 7; /* the ready message */
+        r->gap = 500;
+        t->s.send_most = 1;
+        p = api_talk(t, sb, NULL);
+        CHECK_INT(cws_process_write(p, data, sizeof(data), -1, &n, &t->err), CWS_ERR_EXECUTION);
+        HAS(t->err.message, "stream has failed");
+        CHECK(n >= 1 << 20 && n < sizeof(data));
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
+        cws_process_free(p);
+    }
+    STREAMING("a process with input that is freed or cancelled in mid-flight leaves nothing") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        int i;
+        for (i = 0; i < 4; i++) {
+            script_reply *r = api_answer_at_eof(t, NULL, 0);
+            if (i & 1) r->delay = 1000;
+            p = api_talk(t, sb, NULL);
+            (void)cws_process_write(p, data, sizeof(data), 0, NULL, &t->err);
+            CHECK_INT(cws_client_poll(t->client, 10, &t->err), CWS_OK);
+            CHECK_INT(cws_client_poll(t->client, 10, &t->err), CWS_OK);
+            if (i & 2) CHECK(cws_process_cancel(p));
+            if (i & 2) CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_ERR_CANCELLED);
+            cws_process_free(p);
+        }
+    }
+    EACH("input needs streams in both directions, a handle, and with_stdin") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p = NULL;
+        cws_result *result = NULL;
+        cws_exec_opts o;
+        size_t n = 1;
+        memset(&o, 0, sizeof(o));
+        o.with_stdin = true;
+        CHECK_INT(cws_exec(sb, api_true, &o, &result, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        o.unary = true;
+        CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        o.unary = false;
+        if (t->mode == API_PERFORM) {
+            CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_ERR_UNSUPPORTED);
+            HAS(t->err.message, "HTTP/2");
+        }
+        CHECK_INT(cws_process_write(NULL, "x", 1, 0, &n, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(n, 0);
+        CHECK_INT(cws_process_close_stdin(NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        api_answer(t, 0, "", "");
+        o.with_stdin = false;
+        CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_write(p, "x", 1, 0, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "with_stdin");
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
+        cws_process_free(p);
+    }
+}
+
+static void api_test_reading(void)
+{
+    EACH("RD-9 10: output is taken as it arrives; its end stays; the rest is in the result") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p = NULL;
+        const cws_result *result = NULL;
+        char text[10];
+        size_t n = 0;
+        api_answer(t, 5, "hello", "warn");
+        CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 3, -1, &n, &t->err), CWS_OK);
+        CHECK(n == 3 && memcmp(text, "hel", 3) == 0);
+        CHECK_INT(cws_process_wait(p, -1, &result, &t->err), CWS_OK);
+        CHECK_STR(api_shown(result), "5|lo|warn");
+        CHECK_INT(cws_result_stdout_size(result), 2);
+        CHECK_INT(cws_result_bytes_produced(result, CWS_STDOUT), 5);
+        CHECK(!cws_result_truncated(result, CWS_STDOUT));
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 10, 0, &n, &t->err), CWS_OK);
+        CHECK(n == 2 && memcmp(text, "lo", 2) == 0);
+        CHECK_INT(cws_process_read(p, CWS_STDERR, text, 10, 0, &n, &t->err), CWS_OK);
+        CHECK_INT(n, 4);
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 10, -1, &n, &t->err), CWS_OK);
+        CHECK_INT(n, 0);
+        CHECK_INT(cws_process_read(p, CWS_STDERR, text, 10, -1, &n, &t->err), CWS_OK);
+        CHECK_INT(n, 0);
+        CHECK_STR(api_shown(result), "5||");
+        cws_process_free(p);
+    }
+    STREAMING("RD-11: a failure comes behind the bytes before it; too short a wait is told") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p = NULL;
+        char text[10];
+        size_t n = 0;
+        script_stream(&t->s, "{\"error\":{\"code\":\"unavailable\"}}", OUT_A, NULL)->delay = 1000;
+        CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 10, 0, &n, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 10, 100, &n, &t->err),
+                  CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 10, -1, &n, &t->err), CWS_OK);
+        CHECK(n == 1 && text[0] == 'a');
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 10, -1, &n, &t->err), CWS_ERR_UNAVAILABLE);
+        CHECK_INT(cws_process_read(p, CWS_STDERR, text, 10, -1, &n, &t->err), CWS_ERR_UNAVAILABLE);
+        CHECK_INT(cws_process_read(p, CWS_STDERR, text, 0, -1, &n, &t->err),
+                  CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_process_read(p, (cws_stream_id)0, text, 1, -1, &n, &t->err),
+                  CWS_ERR_INVALID_ARGUMENT);
+        cws_process_free(p);
+    }
+    STREAMING("output that is read as it comes needs no more memory than its cap") {
+        static char piece[60000], text[100000];
+        cws_sandbox *sb = api_running(t);
+        cws_process *p = NULL;
+        cws_exec_opts o;
+        size_t n = 1, all = 0;
+        int i;
+        script_reply *r = script_stream(&t->s, NULL, NULL);
+        memset(&o, 0, sizeof(o));
+        o.max_output_bytes = 100000;
+        for (i = 0; i < 30; i++)
+            script_message(&t->s, r, script_output(&t->s, "STDOUT", piece, sizeof(piece)));
+        script_message(&t->s, r, EXIT(0));
+        r->chunk = 10000;
+        r->gap = 1;
+        CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_OK);
+        while (n) {
+            if (!CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 7777, -1, &n, &t->err), CWS_OK))
+                break;
+            all += n;
+        }
+        CHECK_INT(all, 30 * sizeof(piece));
+        CHECK(cws_client_memory(t->client).peak_bytes < 500000);
+        cws_process_free(p);
+    }
+}
+
 /* ---- files ----------------------------------------------------------------------------------- */
 
 static void api_test_files(void)
@@ -5241,6 +5576,8 @@ int main(int argc, char **argv)
     api_test_exec();
     api_test_streams();
     api_test_grpc();
+    api_test_input();
+    api_test_reading();
     api_test_files();
     api_test_callbacks();
     api_test_freeing();

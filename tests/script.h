@@ -41,6 +41,7 @@ typedef struct script_reply {
     size_t trailer_count;
     bool translated; /* to gRPC */
     bool hold;       /* the end is never reported */
+    size_t until_fin; /* bytes of the body that come before the request has ended; 0: all */
     bool deaf;       /* goes on when the library wants no more: a transport with a mistake */
     char *body;
     size_t size;
@@ -64,6 +65,9 @@ typedef struct script_call {
     char *url;
     char *method;
     bool full_duplex, cancelled, reported_end;
+    cwsi_buf sent; /* what came through send, envelopes and all */
+    bool fin;
+    int64_t fin_at;
 } script_call;
 
 typedef struct script_exchange {
@@ -75,6 +79,8 @@ typedef struct script_exchange {
     char *body_copy;
     size_t body_size;
     bool head_done, over, refused; /* refused: the library wants no more data */
+    bool more_body, full; /* full: did not take all; reports when there is room */
+    size_t taken;         /* since the last poll */
     size_t sent;
     int64_t next_at;
     struct script_exchange *next;
@@ -92,6 +98,7 @@ typedef struct script {
     size_t opens, cancels, closes, polls, performs, unexpected;
     cws_status refuse_open; /* what open returns instead of opening */
     bool grpc;
+    size_t send_most; /* bytes that are taken between two polls; 0: any */
     bool in_report, in_poll;
     size_t broken;
     char rule[160];
@@ -393,7 +400,7 @@ TEST_FN size_t script_count(const script *s, const char *rpc)
 TEST_FN const script_call *script_call_at(const script *s, const char *rpc, size_t index)
 {
     static const script_call none = {"", -1, -1, -1, (char *)"", (char *)"", (char *)"",
-                                     (char *)"", false, false, false};
+                                     (char *)"", false, false, false, {0}, false, -1};
     size_t i;
     for (i = 0; i < s->call_count; i++)
         if (strcmp(s->calls[i].rpc, rpc) == 0 && index-- == 0) return &s->calls[i];
@@ -460,6 +467,8 @@ TEST_FN size_t script_record(script *s, const cws_http_request *q)
     in.len = q->body_size;
     if (!in.at != !in.len) script_break(s, "body is NULL exactly if it is empty", call->rpc);
     if (q->trailers != s->grpc) script_break(s, "gRPC asks for trailers", call->rpc);
+    cwsi_buf_init(&call->sent, &s->mem, SIZE_MAX / 2);
+    call->fin_at = -1;
     if (rpc->kind != CWSI_UNARY || s->grpc) {
         unsigned flags = 9;
         if (in.len < 5 || cwsi_envelope_read(in.at, &flags) != in.len - 5 || flags)
@@ -548,6 +557,7 @@ TEST_FN cws_status script_open(void *user, const cws_http_request *q, cws_exchan
     x->ex = ex;
     x->call = call;
     x->reply = script_take(s, s->calls[call].rpc);
+    x->more_body = q->more_body;
     x->body = q->body;
     x->body_size = q->body_size;
     x->body_copy = (char *)malloc(q->body_size + 1);
@@ -563,9 +573,49 @@ TEST_FN cws_status script_open(void *user, const cws_http_request *q, cws_exchan
 
 TEST_FN size_t script_send(void *user, void *handle, const void *data, size_t size, bool fin)
 {
-    (void)handle, (void)data, (void)fin;
-    script_break((script *)user, "send is not used without more_body", "send");
-    return size;
+    script *s = (script *)user;
+    script_exchange *x = (script_exchange *)handle;
+    script_call *call = &s->calls[x->call];
+    size_t room = s->send_most ? s->send_most - x->taken : size, n = size < room ? size : room;
+    if (!x->more_body) script_break(s, "send is not used without more_body", call->rpc);
+    if (s->in_report) script_break(s, "no send inside a report", call->rpc);
+    if (call->fin) script_break(s, "nothing is sent behind the end", call->rpc);
+    if (n && !cwsi_put(&call->sent, data, n)) abort();
+    x->taken += n;
+    x->full = n < size;
+    if (fin && n == size) {
+        call->fin = true;
+        call->fin_at = s->now;
+        if (!x->over && x->next_at == INT64_MAX) x->next_at = s->now;
+    }
+    return n;
+}
+
+/* The i-th message that came through send, as JSON; NULL if there is none. */
+TEST_FN const char *script_sent(script *s, const char *rpc, size_t index)
+{
+    const script_call *call = script_call_at(s, rpc, 0);
+    size_t at = 0;
+    cwsi_buf text;
+    unsigned flags;
+    while (call->sent.len - at >= CWSI_ENVELOPE) {
+        cwsi_str body;
+        void *msg;
+        char *out;
+        body.at = call->sent.at + at + CWSI_ENVELOPE;
+        body.len = cwsi_envelope_read(call->sent.at + at, &flags);
+        at += CWSI_ENVELOPE + body.len;
+        if (flags || at > call->sent.len) return NULL;
+        if (index--) continue;
+        cwsi_buf_init(&text, &s->mem, SIZE_MAX / 2);
+        if (cwsi_decode(&s->arena, script_rpc(rpc)->request, body, &msg) ||
+            cwsi_encode_json(&text, &s->arena, script_rpc(rpc)->request, msg, false))
+            return NULL;
+        out = script_text(s, text.at);
+        cwsi_buf_free(&text);
+        return out;
+    }
+    return NULL;
 }
 
 TEST_FN void script_window(void *user, void *handle, bool open)
@@ -602,6 +652,13 @@ TEST_FN void script_step(script *s, script_exchange *x)
     if (!x->head_done && !r->headless) script_report_head(s, r, x->ex);
     x->head_done = true;
     left = r->headless ? 0 : r->size - x->sent;
+    if (r->until_fin && !s->calls[x->call].fin) {
+        left = x->sent < r->until_fin ? r->until_fin - x->sent : 0;
+        if (left == 0) { /* it waits for the end of the request */
+            x->next_at = INT64_MAX;
+            return;
+        }
+    }
     n = r->chunk && r->chunk < left ? r->chunk : left;
     if (n && !x->refused) {
         x->sent += n;
@@ -611,6 +668,7 @@ TEST_FN void script_step(script *s, script_exchange *x)
     x->next_at = s->now + r->gap;
     if (x->refused) x->next_at = INT64_MAX; /* it must be cancelled now */
     if (left || x->refused) return;
+    if (x->sent < r->size && !r->headless) return;
     if (r->hold) {
         x->next_at = INT64_MAX;
         return;
@@ -636,16 +694,26 @@ TEST_FN cws_status script_poll(void *user, int timeout_ms)
         printf("script: the loop does not end in: %s\n", test_g.name ? test_g.name : "?");
         abort();
     }
-    for (x = s->open; x; x = x->next)
-        if (x->next_at < due) due = x->next_at;
+    for (x = s->open; x; x = x->next) {
+        int64_t at = x->full && !x->over && x->next_at > s->now ? s->now + 1 : x->next_at;
+        if (at < due) due = at;
+    }
     if (due > s->now + timeout_ms) {
         s->now += timeout_ms;
         return CWS_OK;
     }
     if (due > s->now) s->now = due;
     s->in_poll = true;
-    for (x = s->open; x; x = x->next)
+    for (x = s->open; x; x = x->next) {
+        x->taken = 0;
+        if (x->full && !x->over) {
+            x->full = false;
+            s->in_report = true;
+            cws_exchange_writable(x->ex);
+            s->in_report = false;
+        }
         if (x->next_at <= s->now) script_step(s, x);
+    }
     s->in_poll = false;
     return CWS_OK;
 }
@@ -717,7 +785,9 @@ TEST_FN void script_verify(script *s)
 
 TEST_FN void script_free(script *s)
 {
+    size_t i;
     while (s->open) script_cancel(s, s->open);
+    for (i = 0; i < s->call_count; i++) cwsi_buf_free(&s->calls[i].sent);
     cwsi_arena_clear(&s->arena);
     free(s->calls);
     script_now = NULL;

@@ -82,6 +82,9 @@ typedef struct fake_exchange {
     cws_exchange *ex;
     fault wrong;
     bool stream, silent, headless, ended, told_to_stop;
+    bool more, talking; /* its request goes on; it waits for the end of that */
+    bool full;          /* it did not take all that was sent */
+    cwsi_buf in;        /* what was sent */
     int status, stage;
     const char *type;
     char length[24];
@@ -229,6 +232,12 @@ static void fake_exec(fake_exchange *x, cwsi_list command)
     cwsi_buf text;
     size_t i;
     fake.commands++;
+    if (x->more) { /* the rest follows when the input has ended */
+        x->talking = true;
+        event.ready = &ready;
+        fake_event(x, &event);
+        return;
+    }
     cwsi_buf_init(&text, &fake.mem, 1u << 20);
     for (i = 0; i < command.len; i++) {
         if (i) cwsi_put_char(&text, ' ');
@@ -265,6 +274,47 @@ static void fake_exec(fake_exchange *x, cwsi_list command)
         if (!fake.held) cwsi_put(&x->body, head, sizeof(head)), cwsi_put_text(&x->body, "{}");
     }
     cwsi_buf_free(&text);
+}
+
+/* The input has ended: print it, and exit. */
+static void fake_echo(fake_exchange *x)
+{
+    cwsi_v1_ExecStreamResponse event = {0};
+    cwsi_v1_ExecStreamOutput output = {0};
+    cwsi_v1_ExecStreamExit end = {0};
+    cwsi_arena arena;
+    cwsi_str body;
+    unsigned flags;
+    size_t at = 0;
+    bool closed = false;
+    cwsi_arena_init(&arena, &fake.mem);
+    for (; at + CWSI_ENVELOPE <= x->in.len; at += CWSI_ENVELOPE + body.len) {
+        void *msg = NULL;
+        const cwsi_v1_ExecStreamRequest *m;
+        body.at = x->in.at + at + CWSI_ENVELOPE;
+        body.len = cwsi_envelope_read(x->in.at + at, &flags);
+        if (flags || closed || cwsi_decode(&arena, CWSI_M_v1_ExecStreamRequest, body, &msg))
+            abort();
+        m = (const cwsi_v1_ExecStreamRequest *)msg;
+        closed = m->close != NULL;
+        if (!m->has_stdin_) continue;
+        output.stream = CWSI_v1_STREAM_STDOUT, output.data = m->stdin_;
+        event.output = &output;
+        fake_event(x, &event);
+    }
+    if (at != x->in.len || !closed) abort(); /* half a message, or an end without close */
+    event.exit = &end;
+    fake_event(x, &event);
+    if (!fake.grpc) {
+        char head[CWSI_ENVELOPE];
+        cwsi_envelope_head(head, CWSI_FLAG_END, 2);
+        cwsi_put(&x->body, head, sizeof(head)), cwsi_put_text(&x->body, "{}");
+    } else {
+        x->outcome[0].name = "grpc-status", x->outcome[0].value = "0";
+        x->outcome_count = 1;
+    }
+    cwsi_arena_clear(&arena);
+    x->talking = false;
 }
 
 static void fake_create(fake_exchange *x, const cwsi_v1_CreateSandboxRequest *m)
@@ -442,7 +492,9 @@ static fake_exchange *fake_receive(const cws_http_request *r, cws_exchange *ex)
     while (strcmp(cwsi_rpc_at((cwsi_rpc_id)rpc)->path, path) != 0) rpc++;
     body.at = (const char *)r->body, body.len = r->body_size;
     cwsi_buf_init(&x->body, &fake.mem, 1u << 24);
+    cwsi_buf_init(&x->in, &fake.mem, 1u << 24);
     cwsi_arena_init(&x->arena, &fake.mem);
+    x->more = r->more_body;
     x->ex = ex;
     x->status = 200;
     x->stream = rpc == CWSI_RPC_v1_SandboxService_StreamExec;
@@ -461,7 +513,7 @@ static fake_exchange *fake_receive(const cws_http_request *r, cws_exchange *ex)
     if (fake.wrong_at == fake.exchanges)
         fake.wrong_status = x->status, fake.wrong_size = x->body.len,
         fake.wrong_told = x->told_outcome;
-    if (x->stream && !fake.first_stream)
+    if (x->stream && !x->more && !fake.first_stream)
         fake.first_stream = fake.exchanges, fake.stream_size = x->body.len;
     if (rpc == CWSI_RPC_v1_SandboxService_ListSandboxes && !fake.first_list)
         fake.first_list = fake.exchanges, fake.list_size = x->body.len;
@@ -480,6 +532,11 @@ static bool fake_report(fake_exchange *x, bool perform)
     cws_header headers[2 + GRPC_FIELDS];
     size_t n = fake.chunk && !perform ? fake.chunk : SIZE_MAX, count;
     if (x->ended || x->told_to_stop) return false;
+    if (x->full) {
+        x->full = false;
+        cws_exchange_writable(x->ex);
+        return true;
+    }
     if (x->stage == 0 && x->wrong == FAULT_SILENCE) return false;
     if (x->stage++ == 0 && !x->headless) {
         headers[0].name = "Content-Type", headers[0].value = x->type;
@@ -510,7 +567,7 @@ static bool fake_report(fake_exchange *x, bool perform)
         x->at += n;
         if (fake.chunk && !perform) return true;
     }
-    if (x->silent || (x->stream && fake.held && !x->wrong)) return x->stage == 1;
+    if (x->silent || (x->stream && (fake.held || x->talking) && !x->wrong)) return x->stage == 1;
     if (x->outcome_count && !x->told_outcome && !x->headless) {
         x->told_outcome = true;
         cws_exchange_trailers(x->ex, x->outcome, x->outcome_count);
@@ -525,6 +582,7 @@ static bool fake_report(fake_exchange *x, bool perform)
 static void fake_forget(fake_exchange *x)
 {
     cwsi_buf_free(&x->body);
+    cwsi_buf_free(&x->in);
     cwsi_arena_clear(&x->arena);
     free(x);
 }
@@ -559,8 +617,14 @@ static cws_status fake_open(void *user, const cws_http_request *r, cws_exchange 
 
 static size_t fake_send(void *user, void *handle, const void *data, size_t size, bool fin)
 {
-    (void)user, (void)handle, (void)data, (void)fin;
-    return size;
+    fake_exchange *x = (fake_exchange *)handle;
+    size_t n = fake.chunk && size > 700 ? 700 : size;
+    (void)user;
+    if (!x->more || fake.reporting) abort();
+    cwsi_put(&x->in, data, n);
+    x->full = n < size;
+    if (fin && n == size && x->talking && !x->wrong) fake_echo(x);
+    return n;
 }
 
 static void fake_window(void *user, void *handle, bool open)
@@ -861,6 +925,38 @@ static const char *const falsity[] = {"false", NULL};
 static const char *const broken[] = {"broken", NULL};
 static const char *const wrapped = "/bin/sh -c cd /tmp && exec echo hello";
 
+/* A conversation: a few lines in, the same lines out. */
+static void job_talk(job *j, cws_sandbox *box)
+{
+    static const char *const cat[] = {"cat", NULL};
+    static char big[3000];
+    cws_error error, *err = j->with_err ? &error : NULL;
+    cws_exec_opts o = {0};
+    cws_process *p = (cws_process *)&o;
+    cws_status status;
+    char text[10] = "";
+    size_t n = 0;
+    o.with_stdin = true;
+    o.timeout_seconds = 4;
+    status = cws_exec_begin(box, cat, &o, &p, err);
+    if (!came_out(j, "cws_exec_begin", status, CWS_OK, err)) {
+        expect(j, p == NULL, "process is NULL after a failure");
+        return;
+    }
+    status = cws_process_write_line(p, "hello", -1, err);
+    if (!status) status = cws_process_write(p, big, sizeof(big), 1000, NULL, err);
+    (void)cws_process_close_stdin(p, NULL); /* after a failed write, too, so that it ends */
+    if (!status) status = cws_process_read(p, CWS_STDOUT, text, 6, -1, &n, err);
+    if (!status) expect(j, n == 6 && memcmp(text, "hello\n", 6) == 0, "what went in comes out");
+    status = cws_process_wait(p, -1, NULL, err);
+    if (came_out(j, "cws_process_wait", status, CWS_OK, err)) {
+        cws_result *r = cws_process_take_result(p);
+        if (n == 6) expect(j, cws_result_stdout_size(r) == sizeof(big), "so does the rest");
+        cws_result_free(r);
+    }
+    cws_process_free(p);
+}
+
 static void job_blocking(job *j)
 {
     static const cws_pair env[] = {{"LANG", "C"}, {NULL, NULL}};
@@ -1123,6 +1219,7 @@ static void job_run(job *j)
     bool opened = job_open(j);
     points++;
     if (opened) {
+        if (j->form != PERFORM && j->box[1]) job_talk(j, j->box[1]);
         if (j->form == POLLED || j->form == GRPC) job_polled(j);
         else job_blocking(j);
         job_account(j);
