@@ -93,8 +93,8 @@
  *                    >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get >>impl-op-list
  *                    >>impl-process >>impl-op-exec >>impl-op-file >>impl-op-close >>impl-client
  *                    >>impl-public >>impl-public-sandbox >>impl-public-exec >>impl-public-process
- *                    >>impl-public-session >>impl-public-async >>impl-curl >>impl-curl-exchange
- *                    >>impl-end
+ *                    >>impl-public-session >>impl-public-async >>impl-curl >>impl-curl-callbacks
+ *                    >>impl-curl-setup >>impl-curl-exchange >>impl-curl-poll >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -689,11 +689,14 @@ typedef struct cws_exec_opts {
                                   on_output, and dropped. 0: 16 MiB; CWS_UNLIMITED */
     const char *container;   /* NULL: the primary one */
     cws_output_fn on_output; /* NULL: none */
-    bool with_stdin;         /* the command has a standard input: cws_process_write and _read. Needs
-                                a transport with streams in both directions (HTTP/2). false: its
-                                input is empty */
-    void (*on_stdin_room)(void *user); /* called inside a poll when there is room again after a
-                                          cws_process_write that took less than asked; NULL: none */
+    bool with_stdin;         /* the command has a standard input, see cws_process_write; false: an
+                                empty one. Needs a transport with streams in both directions
+                                (HTTP/2). The command must say that it is ready within 5 s, or
+                                timeout_seconds if that is less, else CWS_ERR_TIMEOUT. Give a long
+                                conversation a long timeout_seconds */
+    void (*on_stdin_room)(void *user); /* called inside a poll once there is room for half a MiB, or
+                                          for the line, after a write that was told that there is
+                                          not enough; not after the end. NULL: none */
     void *user;
     uint32_t must_be_zero;
 } cws_exec_opts;
@@ -723,24 +726,30 @@ CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
                                     const cws_result **result, cws_error *err);
 /* Take the result of an ended process; it is then yours: cws_result_free. NULL if there is none. */
 CWS_API cws_result *cws_process_take_result(cws_process *process);
-/* Write to the command's input (with_stdin). Returns CWS_OK as soon as all of it is queued: up to
- * 1 MiB waits in the library, sent in order once the command has started; until then, and while
- * that is full, this waits and moves everything else, output too, so nothing can block each other.
- * written (may be NULL) tells how many bytes were queued, also on failure. timeout_ms 0: take what
- * fits now, never wait (allowed in callbacks); < 0: without limit of its own. Returns
- * CWS_ERR_WAIT_TIMEOUT if some did not fit in time, CWS_ERR_EXECUTION "stream is closed" after
- * cws_process_close_stdin, and "stream has failed" once the command has ended, with the reason.
+/* Write to the command's input (with_stdin). CWS_OK: all of it is queued. Up to 1 MiB waits in the
+ * library and is sent in order once the command is ready; the transport holds some more. While the
+ * queue is full this waits, and moves everything else meanwhile, output too. Queued is not
+ * delivered: cancel and free drop what was not sent. written (may be NULL) tells how many bytes
+ * were queued, also on failure. timeout_ms < 0: without limit of its own; 0: take what fits and
+ * move nothing (cws_client_poll does), allowed in callbacks, where another value gives
+ * CWS_ERR_REENTRANT once the queue is full. Inside a callback from the turns of another write to
+ * the same process nothing fits. Returns CWS_ERR_WAIT_TIMEOUT if some did not fit in time,
+ * CWS_ERR_EXECUTION "stream is closed" after cws_process_close_stdin, and "stream has failed" once
+ * the command has ended or was cancelled, with the reason.
  * Example: examples/stdin.c */
 CWS_API cws_status cws_process_write(cws_process *process, const void *data, size_t size,
                                      int64_t timeout_ms, size_t *written, cws_error *err);
 /* The same for a line: text and a newline, queued as a whole or not at all. Shorter than 1 MiB. */
 CWS_API cws_status cws_process_write_line(cws_process *process, const char *text,
                                           int64_t timeout_ms, cws_error *err);
-/* End the input behind everything that was written. Never waits; again, or late, is fine. */
+/* End the input behind everything that was written, which later turns of the loop send. Never
+ * waits; again, or after the end of the command, is fine. */
 CWS_API cws_status cws_process_close_stdin(cws_process *process, cws_error *err);
-/* Take output as it arrives: between 1 and `size` bytes, waiting if there are none. CWS_OK with
- * *count 0 is the end of the stream. Bytes that were taken are no longer in the result. What is not
- * taken is kept up to max_output_bytes; the command is never held up. timeout_ms as above; returns
+/* Take output as it arrives, of any command: between 1 and `size` bytes, waiting if there are none;
+ * timeout_ms as for writing. CWS_OK with *count 0 is the end of the stream; a non-zero exit is no
+ * failure here. Bytes that were taken are no longer in the result, and those of a result that was
+ * taken are not here. The command is never held up: what is not read is kept up to
+ * max_output_bytes, and after those bytes CWS_ERR_LIMIT says that there was more. Returns
  * CWS_ERR_WAIT_TIMEOUT if nothing came, or how the command failed, after all bytes before that. */
 CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, void *buffer,
                                     size_t size, int64_t timeout_ms, size_t *count,
@@ -8591,7 +8600,8 @@ struct cws_process {
     cwsi_exec_request request; /* what is sent, the working directory wrapped in */
     bool check, unary, began;
     bool with_stdin, ready, eof, eof_sent; /* eof: nothing will be written behind input */
-    bool room_wanted;
+    size_t room_wanted; /* a write was told that there is less; 0: none was */
+    bool writing;       /* a frame of the stack is in the middle of a write */
     int64_t ready_until;
     cwsi_buf input; /* written, from input_at on not yet handed to the call */
     size_t input_at;
@@ -8612,9 +8622,12 @@ static bool cwsi_exec_output(cws_process *p, cws_stream_id stream, cwsi_str data
     cws_op *op = &p->op;
     cws_client *c = op->client;
     cwsi_output *o = stream == CWS_STDERR ? &p->result->err : &p->result->out;
-    size_t have = o->buf.len - o->at, room = have < p->max_output ? SIZE_MAX : 0, keep = data.len;
+    size_t have = o->buf.len - o->at, room = 0, keep = data.len;
     cws_flow flow = CWS_FLOW_CONTINUE;
-    if (room && p->max_output - have < SIZE_MAX) room = CWSI_CAST(size_t, p->max_output - have);
+    if (!o->truncated && have < p->max_output) { /* nothing is kept behind a gap */
+        room = SIZE_MAX;
+        if (p->max_output - have < SIZE_MAX) room = CWSI_CAST(size_t, p->max_output - have);
+    }
     if (keep > room) {
         keep = room;
         o->truncated = true;
@@ -8673,9 +8686,9 @@ static bool cwsi_stdin_can_feed(const cws_process *p)
 static void cwsi_stdin_tell(cws_process *p)
 {
     cws_client *c = p->op.client;
-    if (!p->room_wanted || cwsi_stdin_room(p) < CWSI_STDIN_QUEUE / 2) return;
-    p->room_wanted = false;
-    if (!p->on_stdin_room || p->op.cancelled) return;
+    if (!p->room_wanted || p->writing || cwsi_stdin_room(p) < p->room_wanted) return;
+    p->room_wanted = 0;
+    if (!p->on_stdin_room || p->op.cancelled || p->eof) return;
     c->in_callback = true;
     p->on_stdin_room(p->user);
     c->in_callback = false;
@@ -8697,7 +8710,6 @@ static bool cwsi_stdin_feed(cws_process *p)
         p->input_at += frame.len;
     }
     if (p->input_at == p->input.len) cwsi_stdin_compact(p);
-    cwsi_stdin_tell(p);
     return true;
 }
 
@@ -8871,6 +8883,7 @@ static cwsi_turn cwsi_exec_stream(cws_process *p, int64_t now)
         if (!cwsi_stdin_feed(p)) return CWSI_READY;
         if (cwsi_call_run(op->call, now) == CWSI_PENDING) {
             if (cwsi_stdin_can_feed(p)) continue; /* some of it went out */
+            cwsi_stdin_tell(p);
             return cwsi_exec_await_ready(p, now);
         }
         if (!cwsi_call_message(op->call, &message)) {
@@ -8956,6 +8969,8 @@ static void cwsi_exec_ended(cws_op *op)
 {
     cws_process *p = CWSI_AS(cws_process, op);
     cws_exec_stats *stats = &op->sandbox->stats;
+    cwsi_buf_free(&p->input);
+    p->input_at = 0;
     if (!p->counted) return; /* it was never begun */
     if (op->err.status) stats->exec_failures++;
     else if (p->exit_code) stats->exec_completed_nonzero++;
@@ -10178,9 +10193,16 @@ static cws_status cwsi_check_stdin(const cws_process *p, cws_error *err)
 static cws_status cwsi_stdin_open(const cws_process *p, cws_error *err)
 {
     const cws_error *why = &p->op.err;
-    if (p->op.done)
+    if (p->op.done || p->op.cancelled) {
+        if (err && why->status) { /* its reason and codes, in other words */
+            *err = *why;
+            err->status = CWS_OK;
+        }
         return cwsi_fail(err, CWS_ERR_EXECUTION, "write: stream has failed: %s",
-                         why->status ? why->message : "process has exited");
+                         why->status   ? why->message
+                         : p->op.done ? "process has exited"
+                                      : "the command was cancelled");
+    }
     if (p->eof) return cwsi_fail(err, CWS_ERR_EXECUTION, "write: stream is closed");
     return CWS_OK;
 }
@@ -10207,9 +10229,11 @@ static cws_status cwsi_process_put(cws_process *p, cwsi_str data, bool whole, in
 {
     int64_t until = cwsi_until(p, timeout_ms);
     cws_status status = CWS_OK;
-    p->op.refs++; /* a callback may free it meanwhile */
+    bool nested = p->writing; /* called back from the turns of another write: not into its bytes */
+    p->op.refs++;             /* a callback may free it meanwhile */
+    p->writing = true;
     while (!status && *written < data.len) {
-        size_t room = cwsi_stdin_room(p), n = data.len - *written;
+        size_t room = nested ? 0 : cwsi_stdin_room(p), n = data.len - *written;
         status = cwsi_stdin_open(p, err);
         if (status) break;
         if (n > room) n = whole ? 0 : room;
@@ -10222,8 +10246,12 @@ static cws_status cwsi_process_put(cws_process *p, cwsi_str data, bool whole, in
         *written += n;
         if (n) cwsi_op_wake(&p->op);
         if (*written == data.len) break;
-        p->room_wanted = true;
         status = cwsi_process_turn(p, timeout_ms, until, "not all of the input was taken", err);
+    }
+    p->writing = nested;
+    if (*written < data.len && (status == CWS_ERR_WAIT_TIMEOUT || status == CWS_ERR_REENTRANT)) {
+        p->room_wanted = CWSI_STDIN_QUEUE / 2;
+        if (whole && data.len > p->room_wanted) p->room_wanted = data.len;
     }
     if (!status) status = cwsi_stdin_open(p, err); /* of nothing, too */
     cwsi_op_unref(&p->op);
@@ -10295,7 +10323,10 @@ CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, 
     while (!status) {
         cws_result *r = process->result; /* NULL if it was taken */
         if (r) *count = cwsi_output_take(stream == CWS_STDERR ? &r->err : &r->out, buffer, size);
-        if (*count || process->op.done) break;
+        if (*count) break;
+        if (r && (stream == CWS_STDERR ? &r->err : &r->out)->truncated)
+            status = cwsi_fail(err, CWS_ERR_LIMIT, "output went over max_output_bytes unread");
+        if (status || process->op.done) break;
         status = cwsi_process_turn(process, timeout_ms, until, "no output arrived", err);
     }
     if (!status && *count == 0 && process->op.err.status && !process->exited)
@@ -10988,7 +11019,10 @@ static bool cwsi_curl_dedicated(const cwsi_curl *t, bool http2, bool stream)
     return stream && cwsi_curl_before(t, 8, 14);             /* P2, P4 */
 }
 
-/* ---- what libcurl calls; none of these may call the multi handle */
+/* ================================================================================================
+ * >>impl-curl-callbacks
+ * What libcurl calls. None of these may call the multi handle.
+ * ============================================================================================= */
 
 static size_t cwsi_curl_on_read(char *buffer, size_t size, size_t count, void *user)
 {
@@ -11120,7 +11154,10 @@ static size_t cwsi_curl_on_write(char *data, size_t size, size_t count, void *us
     return 0; /* the library wants no more: libcurl ends with CURLE_WRITE_ERROR */
 }
 
-/* ---- setting up one exchange */
+/* ================================================================================================
+ * >>impl-curl-setup
+ * Setting up one exchange.
+ * ============================================================================================= */
 
 static bool cwsi_curl_add_line(cwsi_curl_exchange *x, const char *name, const char *separator,
                                const char *value)
@@ -11235,7 +11272,7 @@ static bool cwsi_curl_prepare(cwsi_curl_exchange *x, const cws_http_request *req
 
 /* ================================================================================================
  * >>impl-curl-exchange
- * The transport's functions: open, send, window, cancel, poll, wake-up, close.
+ * The transport's functions for one exchange: open, send, window, cancel.
  * ============================================================================================= */
 
 static bool cwsi_curl_start(cwsi_curl_exchange *x)
@@ -11301,8 +11338,8 @@ static size_t cwsi_curl_send(void *user, void *handle, const void *data, size_t 
         cwsi_buf_eat(&x->queue, x->queue_at);
         x->queue_at = 0;
     }
-    if (take && !cwsi_put(&x->queue, data, take)) {
-        x->queue.status = CWS_OK; /* no memory now: the caller tries again */
+    if (take && !cwsi_put(&x->queue, data, take)) { /* no memory: the exchange ends in the poll */
+        x->kick = true;
         return 0;
     }
     x->fin = fin && take == size;
@@ -11368,6 +11405,11 @@ static void cwsi_curl_cancel(void *user, void *handle)
     cwsi_curl_exchange_free(x);
     if (alive && old) cwsi_curl_nudge(t);
 }
+
+/* ================================================================================================
+ * >>impl-curl-poll
+ * How exchanges end, and the turn of the transport; opening and closing it.
+ * ============================================================================================= */
 
 /* The number in "... was not closed cleanly: NAME (err 7)" or, from 8.19 on, "... reset by server
  * (error 0x7 NAME)"; -1 if there is none. */
@@ -11444,6 +11486,10 @@ static void cwsi_curl_apply_kicks(cwsi_curl *t)
         if (!x->kick) continue;
         x->kick = false;
         if (!x->running || x->ended) continue;
+        if (x->queue.status) {
+            cwsi_curl_ended(x, CURLE_OUT_OF_MEMORY);
+            continue;
+        }
         if (!x->window_closed) x->recv_paused = false;
         x->send_paused = false;
         (void)curl_easy_pause(x->easy, x->recv_paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);

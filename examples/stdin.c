@@ -13,16 +13,18 @@ static int complain(const cws_error *why)
     return 1;
 }
 
-/* One line of the command's output, without its newline. False at the end, or on failure. */
-static bool read_line(cws_process *p, char *line, size_t room, cws_error *err)
+/* One line of the command's output, without its newline; less at the end of the output. */
+static cws_status read_line(cws_process *p, char *line, size_t room, cws_error *err)
 {
     size_t n = 0, at = 0;
-    while (at + 1 < room && !cws_process_read(p, CWS_STDOUT, line + at, 1, 10000, &n, err) && n) {
-        if (line[at] == '\n') break;
+    cws_status status = CWS_OK;
+    while (at + 1 < room && !status) {
+        status = cws_process_read(p, CWS_STDOUT, line + at, 1, 10000, &n, err);
+        if (n == 0 || line[at] == '\n') break;
         at++;
     }
     line[at] = '\0';
-    return n == 1;
+    return status;
 }
 
 /* A shell that stays: each answer depends on the lines before. */
@@ -42,8 +44,8 @@ static int talk(cws_sandbox *box)
         printf("> %s\n", lines[i]);
         if (cws_process_write_line(shell, lines[i], 10000, &err)) code = complain(&err);
         else if (strncmp(lines[i], "echo", 4) != 0) continue; /* it says nothing */
-        else if (read_line(shell, answer, sizeof(answer), &err)) printf("%s\n", answer);
-        else code = complain(&err);
+        else if (read_line(shell, answer, sizeof(answer), &err)) code = complain(&err);
+        else printf("%s\n", answer);
     }
     if (cws_process_close_stdin(shell, &err) || cws_process_wait(shell, -1, NULL, &err))
         code = complain(&err);

@@ -4516,6 +4516,21 @@ static void api_fill(char *data, size_t size)
 
 static void api_count_room(void *user) { ++*(int *)user; }
 
+static struct {
+    cws_process *process;
+    cws_status status;
+    size_t written;
+} api_nested;
+
+static cws_flow api_write_back(cws_stream_id stream, const void *text, size_t size, void *user)
+{
+    (void)stream, (void)text, (void)size, (void)user;
+    api_nested.written = 99;
+    api_nested.status =
+        cws_process_write(api_nested.process, "intruder", 8, 0, &api_nested.written, NULL);
+    return CWS_FLOW_CONTINUE;
+}
+
 static void api_test_input(void)
 {
     static char data[3 << 20], back[3 << 20], sizes[1000];
@@ -4681,6 +4696,49 @@ static void api_test_input(void)
             cws_process_free(p);
         }
     }
+    STREAMING("what a callback writes does not land in the middle of another write") {
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        script_reply *r;
+        memset(&o, 0, sizeof(o));
+        memset(&api_nested, 0, sizeof(api_nested));
+        o.on_output = api_write_back;
+        t->s.send_most = 50000;
+        r = script_stream(&t->s, NULL, "{\"ready\":{}}", OUT_A, NULL);
+        r->until_fin = r->size;
+        script_message(&t->s, r, EXIT(0));
+        api_nested.process = api_talk(t, sb, &o);
+        CHECK_INT(cws_process_write(api_nested.process, data, sizeof(data), -1, NULL, NULL), CWS_OK);
+        CHECK_INT(api_nested.status, CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(api_nested.written, 0);
+        CHECK_INT(cws_process_close_stdin(api_nested.process, &t->err), CWS_OK);
+        CHECK_INT(cws_process_wait(api_nested.process, -1, NULL, &t->err), CWS_OK);
+        CHECK_INT(api_input(t, back, sizes, sizeof(sizes)), sizeof(data));
+        CHECK(memcmp(data, back, sizeof(data)) == 0);
+        cws_process_free(api_nested.process);
+    }
+    STREAMING("a write after a cancel is refused; room is told once, where a write came short") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        cws_exec_opts o;
+        int room = 0;
+        memset(&o, 0, sizeof(o));
+        o.on_stdin_room = api_count_room;
+        o.user = &room;
+        (void)api_answer_at_eof(t, NULL, 0);
+        p = api_talk(t, sb, &o);
+        CHECK_INT(cws_process_write(p, data, sizeof(data), -1, NULL, &t->err), CWS_OK);
+        CHECK_INT(room, 0); /* it waited, and took everything */
+        CHECK_INT(cws_process_write(p, data, sizeof(data), 0, NULL, &t->err),
+                  CWS_ERR_WAIT_TIMEOUT);
+        while (room == 0) CHECK_INT(cws_client_poll(t->client, 100, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 100, &t->err), CWS_OK);
+        CHECK_INT(room, 1);
+        CHECK(cws_process_cancel(p));
+        CHECK_INT(cws_process_write(p, "x", 1, 0, NULL, &t->err), CWS_ERR_EXECUTION);
+        HAS(t->err.message, "cancelled");
+        cws_process_free(p);
+    }
     EACH("input needs streams in both directions, a handle, and with_stdin") {
         cws_sandbox *sb = api_running(t);
         cws_process *p = NULL;
@@ -4756,6 +4814,25 @@ static void api_test_reading(void)
                   CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_process_read(p, (cws_stream_id)0, text, 1, -1, &n, &t->err),
                   CWS_ERR_INVALID_ARGUMENT);
+        cws_process_free(p);
+    }
+    STREAMING("output that nobody read in time is told behind what was kept, not left out") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p = NULL;
+        cws_exec_opts o;
+        char text[10];
+        size_t n = 0;
+        memset(&o, 0, sizeof(o));
+        o.max_output_bytes = 3;
+        script_stream(&t->s, "{}", script_output(&t->s, "STDOUT", "abcdef", 6),
+                      script_output(&t->s, "STDOUT", "ghi", 3), EXIT(0), NULL);
+        CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 10, -1, &n, &t->err), CWS_OK);
+        CHECK(n == 3 && memcmp(text, "abc", 3) == 0);
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, 10, -1, &n, &t->err), CWS_ERR_LIMIT);
+        CHECK_INT(n, 0);
+        CHECK_INT(cws_process_read(p, CWS_STDERR, text, 10, -1, &n, &t->err), CWS_OK);
         cws_process_free(p);
     }
     STREAMING("output that is read as it comes needs no more memory than its cap") {
