@@ -4708,7 +4708,8 @@ static void api_test_input(void)
         r->until_fin = r->size;
         script_message(&t->s, r, EXIT(0));
         api_nested.process = api_talk(t, sb, &o);
-        CHECK_INT(cws_process_write(api_nested.process, data, sizeof(data), -1, NULL, NULL), CWS_OK);
+        CHECK_INT(cws_process_write(api_nested.process, data, sizeof(data), -1, NULL, NULL),
+                  CWS_OK);
         CHECK_INT(api_nested.status, CWS_ERR_WAIT_TIMEOUT);
         CHECK_INT(api_nested.written, 0);
         CHECK_INT(cws_process_close_stdin(api_nested.process, &t->err), CWS_OK);
