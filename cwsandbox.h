@@ -1268,6 +1268,19 @@ static void cwsi_buf_eat(cwsi_buf *buf, size_t size)
     if (buf->len) memmove(buf->at, buf->at + size, buf->len);
 }
 
+/* Forget the first *at bytes, which were consumed. */
+static void cwsi_buf_drop(cwsi_buf *buf, size_t *at)
+{
+    if (*at) cwsi_buf_eat(buf, *at);
+    *at = 0;
+}
+
+/* The same, but only once they are worth moving the rest. */
+static void cwsi_buf_compact(cwsi_buf *buf, size_t *at)
+{
+    if (*at == buf->len || (*at > 65536 && *at > buf->len / 2)) cwsi_buf_drop(buf, at);
+}
+
 /* ================================================================================================
  * >>impl-text
  * Strings, a small formatter without locale, UTF-8, base64, decimal numbers, RFC 3339 time.
@@ -5231,6 +5244,12 @@ static int64_t cwsi_after(int64_t now, int64_t ms)
     return ms > CWSI_NEVER - now ? CWSI_NEVER : now + ms;
 }
 
+/* The end of a wait of the user's; < 0: without limit. */
+static int64_t cwsi_until(cws_client *c, int64_t timeout_ms)
+{
+    return timeout_ms < 0 ? CWSI_NEVER : cwsi_after(cwsi_now(c), timeout_ms);
+}
+
 static uint64_t cwsi_random_u64(cws_client *c)
 {
     uint64_t *s = c->rng, result, t; /* xoshiro256**, by Blackman and Vigna, public domain */
@@ -6329,11 +6348,7 @@ static cwsi_str cwsi_call_body(const cwsi_call *call)
 static void cwsi_stream_compact(cwsi_call *call)
 {
     if (call->one && call->replies < 2) return; /* the reply is among them */
-    if (call->in_at == call->in.len) call->in_at = call->in.len = 0;
-    if (call->in_at > 65536 && call->in_at > call->in.len / 2) {
-        cwsi_buf_eat(&call->in, call->in_at);
-        call->in_at = 0;
-    }
+    cwsi_buf_compact(&call->in, &call->in_at);
 }
 
 /* ================================================================================================
@@ -6457,10 +6472,7 @@ static void cwsi_call_push(cwsi_call *call)
     call->out_at += taken;
     call->out_taken = call->out_taken || taken || left == 0;
     if (taken < left) { /* it will report when there is room */
-        if (call->out_at > 65536) {
-            cwsi_buf_eat(&call->out, call->out_at);
-            call->out_at = 0;
-        }
+        if (call->out_at > 65536) cwsi_buf_drop(&call->out, &call->out_at);
         return;
     }
     call->fin_sent = call->fin;
@@ -8652,20 +8664,9 @@ static size_t cwsi_output_take(cwsi_output *o, void *buffer, size_t size)
     if (n == 0) return 0;
     memcpy(buffer, o->buf.at + o->at, n);
     o->at += n;
-    if (o->at == o->buf.len) o->at = o->buf.len = 0;
-    if (o->at > 65536 && o->at > o->buf.len / 2) {
-        cwsi_buf_eat(&o->buf, o->at);
-        o->at = 0;
-    }
+    cwsi_buf_compact(&o->buf, &o->at);
     o->buf.at[o->buf.len] = '\0';
     return n;
-}
-
-/* Forget input that was handed on. */
-static void cwsi_stdin_compact(cws_process *p)
-{
-    cwsi_buf_eat(&p->input, p->input_at);
-    p->input_at = 0;
 }
 
 static size_t cwsi_stdin_room(const cws_process *p)
@@ -8709,7 +8710,7 @@ static bool cwsi_stdin_feed(cws_process *p)
             return cwsi_no(cwsi_op_fail_no_memory(&p->op));
         p->input_at += frame.len;
     }
-    if (p->input_at == p->input.len) cwsi_stdin_compact(p);
+    if (p->input_at == p->input.len) cwsi_buf_drop(&p->input, &p->input_at);
     return true;
 }
 
@@ -10218,16 +10219,11 @@ static cws_status cwsi_process_turn(cws_process *p, int64_t timeout_ms, int64_t 
     return cwsi_loop_turn(c, until == CWSI_NEVER ? -1 : until - now, err);
 }
 
-static int64_t cwsi_until(cws_process *p, int64_t timeout_ms)
-{
-    return timeout_ms < 0 ? CWSI_NEVER : cwsi_after(cwsi_now(p->op.client), timeout_ms);
-}
-
 /* Queue all of data; with `whole` at once or not at all. */
 static cws_status cwsi_process_put(cws_process *p, cwsi_str data, bool whole, int64_t timeout_ms,
                                    size_t *written, cws_error *err)
 {
-    int64_t until = cwsi_until(p, timeout_ms);
+    int64_t until = cwsi_until(p->op.client, timeout_ms);
     cws_status status = CWS_OK;
     bool nested = p->writing; /* called back from the turns of another write: not into its bytes */
     p->op.refs++;             /* a callback may free it meanwhile */
@@ -10237,7 +10233,7 @@ static cws_status cwsi_process_put(cws_process *p, cwsi_str data, bool whole, in
         status = cwsi_stdin_open(p, err);
         if (status) break;
         if (n > room) n = whole ? 0 : room;
-        if (p->input.len + n > CWSI_STDIN_QUEUE) cwsi_stdin_compact(p);
+        if (p->input.len + n > CWSI_STDIN_QUEUE) cwsi_buf_drop(&p->input, &p->input_at);
         if (n && !cwsi_put(&p->input, data.at + *written, n)) {
             p->input.status = CWS_OK;
             status = cwsi_no_memory(err, "write");
@@ -10318,7 +10314,7 @@ CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, 
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "cws_process_read: give process, CWS_STDOUT or CWS_STDERR, a buffer of at "
                          "least 1 byte, and count");
-    until = cwsi_until(process, timeout_ms);
+    until = cwsi_until(process->op.client, timeout_ms);
     process->op.refs++;
     while (!status) {
         cws_result *r = process->result; /* NULL if it was taken */
@@ -10768,8 +10764,7 @@ CWS_API cws_status cws_op_wait(cws_op *op, int64_t timeout_ms, cws_error *err)
     op->refs++; /* a callback may free the handle */
     if (timeout_ms == 0 && !op->done) status = cwsi_loop_turn(op->client, 0, err);
     if (!status)
-        status = cwsi_run_until(
-            op, timeout_ms < 0 ? CWSI_NEVER : cwsi_after(cwsi_now(op->client), timeout_ms), err);
+        status = cwsi_run_until(op, cwsi_until(op->client, timeout_ms), err);
     cwsi_op_unref(op);
     return status;
 }
@@ -10938,6 +10933,7 @@ typedef struct cwsi_curl {
     CURLM *multi;
     unsigned version; /* of the library that is loaded, e.g. 0x075801 */
     bool https, direct, global;
+    bool async_names; /* the resolver runs beside the program */
     bool only_1_1, only_2; /* every exchange over this version of HTTP */
     long connect_timeout_ms;
     const char *ca_file, *cert_file, *key_file;
@@ -10955,14 +10951,13 @@ struct cwsi_curl_exchange {
     cwsi_curl_exchange *prev, *next, *waiting_next;
     CURL *easy;
     struct curl_slist *list;
-    bool stream; /* lasts, and flows at its own pace */
+    bool stream; /* lasts, and flows at its own pace; others wait to be admitted, P11 */
     bool http2;  /* nothing less will do */
     bool touched; /* maybe of HTTP/2 and forgetful */
     bool running, ended, head_reported, no_memory, head_too_large;
     bool wants_trailers;
     bool trailers; /* some arrived and are to be reported */
     bool forbidden; /* its connection is not to be reused until it answers, P16 */
-    bool admitted; /* counts among the few that run at once, P11 */
     bool send_paused, recv_paused, window_closed, kick; /* kick: tell libcurl about a change */
     bool more_body, fin;
     const char *body; /* the library's, until the end */
@@ -11185,17 +11180,16 @@ static bool cwsi_curl_add_line(cwsi_curl_exchange *x, const char *name, const ch
 
 /* Must libcurl look after SIGPIPE? That is tied to alarms for names, which a resolver that runs
  * beside the program does not use. P18 */
-static bool cwsi_curl_may_signal(void)
+static bool cwsi_curl_may_signal(const cwsi_curl *t)
 {
-    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
-    return info->version_num < 0x075800 && (info->features & CURL_VERSION_ASYNCHDNS);
+    return cwsi_curl_before(t, 7, 88) && t->async_names;
 }
 
 static CURLcode cwsi_curl_set_safety(cwsi_curl_exchange *x)
 {
     const cwsi_curl *t = x->curl;
     CURLcode code = CURLE_OK;
-    CWSI_SET(CURLOPT_NOSIGNAL, cwsi_curl_may_signal() ? 0L : 1L); /* P18 */
+    CWSI_SET(CURLOPT_NOSIGNAL, cwsi_curl_may_signal(t) ? 0L : 1L); /* P18 */
     CWSI_SET(CURLOPT_FOLLOWLOCATION, 0L); /* a credential follows no redirect */
 #if LIBCURL_VERSION_NUM >= 0x075500
     CWSI_SET(CURLOPT_PROTOCOLS_STR, t->https ? "https" : "http");
@@ -11279,7 +11273,7 @@ static bool cwsi_curl_start(cwsi_curl_exchange *x)
 {
     if (curl_multi_add_handle(x->curl->multi, x->easy) != CURLM_OK) return false;
     x->running = true;
-    if (x->admitted) x->curl->unary_running++;
+    if (!x->stream) x->curl->unary_running++;
     if (x->touched) x->curl->touched_running++;
     return true;
 }
@@ -11303,7 +11297,6 @@ static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *re
     x->stream = request->more_body || request->full_duplex || request->long_lived;
     x->http2 = request->more_body || request->full_duplex || t->only_2;
     x->touched = cwsi_curl_http_version(t, x->http2) != CURL_HTTP_VERSION_1_1;
-    x->admitted = !x->stream;
     x->more_body = request->more_body;
     x->wants_trailers = request->trailers;
     x->body = CWSI_CAST(const char *, request->body);
@@ -11314,7 +11307,7 @@ static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *re
         cwsi_curl_exchange_free(x);
         return CWS_ERR_NO_MEMORY;
     }
-    if (x->admitted && t->unary_running >= t->unary_most) { /* P11: admitted when another ends */
+    if (!x->stream && t->unary_running >= t->unary_most) { /* P11: admitted when another ends */
         if (t->waiting_last) t->waiting_last->waiting_next = x;
         else t->waiting = x;
         t->waiting_last = x;
@@ -11334,10 +11327,7 @@ static size_t cwsi_curl_send(void *user, void *handle, const void *data, size_t 
     size_t take = size < room ? size : room;
     (void)user;
     if (x->ended || x->fin) return 0;
-    if (x->queue_at) {
-        cwsi_buf_eat(&x->queue, x->queue_at);
-        x->queue_at = 0;
-    }
+    cwsi_buf_drop(&x->queue, &x->queue_at);
     if (take && !cwsi_put(&x->queue, data, take)) { /* no memory: the exchange ends in the poll */
         x->kick = true;
         return 0;
@@ -11390,7 +11380,7 @@ static void cwsi_curl_remove(cwsi_curl_exchange *x)
     if (!x->running) return;
     (void)curl_multi_remove_handle(x->curl->multi, x->easy);
     x->running = false;
-    if (x->admitted) x->curl->unary_running--;
+    if (!x->stream) x->curl->unary_running--;
     if (x->touched) x->curl->touched_running--;
 }
 
@@ -11558,6 +11548,7 @@ static void cwsi_curl_close(void *user)
 
 static void cwsi_curl_configure(cwsi_curl *t, const cws_client_opts *o, bool *ok)
 {
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
     size_t len;
     bool loopback = false;
     int64_t connect_ms = 0;
@@ -11565,10 +11556,10 @@ static void cwsi_curl_configure(cwsi_curl *t, const cws_client_opts *o, bool *ok
     (void)cwsi_check_seconds(NULL, "", o->connect_timeout_seconds,
                              CWSI_CAST(int64_t, CWSI_CONNECT_TIMEOUT_S * 1000), false, &connect_ms);
     t->connect_timeout_ms = connect_ms < LONG_MAX ? CWSI_CAST(long, connect_ms) : LONG_MAX;
-    t->version = curl_version_info(CURLVERSION_NOW)->version_num;
+    t->version = info->version_num;
+    t->async_names = (info->features & CURL_VERSION_ASYNCHDNS) != 0;
     t->only_2 = o->http_version == CWS_HTTP_2 || t->client->grpc;
-    t->only_1_1 = o->http_version == CWS_HTTP_1_1 ||
-                  !(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2);
+    t->only_1_1 = o->http_version == CWS_HTTP_1_1 || !(info->features & CURL_VERSION_HTTP2);
     t->direct = loopback || o->no_environment; /* no proxy of the environment */
     t->ca_file = cwsi_keep(&t->client->arena, o->ca_file, ok);
     t->cert_file = cwsi_keep(&t->client->arena, o->client_cert_file, ok);
