@@ -35,7 +35,11 @@
  * `path` to the variable of that name in the environment of this process. The default lifetime is
  * ten minutes, as observed of the service. A command that is killed by signal N exits with 128 + N.
  * Mounted files have mode 0444, which does not keep root out: unlike there, they can be written.
- * Output of the main process is dropped (StreamLogs is not offered yet), and so is a terminal.
+ * Output of the main process is dropped (StreamLogs is not offered yet).
+ *
+ * TERMINALS are pseudo-terminals of the host: 80 by 24 unless asked otherwise, TERM=xterm-256color
+ * unless the environment has one. `close` types the end-of-file character. When the client cancels,
+ * the terminal hangs up (SIGHUP), and what is left of its session a moment later is killed.
  *
  * Each sandbox is one supervisor process, forked from this one, that starts the commands, waits for
  * them and ends with its socket, so nothing survives this process. No signal handler is installed
@@ -68,6 +72,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sched.h>
@@ -122,16 +127,18 @@ static const char *const cwsl_own[CWSL_OWN] = {"tmp", "root", "home", "workspace
 typedef enum cwsl_op {
     CWSL_READY = 1, /* reports: the sandbox is set up */
     CWSL_BROKEN,    /*          it is not; id says where, value is the errno */
-    CWSL_STARTED,   /*          process id has begun */
+    CWSL_STARTED,   /*          process id has begun; value is its number there */
     CWSL_REFUSED,   /*          it has not; value is the errno */
     CWSL_EXITED,    /*          it ended; value is the wait status */
     CWSL_SPAWN,     /* requests: start a program; id 0 is the main one */
     CWSL_READ,      /*          copy a file into the attached descriptor */
     CWSL_WRITE,     /*          copy the attached descriptor into a file */
-    CWSL_KILL       /*          send signal value to the session of process id */
+    CWSL_KILL,      /*          send signal value to the process group of process id */
+    CWSL_CLEAR      /*          kill what is left of session id, a value of STARTED */
 } cwsl_op;
 
 enum { CWSL_WALK = 1, CWSL_PARENTS = 2, CWSL_READ_ONLY = 4 }; /* value of READ and WRITE, flags */
+enum { CWSL_TERMINAL = 1 }; /* value of SPAWN: the descriptors are one */
 
 typedef struct cwsl_frame {
     uint32_t size; /* of the payload that follows */
@@ -311,7 +318,7 @@ static int cwsl_exec(char *const *argv, char *const *envp)
 /* The new process of a SPAWN. Reports a failure through status and, as container runtimes do, with
  * a message on stderr and exit code 127 (no such program) or 126. */
 static void cwsl_become(char *const *argv, char *const *envp, const char *dir, const int *fds,
-                        int status)
+                        bool terminal, int status)
 {
     char text[400];
     const char *what = argv[0];
@@ -319,6 +326,7 @@ static void cwsl_become(char *const *argv, char *const *envp, const char *dir, c
     (void)setsid();
     for (i = 0; i < 3; i++)
         if (dup2(fds[i], i) < 0) error = errno;
+    if (!error && terminal && ioctl(0, TIOCSCTTY, 0)) error = errno;
     if (!error && chdir(dir)) error = errno, what = dir;
     cwsl_default_signals();
     if (!error) error = cwsl_exec(argv, envp);
@@ -429,7 +437,8 @@ static void cwsl_begin(const cwsl_birth *b, cwsl_child *children, const cwsl_fra
             _exit(cwsl_file(b->dir, f, payload, fds[0]));
         }
         (void)close(status[0]);
-        cwsl_become(pointers, pointers + head.argc + 1, dir, fds, status[1]);
+        cwsl_become(pointers, pointers + head.argc + 1, dir, fds, f->value == CWSL_TERMINAL,
+                    status[1]);
     }
     if (pid < 0 && !error) error = errno;
     if (!error) children[slot].pid = pid, children[slot].id = f->id;
@@ -443,7 +452,29 @@ static void cwsl_begin(const cwsl_birth *b, cwsl_child *children, const cwsl_fra
         }
         (void)close(status[0]);
     }
-    cwsl_report(error ? CWSL_REFUSED : CWSL_STARTED, f->id, error);
+    cwsl_report(error ? CWSL_REFUSED : CWSL_STARTED, f->id, error ? error : pid);
+}
+
+/* Kill a session whose leader may have ended. A shell on a terminal gives each of its commands a
+ * process group of its own, so on Linux all processes are looked at. */
+static void cwsl_clear(pid_t session)
+{
+#ifdef __linux__
+    char entries[4096];
+    uint16_t size;
+    long n, at;
+    int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd >= 0 && (n = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0)
+        for (at = 0; at < n; at += size) {
+            const char *name = entries + at + 19; /* behind inode, offset, size and type */
+            pid_t pid = 0;
+            memcpy(&size, entries + at + 16, sizeof(size));
+            for (; cwsi_is_digit(*name); name++) pid = pid * 10 + (*name - '0');
+            if (pid > 1 && getsid(pid) == session) (void)kill(pid, SIGKILL);
+        }
+    if (fd >= 0) (void)close(fd);
+#endif
+    (void)kill(-session, SIGKILL);
 }
 
 /* Take one frame with its descriptors from the server and do what it says; false: it is gone. */
@@ -492,6 +523,8 @@ static bool cwsl_request(const cwsl_birth *b, cwsl_child *children)
     if (f.op == CWSL_KILL) {
         for (i = 0; i < CWSL_CHILDREN; i++)
             if (children[i].pid && children[i].id == f.id) (void)kill(-children[i].pid, f.value);
+    } else if (f.op == CWSL_CLEAR) {
+        cwsl_clear(CWSI_CAST(pid_t, f.id));
     } else if (payload && (fds[f.op == CWSL_SPAWN ? 2 : 0] >= 0)) {
         cwsl_begin(b, children, &f, payload, fds);
     } else {
@@ -610,6 +643,7 @@ static void cwsl_supervise(const cwsl_birth *b)
 #define CWSL_GRACE_MAX_S 3600
 #define CWSL_DRAIN_MS 100            /* silence after which an exited command's output is over */
 #define CWSL_DRAIN_MAX_MS 1000       /* a grandchild may talk on for this long */
+#define CWSL_HANGUP_MS 300           /* from the hang-up of a terminal to the kill */
 #define CWSL_DOMAIN "cwsandbox.com"
 
 typedef struct cwsl_server cwsl_server;
@@ -679,6 +713,10 @@ struct cwsl_job { /* one process of a sandbox, other than its main one */
     uint64_t keep_max;
     bool started, exited, lost, done;
     bool unkilled; /* dropped, but there was no memory to say so */
+    bool terminal, in_line; /* in_line: stdin so far does not end with a line */
+    struct winsize size;
+    uint32_t session;   /* of the supervisor's counting, once started */
+    int64_t clear_at;   /* its terminal was closed; then it is killed */
     int32_t status; /* wait status, or errno if refused */
     bool refused;
     int64_t quiet_at, hard_at; /* after the exit */
@@ -1574,12 +1612,17 @@ static void cwsl_job_close(cwsl_job *job)
     cwsl_close(&job->out[1]);
 }
 
-/* Nobody wants the result any more: kill, close, forget when it has ended. */
+/* Nobody wants the result any more: kill, close, forget when it has ended. On a terminal, closing
+ * is a hang-up, and the session has a moment to act on it. */
 static void cwsl_job_drop(cwsl_job *job)
 {
     job->exchange = NULL;
     job->data_len = 0;
     cwsl_job_close(job);
+    if (job->terminal && job->session) {
+        if (!job->exited) job->clear_at = cwsl_now() + CWSL_HANGUP_MS;
+        return;
+    }
     job->unkilled = !job->exited && job->box->control >= 0 &&
                     !cwsl_tell(job->box, CWSL_KILL, job->id, SIGKILL, NULL, NULL, 0);
 }
@@ -1596,6 +1639,7 @@ static cwsl_job *cwsl_job_new(cwsl_box *box, cwsl_exchange *x, cwsl_job_kind kin
     job->id = ++s->job_ids ? s->job_ids : ++s->job_ids; /* 0 is the main process */
     job->in = job->out[0] = job->out[1] = -1;
     job->slot_in = job->slot[0] = job->slot[1] = SIZE_MAX;
+    job->clear_at = CWSI_NEVER;
     cwsi_buf_init(&job->feed, &s->mem, CWSL_MESSAGE + CWSL_PIECE);
     for (i = 0; i < 2; i++) cwsi_buf_init(&job->kept[i], &s->mem, SIZE_MAX / 4);
     job->next = s->jobs;
@@ -1605,21 +1649,56 @@ static cwsl_job *cwsl_job_new(cwsl_box *box, cwsl_exchange *x, cwsl_job_kind kin
     return job;
 }
 
+/* The ends of a command's three streams that it is given. False: see job_spawn. */
+static bool cwsl_job_pipes(cwsl_job *job, bool input, int *theirs)
+{
+    int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}}, i;
+    bool ok;
+    if (input) ok = cwsl_pipe(pipes[0], 1);
+    else ok = (pipes[0][0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;
+    for (i = 1; i < 3; i++) ok = ok && cwsl_pipe(pipes[i], 0);
+    job->in = pipes[0][1], job->out[0] = pipes[1][0], job->out[1] = pipes[2][0];
+    theirs[0] = pipes[0][0], theirs[1] = pipes[1][1], theirs[2] = pipes[2][1];
+    return ok;
+}
+
+/* The same with a terminal: its slave is all three, the master is our end of stdin and stdout. */
+static bool cwsl_job_terminal(cwsl_job *job, int *theirs)
+{
+    int flags = O_RDWR | O_NOCTTY, master, i;
+#ifdef __linux__
+    char name[128];
+    flags |= O_CLOEXEC;
+#else
+    const char *name = NULL;
+#endif
+    job->out[0] = master = posix_openpt(flags);
+    if (master < 0 || !cwsl_prepare_fd(master, true) || grantpt(master) || unlockpt(master))
+        return false;
+#ifdef __linux__
+    if (ptsname_r(master, name, sizeof(name))) return false;
+#else
+    if ((name = ptsname(master)) == NULL) return false;
+#endif
+    theirs[0] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (theirs[0] < 0 || ioctl(theirs[0], TIOCSWINSZ, &job->size)) return false;
+    job->in = fcntl(master, F_DUPFD_CLOEXEC, 3);
+    for (i = 1; i < 3; i++) theirs[i] = fcntl(theirs[0], F_DUPFD_CLOEXEC, 3);
+    return job->in >= 0 && theirs[1] >= 0 && theirs[2] >= 0;
+}
+
 /* Start a command. False: descriptors or memory ran out; the job is then of no use. */
 static bool cwsl_job_spawn(cwsl_job *job, const cwsi_list *argv, const cwsi_list *env, bool input)
 {
-    int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}}, theirs[3], i;
+    int theirs[3] = {-1, -1, -1}, i;
     char dir[PATH_MAX];
     cwsi_buf payload;
     bool ok = cwsl_map_dir(job->box, job->box->container->working_dir, dir, sizeof(dir));
     cwsi_buf_init(&payload, job->feed.mem, CWSL_STRINGS);
-    ok = ok && cwsl_put_spawn(&payload, dir, argv, env);
-    if (ok && input) ok = cwsl_pipe(pipes[0], 1);
-    else if (ok) ok = (pipes[0][0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;
-    ok = ok && cwsl_pipe(pipes[1], 0) && cwsl_pipe(pipes[2], 0);
-    job->in = pipes[0][1], job->out[0] = pipes[1][0], job->out[1] = pipes[2][0];
-    theirs[0] = pipes[0][0], theirs[1] = pipes[1][1], theirs[2] = pipes[2][1];
-    if (ok) ok = cwsl_tell(job->box, CWSL_SPAWN, job->id, 0, &payload, theirs, 3);
+    ok = ok && cwsl_put_spawn(&payload, dir, argv, env) &&
+         (job->terminal ? cwsl_job_terminal(job, theirs) : cwsl_job_pipes(job, input, theirs)) &&
+         cwsl_tell(job->box, CWSL_SPAWN, job->id, job->terminal ? CWSL_TERMINAL : 0, &payload,
+                   theirs, 3);
     for (i = 0; i < 3; i++) cwsl_close(&theirs[i]);
     cwsi_buf_free(&payload);
     if (!ok) job->done = true, job->exchange = NULL, cwsl_job_close(job);
@@ -1731,6 +1810,20 @@ static void cwsl_job_read(cwsl_job *job, int which)
     }
 }
 
+/* End of stdin on a terminal: its end-of-file character, twice if there is a piece of a line in
+ * front, which the first one only delivers. False: no room yet. */
+static bool cwsl_job_eof(const cwsl_job *job)
+{
+    struct termios mode;
+    char eof[2] = {4, 4};
+    size_t count = 1;
+    if (tcgetattr(job->in, &mode) == 0) {
+        eof[0] = eof[1] = CWSI_CAST(char, mode.c_cc[VEOF]);
+        if ((mode.c_lflag & ICANON) && job->in_line) count = 2;
+    }
+    return write(job->in, eof, count) >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
 /* Feed stdin or a file from what is there; close it behind the last byte. */
 static void cwsl_job_write(cwsl_job *job)
 {
@@ -1740,7 +1833,7 @@ static void cwsl_job_write(cwsl_job *job)
     while (job->in >= 0 && done < len) {
         ssize_t n = cwsl_write_pipe(job->in, data + done, len - done);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+        if (n == 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))) break;
         if (n < 0) { /* the reader is gone; what is left to write goes nowhere */
             cwsl_close(&job->in);
             break;
@@ -1749,9 +1842,11 @@ static void cwsl_job_write(cwsl_job *job)
         job->box->server->progress = true;
     }
     if (job->in < 0) done = len;
+    if (done && job->terminal) job->in_line = data[done - 1] != '\n' && data[done - 1] != '\r';
     if (stream) cwsi_buf_eat(&job->feed, done);
     else if (done) job->data += done, job->data_len -= done;
-    if (done == len && (!stream || job->feed_end)) cwsl_close(&job->in);
+    if (done < len || (stream && !job->feed_end) || job->in < 0) return;
+    if (!job->terminal || cwsl_job_eof(job)) cwsl_close(&job->in);
 }
 
 /* The supervisor says that the process has ended. Bytes that it left in its pipes are owed. */
@@ -1910,6 +2005,12 @@ static void cwsl_job_step(cwsl_job *job, int64_t now)
     cwsl_exchange *x = job->exchange;
     bool open = job->out[0] >= 0 || job->out[1] >= 0;
     if (job->unkilled) cwsl_job_drop(job);
+    if (job->clear_at != CWSI_NEVER && job->box->control >= 0) {
+        if (now < job->clear_at) return;
+        job->clear_at = now + CWSL_HANGUP_MS; /* for another try if there is no memory */
+        if (!cwsl_tell(job->box, CWSL_CLEAR, job->session, 0, NULL, NULL, 0)) return;
+    }
+    job->clear_at = CWSI_NEVER;
     if (job->done || !job->exited) return;
     if (open && !cwsl_may_read(job)) { /* time stands still while the client does not read */
         job->quiet_at = now + CWSL_DRAIN_MS;
@@ -1978,6 +2079,7 @@ static void cwsl_box_hear(cwsl_box *box, const cwsl_frame *f)
         cwsl_main_exited(box, f->value);
     } else if (job && f->op == CWSL_STARTED) {
         job->started = true;
+        job->session = CWSI_CAST(uint32_t, f->value);
         if (job->kind == CWSL_STREAM && job->exchange) cwsl_put_ready(job->exchange);
     } else if (job) {
         cwsl_job_exited(job, f->value, f->op == CWSL_REFUSED);
@@ -2510,9 +2612,19 @@ static bool cwsl_command_env(cwsl_exchange *x, const cwsl_box *box, const cwsi_l
     return cwsl_put_variables(&x->arena, env, more);
 }
 
-/* Begin a command for either way of running one; false: answered. */
+/* Terminals have a type, whatever the environment says or does not say. */
+static bool cwsl_put_term(cwsi_arena *arena, cwsi_list *env)
+{
+    size_t i;
+    for (i = 0; i < env->len; i++)
+        if (strncmp(CWSI_CAST(const cwsi_str *, env->at)[i].at, "TERM=", 5) == 0) return true;
+    return cwsl_put_env(arena, env, cwsi_str_of("TERM"), cwsi_str_of("xterm-256color"));
+}
+
+/* Begin a command for either way of running one, on a terminal if it is given a size; false:
+ * answered. */
 static bool cwsl_run(cwsl_exchange *x, cwsl_box *box, cwsl_job_kind kind, const cwsi_list *command,
-                     const cwsi_list *variables, uint64_t keep_max)
+                     const cwsi_list *variables, uint64_t keep_max, const struct winsize *size)
 {
     cwsi_list env;
     cwsl_job *job;
@@ -2525,8 +2637,11 @@ static bool cwsl_run(cwsl_exchange *x, cwsl_box *box, cwsl_job_kind kind, const 
         total += CWSI_CAST(const cwsi_str *, command->at)[i].len + 1 + sizeof(char *);
     if (total > CWSL_STRINGS / 2) return cwsl_refuse(x, "command", "too long");
     job = cwsl_job_new(box, x, kind);
-    if (job && cwsl_command_env(x, box, variables, &env)) {
+    if (job && cwsl_command_env(x, box, variables, &env) &&
+        (!size || cwsl_put_term(&x->arena, &env))) {
         job->keep_max = keep_max;
+        job->terminal = size != NULL;
+        if (size) job->size = *size;
         errno = 0;
         if (cwsl_job_spawn(job, command, &env, kind == CWSL_STREAM)) return true;
     }
@@ -2547,7 +2662,7 @@ static void cwsl_call_exec(cwsl_exchange *x, const void *msg)
         return;
     }
     if (most > 3 * CWSL_KEPT) most = 3 * CWSL_KEPT;
-    (void)cwsl_run(x, box, CWSL_COLLECT, &r->command, &r->env, most);
+    (void)cwsl_run(x, box, CWSL_COLLECT, &r->command, &r->env, most, NULL);
 }
 
 static void cwsl_transfer(cwsl_exchange *x, cwsl_box *box, cwsl_job_kind kind, cwsi_str path,
@@ -2675,17 +2790,42 @@ static cwsl_call_fn cwsl_call_of(cwsi_rpc_id id)
 
 /* ================================================================================================
  * >>local-stream
- * StreamExec: init, then stdin and close; a half-close ends stdin too.
+ * StreamExec: init, then stdin, resize and close; a half-close ends stdin too.
  * ============================================================================================= */
+
+static struct winsize cwsl_size(uint32_t columns, uint32_t rows)
+{
+    struct winsize size;
+    memset(&size, 0, sizeof(size));
+    size.ws_col = CWSI_CAST(unsigned short, columns < 0xffff ? columns : 0xffff);
+    size.ws_row = CWSI_CAST(unsigned short, rows < 0xffff ? rows : 0xffff);
+    return size;
+}
 
 static void cwsl_stream_begin(cwsl_exchange *x, const cwsi_v1_ExecStreamInit *init)
 {
     cwsl_box *box;
+    struct winsize size = cwsl_size(init->tty_width ? init->tty_width : 80,
+                                    init->tty_height ? init->tty_height : 24);
     x->dispatched = true;
     box = cwsl_running_box(x, init->sandbox_id, init->container);
-    if (!box) return;
-    if (init->tty) cwsl_stream_error(x, "EXEC_FAILED", "no terminal in this backend yet");
-    else (void)cwsl_run(x, box, CWSL_STREAM, &init->command, &init->env, 0);
+    if (box)
+        (void)cwsl_run(x, box, CWSL_STREAM, &init->command, &init->env, 0,
+                       init->tty ? &size : NULL);
+}
+
+static void cwsl_stream_resize(cwsl_exchange *x, const cwsi_v1_ExecStreamResize *resize)
+{
+    cwsl_job *job = x->job;
+    if (!job || (job->terminal && job->out[0] < 0)) return; /* it has ended */
+    if (!job->terminal) {
+        (void)cwsl_refuse(x, "resize", "the command has no terminal");
+    } else if (!resize->width || !resize->height) {
+        (void)cwsl_refuse(x, "resize", "width and height are required");
+    } else { /* the kernel tells the foreground processes */
+        job->size = cwsl_size(resize->width, resize->height);
+        (void)ioctl(job->out[0], TIOCSWINSZ, &job->size);
+    }
 }
 
 static void cwsl_stream_message(cwsl_exchange *x, cwsi_str bytes)
@@ -2705,7 +2845,7 @@ static void cwsl_stream_message(cwsl_exchange *x, cwsi_str bytes)
     if (!x->dispatched && r->init) cwsl_stream_begin(x, r->init);
     else if (!x->dispatched || r->init)
         (void)cwsl_refuse(x, "init", x->dispatched ? "comes once" : "must come first");
-    else if (r->resize) cwsl_stream_error(x, "EXEC_FAILED", "no terminal in this backend yet");
+    else if (r->resize) cwsl_stream_resize(x, r->resize);
     else if (x->job && r->has_stdin_ && !x->job->feed_end)
         (void)cwsi_put(&x->job->feed, r->stdin_.at, r->stdin_.len);
     else if (x->job && r->close) x->job->feed_end = true;
@@ -2931,6 +3071,7 @@ static int64_t cwsl_gather(cwsl_server *s)
         job->slot_in = feed ? cwsl_watch(s, job->in, POLLOUT) : SIZE_MAX;
         for (i = 0; i < 2; i++)
             job->slot[i] = cwsl_may_read(job) ? cwsl_watch(s, job->out[i], POLLIN) : SIZE_MAX;
+        cwsl_sooner(&at, job->clear_at);
         if (job->exited && cwsl_may_read(job)) {
             cwsl_sooner(&at, job->quiet_at);
             cwsl_sooner(&at, job->hard_at);
