@@ -35,7 +35,11 @@
  * `path` to the variable of that name in the environment of this process. The default lifetime is
  * ten minutes, as observed of the service. A command that is killed by signal N exits with 128 + N.
  * Mounted files have mode 0444, which does not keep root out: unlike there, they can be written.
- * Output of the main process is dropped (StreamLogs is not offered yet).
+ *
+ * LOGS are what the main process writes, in the order in which it comes: the last 8 MiB or so of
+ * each sandbox, less for very short writes, also of one that has ended. A restart of the process
+ * begins a new log session; all of them are shown, one behind the other. It blocks while the host
+ * does not poll and the pipe is full.
  *
  * TERMINALS are pseudo-terminals of the host: 80 by 24 unless asked otherwise, TERM=xterm-256color
  * unless the environment has one. `close` types the end-of-file character. When the client cancels,
@@ -45,8 +49,9 @@
  * them and ends with its socket, so nothing survives this process. No signal handler is installed
  * here and no child but our own is waited for.
  *
- * Sections: >>local-api >>local-child >>local-server >>local-exchange >>local-sandbox >>local-job
- *           >>local-view >>local-check >>local-calls >>local-stream >>local-poll >>local-open
+ * Sections: >>local-api >>local-child >>local-server >>local-exchange >>local-log >>local-sandbox
+ *           >>local-job >>local-view >>local-check >>local-calls >>local-logs >>local-stream
+ *           >>local-poll >>local-open
  */
 
 #ifndef CWS_LOCAL_TRANSPORT_H
@@ -634,6 +639,9 @@ static void cwsl_supervise(const cwsl_birth *b)
 
 #define CWSL_PIECE 65536             /* read from a pipe, reported or fed to stdin at a time */
 #define CWSL_UNREPORTED (1u << 20)   /* a command's pipes are left alone above this */
+#define CWSL_LOG (8u << 20)          /* memory for the log of one sandbox */
+#define CWSL_LOGS (64u << 20)        /* above this, ended sandboxes lose theirs, oldest first */
+#define CWSL_STAMPED 16384           /* log bytes in one message with times */
 #define CWSL_MESSAGE (4u << 20)      /* largest message of a stream */
 #define CWSL_BODY (100u << 20)       /* largest unary request */
 #define CWSL_KEPT (16u << 20)        /* unary Exec: default bytes per stream; thrice that at most */
@@ -659,6 +667,39 @@ typedef struct cwsl_note { /* a frame on its way to a supervisor */
     int fd_count;
 } cwsl_note;
 
+/* A piece of what a main process wrote; its bytes follow it. Positions in the log go on over
+ * restarts of the process, each of which begins a session with offsets of its own. */
+typedef struct cwsl_piece {
+    struct cwsl_piece *next;
+    uint64_t at; /* position of its first byte */
+    int64_t ns;  /* when it came, since 1970 */
+    size_t len;
+    uint32_t session;
+} cwsl_piece;
+
+typedef struct cwsl_log_session {
+    char id[40];
+    uint64_t begin; /* position */
+} cwsl_log_session;
+
+typedef struct cwsl_log {
+    cwsl_piece *first, *last; /* those that are kept */
+    size_t size;              /* of their memory */
+    uint64_t end;             /* bytes that were ever written */
+    int pipe[2];              /* one for all runs of the process: stdout and stderr */
+    size_t slot;
+    cwsl_log_session sessions[CWSL_RESTARTS + 1];
+    uint32_t session_count;
+} cwsl_log;
+
+typedef struct cwsl_reader { /* what a StreamLogs has still to send */
+    cwsl_box *box;
+    uint64_t at, stop; /* positions */
+    bool follow, stamps, in_line;
+    const cwsl_piece *piece; /* where the last message began, valid while position is kept */
+    uint64_t position;
+} cwsl_reader;
+
 struct cwsl_box { /* one sandbox */
     cwsl_box *next;
     cwsl_server *server;
@@ -678,6 +719,7 @@ struct cwsl_box { /* one sandbox */
     char report[sizeof(cwsl_frame)];
     size_t reported; /* bytes of report */
     size_t slot;     /* in the poll array */
+    cwsl_log log;
     size_t mounted;  /* files of the container that are in place */
     int32_t state;   /* cwsi_v1 State, as shown */
     int32_t exit_code, restarts, lifetime_s;
@@ -740,6 +782,7 @@ struct cwsl_exchange {
     size_t out_at;
     int64_t deadline;
     cwsl_job *job;
+    cwsl_reader reader;
     cwsi_list meta;    /* of map_StrStr: metadata of the error to come */
     const char *field; /* violated field of the error to come */
 };
@@ -762,7 +805,7 @@ struct cwsl_server {
     uint64_t max_file;
     char *api_key;
     struct pollfd *fds;
-    size_t fd_count, fd_room, box_count, job_count;
+    size_t fd_count, fd_room, box_count, job_count, log_size;
     char piece[CWSL_PIECE];
 };
 
@@ -913,7 +956,7 @@ static void cwsl_remove_tree(const char *path)
  * needs no memory. */
 static bool cwsl_reserve(cwsl_server *s)
 {
-    size_t want = 1 + (s->box_count + 1) + 3 * (s->job_count + 1);
+    size_t want = 1 + 2 * (s->box_count + 1) + 3 * (s->job_count + 1);
     void *grown;
     if (want <= s->fd_room) return true;
     grown = cwsi_realloc(&s->mem, s->fds, 2 * want * sizeof(struct pollfd));
@@ -1009,6 +1052,27 @@ static void cwsl_end_stream(cwsl_exchange *x)
     (void)cwsi_put_text(&x->out, "{}");
     cwsl_envelope_end(x, start);
     x->finished = true;
+}
+
+/* Last message of a stream that failed in a way which its own messages tell. */
+static void cwsl_stream_error(cwsl_exchange *x, const char *code, const char *text)
+{
+    cwsi_v1_ExecStreamResponse response;
+    cwsi_v1_ExecStreamError error;
+    cwsi_v1_LogEntry entry;
+    cwsi_v1_LogStreamError log_error;
+    if (x->finished) return;
+    memset(&response, 0, sizeof(response));
+    memset(&error, 0, sizeof(error));
+    memset(&entry, 0, sizeof(entry));
+    memset(&log_error, 0, sizeof(log_error));
+    error.code = log_error.code = cwsi_str_of(code);
+    error.message = log_error.message = cwsi_str_of(text);
+    response.error = &error;
+    entry.error = &log_error;
+    if (x->rpc->response == CWSI_M_v1_LogEntry) cwsl_send(x, &entry);
+    else cwsl_send(x, &response);
+    cwsl_end_stream(x);
 }
 
 /* A metadata entry of the error that follows; value is copied. */
@@ -1201,6 +1265,132 @@ static size_t cwsl_room(const cwsl_exchange *x)
 {
     size_t have = x->in.len - x->in_at, most = cwsl_streaming(x) ? CWSL_MESSAGE + 5 : CWSL_BODY;
     return x->finished ? SIZE_MAX : have < most ? most - have : 0;
+}
+
+/* ================================================================================================
+ * >>local-log
+ * What main processes wrote. A client that reads slowly holds up no sandbox: the oldest is dropped.
+ * ============================================================================================= */
+
+static const char *cwsl_piece_bytes(const cwsl_piece *piece)
+{
+    return CWSI_CAST(const char *, CWSI_CAST(const void *, piece + 1));
+}
+
+static uint64_t cwsl_log_start(const cwsl_log *log)
+{
+    return log->first ? log->first->at : log->end;
+}
+
+static void cwsl_log_forget(cwsl_box *box)
+{
+    cwsl_log *log = &box->log;
+    cwsl_piece *piece = log->first;
+    size_t size = sizeof(*piece) + piece->len;
+    log->first = piece->next;
+    if (!log->first) log->last = NULL;
+    log->size -= size;
+    box->server->log_size -= size;
+    cwsi_free(&box->server->mem, piece);
+}
+
+/* Make room: here, and if all sandboxes together have too much, with those that ended. */
+static void cwsl_log_trim(cwsl_box *box)
+{
+    cwsl_server *s = box->server;
+    cwsl_box *old;
+    while (box->log.size > CWSL_LOG) cwsl_log_forget(box);
+    for (old = s->boxes; old && s->log_size > CWSL_LOGS; old = old->next)
+        while (cwsl_is_terminal(old->state) && old->log.first) cwsl_log_forget(old);
+}
+
+static void cwsl_log_put(cwsl_box *box, const char *data, size_t size)
+{
+    cwsl_log *log = &box->log;
+    cwsl_piece *piece =
+        CWSI_CAST(cwsl_piece *, cwsi_alloc(&box->server->mem, sizeof(*piece) + size));
+    struct timespec now;
+    if (!piece) { /* a gap, so that what was before is gone as well */
+        while (log->first) cwsl_log_forget(box);
+        log->end += size;
+        return;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    piece->next = NULL;
+    piece->at = log->end;
+    piece->ns = CWSI_CAST(int64_t, now.tv_sec) * 1000000000 + now.tv_nsec;
+    piece->len = size;
+    piece->session = log->session_count - 1;
+    memcpy(piece + 1, data, size);
+    if (log->last) log->last->next = piece;
+    else log->first = piece;
+    log->last = piece;
+    log->end += size;
+    log->size += sizeof(*piece) + size;
+    box->server->log_size += sizeof(*piece) + size;
+    cwsl_log_trim(box);
+}
+
+/* Take what the pipe holds, within reason. */
+static void cwsl_log_read(cwsl_box *box)
+{
+    cwsl_server *s = box->server;
+    int rounds;
+    for (rounds = 0; rounds < 16 && box->log.pipe[0] >= 0; rounds++) {
+        ssize_t n = read(box->log.pipe[0], s->piece, sizeof(s->piece));
+        if (n <= 0) return; /* there is no end, we hold the other end ourselves */
+        s->progress = true;
+        cwsl_log_put(box, s->piece, CWSI_CAST(size_t, n));
+    }
+}
+
+/* A new run of the main process: two descriptors for its output. False: none left. */
+static bool cwsl_log_begin(cwsl_box *box, int *fds)
+{
+    cwsl_log *log = &box->log;
+    int i;
+    if (log->pipe[0] < 0 && !cwsl_pipe(log->pipe, 0)) return false;
+    cwsl_log_read(box);
+    if (log->session_count < CWSL_RESTARTS + 1) {
+        log->sessions[log->session_count].begin = log->end;
+        cwsl_make_id(box->server, log->sessions[log->session_count++].id);
+    }
+    for (i = 0; i < 2; i++) fds[i] = fcntl(log->pipe[1], F_DUPFD_CLOEXEC, 3);
+    return fds[0] >= 0 && fds[1] >= 0;
+}
+
+/* Nothing writes any more. */
+static void cwsl_log_end(cwsl_box *box)
+{
+    cwsl_log_read(box);
+    cwsl_close(&box->log.pipe[0]);
+    cwsl_close(&box->log.pipe[1]);
+}
+
+/* Position behind which there are so many lines; the last one may lack its end. */
+static uint64_t cwsl_log_tail(const cwsl_log *log, uint64_t lines)
+{
+    const cwsl_piece *piece;
+    uint64_t have = 0;
+    size_t i;
+    for (piece = log->first; piece; piece = piece->next)
+        for (i = 0; i < piece->len; i++)
+            have += cwsl_piece_bytes(piece)[i] == '\n' || (!piece->next && i + 1 == piece->len);
+    if (have <= lines) return cwsl_log_start(log);
+    for (piece = log->first; piece; piece = piece->next)
+        for (i = 0; i < piece->len; i++)
+            if (cwsl_piece_bytes(piece)[i] == '\n' && --have == lines) return piece->at + i + 1;
+    return log->end;
+}
+
+/* Position of the first byte that came at that time or later. */
+static uint64_t cwsl_log_since(const cwsl_log *log, const cwsi_pb_Timestamp *t)
+{
+    const cwsl_piece *piece = log->first;
+    while (piece && (piece->ns / 1000000000 < t->seconds ||
+                     (piece->ns / 1000000000 == t->seconds && piece->ns % 1000000000 < t->nanos)))
+        piece = piece->next;
+    return piece ? piece->at : log->end;
 }
 
 /* ================================================================================================
@@ -1474,15 +1664,13 @@ static void cwsl_start_main(cwsl_box *box)
     cwsi_list argv;
     char dir[PATH_MAX];
     int fds[3] = {-1, -1, -1}, i;
-    bool ok = cwsl_map_dir(box, box->container->working_dir, dir, sizeof(dir));
+    bool ok = cwsl_map_dir(box, box->container->working_dir, dir, sizeof(dir)) &&
+              cwsl_log_begin(box, fds + 1);
     memset(&argv, 0, sizeof(argv));
     cwsi_arena_init(&arena, &box->server->mem);
     cwsi_buf_init(&payload, &box->server->mem, CWSL_STRINGS);
-    for (i = 0; i < 3; i++) {
-        fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
-        ok = ok && fds[i] >= 0;
-    }
-    ok = ok && cwsl_main_args(box, &arena, &argv) &&
+    fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ok = ok && fds[0] >= 0 && cwsl_main_args(box, &arena, &argv) &&
          cwsl_put_spawn(&payload, dir, &argv, &box->env);
     if (ok) ok = cwsl_tell(box, CWSL_SPAWN, 0, 0, &payload, fds, 3);
     for (i = 0; i < 3; i++) cwsl_close(&fds[i]);
@@ -1539,6 +1727,9 @@ static void cwsl_box_free(cwsl_box *box)
 {
     cwsl_server *s = box->server;
     while (box->notes) cwsl_note_free(box);
+    while (box->log.first) cwsl_log_forget(box);
+    cwsl_close(&box->log.pipe[0]);
+    cwsl_close(&box->log.pipe[1]);
     cwsl_close(&box->control);
     cwsi_arena_clear(&box->arena);
     cwsi_free(&s->mem, box->body);
@@ -1565,6 +1756,7 @@ static void cwsl_box_reap(cwsl_box *box, int64_t now)
     for (job = box->server->jobs; job; job = job->next)
         if (job->box == box && !job->exited)
             job->exited = job->lost = true, job->quiet_at = job->hard_at = now;
+    cwsl_log_end(box);
     cwsl_remove_tree(box->dir);
     box->state = box->end_state;
     box->ended_ms = cwsl_clock(true);
@@ -1875,21 +2067,6 @@ static void cwsl_stamp(cwsi_pb_Timestamp *out, int64_t ms)
     memset(out, 0, sizeof(*out));
     out->seconds = ms / 1000;
     out->nanos = CWSI_CAST(int32_t, ms % 1000) * 1000000;
-}
-
-/* Last message of a command stream that could not be run or was lost. */
-static void cwsl_stream_error(cwsl_exchange *x, const char *code, const char *text)
-{
-    cwsi_v1_ExecStreamResponse msg;
-    cwsi_v1_ExecStreamError error;
-    if (x->finished) return;
-    memset(&msg, 0, sizeof(msg));
-    memset(&error, 0, sizeof(error));
-    error.code = cwsi_str_of(code);
-    error.message = cwsi_str_of(text);
-    msg.error = &error;
-    cwsl_send(x, &msg);
-    cwsl_end_stream(x);
 }
 
 static void cwsl_finish_stream(cwsl_job *job, cwsl_exchange *x)
@@ -2410,8 +2587,8 @@ static cwsl_box *cwsl_box_new(cwsl_exchange *x)
     cwsi_str copy;
     if (!box) return NULL;
     box->server = s;
-    box->control = -1;
-    box->slot = SIZE_MAX;
+    box->control = box->log.pipe[0] = box->log.pipe[1] = -1;
+    box->slot = box->log.slot = SIZE_MAX;
     cwsi_arena_init(&box->arena, &s->mem);
     box->body = CWSI_CAST(char *, cwsi_alloc(&s->mem, x->body.len + 1));
     if (box->body && x->body.len) memcpy(box->body, x->body.at, x->body.len);
@@ -2445,11 +2622,13 @@ static void cwsl_forget_ended(cwsl_server *s)
     size_t ended = 0;
     cwsl_box *box, **link;
     cwsl_job *job;
+    cwsl_exchange *x;
     for (box = s->boxes; box; box = box->next) if (cwsl_is_terminal(box->state)) ended++;
     for (link = &s->boxes; *link && ended > CWSL_ENDED;) {
         box = *link;
         for (job = s->jobs; job && job->box != box;) job = job->next;
-        if (job || !cwsl_is_terminal(box->state) || !box->next) {
+        for (x = s->exchanges; x && x->reader.box != box;) x = x->next;
+        if (job || x || !cwsl_is_terminal(box->state) || !box->next) {
             link = &box->next;
             continue;
         }
@@ -2789,6 +2968,178 @@ static cwsl_call_fn cwsl_call_of(cwsi_rpc_id id)
 }
 
 /* ================================================================================================
+ * >>local-logs
+ * StreamLogs. Positions are those of cwsl_log; what a message says is the offset in its session.
+ * ============================================================================================= */
+
+/* Where to resume; an exchange that is not finished afterwards reads on from there. */
+static void cwsl_logs_resume(cwsl_exchange *x, const cwsi_v1_StreamLogsRequest *r)
+{
+    const cwsl_log *log = &x->reader.box->log;
+    uint64_t begin, end;
+    uint32_t i = 0;
+    while (i < log->session_count && !cwsi_str_is(r->resume_log_session_id, log->sessions[i].id))
+        i++;
+    if (i == log->session_count) {
+        cwsl_stream_error(x, "SESSION_NOT_FOUND", "no such log session");
+        return;
+    }
+    begin = log->sessions[i].begin;
+    end = i + 1 < log->session_count ? log->sessions[i + 1].begin : log->end;
+    if (r->resume_log_offset > end - begin)
+        cwsl_stream_error(x, "INVALID_RESUME_OFFSET", "not so much was written");
+    else if (begin + r->resume_log_offset < cwsl_log_start(log))
+        cwsl_stream_error(x, "REPLAY_GAP", "output from there on is no longer kept");
+    else
+        x->reader.at = begin + r->resume_log_offset;
+}
+
+static bool cwsl_check_logs(cwsl_exchange *x, const cwsi_v1_StreamLogsRequest *r)
+{
+    if (r->tail_lines < 0) return cwsl_refuse(x, "tail_lines", "negative");
+    if (!r->resume_log_session_id.len)
+        return !r->resume_log_offset ||
+               cwsl_refuse(x, "resume_log_offset", "needs resume_log_session_id");
+    if (!r->follow || r->tail_lines || r->since_time || r->timestamps)
+        return cwsl_refuse(x, "resume_log_session_id",
+                           "needs follow, and excludes tail_lines, since_time and timestamps");
+    return true;
+}
+
+/* Ended sandboxes have logs too, but there is nothing to follow. */
+static void cwsl_logs_begin(cwsl_exchange *x, const cwsi_v1_StreamLogsRequest *r)
+{
+    cwsl_reader *reader = &x->reader;
+    cwsl_box *box = cwsl_box_find(x->server, r->sandbox_id);
+    bool again = x->dispatched;
+    uint64_t since;
+    x->dispatched = true;
+    if (again) (void)cwsl_refuse(x, "sandbox_id", "one message only");
+    if (again || !cwsl_check_logs(x, r)) return;
+    if (!box || r->follow || box->state == CWSI_v1_STATE_CREATING)
+        box = cwsl_running_box(x, r->sandbox_id, r->container);
+    else if (r->container.len && !cwsi_str_same(r->container, box->container->name))
+        box = NULL, (void)cwsl_refuse(x, "container", "no such container");
+    if (!box) return;
+    cwsl_log_read(box);
+    memset(reader, 0, sizeof(*reader));
+    reader->box = box;
+    reader->follow = r->follow;
+    reader->stamps = r->timestamps;
+    reader->stop = r->follow ? UINT64_MAX : box->log.end;
+    reader->at = cwsl_log_start(&box->log);
+    if (r->resume_log_session_id.len) cwsl_logs_resume(x, r);
+    if (r->tail_lines > 0)
+        reader->at = cwsl_log_tail(&box->log, CWSI_CAST(uint64_t, r->tail_lines));
+    since = r->since_time ? cwsl_log_since(&box->log, r->since_time) : 0;
+    if (reader->at < since) reader->at = since;
+}
+
+/* The piece with the next byte. The one of the last message is still there if its beginning is. */
+static const cwsl_piece *cwsl_logs_piece(cwsl_reader *reader)
+{
+    const cwsl_piece *piece = reader->box->log.first;
+    if (reader->piece && reader->position >= cwsl_log_start(&reader->box->log))
+        piece = reader->piece;
+    while (piece && piece->at + piece->len <= reader->at) piece = piece->next;
+    reader->piece = piece;
+    reader->position = piece ? piece->at : 0;
+    return piece;
+}
+
+/* Where a message with times ends: behind a line, unless there will be no more of it or it is too
+ * long; 0: not known yet. */
+static uint64_t cwsl_logs_cut(const cwsl_piece *piece, uint64_t at, uint64_t end, bool over)
+{
+    uint64_t most = end - at < CWSL_STAMPED ? end : at + CWSL_STAMPED, last = 0, from = at;
+    uint32_t session = piece->session;
+    for (; piece && piece->session == session && from < most; piece = piece->next)
+        for (; from < most && from < piece->at + piece->len; from++)
+            if (cwsl_piece_bytes(piece)[from - piece->at] == '\n') last = from + 1;
+    return last ? last : over || from - at == CWSL_STAMPED || from < most ? from : 0;
+}
+
+/* Bytes of a piece with the time in front of each line. */
+static void cwsl_logs_stamp(cwsl_reader *reader, cwsi_buf *text, const cwsl_piece *piece,
+                            const char *data, size_t size)
+{
+    char stamp[40];
+    size_t len = cwsi_format_time(stamp, piece->ns / 1000000000,
+                                  CWSI_CAST(int32_t, piece->ns % 1000000000));
+    stamp[len++] = ' ';
+    while (size) {
+        const char *newline = CWSI_CAST(const char *, memchr(data, '\n', size));
+        size_t n = newline ? CWSI_CAST(size_t, newline - data) + 1 : size;
+        if (!reader->in_line) (void)cwsi_put(text, stamp, len);
+        (void)cwsi_put(text, data, n);
+        reader->in_line = !newline;
+        data += n;
+        size -= n;
+    }
+}
+
+/* Send the bytes from reader->at to the position `to`, all of one session. */
+static void cwsl_logs_send(cwsl_exchange *x, const cwsl_piece *piece, uint64_t to)
+{
+    cwsl_reader *reader = &x->reader;
+    const cwsl_log_session *session = &reader->box->log.sessions[piece->session];
+    cwsi_v1_LogEntry entry;
+    cwsi_pb_Timestamp when;
+    cwsi_buf text;
+    cwsi_buf_init(&text, &x->server->mem, CWSL_MESSAGE);
+    memset(&entry, 0, sizeof(entry));
+    memset(&when, 0, sizeof(when));
+    when.seconds = piece->ns / 1000000000;
+    when.nanos = CWSI_CAST(int32_t, piece->ns % 1000000000);
+    entry.timestamp = &when;
+    entry.log_session_id = cwsi_str_of(session->id);
+    entry.next_log_offset = to - session->begin;
+    if (reader->at == session->begin) reader->in_line = false;
+    for (; reader->at < to; piece = piece->next) {
+        uint64_t end = piece->at + piece->len;
+        const char *data = cwsl_piece_bytes(piece) + (reader->at - piece->at);
+        size_t size = CWSI_CAST(size_t, (end < to ? end : to) - reader->at);
+        if (reader->stamps) cwsl_logs_stamp(reader, &text, piece, data, size);
+        else entry.data.at = data, entry.data.len = size; /* one piece only */
+        reader->at += size;
+    }
+    if (reader->stamps) entry.data.at = text.at, entry.data.len = text.len;
+    if (text.status) cwsl_no_memory(x);
+    else cwsl_send(x, &entry);
+    cwsi_buf_free(&text);
+}
+
+/* Send one message, or the end; false: nothing to send now. */
+static bool cwsl_logs_next(cwsl_exchange *x)
+{
+    cwsl_reader *reader = &x->reader;
+    const cwsl_log *log = &reader->box->log;
+    uint64_t end = reader->stop < log->end ? reader->stop : log->end, to;
+    bool over = !reader->follow || reader->box->pid == 0;
+    const cwsl_piece *piece;
+    if (reader->at < end && reader->at < cwsl_log_start(log)) {
+        cwsl_stream_error(x, "STREAM_TRUNCATED", "output was written faster than it was read");
+        return false;
+    }
+    if (reader->at >= end) {
+        if (over) cwsl_end_stream(x);
+        return false;
+    }
+    piece = cwsl_logs_piece(reader);
+    over = over || piece->session + 1 < log->session_count;
+    to = piece->at + piece->len < end ? piece->at + piece->len : end;
+    if (reader->stamps) to = cwsl_logs_cut(piece, reader->at, end, over);
+    if (to) cwsl_logs_send(x, piece, to);
+    return to != 0;
+}
+
+static void cwsl_logs_step(cwsl_exchange *x)
+{
+    while (!x->finished && !x->closed_window && !x->out.status &&
+           x->out.len - x->out_at < CWSL_UNREPORTED && cwsl_logs_next(x)) {}
+}
+
+/* ================================================================================================
  * >>local-stream
  * StreamExec: init, then stdin, resize and close; a half-close ends stdin too.
  * ============================================================================================= */
@@ -2828,9 +3179,19 @@ static void cwsl_stream_resize(cwsl_exchange *x, const cwsi_v1_ExecStreamResize 
     }
 }
 
+static void cwsl_stream_input(cwsl_exchange *x, const cwsi_v1_ExecStreamRequest *r)
+{
+    if (!x->dispatched && r->init) cwsl_stream_begin(x, r->init);
+    else if (!x->dispatched || r->init)
+        (void)cwsl_refuse(x, "init", x->dispatched ? "comes once" : "must come first");
+    else if (r->resize) cwsl_stream_resize(x, r->resize);
+    else if (x->job && r->has_stdin_ && !x->job->feed_end)
+        (void)cwsi_put(&x->job->feed, r->stdin_.at, r->stdin_.len);
+    else if (x->job && r->close) x->job->feed_end = true;
+}
+
 static void cwsl_stream_message(cwsl_exchange *x, cwsi_str bytes)
 {
-    const cwsi_v1_ExecStreamRequest *r;
     void *decoded;
     cws_status status = cwsi_decode(&x->arena, x->rpc->request, bytes, &decoded);
     if (status == CWS_ERR_NO_MEMORY) {
@@ -2841,14 +3202,10 @@ static void cwsl_stream_message(cwsl_exchange *x, cwsi_str bytes)
         cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "the message is no protobuf");
         return;
     }
-    r = CWSI_CAST(const cwsi_v1_ExecStreamRequest *, decoded);
-    if (!x->dispatched && r->init) cwsl_stream_begin(x, r->init);
-    else if (!x->dispatched || r->init)
-        (void)cwsl_refuse(x, "init", x->dispatched ? "comes once" : "must come first");
-    else if (r->resize) cwsl_stream_resize(x, r->resize);
-    else if (x->job && r->has_stdin_ && !x->job->feed_end)
-        (void)cwsi_put(&x->job->feed, r->stdin_.at, r->stdin_.len);
-    else if (x->job && r->close) x->job->feed_end = true;
+    if (x->rpc->request == CWSI_M_v1_StreamLogsRequest)
+        cwsl_logs_begin(x, CWSI_CAST(const cwsi_v1_StreamLogsRequest *, decoded));
+    else
+        cwsl_stream_input(x, CWSI_CAST(const cwsi_v1_ExecStreamRequest *, decoded));
     cwsi_arena_clear(&x->arena);
     if (x->job && x->job->feed.status) cwsl_no_memory(x);
 }
@@ -2878,7 +3235,7 @@ static void cwsl_stream_step(cwsl_exchange *x)
     }
     if (!x->fin || x->finished || (x->job && x->job->feed.len >= CWSL_PIECE)) return;
     if (x->in.len != x->in_at) cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "half a message");
-    else if (!x->dispatched) cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "no init message");
+    else if (!x->dispatched) cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "no message");
     else if (x->job) x->job->feed_end = true;
 }
 
@@ -2894,8 +3251,11 @@ static void cwsl_exchange_step(cwsl_exchange *x)
         return;
     }
     if (x->rpc_id == CWSI_RPC_v1_SandboxService_StreamExec ||
-        x->rpc_id == CWSI_RPC_v1_SandboxDataPlaneService_StreamExec) {
+        x->rpc_id == CWSI_RPC_v1_SandboxDataPlaneService_StreamExec ||
+        x->rpc_id == CWSI_RPC_v1_SandboxService_StreamLogs ||
+        x->rpc_id == CWSI_RPC_v1_SandboxDataPlaneService_StreamLogs) {
         cwsl_stream_step(x);
+        if (x->reader.box) cwsl_logs_step(x);
         return;
     }
     if (x->dispatched || !x->fin) return;
@@ -3056,8 +3416,9 @@ static int64_t cwsl_gather(cwsl_server *s)
     s->fd_count = 0;
     (void)cwsl_watch(s, s->wake[0], POLLIN);
     for (box = s->boxes; box; box = box->next) {
-        box->slot = SIZE_MAX;
+        box->slot = box->log.slot = SIZE_MAX;
         if (!box->pid) continue;
+        box->log.slot = cwsl_watch(s, box->log.pipe[0], POLLIN);
         box->slot = cwsl_watch(s, box->control,
                                CWSI_CAST(short, box->notes ? POLLIN | POLLOUT : POLLIN));
         cwsl_sooner(&at, box->ready_at);
@@ -3120,6 +3481,7 @@ static void cwsl_move(cwsl_server *s)
     char waste[64];
     if (s->fds[0].revents) while (read(s->wake[0], waste, sizeof(waste)) > 0) s->progress = true;
     for (box = s->boxes; box; box = box->next) {
+        if (cwsl_ready(s, box->log.slot)) cwsl_log_read(box);
         if (!cwsl_ready(s, box->slot)) continue;
         cwsl_box_push(box);
         cwsl_box_read(box);
