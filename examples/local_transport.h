@@ -45,6 +45,16 @@
  * unless the environment has one. `close` types the end-of-file character. When the client cancels,
  * the terminal hangs up (SIGHUP), and what is left of its session a moment later is killed.
  *
+ * ERRORS TO ORDER, for tests. Two variables in the environment of a sandbox to be created make its
+ * streams fail: CWSL_TEST_LOG_ERROR for StreamLogs, CWSL_TEST_EXEC_ERROR for StreamExec, each
+ *
+ *     WHAT@BYTES or WHAT@BYTESxTIMES      such as STREAM_INTERRUPTED@4096x2
+ *
+ * ends a stream when exactly so many bytes of output were sent on it, so many times (once) in the
+ * life of the sandbox. WHAT is a code in capitals for an error inside the stream, CUT to cut the
+ * connection, or the Connect name of a status (unavailable). cws_local_opts.max_file_bytes makes
+ * files too large.
+ *
  * Each sandbox is one supervisor process, forked from this one, that starts the commands, waits for
  * them and ends with its socket, so nothing survives this process. No signal handler is installed
  * here and no child but our own is waited for.
@@ -692,6 +702,11 @@ typedef struct cwsl_log {
     uint32_t session_count;
 } cwsl_log;
 
+typedef struct cwsl_fault { /* what a test has ordered */
+    char what[40];
+    uint64_t bytes, times; /* times: left */
+} cwsl_fault;
+
 typedef struct cwsl_reader { /* what a StreamLogs has still to send */
     cwsl_box *box;
     uint64_t at, stop; /* positions */
@@ -720,6 +735,7 @@ struct cwsl_box { /* one sandbox */
     size_t reported; /* bytes of report */
     size_t slot;     /* in the poll array */
     cwsl_log log;
+    cwsl_fault log_fault, exec_fault;
     size_t mounted;  /* files of the container that are in place */
     int32_t state;   /* cwsi_v1 State, as shown */
     int32_t exit_code, restarts, lifetime_s;
@@ -776,6 +792,7 @@ struct cwsl_exchange {
     size_t in_at;
     cwsi_str body; /* unary: borrowed from open */
     bool fin, wants_room, dispatched, finished, head_sent, ended, cancelled, closed_window;
+    bool cut;        /* ends with a reset once all was reported */
     int http_status;
     const char *content_type;
     cwsi_buf out;
@@ -783,6 +800,7 @@ struct cwsl_exchange {
     int64_t deadline;
     cwsl_job *job;
     cwsl_reader reader;
+    uint64_t output; /* bytes of a stream's output so far */
     cwsi_list meta;    /* of map_StrStr: metadata of the error to come */
     const char *field; /* violated field of the error to come */
 };
@@ -1172,6 +1190,33 @@ static void cwsl_no_memory(cwsl_exchange *x)
     cwsl_fail(x, CWSL_EXHAUSTED, NULL, "the local backend is out of memory");
 }
 
+/* The code of a status by its Connect name; 0: no such. */
+static int cwsl_code_of(const char *name)
+{
+    int code, http;
+    for (code = 16; code > 0 && strcmp(cwsl_code(code, &http), name) != 0;) code--;
+    return code;
+}
+
+/* How many of the next bytes may be sent before the error that was ordered. */
+static uint64_t cwsl_fault_room(const cwsl_exchange *x, const cwsl_fault *fault)
+{
+    if (!fault->times) return UINT64_MAX;
+    return fault->bytes > x->output ? fault->bytes - x->output : 0;
+}
+
+/* Is it time for it? Then the stream is finished. */
+static bool cwsl_fault_now(cwsl_exchange *x, cwsl_fault *fault)
+{
+    int code = cwsl_code_of(fault->what);
+    if (x->finished || cwsl_fault_room(x, fault) > 0) return false;
+    fault->times--;
+    if (strcmp(fault->what, "CUT") == 0) x->cut = x->finished = true;
+    else if (code) cwsl_fail(x, code, NULL, "ordered by the test");
+    else cwsl_stream_error(x, fault->what, "ordered by the test");
+    return true;
+}
+
 static const char *cwsl_header(const cws_http_request *r, const char *name)
 {
     size_t i;
@@ -1256,7 +1301,7 @@ static void cwsl_flush(cwsl_exchange *x)
     if (x->out_at == x->out.len) x->out_at = x->out.len = 0;
     if (!x->cancelled && x->finished && x->head_sent && x->out.len == 0) {
         x->ended = x->server->progress = true;
-        cws_exchange_end(x->peer, CWS_END_OK);
+        cws_exchange_end(x->peer, x->cut ? CWS_END_RESET : CWS_END_OK);
     }
 }
 
@@ -1952,16 +1997,21 @@ static void cwsl_prepare(cwsl_box *box)
     }
 }
 
-static void cwsl_put_output(cwsl_exchange *x, int stream, const char *data, size_t size)
+static void cwsl_put_output(cwsl_job *job, int stream, const char *data, size_t size)
 {
+    cwsl_exchange *x = job->exchange;
+    uint64_t room = cwsl_fault_room(x, &job->box->exec_fault);
     cwsi_v1_ExecStreamResponse msg;
     cwsi_v1_ExecStreamOutput output;
+    if (x->finished) return;
     memset(&msg, 0, sizeof(msg));
     memset(&output, 0, sizeof(output));
     output.stream = stream;
-    output.data.at = data, output.data.len = size;
+    output.data.at = data, output.data.len = size < room ? size : CWSI_CAST(size_t, room);
     msg.output = &output;
-    cwsl_send(x, &msg);
+    if (output.data.len) cwsl_send(x, &msg);
+    x->output += output.data.len;
+    (void)cwsl_fault_now(x, &job->box->exec_fault);
 }
 
 /* May this job's pipes be read now? Not before its stream said that it started: the command can be
@@ -1991,8 +2041,7 @@ static void cwsl_job_read(cwsl_job *job, int which)
         if (job->exited) job->quiet_at = cwsl_now() + CWSL_DRAIN_MS;
         s->progress = true;
         if (job->kind == CWSL_STREAM) {
-            if (job->exchange && !job->exchange->finished)
-                cwsl_put_output(job->exchange, which + 1, s->piece, size);
+            if (job->exchange) cwsl_put_output(job, which + 1, s->piece, size);
             continue;
         }
         job->produced[which] += size;
@@ -2257,7 +2306,10 @@ static void cwsl_box_hear(cwsl_box *box, const cwsl_frame *f)
     } else if (job && f->op == CWSL_STARTED) {
         job->started = true;
         job->session = CWSI_CAST(uint32_t, f->value);
-        if (job->kind == CWSL_STREAM && job->exchange) cwsl_put_ready(job->exchange);
+        if (job->kind == CWSL_STREAM && job->exchange) {
+            cwsl_put_ready(job->exchange);
+            (void)cwsl_fault_now(job->exchange, &box->exec_fault);
+        }
     } else if (job) {
         cwsl_job_exited(job, f->value, f->op == CWSL_REFUSED);
     }
@@ -2578,6 +2630,41 @@ static bool cwsl_put_base_env(cwsl_box *box)
     return cwsl_put_variables(&box->arena, &box->env, &box->container->environment_variables);
 }
 
+/* "WHAT@BYTES" or "WHAT@BYTESxTIMES". */
+static bool cwsl_parse_fault(cwsi_str s, cwsl_fault *fault)
+{
+    const char *at = s.len ? CWSI_CAST(const char *, memchr(s.at, '@', s.len)) : NULL, *times;
+    size_t len = at ? CWSI_CAST(size_t, at - s.at) : 0, rest = s.len - len, i;
+    if (!len || len >= sizeof(fault->what)) return false;
+    cwsi_copy_text(fault->what, sizeof(fault->what), s.at, len);
+    fault->times = 1;
+    times = CWSI_CAST(const char *, memchr(at, 'x', rest));
+    if (times) {
+        i = CWSI_CAST(size_t, times - at);
+        if (!cwsi_parse_u64(times + 1, rest - i - 1, &fault->times)) return false;
+        rest = i;
+    }
+    for (i = 0; i < len && (fault->what[i] == '_' || (s.at[i] >= 'A' && s.at[i] <= 'Z'));) i++;
+    return cwsi_parse_u64(at + 1, rest - 1, &fault->bytes) &&
+           (i == len || cwsl_code_of(fault->what));
+}
+
+static bool cwsl_put_faults(cwsl_exchange *x, cwsl_box *box)
+{
+    static const char *const names[] = {"CWSL_TEST_LOG_ERROR", "CWSL_TEST_EXEC_ERROR"};
+    cwsl_fault *faults[2];
+    size_t i, k;
+    faults[0] = &box->log_fault, faults[1] = &box->exec_fault;
+    for (i = 0; i < box->container->environment_variables.len; i++) {
+        const cwsi_map_StrStr *e =
+            CWSI_AT(map_StrStr, box->container->environment_variables, i);
+        for (k = 0; k < 2; k++)
+            if (cwsi_str_is(e->key, names[k]) && !cwsl_parse_fault(e->value, faults[k]))
+                return cwsl_refuse(x, names[k], "is WHAT@BYTES or WHAT@BYTESxTIMES");
+    }
+    return true;
+}
+
 /* A new sandbox without processes, owning a copy of the request. NULL: out of memory. */
 static cwsl_box *cwsl_box_new(cwsl_exchange *x)
 {
@@ -2653,7 +2740,7 @@ static void cwsl_call_create(cwsl_exchange *x, const void *msg)
     if (!cwsl_check_spec(x, r->sandbox ? r->sandbox->spec : NULL)) return;
     box = cwsl_box_new(x);
     if (!box || !cwsl_put_base_env(box)) cwsl_no_memory(x);
-    else if (cwsl_put_secrets(x, box)) {
+    else if (cwsl_put_secrets(x, box) && cwsl_put_faults(x, box)) {
         if (cwsl_make_tree(s, box->dir)) box->pid = cwsl_give_birth(s, box->dir, &box->control);
         if (box->pid <= 0) {
             error = errno;
@@ -3102,6 +3189,7 @@ static void cwsl_logs_send(cwsl_exchange *x, const cwsl_piece *piece, uint64_t t
         if (reader->stamps) cwsl_logs_stamp(reader, &text, piece, data, size);
         else entry.data.at = data, entry.data.len = size; /* one piece only */
         reader->at += size;
+        x->output += size;
     }
     if (reader->stamps) entry.data.at = text.at, entry.data.len = text.len;
     if (text.status) cwsl_no_memory(x);
@@ -3115,8 +3203,10 @@ static bool cwsl_logs_next(cwsl_exchange *x)
     cwsl_reader *reader = &x->reader;
     const cwsl_log *log = &reader->box->log;
     uint64_t end = reader->stop < log->end ? reader->stop : log->end, to;
+    uint64_t room = cwsl_fault_room(x, &reader->box->log_fault);
     bool over = !reader->follow || reader->box->pid == 0;
     const cwsl_piece *piece;
+    if (cwsl_fault_now(x, &reader->box->log_fault)) return false;
     if (reader->at < end && reader->at < cwsl_log_start(log)) {
         cwsl_stream_error(x, "STREAM_TRUNCATED", "output was written faster than it was read");
         return false;
@@ -3129,6 +3219,7 @@ static bool cwsl_logs_next(cwsl_exchange *x)
     over = over || piece->session + 1 < log->session_count;
     to = piece->at + piece->len < end ? piece->at + piece->len : end;
     if (reader->stamps) to = cwsl_logs_cut(piece, reader->at, end, over);
+    if (to && to - reader->at > room) to = reader->at + room;
     if (to) cwsl_logs_send(x, piece, to);
     return to != 0;
 }

@@ -12,6 +12,8 @@
  *
  * A unary request is opened when it has arrived whole, as the library's own calls are; a stream at
  * once. It ends, and with it all sandboxes, when standard input does.
+ *
+ * Environment: BACKEND_MAX_FILE_BYTES: cap of a file in one message; BACKEND_NO_NAMESPACES.
  */
 #define _GNU_SOURCE
 #define CWSANDBOX_IMPLEMENTATION
@@ -306,6 +308,9 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     memset(&opts, 0, sizeof opts);
     opts.warn = warn;
+    if (getenv("BACKEND_MAX_FILE_BYTES"))
+        opts.max_file_bytes = strtoull(getenv("BACKEND_MAX_FILE_BYTES"), NULL, 10);
+    opts.no_namespaces = getenv("BACKEND_NO_NAMESPACES") != NULL;
     if (cws_local_transport_open(&opts, &local, &err) != CWS_OK) {
         fprintf(stderr, "backend: %s\n", err.message);
         return 2;
