@@ -37,9 +37,11 @@
  * Mounted files have mode 0444, which does not keep root out: unlike there, they can be written.
  *
  * LOGS are what the main process writes, in the order in which it comes: the last 8 MiB or so of
- * each sandbox, less for very short writes, also of one that has ended. A restart of the process
- * begins a new log session; all of them are shown, one behind the other. It blocks while the host
- * does not poll and the pipe is full.
+ * each sandbox, less for very short writes. A restart of the process begins a new log session; all
+ * of them are shown, one behind the other, and a stream that follows ends when the process has
+ * ended for good. Sandboxes that have ended still show theirs, which the service refuses, but not
+ * with follow. A stream that falls behind what is kept ends with STREAM_TRUNCATED. The process
+ * waits in its write while the pipe is full and the host does not poll.
  *
  * TERMINALS are pseudo-terminals of the host: 80 by 24 unless asked otherwise, TERM=xterm-256color
  * unless the environment has one. `close` types the end-of-file character. When the client cancels,
@@ -59,9 +61,10 @@
  * them and ends with its socket, so nothing survives this process. No signal handler is installed
  * here and no child but our own is waited for.
  *
- * Sections: >>local-api >>local-child >>local-server >>local-exchange >>local-log >>local-sandbox
- *           >>local-job >>local-view >>local-check >>local-calls >>local-logs >>local-stream
- *           >>local-poll >>local-open
+ * Sections: >>local-api >>local-child >>local-supervisor >>local-server >>local-exchange
+ *           >>local-log >>local-frames >>local-sandbox >>local-job >>local-finish >>local-view
+ *           >>local-check >>local-create >>local-calls >>local-logs >>local-stream >>local-poll
+ *           >>local-open
  */
 
 #ifndef CWS_LOCAL_TRANSPORT_H
@@ -417,6 +420,11 @@ static int cwsl_file(const char *dir, const cwsl_frame *f, char *payload, int fd
     if (size > most) return EFBIG;
     return cwsl_copy(file, fd, most) ? 0 : errno;
 }
+
+/* ================================================================================================
+ * >>local-supervisor
+ * The supervisor itself: what it is told, who has ended, and its own end. Still system calls only.
+ * ============================================================================================= */
 
 /* Carry out SPAWN, READ or WRITE: fork, and remember the child. */
 static void cwsl_begin(const cwsl_birth *b, cwsl_child *children, const cwsl_frame *f,
@@ -1439,12 +1447,8 @@ static uint64_t cwsl_log_since(const cwsl_log *log, const cwsi_pb_Timestamp *t)
 }
 
 /* ================================================================================================
- * >>local-sandbox
- * Supervisors from this side: birth, frames to and from them, and the life of a sandbox.
- *
- *   create -> supervisor READY -> mounted files, one by one -> main STARTED -> RUNNING
- *   main exits 0, or too often, or lives too long, or is stopped -> ending -> supervisor reaped ->
- *   end_state
+ * >>local-frames
+ * Supervisors from this side: frames to them, birth, and what a command is given.
  * ============================================================================================= */
 
 static void cwsl_box_end(cwsl_box *box, int32_t state, const char *reason)
@@ -1687,6 +1691,15 @@ static bool cwsl_map_dir(const cwsl_box *box, cwsi_str path, char *out, size_t s
     return true;
 }
 
+/* ================================================================================================
+ * >>local-sandbox
+ * The life of a sandbox.
+ *
+ *   create -> supervisor READY -> mounted files, one by one -> main STARTED -> RUNNING
+ *   main exits 0, or too often, or lives too long, or is stopped -> ending -> supervisor reaped ->
+ *   end_state
+ * ============================================================================================= */
+
 static bool cwsl_main_args(const cwsl_box *box, cwsi_arena *arena, cwsi_list *argv)
 {
     static const char *const idle[] = {CWSI_DEFAULT_COMMAND, CWSI_DEFAULT_ARG1, CWSI_DEFAULT_ARG2};
@@ -1839,7 +1852,7 @@ static cwsl_box *cwsl_box_find(const cwsl_server *s, cwsi_str id)
 
 /* ================================================================================================
  * >>local-job
- * Commands and file transfers: their pipes, and what becomes of their end.
+ * Commands and file transfers: their start, their pipes and terminals.
  * ============================================================================================= */
 
 static void cwsl_job_close(cwsl_job *job)
@@ -2089,6 +2102,11 @@ static void cwsl_job_write(cwsl_job *job)
     if (done < len || (stream && !job->feed_end) || job->in < 0) return;
     if (!job->terminal || cwsl_job_eof(job)) cwsl_close(&job->in);
 }
+
+/* ================================================================================================
+ * >>local-finish
+ * What becomes of the end of a job, and what supervisors report.
+ * ============================================================================================= */
 
 /* The supervisor says that the process has ended. Bytes that it left in its pipes are owed. */
 static void cwsl_job_exited(cwsl_job *job, int32_t status, bool refused)
@@ -2566,8 +2584,8 @@ static cwsl_box *cwsl_running_box(cwsl_exchange *x, cwsi_str id, cwsi_str contai
 }
 
 /* ================================================================================================
- * >>local-calls
- * One function per unary call; msg is the decoded request, which lives as long as the exchange.
+ * >>local-create
+ * CreateSandbox.
  * ============================================================================================= */
 
 static bool cwsl_put_secrets(cwsl_exchange *x, cwsl_box *box)
@@ -2761,6 +2779,11 @@ static void cwsl_call_create(cwsl_exchange *x, const void *msg)
     cwsl_reply(x, cwsl_view(&x->arena, box));
     cwsl_forget_ended(s);
 }
+
+/* ================================================================================================
+ * >>local-calls
+ * One function per unary call; msg is the decoded request, which lives as long as the exchange.
+ * ============================================================================================= */
 
 static void cwsl_fail_missing(cwsl_exchange *x, cwsi_str id)
 {
@@ -3276,7 +3299,7 @@ static void cwsl_stream_input(cwsl_exchange *x, const cwsi_v1_ExecStreamRequest 
     else if (!x->dispatched || r->init)
         (void)cwsl_refuse(x, "init", x->dispatched ? "comes once" : "must come first");
     else if (r->resize) cwsl_stream_resize(x, r->resize);
-    else if (x->job && r->has_stdin_ && !x->job->feed_end)
+    else if (x->job && r->has_stdin_ && !x->job->feed_end && x->job->in >= 0)
         (void)cwsi_put(&x->job->feed, r->stdin_.at, r->stdin_.len);
     else if (x->job && r->close) x->job->feed_end = true;
 }
