@@ -80,21 +80,24 @@
  *
  * >>contents
  *
- *   API              >>config >>basic >>transport >>client >>sandbox >>exec >>files >>session
- *                    >>async
+ *   API              >>config >>basic >>transport >>client >>sandbox >>exec >>logs >>files
+ *                    >>session >>async
  *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
  *                    >>impl-time >>impl-decimal >>impl-json >>impl-schema >>impl-schema-v1
  *                    >>impl-schema-v1-calls >>impl-schema-v1beta2 >>impl-schema-v1beta2-calls
  *                    >>impl-schema-rpcs >>impl-schema-tables >>impl-codec >>impl-decode
  *                    >>impl-codec-json >>impl-decode-json >>impl-object >>impl-error
- *                    >>impl-error-map >>impl-wire >>impl-wire-grpc >>impl-loop >>impl-operation
- *                    >>impl-call >>impl-judge >>impl-stream >>impl-retry >>impl-options
- *                    >>impl-quantity >>impl-dialect >>impl-create >>impl-sandbox >>impl-op-start
- *                    >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get >>impl-op-list
- *                    >>impl-process >>impl-op-exec >>impl-op-file >>impl-op-close >>impl-client
- *                    >>impl-public >>impl-public-sandbox >>impl-public-exec >>impl-public-process
- *                    >>impl-public-session >>impl-public-async >>impl-curl >>impl-curl-callbacks
- *                    >>impl-curl-setup >>impl-curl-exchange >>impl-curl-poll >>impl-end
+ *                    >>impl-error-map >>impl-wire >>impl-wire-grpc >>impl-loop >>impl-timer
+ *                    >>impl-operation >>impl-call >>impl-call-open >>impl-judge >>impl-stream
+ *                    >>impl-retry >>impl-options >>impl-quantity >>impl-dialect >>impl-dialect-v1
+ *                    >>impl-create >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait
+ *                    >>impl-op-stop >>impl-op-get >>impl-op-list >>impl-process >>impl-op-exec
+ *                    >>impl-command >>impl-op-stream >>impl-logs >>impl-op-logs >>impl-bridge
+ *                    >>impl-op-file >>impl-op-close >>impl-client >>impl-public
+ *                    >>impl-public-sandbox >>impl-public-exec >>impl-public-files
+ *                    >>impl-public-process >>impl-public-stream >>impl-public-session
+ *                    >>impl-public-async >>impl-curl >>impl-curl-callbacks >>impl-curl-setup
+ *                    >>impl-curl-exchange >>impl-curl-poll >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -363,7 +366,8 @@ typedef struct cws_transport {
      * were taken (copied); fewer than size means: wait for cws_exchange_writable. fin counts only
      * if everything was taken. */
     size_t (*send)(void *user, void *handle, const void *data, size_t size, bool fin);
-    /* Stop (false) or resume (true) reporting data; the peer must feel it. */
+    /* Stop (false) or resume (true) reporting data; the peer must feel it. Also called while data
+     * is reported: what the same poll still reports is taken. */
     void (*window)(void *user, void *handle, bool open);
     /* Give up the exchange and forget the handle. Must reach the peer: stream reset or close.
      * Called after cws_exchange_end too, to release the handle, and then only releases. */
@@ -670,11 +674,14 @@ typedef enum cws_stream_id { CWS_STDOUT = 1, CWS_STDERR = 2 } cws_stream_id;
 
 typedef enum cws_flow {
     CWS_FLOW_CONTINUE = 0,
-    CWS_FLOW_CANCEL = 1 /* end the operation with CWS_ERR_CANCELLED */
+    CWS_FLOW_CANCEL = 1, /* end the operation with CWS_ERR_CANCELLED */
+    CWS_FLOW_PAUSE = 2   /* the piece was taken; no more until cws_op_resume, which must come later
+                            than the callback's return. The peer feels it; deadlines go on */
 } cws_flow;
 
-/* Output as it arrives, in pieces of any size (one piece per stream from the unary call); data
- * lives until the callback returns and is not NUL-terminated. */
+/* Output as it arrives, in pieces of any size (one piece per stream from the unary call, which can
+ * not pause); data lives until the callback returns and is not NUL-terminated. The service ends a
+ * command whose output is not taken for long: CWS_ERR_STREAM_BACKPRESSURE. */
 typedef cws_flow (*cws_output_fn)(cws_stream_id stream, const void *data, size_t size, void *user);
 
 typedef struct cws_exec_opts {
@@ -712,6 +719,33 @@ CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
                             const cws_exec_opts *opts, cws_result **out, cws_error *err);
 CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
                                   const cws_exec_opts *opts, cws_process **out, cws_error *err);
+
+typedef struct cws_shell_opts {
+    uint32_t width;          /* columns and rows of the terminal, up to 65535; */
+    uint32_t height;         /* 0: the service's default */
+    const cws_pair *env;     /* variables added for this shell only, e.g. TERM */
+    double timeout_seconds;  /* for the whole shell; 0: none at all */
+    uint64_t max_output_bytes; /* without on_output: kept for cws_process_read; while so much is
+                                  unread, the shell is held up. 0: 1 MiB */
+    const char *container;   /* NULL: the primary one */
+    cws_output_fn on_output; /* then nothing is kept. All output is CWS_STDOUT */
+    void (*on_stdin_room)(void *user); /* as in cws_exec_opts */
+    void *user;
+    uint32_t must_be_zero;
+} cws_shell_opts;
+
+/* Begin an interactive program in a terminal; argv NULL: /bin/bash. The process is like a command
+ * with_stdin whose output is raw bytes of a terminal: write keys, read the screen, cws_process_wait
+ * gives the exit code, and the result holds no output. Unlike that of a command, its output waits
+ * for you: read it, or the shell stands still. Needs streams in both directions (HTTP/2), else
+ * CWS_ERR_UNSUPPORTED. No signal is sent from here: ^C is the byte 3, as on any terminal.
+ * Example: examples/shell.c */
+CWS_API cws_status cws_shell_begin(cws_sandbox *sandbox, const char *const *argv,
+                                   const cws_shell_opts *opts, cws_process **out, cws_error *err);
+/* Tell the shell the new size of its terminal, 1 to 65535 each. Never waits: what is not sent yet
+ * is replaced. CWS_ERR_EXECUTION "terminal session has ended" afterwards. */
+CWS_API cws_status cws_process_resize(cws_process *process, uint32_t width, uint32_t height,
+                                      cws_error *err);
 
 /* The operation behind a process, for cws_op_wait, cws_wait_many, cws_op_on_done. Borrowed: it
  * lives as long as the process; do not free it. */
@@ -773,28 +807,177 @@ CWS_API const char *const *cws_result_command(const cws_result *result);
 CWS_API void cws_result_free(cws_result *result);
 
 /* ================================================================================================
+ * >>logs
+ * The output of a sandbox's main command, as lines or as it comes. (What commands of cws_exec write
+ * is not in it, and the default main command writes nothing.) A stream hands out its items one
+ * after the other: to a callback, or to you when you ask for the next one. What you do not take
+ * waits at the service's side: little is kept here.
+ * ============================================================================================= */
+
+typedef struct cws_stream cws_stream; /* items in flight */
+
+typedef struct cws_item {
+    const char *data; /* lives until the next item is taken, the callback returns, or the stream is
+                         freed; a NUL follows it */
+    size_t size;
+    bool partial;   /* logs by line: no newline at its end, because the line is too long or the
+                       output ended */
+    bool restarted; /* logs: before this item some output may be missing or come twice: the
+                       connection broke and could not be taken up where it was */
+    int64_t unix_ms; /* logs: when the service says that it was written; 0: unknown */
+    const char *session_id; /* logs: with offset the place behind this item, for a later stream that
+                               is to go on there; "": there is none. Lives as long as data */
+    uint64_t offset; /* logs: see above. Downloads: bytes of the file before this item */
+} cws_item;
+
+typedef cws_flow (*cws_item_fn)(const cws_item *item, void *user);
+
+typedef enum cws_long_lines {
+    CWS_LONG_LINES_DEFAULT = 0, /* FAIL in v1 */
+    CWS_LONG_LINES_FAIL = 1,    /* CWS_ERR_STREAM_TRUNCATED, behind the lines before it */
+    CWS_LONG_LINES_SPLIT = 2    /* in pieces of max_line_bytes, with `partial` set */
+} cws_long_lines;
+
+typedef struct cws_logs_opts {
+    bool follow;            /* stay until the main command has ended; false: what there is now */
+    bool raw;               /* pieces as they come instead of lines */
+    bool timestamps;        /* the service puts a time (ISO 8601, UTC) and a space before each line;
+                               not behind a connection that was resumed */
+    uint32_t tail_lines;    /* only the last ones, at most 2147483647; 0: all */
+    int64_t since_unix_ms;  /* only what was written then or later; 0: all */
+    const char *resume_session_id; /* with follow: go on behind an item, by its session_id */
+    uint64_t resume_offset;        /* and offset; without the three options above */
+    double timeout_seconds; /* 0: with follow none, else the sandbox's request timeout */
+    uint32_t max_attempts;  /* with follow: connections in a row that bring nothing, after which it
+                               gives up with CWS_ERR_UNAVAILABLE; 0: 3 */
+    cws_long_lines long_lines;
+    uint64_t max_line_bytes; /* its newline included; 0: 1 MiB */
+    const char *container;   /* NULL: the primary one */
+    cws_item_fn on_item;     /* NULL: you will call cws_stream_next */
+    void *user;
+    uint32_t must_be_zero;
+} cws_logs_opts;
+
+/* Read the logs. Starts the sandbox if needed; one that has ended can be read without follow if the
+ * service still has its logs. With follow a lost connection is taken up again, after 0.5 s, then 1
+ * s, up to 4 s: bytes that come twice are dropped, and where that can not be known the item says
+ * `restarted`. Returns CWS_ERR_NOT_RUNNING (follow, "terminating"), CWS_ERR_REQUEST_TIMEOUT,
+ * CWS_ERR_STREAM_TRUNCATED, or how the service ended the stream: stream_code and reason say more.
+ * Needs a transport of the streaming tier, else CWS_ERR_UNSUPPORTED. *out is yours:
+ * cws_stream_free.
+ * Example: examples/follow_logs.c */
+CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opts,
+                                  cws_stream **out, cws_error *err);
+/* The same to its end; opts->on_item is required. */
+CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws_error *err);
+
+/* Take the next item, waiting for it: timeout_ms < 0 without limit of its own, 0 without moving
+ * anything (allowed in callbacks). CWS_OK with item->data NULL is the end. Returns
+ * CWS_ERR_WAIT_TIMEOUT if none came, or, behind the last item, how the stream failed, every time.
+ * Not for a stream with a callback. */
+CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_item *item,
+                                   cws_error *err);
+/* The operation behind a stream, which ends only when all items but those at hand were taken.
+ * Borrowed: it lives as long as the stream; do not free it. */
+CWS_API cws_op *cws_stream_op(cws_stream *stream);
+/* Cancels if needed: the exchange ends at once on the wire. Then frees. */
+CWS_API void cws_stream_free(cws_stream *stream);
+
+/* ================================================================================================
  * >>files
- * Whole files in one message, up to the service's cap (32 MiB unless it says otherwise).
+ * Files and directories. A small file is one message each way. A large one, or a stream of unknown
+ * length, goes through a command in the container (/bin/sh, cat, wc, mv, stat; tar for directories)
+ * in constant memory here. Paths are the container's, given as they are; no shell sees them. A path
+ * that is not there is CWS_ERR_FILE with reason CWSANDBOX_FILE_NOT_FOUND, a directory has
+ * CWSANDBOX_FILE_IS_DIRECTORY; nothing makes missing parent directories but cws_upload_directory.
  * ============================================================================================= */
 
 typedef struct cws_file_opts {
-    double timeout_seconds; /* 0: the sandbox's request timeout; waiting for RUNNING not included */
+    double timeout_seconds; /* for all of it; 0: the sandbox's request timeout; waiting for RUNNING
+                               not included */
     const char *container;  /* NULL: the primary one */
+    bool direct;            /* a large file is written where it is to be, not beside it first */
     uint32_t must_be_zero;
 } cws_file_opts;
 
-/* Read a whole file. *out is yours: cws_bytes_free. Repeated by itself while the service is
- * unavailable. A missing file is CWS_ERR_FILE with reason CWSANDBOX_FILE_NOT_FOUND. */
+/* Read a whole file, up to 256 MiB. *out is yours: cws_bytes_free. Repeated by itself while the
+ * service is unavailable. What is too large for one message (32 MiB, or what the service says) is
+ * read through a command, which needs streams in both directions. */
 CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const cws_file_opts *opts,
                                  cws_bytes **out, cws_error *err);
 CWS_API cws_status cws_read_file_begin(cws_sandbox *sandbox, const char *path,
                                        const cws_file_opts *opts, cws_op **out, cws_error *err);
-/* Create or overwrite a file; size 0 makes an empty one. data is copied. */
+/* Create or overwrite a file of up to 256 MiB; size 0 makes an empty one. data is copied. What is
+ * too large for one message is written through a command: into a new file beside the old one, which
+ * replaces it once its size is right, so that a failure leaves the old file as it was. */
 CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const void *data,
                                   size_t size, const cws_file_opts *opts, cws_error *err);
 CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, const void *data,
                                         size_t size, const cws_file_opts *opts, cws_op **out,
                                         cws_error *err);
+
+/* How far a transfer is. */
+typedef struct cws_progress {
+    uint64_t bytes_done;
+    uint64_t bytes_total; /* 0: not known */
+    double bytes_per_second; /* since it began; 0: too early to tell */
+} cws_progress;
+/* Called at most ten times a second, and at the end of a success. */
+typedef void (*cws_progress_fn)(const cws_progress *progress, void *user);
+
+/* Where the bytes of an upload come from: put 1 to size bytes into buffer and set *count; a *count
+ * of 0 is the end. CWS_FLOW_PAUSE: these, if any, but no more until cws_op_resume. CWS_FLOW_CANCEL:
+ * give up. It may block, and everything of the client with it. */
+typedef cws_flow (*cws_source_fn)(void *buffer, size_t size, size_t *count, void *user);
+
+typedef struct cws_upload_opts {
+    cws_source_fn source; /* or data */
+    const void *data;     /* `size` bytes, which must stay until the end */
+    uint64_t size;        /* of all; with source, 0: not known. Else it is checked */
+    bool atomic;          /* into a new file beside, which replaces the old one when it is whole;
+                             false: directly, as the bytes come */
+    double timeout_seconds; /* 0: the sandbox's request timeout; waiting for RUNNING not included */
+    const char *container;  /* NULL: the primary one */
+    cws_progress_fn on_progress; /* NULL: none */
+    void *user;                  /* for source and on_progress */
+    uint32_t must_be_zero;
+} cws_upload_opts;
+
+/* Write a file of any size. An upload that fails is CWS_ERR_FILE and says whether the file may be
+ * partial; CWS_ERR_CANCELLED if source gave up. Needs streams in both directions, else
+ * CWS_ERR_UNSUPPORTED.
+ * Example: examples/transfer.c */
+CWS_API cws_status cws_upload(cws_sandbox *sandbox, const char *path, const cws_upload_opts *opts,
+                              cws_error *err);
+CWS_API cws_status cws_upload_begin(cws_sandbox *sandbox, const char *path,
+                                    const cws_upload_opts *opts, cws_op **out, cws_error *err);
+
+typedef struct cws_download_opts {
+    cws_item_fn on_item;    /* NULL: you will call cws_stream_next */
+    double timeout_seconds; /* 0: the sandbox's request timeout; waiting for RUNNING not included */
+    const char *container;  /* NULL: the primary one */
+    cws_progress_fn on_progress; /* NULL: none */
+    void *user;                  /* for on_item and on_progress */
+    uint32_t must_be_zero;
+} cws_download_opts;
+
+/* Read a file of any size, in pieces as they come. What you do not take waits at the service's
+ * side. Its size is asked first, for the progress, and from 128 MiB on an end before it is
+ * CWS_ERR_FILE with reason CWSANDBOX_FILE_TRUNCATED. *out is yours: cws_stream_free. Needs streams
+ * in both directions, else CWS_ERR_UNSUPPORTED. */
+CWS_API cws_status cws_download_begin(cws_sandbox *sandbox, const char *path,
+                                      const cws_download_opts *opts, cws_stream **out,
+                                      cws_error *err);
+/* The same to its end; opts->on_item is required. */
+CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
+                                const cws_download_opts *opts, cws_error *err);
+
+#ifndef CWS_NO_STDIO
+/* A source and a taker of items (also of logs) whose user is a FILE pointer. They give up if it
+ * fails; ferror tells. */
+CWS_API cws_flow cws_source_from_file(void *buffer, size_t size, size_t *count, void *file);
+CWS_API cws_flow cws_item_to_file(const cws_item *item, void *file);
+#endif
 
 /* ================================================================================================
  * >>session
@@ -885,6 +1068,9 @@ CWS_API cws_status cws_op_wait(cws_op *op, int64_t timeout_ms, cws_error *err);
 /* Ask it to end with CWS_ERR_CANCELLED; true if it was still running. Work it shares with others (a
  * start, a stop) goes on. */
 CWS_API bool cws_op_cancel(cws_op *op);
+/* Go on after a callback of the operation answered CWS_FLOW_PAUSE: at the next poll. Harmless
+ * otherwise. */
+CWS_API void cws_op_resume(cws_op *op);
 /* Be called when it ends; at the next poll if it has. One per operation; fn NULL removes it. */
 CWS_API void cws_op_on_done(cws_op *op, cws_op_done_fn fn, void *user);
 /* Cancels if needed, then forgets. The callback is not called any more. */
@@ -1014,6 +1200,21 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_STDIN_QUEUE (1u << 20) /* bytes that may wait */
 #define CWSI_STDIN_FRAME 65536      /* bytes of one message at most */
 #define CWSI_STDIN_AHEAD 131072     /* encoded bytes handed to the call before it sends them */
+#define CWSI_STREAM_AHEAD (1u << 20) /* bytes of a stream that may wait; then its window closes */
+#define CWSI_SHELL_OUTPUT (1u << 20)
+#define CWSI_FILE_CAP (32u << 20)     /* largest file of one message, until the service says else */
+#define CWSI_FILE_CAP_MAX (99u << 20) /* whatever it says: a message holds 100 MiB */
+#define CWSI_FILE_MAX (256u << 20)    /* largest file that is handled whole */
+#define CWSI_FILE_CHECKED (128u << 20) /* downloads below it are not held against their size */
+#define CWSI_FILE_AHEAD (256u << 10)  /* bytes of a download that wait to be taken */
+#define CWSI_FILE_PIECE 65536         /* asked of a source at once */
+#define CWSI_FILE_STDERR 16384
+#define CWSI_FILE_STAT_MS 10000
+#define CWSI_PROGRESS_MS 100
+#define CWSI_LINE_MAX (1u << 20)    /* of a log, newline included */
+#define CWSI_LOG_ATTEMPTS 3         /* in a row without data */
+#define CWSI_LOG_FIRST_MS 500       /* pause before taking up a log again, doubling */
+#define CWSI_LOG_MAX_MS 4000
 #define CWSI_OUTCOME_GRACE_MS 500 /* gRPC: silence after which a failure in the head counts */
 #define CWSI_MAX_REPLIES 100 /* messages looked at, where one is expected, for the error behind */
 #define CWSI_CLOCK_SLACK_MS 10 /* so much earlier a server may notice that a deadline passed */
@@ -1338,6 +1539,13 @@ static bool cwsi_starts_nocase(const char *text, const char *prefix)
 {
     for (; *prefix && cwsi_lower(*text) == cwsi_lower(*prefix); prefix++) text++;
     return *prefix == '\0';
+}
+
+static bool cwsi_contains_nocase(const char *text, const char *part)
+{
+    for (; *text; text++)
+        if (cwsi_starts_nocase(text, part)) return true;
+    return false;
 }
 
 /* Length of the UTF-8 character at s, 0 if it is none (truncated, overlong, surrogate, too big). */
@@ -4362,6 +4570,7 @@ struct cws_op {
     bool done, queued, cancelled;
     bool notify;  /* on_done is due */
     bool for_waiters; /* ends by itself when nobody waits for it any more */
+    bool paused;      /* a callback wants no more for now */
     cws_error err;
     int64_t deadline_ms;            /* CWSI_NEVER: none of its own */
     int64_t wake_ms;                /* next moment it wants to run */
@@ -4432,6 +4641,8 @@ struct cws_sandbox {
     cws_sandbox_info info;
     char id[CWSI_ID_SIZE], reason[512], runner[128], group[128]; /* what info points at */
     cws_exec_stats stats;
+    uint64_t file_cap; /* largest file of one message, as the service told; 0: it has not */
+    bool bridged;      /* files went through commands at least once */
     cws_op *start_op, *running_op, *complete_op, *stop_op; /* in flight and shared; held */
 };
 
@@ -5311,11 +5522,9 @@ static void cwsi_uuid(cws_client *c, char *out)
 }
 
 /* ================================================================================================
- * >>impl-operation
- * Timers, and the life of an operation: begun, waiting, woken, ended.
+ * >>impl-timer
+ * Timers: a binary heap of operations; each knows its place.
  * ============================================================================================= */
-
-/* ---- timers: a binary heap; each operation knows its place */
 
 static void cwsi_heap_set(cws_client *c, size_t at, cws_op *op)
 {
@@ -5368,7 +5577,10 @@ static void cwsi_timer_set(cws_op *op)
     cwsi_heap_fix(c, op->heap_at - 1);
 }
 
-/* ---- operations */
+/* ================================================================================================
+ * >>impl-operation
+ * The life of an operation: begun, waiting, woken, ended.
+ * ============================================================================================= */
 
 /* Let the operation run at the next opportunity. Safe from the reports of a transport. */
 static void cwsi_op_wake(cws_op *op)
@@ -5723,6 +5935,8 @@ struct cwsi_call {
     char note[160];
     cwsi_buf in;  /* bare: the body so far; else what was not consumed yet, from in_at on */
     size_t in_at;
+    bool held;   /* set by the owner: it takes no messages now */
+    bool closed; /* the transport was told to report no more */
     size_t reply_at, reply_len, replies; /* of one: where in `in` the message is; how many came */
     cwsi_arena meta;                     /* strings of the outcome */
     cwsi_grpc_outcome outcome;           /* gRPC only */
@@ -5786,6 +6000,25 @@ static void cwsi_on_trailers(cws_exchange *ex, const cws_header *trailers, size_
     cwsi_op_wake(call->op);
 }
 
+/* Is so much of a stream waiting that the peer should stop sending for a while? */
+static bool cwsi_call_is_full(const cwsi_call *call)
+{
+    size_t have = call->in.len - call->in_at;
+    unsigned flags;
+    if (call->bare || have <= CWSI_STREAM_AHEAD) return false;
+    return cwsi_envelope_read(call->in.at + call->in_at, &flags) <= have - CWSI_ENVELOPE;
+}
+
+/* Open or close the window as the owner and the buffer want it. */
+static void cwsi_call_throttle(cwsi_call *call)
+{
+    cws_client *c = call->op->client;
+    bool close = call->held || cwsi_call_is_full(call);
+    if (close == call->closed || !call->open || call->ended) return;
+    call->closed = close;
+    c->transport.window(c->transport.user, call->handle, !close);
+}
+
 static bool cwsi_on_data(cws_exchange *ex, const void *data, size_t size)
 {
     cwsi_call *call = cwsi_call_of(ex);
@@ -5804,7 +6037,9 @@ static bool cwsi_on_data(cws_exchange *ex, const void *data, size_t size)
         else call->ended = true; /* enough to tell what failed; the rest is not fetched */
         return false;
     }
-    return cwsi_put(&call->in, data, size);
+    if (!cwsi_put(&call->in, data, size)) return false;
+    cwsi_call_throttle(call);
+    return true;
 }
 
 static void cwsi_on_writable(cws_exchange *ex)
@@ -5908,6 +6143,11 @@ static bool cwsi_call_begin(cws_op *op, cwsi_rpc_id rpc, const void *request, cw
     else (void)cwsi_put_envelope(&call->request, call->rpc->request, request);
     return cwsi_call_ready(call);
 }
+
+/* ================================================================================================
+ * >>impl-call-open
+ * An attempt of a call is handed to the transport, with its headers; the trace.
+ * ============================================================================================= */
 
 static void cwsi_trace(cwsi_call *call, bool sent, cwsi_str message)
 {
@@ -6453,7 +6693,7 @@ static void cwsi_call_rewind(cwsi_call *call, int64_t now)
     memset(&call->outcome, 0, sizeof(call->outcome));
     call->outcome_until = 0;
     call->outcome_settled = false;
-    call->ended = call->too_large = call->unopened = call->stream_over = false;
+    call->ended = call->too_large = call->unopened = call->stream_over = call->closed = false;
     call->end = CWS_END_OK;
     call->http_status = call->http_major = 0;
     call->note[0] = '\0';
@@ -6494,6 +6734,7 @@ static cwsi_peek cwsi_call_look(cwsi_call *call, int64_t now)
     cwsi_str message = CWSI_ZERO;
     cwsi_peek next = CWSI_PEEK_NOTHING;
     bool stopped = call->ended || call->too_large || call->in.status;
+    if (call->held) return CWSI_PEEK_NOTHING;
     if (call->bare) return stopped ? CWSI_PEEK_OVER : CWSI_PEEK_NOTHING;
     if (call->http_status && !cwsi_judge_framed_head(call)) return CWSI_PEEK_OVER;
     cwsi_call_await_end(call, now);
@@ -6544,6 +6785,7 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
         case CWSI_CALL_WAIT:
             cwsi_call_push(call);
             cwsi_stream_compact(call);
+            cwsi_call_throttle(call);
             switch (cwsi_call_look(call, now)) {
             case CWSI_PEEK_MESSAGE: return CWSI_READY;
             case CWSI_PEEK_OVER: break;
@@ -7077,7 +7319,7 @@ static cws_status cwsi_check_resources(cws_error *err, const cws_resources *r)
 /* ================================================================================================
  * >>impl-dialect
  * What differs between the API versions: which call does what, options to request messages, replies
- * to one common view. Only this section and the next know the messages of coreweave.sandbox.v1.
+ * to one common view.
  * ============================================================================================= */
 
 /* What a reply says about a sandbox, whatever the dialect. Borrowed from the decoded reply. */
@@ -7120,7 +7362,26 @@ typedef struct cwsi_exec_request {
     cwsi_list command; /* of cwsi_str */
     cwsi_list env;     /* of cwsi_map_StrStr */
     int32_t max_output;
+    bool tty;
+    uint32_t width, height;
 } cwsi_exec_request;
+
+typedef struct cwsi_logs_request {
+    cwsi_str sandbox_id, container, session_id; /* with a session: a resume */
+    uint64_t offset;
+    bool follow, timestamps;
+    int32_t tail_lines;
+    int64_t since_ms;
+} cwsi_logs_request;
+
+/* One message of a log stream. */
+typedef struct cwsi_logs_event {
+    cwsi_str data, session_id;
+    uint64_t offset; /* behind data; 0: not told */
+    int64_t unix_ms;
+    bool failed;
+    cwsi_str text, code;
+} cwsi_logs_event;
 
 typedef struct cwsi_list_request {
     cwsi_list tags, runner_ids; /* of cwsi_str */
@@ -7154,7 +7415,16 @@ struct cwsi_dialect {
     void (*exec_reply)(const void *reply, cwsi_exec_reply *out);
     void (*exec_event)(const void *message, cwsi_exec_event *event);
     bool (*exec_input)(cwsi_buf *out, const cwsi_str *data); /* an envelope; NULL: the end */
+    bool (*exec_resize)(cwsi_buf *out, uint32_t width, uint32_t height);
+    bool (*logs_begin)(cws_op *op, const cwsi_logs_request *r, int64_t deadline);
+    void (*logs_event)(const void *message, cwsi_logs_event *event);
+    bool split_lines; /* long lines of a log are cut by default, not an error */
 };
+
+/* ================================================================================================
+ * >>impl-dialect-v1
+ * The calls of coreweave.sandbox.v1. Only this section and the next know its messages.
+ * ============================================================================================= */
 
 static int64_t cwsi_v1_time(const cwsi_pb_Timestamp *t)
 {
@@ -7275,6 +7545,9 @@ static bool cwsi_v1_exec_begin(cws_op *op, const cwsi_exec_request *r, bool unar
     m.env = init.env = r->env;
     m.container = init.container = r->container;
     m.max_output_bytes = r->max_output;
+    init.tty = r->tty;
+    init.tty_width = r->width;
+    init.tty_height = r->height;
     first.init = &init;
     if (!cwsi_call_begin(op,
                          unary ? CWSI_RPC_v1_SandboxService_Exec
@@ -7328,6 +7601,48 @@ static bool cwsi_v1_exec_input(cwsi_buf *out, const cwsi_str *data)
     if (data) m.stdin_ = *data;
     else m.close = &end;
     return cwsi_put_envelope(out, CWSI_M_v1_ExecStreamRequest, &m) == CWS_OK;
+}
+
+static bool cwsi_v1_exec_resize(cwsi_buf *out, uint32_t width, uint32_t height)
+{
+    cwsi_v1_ExecStreamRequest m = CWSI_ZERO;
+    cwsi_v1_ExecStreamResize size = CWSI_ZERO;
+    size.width = width;
+    size.height = height;
+    m.resize = &size;
+    return cwsi_put_envelope(out, CWSI_M_v1_ExecStreamRequest, &m) == CWS_OK;
+}
+
+static bool cwsi_v1_logs_begin(cws_op *op, const cwsi_logs_request *r, int64_t deadline)
+{
+    cwsi_v1_StreamLogsRequest m = CWSI_ZERO;
+    cwsi_pb_Timestamp since = CWSI_ZERO;
+    m.sandbox_id = r->sandbox_id;
+    m.container = r->container;
+    m.follow = r->follow;
+    m.resume_log_session_id = r->session_id;
+    m.resume_log_offset = r->offset;
+    m.timestamps = r->timestamps;
+    m.tail_lines = r->tail_lines;
+    since.seconds = r->since_ms / 1000;
+    since.nanos = CWSI_CAST(int32_t, r->since_ms % 1000 * 1000000);
+    if (r->since_ms) m.since_time = &since;
+    return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_StreamLogs, &m, CWSI_RETRY_UNSENT,
+                           CWSI_NEVER, deadline);
+}
+
+static void cwsi_v1_logs_event(const void *message, cwsi_logs_event *event)
+{
+    const cwsi_v1_LogEntry *m = CWSI_CAST(const cwsi_v1_LogEntry *, message);
+    memset(event, 0, sizeof(*event));
+    event->data = m->data;
+    event->session_id = m->log_session_id;
+    event->offset = m->next_log_offset;
+    event->unix_ms = cwsi_v1_time(m->timestamp);
+    event->failed = m->error != NULL;
+    if (!m->error) return;
+    event->text = m->error->message;
+    event->code = m->error->code;
 }
 
 static bool cwsi_v1_read_begin(cws_op *op, cwsi_str id, cwsi_str path, cwsi_str container,
@@ -7532,7 +7847,8 @@ static const cwsi_dialect *cwsi_dialect_v1(void)
         cwsi_v1_delete_begin,  cwsi_v1_list_begin,    cwsi_v1_exec_begin,   cwsi_v1_read_begin,
         cwsi_v1_write_begin,   cwsi_v1_view,          cwsi_v1_delete_view,  cwsi_v1_list_count,
         cwsi_v1_list_view,     cwsi_v1_list_next,     cwsi_v1_read_content, cwsi_v1_exec_reply,
-        cwsi_v1_exec_event,    cwsi_v1_exec_input};
+        cwsi_v1_exec_event,    cwsi_v1_exec_input,
+        cwsi_v1_exec_resize,   cwsi_v1_logs_begin,   cwsi_v1_logs_event,   false};
     return &v1;
 }
 
@@ -8593,7 +8909,7 @@ static const cwsi_op_kind *cwsi_listing_kind(void)
 typedef struct cwsi_output {
     cwsi_buf buf; /* what is kept; before `at` it was taken by a reader */
     size_t at;
-    uint64_t produced;
+    uint64_t produced, max; /* max: kept at most */
     bool truncated;
 } cwsi_output;
 
@@ -8611,6 +8927,9 @@ struct cws_process {
     cwsi_arena arena;          /* the request */
     cwsi_exec_request request; /* what is sent, the working directory wrapped in */
     bool check, unary, began;
+    bool tty;      /* a shell: raw output, kept only for a reader */
+    bool throttle; /* output that nobody takes holds the command up */
+    bool resized;  /* the size in request is to be sent */
     bool with_stdin, ready, eof, eof_sent; /* eof: nothing will be written behind input */
     size_t room_wanted; /* a write was told that there is less; 0: none was */
     bool writing;       /* a frame of the stack is in the middle of a write */
@@ -8622,38 +8941,58 @@ struct cws_process {
     bool exited;
     int32_t exit_code; /* here too, because the result can be taken away */
     int64_t timeout_ms;
-    uint64_t max_output;
     cws_output_fn on_output;
     void *user;
+    cws_op *watcher; /* wants a turn when there is output, or room for input; not held: it holds
+                        this */
     cws_result *result; /* exists from the start; handed out if the command began */
 };
+
+/* What a callback of the operation answered. False: op->err is set. */
+static bool cwsi_op_obey(cws_op *op, cws_flow flow, const char *who)
+{
+    if (op->cancelled || (flow != CWS_FLOW_CONTINUE && flow != CWS_FLOW_PAUSE))
+        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_CANCELLED, "%s: cancelled by the %s callback",
+                                 op->kind->name, who));
+    if (flow == CWS_FLOW_PAUSE) op->paused = true;
+    return true;
+}
+
+/* How much more of an output may be kept? */
+static size_t cwsi_output_room(const cws_process *p, const cwsi_output *o)
+{
+    size_t have = o->buf.len - o->at;
+    if (p->tty && p->on_output) return 0;
+    if (p->throttle && o == &p->result->out) return SIZE_MAX; /* it is the stream that waits */
+    if (o->truncated || have >= o->max) return 0;             /* nothing is kept behind a gap */
+    return o->max - have >= SIZE_MAX ? SIZE_MAX : CWSI_CAST(size_t, o->max - have);
+}
+
+/* Does output that nobody has taken hold the command up? */
+static bool cwsi_output_waits(const cws_process *p)
+{
+    const cwsi_output *o = &p->result->out;
+    return p->op.paused || (p->throttle && o->buf.len - o->at >= o->max);
+}
 
 /* Keep output up to the cap, count all of it, hand it to the callback. False: op->err is set. */
 static bool cwsi_exec_output(cws_process *p, cws_stream_id stream, cwsi_str data)
 {
     cws_op *op = &p->op;
     cws_client *c = op->client;
-    cwsi_output *o = stream == CWS_STDERR ? &p->result->err : &p->result->out;
-    size_t have = o->buf.len - o->at, room = 0, keep = data.len;
+    cwsi_output *o = stream == CWS_STDERR && !p->tty ? &p->result->err : &p->result->out;
+    size_t room = cwsi_output_room(p, o), keep = data.len < room ? data.len : room;
     cws_flow flow = CWS_FLOW_CONTINUE;
-    if (!o->truncated && have < p->max_output) { /* nothing is kept behind a gap */
-        room = SIZE_MAX;
-        if (p->max_output - have < SIZE_MAX) room = CWSI_CAST(size_t, p->max_output - have);
-    }
-    if (keep > room) {
-        keep = room;
-        o->truncated = true;
-    }
+    if (keep < data.len && !p->tty) o->truncated = true;
     o->produced += data.len;
     if (keep && !cwsi_put(&o->buf, data.at, keep)) return cwsi_no(cwsi_op_fail_no_memory(op));
+    if (p->watcher) cwsi_op_wake(p->watcher);
     if (p->on_output && data.len && !op->cancelled) {
         c->in_callback = true;
-        flow = p->on_output(stream, data.at, data.len, p->user);
+        flow = p->on_output(p->tty ? CWS_STDOUT : stream, data.at, data.len, p->user);
         c->in_callback = false;
     }
-    if (flow == CWS_FLOW_CONTINUE && !op->cancelled) return true;
-    return cwsi_no(
-        cwsi_fail(&op->err, CWS_ERR_CANCELLED, "the output callback cancelled the command"));
+    return cwsi_op_obey(op, flow, "output");
 }
 
 /* Give a reader what is there. Returns how much. */
@@ -8700,6 +9039,11 @@ static bool cwsi_stdin_feed(cws_process *p)
 {
     cwsi_call *call = p->op.call;
     const cwsi_dialect *dialect = p->op.client->dialect;
+    if (p->resized && p->ready && !p->eof_sent) { /* ahead of what waits to be written */
+        p->resized = false;
+        if (!dialect->exec_resize(&call->out, p->request.width, p->request.height))
+            return cwsi_no(cwsi_op_fail_no_memory(&p->op));
+    }
     while (cwsi_stdin_can_feed(p)) {
         cwsi_str frame;
         frame.at = p->input.at + p->input_at;
@@ -8709,6 +9053,7 @@ static bool cwsi_stdin_feed(cws_process *p)
         if (!dialect->exec_input(&call->out, frame.len ? &frame : NULL))
             return cwsi_no(cwsi_op_fail_no_memory(&p->op));
         p->input_at += frame.len;
+        if (p->watcher) cwsi_op_wake(p->watcher);
     }
     if (p->input_at == p->input.len) cwsi_buf_drop(&p->input, &p->input_at);
     return true;
@@ -8825,12 +9170,18 @@ static void cwsi_exec_failed(cws_process *p)
 }
 
 /* Where input needs what is not there. */
-static cws_status cwsi_exec_no_duplex(const cws_client *c, cws_error *err)
+static cws_status cwsi_exec_no_duplex(const cws_client *c, const char *what, cws_error *err)
 {
     return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                     "with_stdin needs the transport's streaming tier with streams in both "
-                     "directions (HTTP/2 up to %s)",
-                     c->base_url);
+                     "%s needs the transport's streaming tier with streams in both directions "
+                     "(HTTP/2 up to %s)",
+                     what, c->base_url);
+}
+
+/* What of a command needs them. */
+static const char *cwsi_exec_needs(const cws_process *p)
+{
+    return p->tty ? "a shell" : "with_stdin";
 }
 
 static bool cwsi_has_duplex(const cws_client *c)
@@ -8845,7 +9196,7 @@ static void cwsi_exec_over(cws_process *p)
     if (op->call->http_status == 505 && !p->began) { /* HTTP/1.1 on the way: nothing ran */
         op->client->no_duplex = true;
         if (p->with_stdin) {
-            (void)cwsi_exec_no_duplex(op->client, &op->err);
+            (void)cwsi_exec_no_duplex(op->client, cwsi_exec_needs(p), &op->err);
             return;
         }
         p->unary = true;
@@ -8863,7 +9214,7 @@ static cwsi_turn cwsi_exec_await_ready(cws_process *p, int64_t now)
 {
     cws_op *op = &p->op;
     int64_t patience = p->timeout_ms < CWSI_READY_MS ? p->timeout_ms : CWSI_READY_MS;
-    if (!p->with_stdin || p->ready) return CWSI_PENDING;
+    if (!p->with_stdin || p->ready || op->call->held) return CWSI_PENDING;
     if (op->call->step == CWSI_CALL_BACKOFF) p->ready_until = 0; /* it was not sent yet */
     else if (p->ready_until == 0) p->ready_until = cwsi_after(now, patience);
     if (p->ready_until == 0) return CWSI_PENDING;
@@ -8882,6 +9233,7 @@ static cwsi_turn cwsi_exec_stream(cws_process *p, int64_t now)
     cwsi_str message;
     for (;;) {
         if (!cwsi_stdin_feed(p)) return CWSI_READY;
+        op->call->held = cwsi_output_waits(p);
         if (cwsi_call_run(op->call, now) == CWSI_PENDING) {
             if (cwsi_stdin_can_feed(p)) continue; /* some of it went out */
             cwsi_stdin_tell(p);
@@ -8926,7 +9278,7 @@ static int32_t cwsi_exec_cap(const cws_process *p)
     size_t message = p->op.client->max_message;
     uint64_t most = message > 131072 ? (message - 65536) / 2 : message / 4;
     if (most > INT32_MAX) most = INT32_MAX;
-    return CWSI_CAST(int32_t, p->max_output < most ? p->max_output : most);
+    return CWSI_CAST(int32_t, p->result->out.max < most ? p->result->out.max : most);
 }
 
 static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
@@ -8941,10 +9293,11 @@ static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
             op->step = CWSI_STEP_EXEC_SEND;
             break;
         case CWSI_STEP_EXEC_SEND: {
-            int64_t until = cwsi_after(now, p->timeout_ms + CWSI_CLIENT_BUFFER_MS);
+            int64_t until = cwsi_after(cwsi_after(now, p->timeout_ms), CWSI_CLIENT_BUFFER_MS);
             if (!cwsi_has_duplex(c)) {
                 p->unary = true;
-                if (p->with_stdin && cwsi_exec_no_duplex(c, &op->err)) return CWSI_READY;
+                if (p->with_stdin && cwsi_exec_no_duplex(c, cwsi_exec_needs(p), &op->err))
+                    return CWSI_READY;
             }
             p->request.sandbox_id = cwsi_str_of(op->sandbox->id);
             p->request.max_output = cwsi_exec_cap(p);
@@ -8983,13 +9336,19 @@ static cwsi_turn cwsi_exec_run(cws_op *op, int64_t now)
     return cwsi_exec_step(CWSI_AS(cws_process, op), now);
 }
 
-static const cwsi_op_kind *cwsi_exec_kind(void)
+static const cwsi_op_kind *cwsi_exec_kind(bool tty)
 {
     static const char *const steps[] = {CWSI_EXEC_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kind = {"Execute command", steps, cwsi_exec_run, NULL,
-                                      cwsi_exec_ended,   cwsi_exec_destroy};
-    return &kind;
+    static const cwsi_op_kind kinds[] = {
+        {"Execute command", steps, cwsi_exec_run, NULL, cwsi_exec_ended, cwsi_exec_destroy},
+        {"Shell", steps, cwsi_exec_run, NULL, cwsi_exec_ended, cwsi_exec_destroy}};
+    return &kinds[tty ? 1 : 0];
 }
+
+/* ================================================================================================
+ * >>impl-command
+ * A new process from what the caller gave: quoting, the working directory, copies.
+ * ============================================================================================= */
 
 /* Append a word so that a POSIX shell reads it back unchanged. */
 static void cwsi_put_quoted(cwsi_buf *buf, const char *word)
@@ -9030,6 +9389,17 @@ static const char *const *cwsi_wrap_cwd(cwsi_arena *a, const char *cwd, const ch
     return out[2] ? out : NULL;
 }
 
+/* A process that is not begun yet. NULL: out of memory. */
+static cws_process *cwsi_process_new(cws_sandbox *sb, bool tty, int64_t timeout_ms)
+{
+    cws_op *op = cwsi_op_new(sb->client, sizeof(cws_process), cwsi_exec_kind(tty), sb);
+    cws_process *p = op ? CWSI_AS(cws_process, op) : NULL;
+    if (!p) return NULL;
+    p->tty = p->throttle = tty;
+    p->timeout_ms = timeout_ms;
+    return p;
+}
+
 /* Fill a new process from checked arguments. False: out of memory. */
 static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_exec_opts *o)
 {
@@ -9055,7 +9425,11 @@ static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_ex
     cwsi_buf_init(&p->input, &c->mem, CWSI_STDIN_QUEUE);
     p->on_output = o->on_output;
     p->user = o->user;
-    p->max_output = o->max_output_bytes ? o->max_output_bytes : CWSI_MAX_OUTPUT;
+    p->result->out.max = o->max_output_bytes ? o->max_output_bytes
+                         : p->tty            ? CWSI_SHELL_OUTPUT
+                                             : CWSI_MAX_OUTPUT;
+    p->result->err.max = p->result->out.max;
+    p->request.tty = p->tty;
     p->request.container = cwsi_str_of(cwsi_keep(&p->arena, o->container, &ok));
     if (!ok || !sent || !cwsi_strings_of(&p->arena, sent, &p->request.command)) return false;
     env = cwsi_keep_pairs(&p->arena, o->env, NULL, &ok);
@@ -9063,101 +9437,1063 @@ static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_ex
 }
 
 /* ================================================================================================
- * >>impl-op-file
- * Whole files by the unary calls.
- *
- *      PRELUDE --running--> SEND --> AWAIT --> done
+ * >>impl-op-stream
+ * Items for a callback, or for somebody who asks for them. Each kind of stream gathers bytes and
+ * cuts them into items (take); here they are delivered.
  * ============================================================================================= */
 
-#define CWSI_FILE_STEPS(X) X(PRELUDE) X(SEND) X(AWAIT)
+struct cws_stream {
+    cws_op op;
+    cwsi_arena arena; /* the request */
+    /* The next item that is whole, if there is one. */
+    bool (*take)(cws_stream *s, cws_item *item);
+    cws_item_fn on_item; /* NULL: they are asked for */
+    void *user;
+    cwsi_buf text; /* not taken from `at` on */
+    size_t at;
+    bool marked;   /* the byte behind the last item was replaced by a NUL */
+    char behind;
+    bool waits;    /* nothing more is fetched until an item was taken */
+};
+
+static void cwsi_stream_clear(cws_stream *s)
+{
+    cwsi_buf_free(&s->text);
+    cwsi_arena_clear(&s->arena);
+}
+
+/* Take the mark behind the last item away, before anything else is done with the text. */
+static void cwsi_stream_unmark(cws_stream *s)
+{
+    if (s->marked) s->text.at[s->at] = s->behind;
+    s->marked = false;
+}
+
+/* Append what came. False: op->err is set. */
+static bool cwsi_stream_add(cws_stream *s, cwsi_str data)
+{
+    cwsi_stream_unmark(s);
+    cwsi_buf_drop(&s->text, &s->at);
+    return cwsi_put(&s->text, data.at, data.len) || cwsi_no(cwsi_op_fail_no_memory(&s->op));
+}
+
+/* The next n bytes are an item. */
+static void cwsi_stream_cut(cws_stream *s, size_t n, cws_item *item)
+{
+    item->data = s->text.at + s->at;
+    item->size = n;
+    s->at += n;
+    s->behind = s->text.at[s->at];
+    s->text.at[s->at] = '\0';
+    s->marked = true;
+}
+
+/* Give the callback what there is. False: op->err is set. */
+static bool cwsi_stream_deliver(cws_stream *s)
+{
+    cws_op *op = &s->op;
+    cws_item item;
+    while (s->on_item && !op->paused && s->take(s, &item)) {
+        cws_flow flow;
+        op->client->in_callback = true;
+        flow = s->on_item(&item, s->user);
+        op->client->in_callback = false;
+        if (!cwsi_op_obey(op, flow, "item")) return false;
+    }
+    return true;
+}
+
+/* ================================================================================================
+ * >>impl-logs
+ * Logs of the main command. With follow, a connection that is lost is followed by another: resumed
+ * behind the last byte if the service named the session, else begun anew. The service's rules say
+ * that a resume may bring bytes twice; offsets tell which, and those are dropped.
+ * ============================================================================================= */
+
+#define CWSI_LOGS_STEPS(X) X(PRELUDE) X(SEND) X(READ) X(SLEEP)
+#define CWSI_AS_LOGS_STEP(name) CWSI_LOGS_##name,
+enum { CWSI_LOGS_STEPS(CWSI_AS_LOGS_STEP) CWSI_LOGS_STEP_COUNT };
+
+typedef struct cwsi_logs {
+    cws_stream stream;
+    cwsi_logs_request request; /* the caller's window, or his place */
+    bool raw, split;
+    size_t max_line;
+    int64_t timeout_ms;
+    uint32_t attempts_most, attempts; /* connections in a row that brought nothing */
+    int64_t resume_at;
+    char session_id[256]; /* place behind the last byte that came; "": not known */
+    uint64_t offset, message_offset; /* behind the last message, and before it */
+    int64_t unix_ms;  /* of the last message */
+    int64_t since_ms; /* where to begin anew: the service's time of the last data, or ours */
+    size_t searched;  /* bytes of the unfinished line that hold no newline */
+    bool delivered;   /* data came at some time */
+    bool resumed;     /* this connection goes on at offset: what it repeats is dropped */
+    bool restarted;   /* the next item is the first behind a gap */
+    bool over;        /* a clean end: what is left is an item */
+    bool stopped;     /* an end of another kind, to be acted on once all items were taken: */
+    bool anew;        /* the place is lost */
+    cws_error ending; /* or it is for good; no status: another connection follows */
+    cws_error lost;   /* how the last connection was lost, since the last data */
+} cwsi_logs;
+
+static cwsi_logs *cwsi_logs_of(cws_op *op)
+{
+    return CWSI_AS(cwsi_logs, op);
+}
+
+static void cwsi_logs_destroy(cws_op *op)
+{
+    cwsi_stream_clear(CWSI_AS(cws_stream, op));
+}
+
+/* Where the next item ends, as its length; 0: it is not whole yet. */
+static size_t cwsi_logs_next(cwsi_logs *l)
+{
+    cws_stream *s = &l->stream;
+    size_t have = s->text.len - s->at;
+    const char *newline;
+    if (l->raw || have == 0) return have;
+    if (l->searched > have) l->searched = have;
+    newline = CWSI_CAST(const char *, memchr(s->text.at + s->at + l->searched, '\n',
+                                             have - l->searched));
+    if (newline) have = CWSI_CAST(size_t, newline - (s->text.at + s->at)) + 1;
+    else l->searched = have;
+    if (l->split && have > l->max_line) return l->max_line;
+    return newline || l->over || (l->split && have == l->max_line) ? have : 0;
+}
+
+static bool cwsi_logs_take(cws_stream *s, cws_item *item)
+{
+    cwsi_logs *l = cwsi_logs_of(&s->op);
+    size_t n, behind;
+    memset(item, 0, sizeof(*item));
+    cwsi_stream_unmark(s);
+    n = cwsi_logs_next(l);
+    if (n == 0) return false;
+    cwsi_stream_cut(s, n, item);
+    l->searched = 0;
+    behind = s->text.len - s->at;
+    item->partial = !l->raw && item->data[n - 1] != '\n';
+    item->restarted = l->restarted;
+    item->unix_ms = l->unix_ms;
+    item->session_id = l->session_id;
+    item->offset = l->offset;
+    if (behind && l->request.timestamps && !l->resumed) item->offset = l->message_offset;
+    else if (behind) item->offset = l->offset > behind ? l->offset - behind : 0;
+    if (!item->offset) item->session_id = "";
+    l->restarted = false;
+    return true;
+}
+
+/* Is a line too long? Then the text ends before it, and so does the stream. */
+static void cwsi_logs_check_lines(cwsi_logs *l)
+{
+    cws_stream *s = &l->stream;
+    size_t at = s->at;
+    if (l->raw || l->split) return;
+    while (s->text.len - at > l->max_line) {
+        const char *from = s->text.at + at;
+        const char *newline = CWSI_CAST(const char *, memchr(from, '\n', l->max_line));
+        if (!newline) {
+            s->text.len = at;
+            s->text.at[at] = '\0';
+            l->stopped = true;
+            (void)cwsi_fail(&l->ending, CWS_ERR_STREAM_TRUNCATED, "Log line exceeded %zu bytes",
+                            l->max_line);
+            return;
+        }
+        at += CWSI_CAST(size_t, newline - from) + 1;
+    }
+}
+
+/* How much of a message of a resumed connection came before? SIZE_MAX: there is no telling. */
+static size_t cwsi_logs_twice(const cwsi_logs *l, const cwsi_logs_event *event)
+{
+    uint64_t from;
+    if (!l->resumed) return 0;
+    if (event->offset == 0 ||
+        (event->session_id.len && !cwsi_str_is(event->session_id, l->session_id)))
+        return SIZE_MAX;
+    from = event->offset > event->data.len ? event->offset - event->data.len : 0;
+    if (from >= l->offset) return 0;
+    return l->offset - from < event->data.len ? CWSI_CAST(size_t, l->offset - from)
+                                              : event->data.len;
+}
+
+/* Data came. False: op->err is set. */
+static bool cwsi_logs_data(cwsi_logs *l, const cwsi_logs_event *event)
+{
+    cwsi_str data = event->data;
+    size_t twice = cwsi_logs_twice(l, event);
+    if (twice == SIZE_MAX) l->restarted = true;
+    else data.at += twice, data.len -= twice;
+    if (data.len == 0) return true;
+    l->message_offset = l->offset;
+    if (event->offset) l->offset = event->offset;
+    if (event->session_id.len && event->session_id.len < sizeof(l->session_id))
+        cwsi_take_text(l->session_id, sizeof(l->session_id), event->session_id);
+    l->unix_ms = event->unix_ms;
+    l->since_ms = event->unix_ms ? event->unix_ms : cwsi_unix_now(l->stream.op.client);
+    l->delivered = true;
+    l->attempts = 0;
+    cwsi_error_clear(&l->lost);
+    if (!cwsi_stream_add(&l->stream, data)) return false;
+    cwsi_logs_check_lines(l);
+    return true;
+}
+
+/* Begin anew next time: the place is lost, and the unfinished line can not be completed. */
+static void cwsi_logs_forget(cwsi_logs *l)
+{
+    cws_stream *s = &l->stream;
+    cwsi_stream_unmark(s);
+    if (l->delivered || l->session_id[0]) l->restarted = true;
+    l->session_id[0] = '\0';
+    l->offset = l->message_offset = 0;
+    l->searched = 0;
+    s->at = s->text.len;
+}
+
+/* A connection ended before its time: another one follows, unless there were enough. */
+static void cwsi_logs_again(cwsi_logs *l, int64_t now)
+{
+    cws_op *op = &l->stream.op;
+    int64_t pause = CWSI_LOG_FIRST_MS;
+    uint32_t i;
+    if (!l->session_id[0]) cwsi_logs_forget(l);
+    if (++l->attempts >= l->attempts_most) {
+        const char *why = l->lost.status ? l->lost.message : "the service ended each connection";
+        op->err = l->lost; /* its codes; the words are ours */
+        op->err.status = CWS_OK;
+        op->err.retryable = true;
+        (void)cwsi_fail(&op->err, CWS_ERR_UNAVAILABLE,
+                        "Logs could not be resumed, %u attempts in a row: %s",
+                        CWSI_CAST(unsigned, l->attempts), why);
+        return;
+    }
+    for (i = 1; i < l->attempts && pause < CWSI_LOG_MAX_MS; i++) pause *= 2;
+    l->resume_at = cwsi_after(now, pause);
+    cwsi_log(op->client, CWS_LOG_INFO, "Logs: connection ended; next attempt in %lld ms",
+             CWSI_CAST(long long, pause));
+    op->step = CWSI_LOGS_SLEEP;
+}
+
+/* The service ends the stream with a code of its own: what is to be done about it? */
+static void cwsi_logs_error(cwsi_logs *l, const cwsi_logs_event *event)
+{
+    static const char *const fresh[] = {"SESSION_NOT_FOUND", "REPLAY_GAP", "RUNNER_UNAVAILABLE",
+                                        "RUNNER_DRAINING"};
+    cws_error *err = &l->ending;
+    cws_status status = CWS_ERR_SANDBOX;
+    int width = CWSI_CAST(int, event->text.len < 200 ? event->text.len : 200);
+    size_t i;
+    if (l->stopped) return; /* by a line that came before it */
+    l->stopped = true;
+    for (i = 0; l->request.follow && i < CWSI_COUNT(fresh); i++)
+        if (cwsi_str_is(event->code, fresh[i])) l->anew = true;
+    if (cwsi_str_is(event->code, "REPLAY_GAP"))
+        cwsi_log(l->stream.op.client, CWS_LOG_WARNING, "Logs: the service lost some output");
+    if (l->anew || (l->request.follow && cwsi_str_is(event->code, "STREAM_INTERRUPTED"))) return;
+    if (cwsi_str_is(event->code, "STREAM_TRUNCATED")) status = CWS_ERR_STREAM_TRUNCATED;
+    if (cwsi_str_is(event->code, "STREAM_BACKPRESSURE")) status = CWS_ERR_STREAM_BACKPRESSURE;
+    cwsi_take_text(err->stream_code, sizeof(err->stream_code), event->code);
+    cwsi_take_text(err->reason, sizeof(err->reason), event->code);
+    (void)cwsi_fail(err, status, "Log stream error: %.*s (%s)", width, event->text.at,
+                    err->stream_code[0] ? err->stream_code : "no code");
+}
+
+/* All items were taken: the end, or another connection (op->step is changed). */
+static void cwsi_logs_stop(cwsi_logs *l, int64_t now)
+{
+    if (l->ending.status) {
+        (void)cwsi_copy_error(&l->stream.op.err, &l->ending);
+        return;
+    }
+    if (l->anew) cwsi_logs_forget(l);
+    l->stopped = l->anew = false;
+    cwsi_logs_again(l, now);
+}
+
+/* One message. False: op->err is set. */
+static bool cwsi_logs_message(cwsi_logs *l, cwsi_str message)
+{
+    cws_op *op = &l->stream.op;
+    cwsi_logs_event event;
+    cwsi_arena arena;
+    cws_status status;
+    void *msg;
+    cwsi_arena_init(&arena, &op->client->mem);
+    status = cwsi_decode(&arena, op->call->rpc->response, message, &msg);
+    if (status == CWS_ERR_NO_MEMORY) {
+        (void)cwsi_op_fail_no_memory(op);
+    } else if (status) {
+        (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: malformed message", op->kind->name);
+    } else {
+        op->client->dialect->logs_event(msg, &event);
+        if (cwsi_logs_data(l, &event) && event.failed) cwsi_logs_error(l, &event);
+    }
+    cwsi_arena_clear(&arena);
+    return op->err.status == CWS_OK;
+}
+
+/* Is this the failure of a connection, and not the service's last word? */
+static bool cwsi_logs_is_lost(const cwsi_call *call)
+{
+    const cws_error *err = &call->err;
+    if (call->end == CWS_END_TLS) return false;
+    if (cwsi_is_trusted(err) && !cws_status_is(err->status, CWS_ERR_UNAVAILABLE)) return false;
+    return err->rpc_code == CWSI_CODE_UNAVAILABLE || err->rpc_code == CWSI_CODE_INTERNAL ||
+           err->rpc_code == CWSI_CODE_UNKNOWN;
+}
+
+/* The connection is over, and so is the stream, or op->step is changed. */
+static void cwsi_logs_over(cwsi_logs *l, int64_t now)
+{
+    cws_op *op = &l->stream.op;
+    if (op->call->err.status == CWS_OK) {
+        l->over = true;
+    } else if (l->request.follow && cwsi_logs_is_lost(op->call)) {
+        l->lost = op->call->err;
+        cwsi_logs_again(l, now);
+    } else {
+        (void)cwsi_copy_error(&op->err, &op->call->err);
+    }
+}
+
+/* ================================================================================================
+ * >>impl-op-logs
+ * The operation behind a log stream.
+ *
+ *      PRELUDE --> SEND --> READ --end, or a failure for good--> done
+ *                   ^        |
+ *                   `-SLEEP<-'  lost, or asked to come again
+ * ============================================================================================= */
+
+/* Does something wait to be taken? Then nothing more is fetched. */
+static bool cwsi_logs_wait(cwsi_logs *l)
+{
+    cws_stream *s = &l->stream;
+    cwsi_stream_unmark(s);
+    s->waits = s->on_item ? s->op.paused : cwsi_logs_next(l) > 0;
+    return s->waits;
+}
+
+/* Follow one connection. READY: the stream is over, or goes on with another step. */
+static cwsi_turn cwsi_logs_read(cwsi_logs *l, int64_t now)
+{
+    cws_op *op = &l->stream.op;
+    cwsi_str message;
+    while (!op->err.status && op->step == CWSI_LOGS_READ) {
+        if (!cwsi_stream_deliver(&l->stream)) break;
+        op->call->held = cwsi_logs_wait(l);
+        if (l->over && !op->paused) break; /* what was not asked for yet stays */
+        if (l->stopped && !l->stream.waits) cwsi_logs_stop(l, now);
+        else if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+        else if (cwsi_call_message(op->call, &message)) (void)cwsi_logs_message(l, message);
+        else cwsi_logs_over(l, now);
+    }
+    return CWSI_READY;
+}
+
+/* Ask for the logs: as the caller wants them, behind what came, or from where nothing came. */
+static bool cwsi_logs_send(cwsi_logs *l)
+{
+    cws_op *op = &l->stream.op;
+    cwsi_logs_request r = l->request;
+    r.sandbox_id = cwsi_str_of(op->sandbox->id);
+    l->resumed = l->session_id[0] != '\0';
+    if (l->resumed) {
+        r.session_id = cwsi_str_of(l->session_id);
+        r.offset = l->offset;
+        r.timestamps = false; /* the service refuses these beside a session */
+    }
+    if (l->resumed || l->delivered) r.tail_lines = 0;
+    if (l->resumed) r.since_ms = 0;
+    else if (l->delivered) r.since_ms = l->since_ms;
+    if (!op->client->dialect->logs_begin(op, &r, op->deadline_ms)) return false;
+    if (r.follow) op->call->budget_ms = 0; /* attempts are counted here */
+    return true;
+}
+
+/* A sandbox that has ended may still have logs, but nothing to follow. */
+static cwsi_turn cwsi_logs_prelude(cwsi_logs *l)
+{
+    cws_op *op = &l->stream.op;
+    cws_sandbox *sb = op->sandbox;
+    bool ended = sb->id[0] && (sb->phase == CWSI_STOPPING || sb->phase == CWSI_TERMINAL);
+    if (!ended || op->child) return cwsi_prelude(op);
+    if (l->request.follow)
+        (void)cwsi_fail(&op->err, CWS_ERR_NOT_RUNNING,
+                        "Logs: sandbox '%s' is terminating or has ended (%s): nothing to follow",
+                        sb->id, cws_state_name(sb->info.state));
+    return CWSI_READY;
+}
+
+static cwsi_turn cwsi_logs_run(cws_op *op, int64_t now)
+{
+    cwsi_logs *l = cwsi_logs_of(op);
+    for (;;) {
+        switch (op->step) {
+        case CWSI_LOGS_PRELUDE:
+            if (cwsi_logs_prelude(l) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->err.status) return CWSI_READY;
+            op->deadline_ms = cwsi_after(now, l->timeout_ms);
+            op->step = CWSI_LOGS_SEND;
+            break;
+        case CWSI_LOGS_SEND:
+            if (!cwsi_logs_send(l)) return CWSI_READY;
+            op->step = CWSI_LOGS_READ;
+            break;
+        case CWSI_LOGS_READ:
+            if (cwsi_logs_read(l, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->err.status || op->step == CWSI_LOGS_READ) return CWSI_READY;
+            break;
+        case CWSI_LOGS_SLEEP:
+            cwsi_op_wake_at(op, l->resume_at);
+            if (now < l->resume_at) return CWSI_PENDING;
+            op->step = CWSI_LOGS_SEND;
+            break;
+        }
+    }
+}
+
+static bool cwsi_logs_expire(cws_op *op)
+{
+    (void)cwsi_fail(&op->err, CWS_ERR_REQUEST_TIMEOUT, "Logs timed out after %lld ms",
+                    CWSI_CAST(long long, cwsi_logs_of(op)->timeout_ms));
+    op->err.retryable = true;
+    return true;
+}
+
+static const cwsi_op_kind *cwsi_logs_kind(void)
+{
+    static const char *const steps[] = {CWSI_LOGS_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Logs", steps, cwsi_logs_run, cwsi_logs_expire, NULL,
+                                      cwsi_logs_destroy};
+    return &kind;
+}
+
+/* Fill a new stream from checked options. False: out of memory. */
+static bool cwsi_logs_fill(cwsi_logs *l, const cws_logs_opts *o)
+{
+    cws_stream *s = &l->stream;
+    cwsi_mem *mem = &s->op.client->mem;
+    cwsi_logs_request *r = &l->request;
+    bool ok = true;
+    cwsi_arena_init(&s->arena, mem);
+    cwsi_buf_init(&s->text, mem, SIZE_MAX / 2);
+    s->take = cwsi_logs_take;
+    s->on_item = o->on_item;
+    s->user = o->user;
+    r->follow = o->follow;
+    r->timestamps = o->timestamps;
+    r->tail_lines = CWSI_CAST(int32_t, o->tail_lines);
+    r->since_ms = o->since_unix_ms;
+    r->container = cwsi_str_of(cwsi_keep(&s->arena, o->container, &ok));
+    if (o->resume_session_id)
+        cwsi_take_text(l->session_id, sizeof(l->session_id), cwsi_str_of(o->resume_session_id));
+    l->offset = o->resume_offset;
+    l->raw = o->raw;
+    l->split = o->long_lines == CWS_LONG_LINES_SPLIT ||
+               (o->long_lines == CWS_LONG_LINES_DEFAULT && s->op.client->dialect->split_lines);
+    l->max_line = CWSI_LINE_MAX;
+    if (o->max_line_bytes)
+        l->max_line = o->max_line_bytes < SIZE_MAX / 4 ? CWSI_CAST(size_t, o->max_line_bytes)
+                                                       : SIZE_MAX / 4;
+    l->attempts_most = o->max_attempts ? o->max_attempts : CWSI_LOG_ATTEMPTS;
+    return ok;
+}
+
+/* ================================================================================================
+ * >>impl-bridge
+ * Files that are too large for one message, or of unknown size, go through commands in the
+ * container. A bridge is a child process whose input or output the operation on the file moves. The
+ * path is an argument of the script, never a part of it.
+ *
+ * Exit codes of the scripts: 2: no such file; 3: it is a directory; 4: it is none; else: stderr
+ * says what happened.
+ * ============================================================================================= */
+
+typedef enum cwsi_file_kind_id {
+    CWSI_READ_FILE,
+    CWSI_WRITE_FILE,
+    CWSI_UPLOAD,
+    CWSI_DOWNLOAD,
+    CWSI_FILE_KIND_COUNT
+} cwsi_file_kind_id;
+
+typedef struct cwsi_tree cwsi_tree;
+
+typedef struct cwsi_file {
+    cws_stream stream; /* items of a download */
+    cwsi_file_kind_id kind;
+    const char *path, *container;
+    bool atomic;
+    bool committed;  /* the bridge that is under way puts the file in its place */
+    char token[40];  /* names the file beside */
+    int64_t timeout_ms, until;
+    /* what is written */
+    cwsi_buf content; /* a whole file */
+    const char *data; /* memory, or NULL: source */
+    cws_source_fn source;
+    uint64_t size;    /* of all, if known: of what is written, or of the file that is read */
+    bool sized, fed;  /* fed: the source has ended */
+    uint64_t done;
+    cws_progress_fn on_progress;
+    int64_t began_ms, told_ms;
+    void *user;
+    cws_bytes *bytes; /* a whole file that is read: allocated from the start */
+    cwsi_tree *tree;  /* a directory instead of a file */
+} cwsi_file;
+
+static bool cwsi_is_writing(const cwsi_file *f)
+{
+    return f->kind == CWSI_WRITE_FILE || f->kind == CWSI_UPLOAD;
+}
+
+/* $1: path. */
+static const char *cwsi_script_read(void)
+{
+    return "[ -e \"$1\" ] || { echo \"File not found: $1\" >&2; exit 2; }\n"
+           "[ ! -d \"$1\" ] || { echo \"Path is a directory: $1\" >&2; exit 3; }\n"
+           "cat <\"$1\" || exit 1\n";
+}
+
+/* $1: path, $2: size or nothing, $3: a name beside or nothing, $4: "commit" if the bytes are there
+ * already. A file beside takes the mode of the one it replaces; links and devices are written
+ * directly. Without a size a file beside stays for the commit. */
+static const char *cwsi_script_write(void)
+{
+    return "p=$1 n=$2 t=$1 d=${1%/*}\n"
+           "[ \"$d\" != \"$p\" ] || d=.\n"
+           "[ -n \"$d\" ] || d=/\n"
+           "[ ! -d \"$p\" ] || { echo \"Path is a directory: $p\" >&2; exit 3; }\n"
+           "[ -d \"$d\" ] || { echo \"File not found: no directory $d\" >&2; exit 2; }\n"
+           "[ -L \"$p\" ] || { [ -e \"$p\" ] && [ ! -f \"$p\" ]; } || [ -z \"$3\" ] ||\n"
+           "    t=$d/.cwsandbox-$3\n"
+           "stop() { [ \"$t\" = \"$p\" ] || rm -f -- \"$t\"; echo \"$1\" >&2; exit 1; }\n"
+           "trap 'stop interrupted' HUP INT TERM\n"
+           "[ \"$4\" = commit ] || cat >\"$t\" || stop \"$p: could not be written\"\n"
+           "if [ -n \"$n\" ] && [ -f \"$t\" ]; then\n"
+           "    [ $(wc -c <\"$t\") -eq \"$n\" ] || stop \"$p: not all of $n bytes arrived\"\n"
+           "fi\n"
+           "[ \"$t\" != \"$p\" ] && [ -n \"$n\" ] || exit 0\n"
+           "m=$(stat -c %a -- \"$p\" 2>/dev/null) && chmod \"$m\" \"$t\"\n"
+           "mv -f -- \"$t\" \"$p\" || stop \"$p: could not be replaced\"\n";
+}
+
+static const char *cwsi_script_stat(void)
+{
+    return "case $1 in -*) set -- \"./$1\";; esac\nstat -c %s -- \"$1\" 2>/dev/null\n";
+}
+
+static cws_process *cwsi_bridge(const cwsi_file *f)
+{
+    return CWSI_AS(cws_process, f->stream.op.child);
+}
+
+/* Begin a command as the operation's child. It is no exec in any statistic. */
+static bool cwsi_bridge_begin(cwsi_file *f, const char *script, const char *const *args,
+                              int64_t timeout_ms, bool with_stdin)
+{
+    cws_op *op = &f->stream.op;
+    const char *argv[10] = {"/bin/sh", "-c", NULL};
+    cws_exec_opts o = CWSI_ZERO;
+    cws_process *p;
+    size_t n;
+    bool ok;
+    argv[2] = script;
+    for (n = 3; args[n - 3]; n++) argv[n] = args[n - 3];
+    o.container = f->container;
+    o.with_stdin = with_stdin;
+    if (!cwsi_has_duplex(op->client))
+        return cwsi_no(cwsi_exec_no_duplex(op->client, op->kind->name, &op->err));
+    p = cwsi_process_new(op->sandbox, false, timeout_ms > 1 ? timeout_ms : 1);
+    ok = p && cwsi_exec_fill(p, argv, &o);
+    if (!ok) {
+        cws_process_free(p);
+        return cwsi_no(cwsi_op_fail_no_memory(op));
+    }
+    p->result->out.max = CWSI_FILE_AHEAD;
+    p->result->err.max = CWSI_FILE_STDERR;
+    p->throttle = true;
+    p->watcher = op;
+    p->op.for_waiters = true;
+    (void)cwsi_op_await(op, &p->op);
+    cwsi_op_unref(&p->op);
+    if (!op->sandbox->bridged)
+        cwsi_log(op->client, CWS_LOG_INFO, "Files of sandbox '%s' go through StreamExec too",
+                 op->sandbox->id);
+    op->sandbox->bridged = true;
+    return true;
+}
+
+/* The bridge that moves the bytes; or, in the end, the one that puts the file in its place. */
+static bool cwsi_bridge_open(cwsi_file *f, int64_t now)
+{
+    const char *args[6] = {NULL};
+    char size[24] = "";
+    int64_t left = f->until - now;
+    args[1] = f->path;
+    if (!cwsi_is_writing(f)) {
+        args[0] = "cwsandbox-read-file";
+        return cwsi_bridge_begin(f, cwsi_script_read(), args, left, false);
+    }
+    f->committed = !f->atomic || f->sized;
+    if (f->sized) (void)cwsi_format(size, sizeof(size), "%llu",
+                                    CWSI_CAST(unsigned long long, f->size));
+    args[0] = "cwsandbox-write-file";
+    args[2] = size;
+    args[3] = f->atomic ? f->token : "";
+    if (f->fed) args[4] = "commit";
+    return cwsi_bridge_begin(f, cwsi_script_write(), args, left, !f->fed);
+}
+
+/* Tell the caller how far it is, now and then. */
+static void cwsi_file_tell(cwsi_file *f, int64_t now, bool last)
+{
+    cws_client *c = f->stream.op.client;
+    cws_progress progress = CWSI_ZERO;
+    if (!f->on_progress || (!last && now - f->told_ms < CWSI_PROGRESS_MS)) return;
+    f->told_ms = now;
+    progress.bytes_done = f->done;
+    if (cwsi_is_writing(f) && !last) { /* what waits here is not on its way */
+        const cws_process *p = cwsi_bridge(f);
+        progress.bytes_done -= p->input.len - p->input_at;
+    }
+    progress.bytes_total = f->sized ? f->size : 0;
+    if (now > f->began_ms)
+        progress.bytes_per_second = CWSI_CAST(double, f->done) * 1000.0 /
+                                    CWSI_CAST(double, now - f->began_ms);
+    c->in_callback = true;
+    f->on_progress(&progress, f->user);
+    c->in_callback = false;
+}
+
+static bool cwsi_tree_failed(cwsi_file *f);
+
+/* Ask the source for a piece, into the bridge's input. False: op->err is set. */
+static bool cwsi_bridge_fetch(cwsi_file *f, cws_process *p)
+{
+    cws_op *op = &f->stream.op;
+    size_t count = 0, room = CWSI_FILE_PIECE;
+    cws_flow flow;
+    if (f->data) {
+        uint64_t left = f->size - f->done;
+        if (left < room) room = CWSI_CAST(size_t, left);
+        f->fed = room == 0;
+        f->done += room;
+        return cwsi_put(&p->input, f->data + (f->done - room), room) ||
+               cwsi_no(cwsi_op_fail_no_memory(op));
+    }
+    if (!cwsi_buf_reserve(&p->input, room)) return cwsi_no(cwsi_op_fail_no_memory(op));
+    op->client->in_callback = true;
+    flow = f->source(p->input.at + p->input.len, room, &count, f->user);
+    op->client->in_callback = false;
+    if (cwsi_tree_failed(f) || !cwsi_op_obey(op, flow, "source")) return false;
+    if (count > room)
+        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_INVALID_ARGUMENT,
+                                 "%s: the source gave %zu bytes where %zu fit", op->kind->name,
+                                 count, room));
+    p->input.len += count;
+    f->done += count;
+    f->fed = count == 0 && flow == CWS_FLOW_CONTINUE;
+    return true;
+}
+
+/* Move what is there to be written. False: op->err is set. */
+static bool cwsi_bridge_feed(cwsi_file *f)
+{
+    cws_op *op = &f->stream.op;
+    cws_process *p = cwsi_bridge(f);
+    while (!f->fed && !op->paused && cwsi_stdin_room(p) >= CWSI_FILE_PIECE) {
+        if (p->input.len + CWSI_FILE_PIECE > CWSI_STDIN_QUEUE)
+            cwsi_buf_drop(&p->input, &p->input_at);
+        if (!cwsi_bridge_fetch(f, p)) return false;
+        if (!f->data && f->sized && (f->done > f->size || (f->fed && f->done < f->size)))
+            return cwsi_no(cwsi_fail(&op->err, CWS_ERR_INVALID_ARGUMENT,
+                                     "%s: the source gave %s than the %llu bytes of `size`",
+                                     op->kind->name, f->fed ? "less" : "more",
+                                     CWSI_CAST(unsigned long long, f->size)));
+        p->eof = f->fed;
+        cwsi_op_wake(&p->op);
+    }
+    return true;
+}
+
+/* Error of our own about the file, in the service's terms. */
+CWSI_PRINTF(3, 4)
+static void cwsi_file_fail(cwsi_file *f, const char *reason, const char *text, ...)
+{
+    static const char *const calls[] = {"read_file", "write_file", "upload", "download"};
+    cws_error *err = &f->stream.op.err;
+    char line[sizeof(err->message)];
+    va_list args;
+    va_start(args, text);
+    (void)cwsi_vformat(line, sizeof(line), text, args);
+    va_end(args);
+    if (reason[0]) {
+        (void)cwsi_format(err->reason, sizeof(err->reason), "CWSANDBOX_%s", reason);
+        cwsi_take_text(err->domain, sizeof(err->domain), cwsi_str_of("cwsandbox.com"));
+    }
+    cwsi_add_detail(err, 'm', cwsi_str_of("filepath"), cwsi_str_of(f->path));
+    cwsi_add_detail(err, 'm', cwsi_str_of("operation"), cwsi_str_of(calls[f->kind]));
+    (void)cwsi_fail(err, CWS_ERR_FILE, "%s '%.*s': %s", f->stream.op.kind->name, 100, f->path,
+                    line);
+}
+
+static void cwsi_file_add_number(cwsi_file *f, const char *key, uint64_t value)
+{
+    char text[24];
+    size_t n = cwsi_format(text, sizeof(text), "%llu", CWSI_CAST(unsigned long long, value));
+    cwsi_str digits = cwsi_str_of(text);
+    digits.len = n;
+    cwsi_add_detail(&f->stream.op.err, 'm', cwsi_str_of(key), digits);
+}
+
+/* What has become of the file that was not written whole? */
+static const char *cwsi_file_fate(const cwsi_file *f)
+{
+    if (!f->atomic) return "; the target may be partial or truncated";
+    return f->fed ? "; the target is the old file, or whole" : "; the target is as it was";
+}
+
+/* The bridge ended with a code other than 0. */
+static void cwsi_bridge_exited(cwsi_file *f, const cws_process *p)
+{
+    const cwsi_output *e = &p->result->err;
+    size_t n = e->buf.len;
+    const char *reason = p->exit_code == 2   ? "FILE_NOT_FOUND"
+                         : p->exit_code == 3 ? "FILE_IS_DIRECTORY"
+                                             : "FILE_IO_FAILED";
+    const char *fate = "";
+    if (cwsi_is_writing(f) && p->exit_code != 2 && p->exit_code != 3) {
+        fate = cwsi_file_fate(f);
+        reason = "";
+    }
+    while (n && (e->buf.at[n - 1] == '\n' || e->buf.at[n - 1] == ' ')) n--;
+    if (n > 160) n = 160;
+    if (n) cwsi_file_fail(f, reason, "%.*s%s", CWSI_CAST(int, n), e->buf.at, fate);
+    else cwsi_file_fail(f, reason, "the command ended with exit code %d%s", p->exit_code, fate);
+}
+
+static bool cwsi_file_expire(cws_op *op)
+{
+    cwsi_file *f = CWSI_AS(cwsi_file, op);
+    (void)cwsi_fail(&op->err, CWS_ERR_REQUEST_TIMEOUT, "%s '%.*s' timed out after %lld ms%s",
+                    op->kind->name, 100, f->path, CWSI_CAST(long long, f->timeout_ms),
+                    cwsi_is_writing(f) ? cwsi_file_fate(f) : "");
+    op->err.retryable = true;
+    return true;
+}
+
+/* The bridge itself failed. */
+static void cwsi_bridge_failed(cwsi_file *f, const cws_process *p)
+{
+    cws_error *err = &f->stream.op.err;
+    cws_status status = p->op.err.status;
+    bool plain = cws_status_is(status, CWS_ERR_EXECUTION) &&
+                 status != CWS_ERR_STREAM_BACKPRESSURE && status != CWS_ERR_STREAM_TRUNCATED;
+    bool wrapped = plain || (cwsi_is_writing(f) && (cws_status_is(status, CWS_ERR_TIMEOUT) ||
+                                                    cws_status_is(status, CWS_ERR_UNAVAILABLE)));
+    *err = p->op.err; /* its codes */
+    if (!wrapped && status != CWS_ERR_TIMEOUT) return;
+    err->status = CWS_OK;
+    if (!wrapped) {
+        (void)cwsi_file_expire(&f->stream.op);
+        return;
+    }
+    cwsi_file_fail(f, "", "%.*s%s", 220, p->op.err.message,
+                   cwsi_is_writing(f) ? cwsi_file_fate(f) : "");
+}
+
+/* ================================================================================================
+ * >>impl-op-file
+ * Files: whole, by one message or a bridge; uploads and downloads, by a bridge only.
+ *
+ *      PRELUDE --whole--> UNARY --done, or for good--> done
+ *         |                 `--too large--> OPEN
+ *         |--upload--> OPEN --> MOVE --> done        (atomic, size unknown: MOVE --> OPEN --> MOVE)
+ *         `--download--> PROBE --> OPEN
+ * ============================================================================================= */
+
+#define CWSI_FILE_STEPS(X) X(PRELUDE) X(CHOOSE) X(UNARY) X(PROBE) X(OPEN) X(MOVE)
 #define CWSI_AS_FILE_STEP(name) CWSI_FILE_##name,
 enum { CWSI_FILE_STEPS(CWSI_AS_FILE_STEP) CWSI_FILE_STEP_COUNT };
 
-typedef struct cwsi_file {
-    cws_op op;
-    cwsi_arena arena;
-    const char *path, *container;
-    bool writing;
-    cwsi_buf content; /* writing: until it is in the request */
-    int64_t timeout_ms;
-    cws_bytes *bytes; /* reading: the result, allocated from the start */
-} cwsi_file;
+static void cwsi_tree_free(cwsi_file *f);
 
 static void cwsi_file_destroy(cws_op *op)
 {
     cwsi_file *f = CWSI_AS(cwsi_file, op);
     cws_bytes_free(f->bytes);
     cwsi_buf_free(&f->content);
-    cwsi_arena_clear(&f->arena);
+    cwsi_tree_free(f);
+    cwsi_stream_clear(&f->stream);
 }
 
-/* The file is the reply's own buffer: no copy, and the byte behind it may become a NUL, since the
- * message is not read any more. */
-static void cwsi_file_take(cwsi_file *f)
+/* The pieces of a download are the bridge's output, without a copy. */
+static bool cwsi_file_take(cws_stream *s, cws_item *item)
 {
-    cws_op *op = &f->op;
+    cwsi_file *f = CWSI_AS(cwsi_file, s);
+    cws_process *p = s->op.done || s->op.step != CWSI_FILE_MOVE ? NULL : cwsi_bridge(f);
+    memset(item, 0, sizeof(*item));
+    cwsi_stream_unmark(s);
+    if (s->at == s->text.len && p && p->result->out.buf.len) {
+        cwsi_buf taken = s->text;
+        s->text = p->result->out.buf;
+        p->result->out.buf = taken;
+        p->result->out.buf.len = s->at = 0;
+        cwsi_op_wake(&p->op); /* it has room again */
+    }
+    if (s->at == s->text.len) return false;
+    item->session_id = "";
+    item->offset = f->done;
+    f->done += s->text.len - s->at;
+    cwsi_stream_cut(s, s->text.len - s->at, item);
+    return true;
+}
+
+/* The unary reply to a read is the result: no copy, and the byte behind it may become a NUL, since
+ * the message is not read any more. */
+static void cwsi_file_keep(cwsi_file *f, cwsi_str content)
+{
+    cwsi_call *call = f->stream.op.call;
+    if (content.len == 0) return;
+    f->bytes->buf = call->in;
+    cwsi_buf_init(&call->in, &f->stream.op.client->mem, 0);
+    f->bytes->at = content.at;
+    f->bytes->len = content.len;
+    f->bytes->buf.at[CWSI_CAST(size_t, content.at - f->bytes->buf.at) + content.len] = '\0';
+}
+
+static bool cwsi_file_number(const cws_error *err, const char *key, uint64_t *out)
+{
+    const char *text = cws_error_metadata(err, key);
+    return text && cwsi_parse_u64(text, strlen(text), out);
+}
+
+/* Does the failure of the unary call say that the file is too large for it? */
+static bool cwsi_file_too_large(cwsi_file *f)
+{
+    cws_op *op = &f->stream.op;
+    cws_error *err = &op->err;
+    uint64_t number;
+    if (!cwsi_has_duplex(op->client)) return false;
+    if (err->status == CWS_ERR_FILE && strcmp(err->reason, "CWSANDBOX_FILE_TOO_LARGE") == 0) {
+        if (cwsi_file_number(err, "max_size_bytes", &number) && number)
+            op->sandbox->file_cap = number;
+        if (cwsi_is_writing(f)) return true;
+        if (!cwsi_file_number(err, "size_bytes", &number) || number > CWSI_FILE_MAX) return false;
+        f->sized = true;
+        f->size = number;
+        return true;
+    }
+    if (err->status != CWS_ERR_RESOURCE_EXHAUSTED || op->call->end != CWS_END_OK)
+        return false; /* it is not the service that says so */
+    if (!cwsi_is_writing(f)) return true;
+    return cwsi_contains_nocase(err->message, "max-file-operation-bytes") ||
+           (cwsi_contains_nocase(err->message, "message") &&
+            cwsi_contains_nocase(err->message, "larger than max"));
+}
+
+/* The unary call is over: done, failed, or to be tried by a bridge (op->step is changed). */
+static void cwsi_file_replied(cwsi_file *f)
+{
+    cws_op *op = &f->stream.op;
     cwsi_arena arena;
-    cwsi_str content;
     void *reply;
     cwsi_arena_init(&arena, &op->client->mem);
-    if (cwsi_call_reply(op, &arena, &reply) && !f->writing) {
-        content = op->client->dialect->read_content(reply);
-        if (content.len) {
-            f->bytes->buf = op->call->in;
-            cwsi_buf_init(&op->call->in, &op->client->mem, 0);
-            f->bytes->at = content.at;
-            f->bytes->len = content.len;
-            f->bytes->buf.at[CWSI_CAST(size_t, content.at - f->bytes->buf.at) + content.len] = '\0';
-        }
+    if (cwsi_call_reply(op, &arena, &reply)) {
+        if (!cwsi_is_writing(f)) cwsi_file_keep(f, op->client->dialect->read_content(reply));
+    } else if (cwsi_file_too_large(f)) {
+        cwsi_log(op->client, CWS_LOG_DEBUG, "%s; through a command then", op->err.message);
+        cwsi_error_clear(&op->err);
+        op->step = CWSI_FILE_OPEN;
     }
     cwsi_arena_clear(&arena);
-    if (!op->err.status) return;
-    cwsi_copy_text(op->err.filepath, sizeof(op->err.filepath), f->path, strlen(f->path));
+}
+
+static bool cwsi_file_send(cwsi_file *f)
+{
+    cws_op *op = &f->stream.op;
+    const cwsi_dialect *dialect = op->client->dialect;
+    cwsi_str id = cwsi_str_of(op->sandbox->id), path = cwsi_str_of(f->path), content;
+    cwsi_str container = cwsi_str_of(f->container);
+    content.at = f->content.at;
+    content.len = f->content.len;
+    if (!cwsi_is_writing(f)) return dialect->read_begin(op, id, path, container, f->until);
+    return dialect->write_begin(op, id, path, container, content, f->until);
+}
+
+/* Running: how does this file go? */
+static void cwsi_file_choose(cwsi_file *f, int64_t now)
+{
+    cws_op *op = &f->stream.op;
+    uint64_t cap = op->sandbox->file_cap ? op->sandbox->file_cap : CWSI_FILE_CAP;
+    if (cap > CWSI_FILE_CAP_MAX) cap = CWSI_FILE_CAP_MAX;
+    f->began_ms = f->told_ms = now;
+    f->until = cwsi_after(now, f->timeout_ms);
+    op->deadline_ms = cwsi_after(f->until, 2 * CWSI_CLIENT_BUFFER_MS); /* bridges have theirs */
+    if (f->kind == CWSI_DOWNLOAD) {
+        op->step = f->tree ? CWSI_FILE_OPEN : CWSI_FILE_PROBE;
+    } else if (f->kind == CWSI_UPLOAD) {
+        op->step = CWSI_FILE_OPEN;
+    } else if (cwsi_is_writing(f) && f->content.len > cap) {
+        op->step = CWSI_FILE_OPEN;
+    } else {
+        op->step = CWSI_FILE_UNARY;
+        (void)cwsi_file_send(f);
+    }
+}
+
+/* The size of what is to be downloaded, if it can be told. */
+static cwsi_turn cwsi_file_probe(cwsi_file *f, int64_t now)
+{
+    cws_op *op = &f->stream.op;
+    const char *args[3] = {"cwsandbox-stat", NULL, NULL};
+    int64_t left = f->until - now;
+    cwsi_str text;
+    if (!op->child) {
+        args[1] = f->path;
+        if (left > CWSI_FILE_STAT_MS) left = CWSI_FILE_STAT_MS;
+        if (!cwsi_bridge_begin(f, cwsi_script_stat(), args, left, false)) return CWSI_READY;
+    }
+    if (!op->child->done) return CWSI_PENDING;
+    text.at = cwsi_bridge(f)->result->out.buf.at;
+    text.len = cwsi_bridge(f)->result->out.buf.len;
+    while (text.len && text.at[text.len - 1] == '\n') text.len--;
+    f->sized = op->child->err.status == CWS_OK && cwsi_bridge(f)->exit_code == 0 &&
+               cwsi_parse_u64(text.at, text.len, &f->size);
+    cwsi_op_leave(op);
+    op->step = CWSI_FILE_OPEN;
+    return CWSI_READY;
+}
+
+/* The whole file is there, if it is. */
+static void cwsi_file_whole(cwsi_file *f, cws_process *p)
+{
+    cwsi_output *o = &p->result->out;
+    uint64_t floor = f->kind == CWSI_DOWNLOAD ? CWSI_FILE_CHECKED : 1;
+    if (f->kind == CWSI_READ_FILE) {
+        f->done = o->buf.len;
+        f->bytes->buf = o->buf;
+        f->bytes->at = o->buf.len ? o->buf.at : NULL;
+        f->bytes->len = o->buf.len;
+        cwsi_buf_init(&o->buf, &f->stream.op.client->mem, 0);
+    }
+    if (f->tree || !f->sized || f->size < floor || f->done >= f->size) return;
+    cwsi_file_add_number(f, "size_bytes", f->size);
+    cwsi_file_add_number(f, "bytes_delivered", f->done);
+    cwsi_file_fail(f, "FILE_TRUNCATED", "truncated: %llu of %llu bytes arrived",
+                   CWSI_CAST(unsigned long long, f->done), CWSI_CAST(unsigned long long, f->size));
+}
+
+static void cwsi_tree_end(cwsi_file *f);
+
+/* The bridge has ended: done, failed, or one thing is left to do (op->step is changed). */
+static void cwsi_file_moved(cwsi_file *f, int64_t now)
+{
+    cws_op *op = &f->stream.op;
+    cws_process *p = cwsi_bridge(f);
+    if (p->op.err.status) {
+        cwsi_bridge_failed(f, p);
+    } else if (p->exit_code) {
+        cwsi_bridge_exited(f, p);
+    } else if (cwsi_is_writing(f) && !f->fed) {
+        cwsi_file_fail(f, "", "the command ended before it had all bytes%s", cwsi_file_fate(f));
+    } else if (cwsi_is_writing(f) && !f->committed) {
+        f->sized = true;
+        f->size = f->done;
+        op->step = CWSI_FILE_OPEN;
+    } else if (!cwsi_is_writing(f)) {
+        cwsi_file_whole(f, p);
+        if (f->tree) cwsi_tree_end(f);
+    }
+    if (!op->err.status && op->step == CWSI_FILE_MOVE) cwsi_file_tell(f, now, true);
+    if (op->step != CWSI_FILE_MOVE) cwsi_op_leave(op);
+}
+
+/* Move bytes in either direction. READY: the bridge has ended, or the operation has. */
+static cwsi_turn cwsi_file_move(cwsi_file *f, int64_t now)
+{
+    cws_process *p = cwsi_bridge(f);
+    if (cwsi_is_writing(f)) {
+        if (!p->op.done && !cwsi_bridge_feed(f)) return CWSI_READY;
+    } else if (f->kind == CWSI_DOWNLOAD) {
+        if (!cwsi_stream_deliver(&f->stream)) return CWSI_READY;
+        if (p->result->out.buf.len) return CWSI_PENDING; /* paused, or not asked for yet */
+    } else if (p->result->out.buf.len > CWSI_FILE_MAX) {
+        cwsi_file_fail(f, "FILE_TOO_LARGE", "larger than 256 MiB: use cws_download");
+        return CWSI_READY;
+    }
+    if (!p->op.done) {
+        cwsi_file_tell(f, now, false);
+        return CWSI_PENDING;
+    }
+    cwsi_file_moved(f, now);
+    return CWSI_READY;
+}
+
+static cwsi_turn cwsi_file_step(cwsi_file *f, int64_t now)
+{
+    cws_op *op = &f->stream.op;
+    for (;;) {
+        if (op->err.status) return CWSI_READY;
+        switch (op->step) {
+        case CWSI_FILE_PRELUDE:
+            if (cwsi_prelude(op) == CWSI_PENDING) return CWSI_PENDING;
+            op->step = CWSI_FILE_CHOOSE;
+            break;
+        case CWSI_FILE_CHOOSE: cwsi_file_choose(f, now); break;
+        case CWSI_FILE_UNARY:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            cwsi_file_replied(f);
+            if (op->step == CWSI_FILE_UNARY) return CWSI_READY;
+            break;
+        case CWSI_FILE_PROBE:
+            if (cwsi_file_probe(f, now) == CWSI_PENDING) return CWSI_PENDING;
+            break;
+        case CWSI_FILE_OPEN:
+            if (!cwsi_bridge_open(f, now)) return CWSI_READY;
+            if (f->kind == CWSI_READ_FILE) cwsi_bridge(f)->result->out.max = CWSI_FILE_MAX + 1u;
+            op->step = CWSI_FILE_MOVE;
+            break;
+        case CWSI_FILE_MOVE:
+            if (cwsi_file_move(f, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->step == CWSI_FILE_MOVE) return CWSI_READY;
+            break;
+        }
+    }
 }
 
 static cwsi_turn cwsi_file_run(cws_op *op, int64_t now)
 {
     cwsi_file *f = CWSI_AS(cwsi_file, op);
-    const cwsi_dialect *dialect = op->client->dialect;
-    for (;;) {
-        switch (op->step) {
-        case CWSI_FILE_PRELUDE:
-            if (cwsi_prelude(op) == CWSI_PENDING) return CWSI_PENDING;
-            if (op->err.status) return CWSI_READY;
-            op->step = CWSI_FILE_SEND;
-            break;
-        case CWSI_FILE_SEND: {
-            int64_t until = cwsi_after(now, f->timeout_ms);
-            cwsi_str id = cwsi_str_of(op->sandbox->id), content;
-            bool begun;
-            content.at = f->content.at;
-            content.len = f->content.len;
-            begun = f->writing
-                        ? dialect->write_begin(op, id, cwsi_str_of(f->path),
-                                               cwsi_str_of(f->container), content, until)
-                        : dialect->read_begin(op, id, cwsi_str_of(f->path),
-                                              cwsi_str_of(f->container), until);
-            if (!begun) return CWSI_READY;
-            cwsi_buf_free(&f->content);
-            op->step = CWSI_FILE_AWAIT;
-            break;
-        }
-        case CWSI_FILE_AWAIT:
-            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
-            cwsi_file_take(f);
-            return CWSI_READY;
-        }
-    }
+    cwsi_turn turn = cwsi_file_step(f, now);
+    f->stream.waits = turn == CWSI_PENDING && op->step == CWSI_FILE_MOVE;
+    if (turn == CWSI_READY && op->err.status && !op->err.filepath[0])
+        cwsi_copy_text(op->err.filepath, sizeof(op->err.filepath), f->path, strlen(f->path));
+    return turn;
 }
 
-static const cwsi_op_kind *cwsi_file_kind(bool writing)
+static const cwsi_op_kind *cwsi_file_kind(cwsi_file_kind_id id)
 {
     static const char *const steps[] = {CWSI_FILE_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kinds[] = {
-        {"Read file", steps, cwsi_file_run, NULL, NULL, cwsi_file_destroy},
-        {"Write file", steps, cwsi_file_run, NULL, NULL, cwsi_file_destroy}};
-    return &kinds[writing ? 1 : 0];
+    static const cwsi_op_kind kinds[CWSI_FILE_KIND_COUNT] = {
+        {"Read file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
+        {"Write file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
+        {"Upload", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
+        {"Download", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy}};
+    return &kinds[id];
 }
+
+/*TREE*/
+static bool cwsi_tree_failed(cwsi_file *f) { (void)f; return false; }
+static void cwsi_tree_free(cwsi_file *f) { (void)f; }
+static void cwsi_tree_end(cwsi_file *f) { (void)f; }
+/*TREE-END*/
 
 /* ================================================================================================
  * >>impl-op-close
@@ -9959,7 +11295,7 @@ CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id
 
 /* ================================================================================================
  * >>impl-public-exec
- * The functions of >>exec and >>files.
+ * The functions of >>exec.
  * ============================================================================================= */
 
 static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, const cws_exec_opts *o,
@@ -9987,33 +11323,76 @@ static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, cons
     return o->cwd ? cwsi_check_text(err, "cwd", o->cwd) : CWS_OK;
 }
 
+/* Hand out a new process, or free it if it could not be filled. */
+static cws_status cwsi_process_give(cws_process *p, bool filled, cws_process **out, cws_error *err)
+{
+    if (!filled) {
+        cws_process_free(p);
+        return cwsi_no_memory(err, "Execute command");
+    }
+    p->op.sandbox->stats.exec_count++;
+    p->counted = true;
+    *out = p;
+    return CWS_OK;
+}
+
 CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
                                   const cws_exec_opts *opts, cws_process **out, cws_error *err)
 {
     cws_exec_opts none = CWSI_ZERO;
     const cws_exec_opts *o = opts ? opts : &none;
     cws_process *p;
-    cws_op *op;
     int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
     status = cwsi_enter_sandbox(sandbox, out, err);
     if (!status) status = cwsi_check_exec(sandbox, argv, o, &timeout_ms, err);
     if (!status && o->with_stdin && !cwsi_has_duplex(sandbox->client))
-        status = cwsi_exec_no_duplex(sandbox->client, err);
+        status = cwsi_exec_no_duplex(sandbox->client, "with_stdin", err);
     if (status) return status;
-    op = cwsi_op_new(sandbox->client, sizeof(cws_process), cwsi_exec_kind(), sandbox);
-    if (!op) return cwsi_no_memory(err, "Execute command");
-    p = CWSI_AS(cws_process, op);
-    p->timeout_ms = timeout_ms;
-    if (!cwsi_exec_fill(p, argv, o)) {
-        cws_op_free(op);
-        return cwsi_no_memory(err, "Execute command");
-    }
-    sandbox->stats.exec_count++;
-    p->counted = true;
-    *out = p;
+    p = cwsi_process_new(sandbox, false, timeout_ms);
+    return cwsi_process_give(p, p && cwsi_exec_fill(p, argv, o), out, err);
+}
+
+/* The options of a shell as those of a command. */
+static cws_status cwsi_check_shell(const cws_shell_opts *s, cws_exec_opts *o, cws_error *err)
+{
+    if (cwsi_check_zero(err, "cws_shell_opts", s->must_be_zero)) return CWS_ERR_INVALID_ARGUMENT;
+    if (s->width > 65535 || s->height > 65535)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "width and height must be from 0 (the service's default) to 65535");
+    o->env = s->env;
+    o->timeout_seconds = s->timeout_seconds;
+    o->max_output_bytes = s->max_output_bytes;
+    o->container = s->container;
+    o->on_output = s->on_output;
+    o->with_stdin = true;
+    o->on_stdin_room = s->on_stdin_room;
+    o->user = s->user;
     return CWS_OK;
+}
+
+CWS_API cws_status cws_shell_begin(cws_sandbox *sandbox, const char *const *argv,
+                                   const cws_shell_opts *opts, cws_process **out, cws_error *err)
+{
+    static const char *const bash[] = {"/bin/bash", NULL};
+    cws_shell_opts none = CWSI_ZERO;
+    const cws_shell_opts *s = opts ? opts : &none;
+    cws_exec_opts o = CWSI_ZERO;
+    cws_process *p;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    if (!argv) argv = bash;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_shell(s, &o, err);
+    if (!status) status = cwsi_check_exec(sandbox, argv, &o, &timeout_ms, err);
+    if (!status && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, "a shell", err);
+    if (status) return status;
+    p = cwsi_process_new(sandbox, true, s->timeout_seconds > 0 ? timeout_ms : CWSI_NEVER);
+    if (p) p->request.width = s->width, p->request.height = s->height;
+    return cwsi_process_give(p, p && cwsi_exec_fill(p, argv, &o), out, err);
 }
 
 CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
@@ -10036,59 +11415,96 @@ CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
     return status;
 }
 
-/* What reading and writing have in common. data NULL with size 0 is fine when writing. */
-static cws_status cwsi_file_begin(cws_sandbox *sb, const char *path, const cws_file_opts *opts,
-                                  bool writing, cwsi_str data, cws_op **out, cws_error *err)
+/* Is there a transport that can carry a stream? */
+static cws_status cwsi_needs_streams(const cws_client *c, const char *what, cws_error *err)
 {
-    cws_file_opts none = CWSI_ZERO;
-    const cws_file_opts *o = opts ? opts : &none;
-    cwsi_file *f;
-    cws_op *op;
-    cws_client *c;
-    int64_t timeout_ms = 0;
+    if (c->streaming) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "%s: needs a transport of the streaming tier", what);
+}
+
+/* ================================================================================================
+ * >>impl-public-files
+ * The functions of >>files.
+ * ============================================================================================= */
+
+/* What the options of all file calls have in common. */
+typedef struct cwsi_file_args {
+    const char *path, *container;
+    double timeout_seconds;
+    const char *options; /* name of the struct */
+    uint32_t must_be_zero;
+} cwsi_file_args;
+
+static cws_status cwsi_check_file(cws_sandbox *sb, const cwsi_file_args *a, int64_t *timeout_ms,
+                                  cws_error *err)
+{
+    if (cwsi_check_zero(err, a->options, a->must_be_zero)) return CWS_ERR_INVALID_ARGUMENT;
+    if (!a->path || !a->path[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "path must not be empty");
+    if (cwsi_check_text(err, "path", a->path) ||
+        (a->container && cwsi_check_text(err, "container", a->container)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    return cwsi_check_seconds(err, "timeout_seconds", a->timeout_seconds, sb->request_timeout_ms,
+                              false, timeout_ms);
+}
+
+/* A new operation on a file from checked arguments. NULL: out of memory. */
+static cwsi_file *cwsi_file_new(cws_sandbox *sb, cwsi_file_kind_id kind, const cwsi_file_args *a,
+                                int64_t timeout_ms)
+{
+    cws_client *c = sb->client;
+    cws_op *op = cwsi_op_new(c, sizeof(cwsi_file), cwsi_file_kind(kind), sb);
+    cwsi_file *f = op ? CWSI_AS(cwsi_file, op) : NULL;
     bool ok = true;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sb, out, err);
-    if (!status) status = cwsi_check_zero(err, "cws_file_opts", o->must_be_zero);
-    if (!status && (!path || !path[0]))
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "path must not be empty");
-    if (!status) status = cwsi_check_text(err, "path", path);
-    if (!status && o->container) status = cwsi_check_text(err, "container", o->container);
-    if (!status && !data.at && data.len)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "data is NULL but size is not 0");
-    if (!status)
-        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
-                                    sb->request_timeout_ms, false, &timeout_ms);
-    if (status) return status;
-    c = sb->client;
-    op = cwsi_op_new(c, sizeof(cwsi_file), cwsi_file_kind(writing), sb);
-    if (!op) return cwsi_no_memory(err, writing ? "Write file" : "Read file");
-    f = CWSI_AS(cwsi_file, op);
-    cwsi_arena_init(&f->arena, &c->mem);
+    if (!f) return NULL;
+    cwsi_arena_init(&f->stream.arena, &c->mem);
+    cwsi_buf_init(&f->stream.text, &c->mem, SIZE_MAX / 2);
     cwsi_buf_init(&f->content, &c->mem, CWSI_MAX_MEMORY);
-    f->writing = writing;
+    f->stream.take = cwsi_file_take;
+    f->kind = kind;
     f->timeout_ms = timeout_ms;
-    f->path = cwsi_keep(&f->arena, path, &ok);
-    f->container = cwsi_keep(&f->arena, o->container, &ok);
-    if (!writing) f->bytes = CWSI_NEW(&c->mem, cws_bytes);
-    if (f->bytes) {
-        f->bytes->client = c;
-        c->refs++;
-        cwsi_buf_init(&f->bytes->buf, &c->mem, 0);
-    }
-    if (!ok || (!writing && !f->bytes) || (writing && !cwsi_put(&f->content, data.at, data.len))) {
-        cws_op_free(op);
-        return cwsi_no_memory(err, writing ? "Write file" : "Read file");
-    }
-    *out = op;
-    return CWS_OK;
+    f->path = cwsi_keep(&f->stream.arena, a->path, &ok);
+    f->container = cwsi_keep(&f->stream.arena, a->container, &ok);
+    cwsi_uuid(c, f->token);
+    if (ok) return f;
+    cws_op_free(op);
+    return NULL;
+}
+
+static cwsi_file_args cwsi_file_args_of(const char *path, const cws_file_opts *o)
+{
+    cwsi_file_args a = CWSI_ZERO;
+    a.path = path;
+    a.options = "cws_file_opts";
+    if (!o) return a;
+    a.container = o->container;
+    a.timeout_seconds = o->timeout_seconds;
+    a.must_be_zero = o->must_be_zero;
+    return a;
 }
 
 CWS_API cws_status cws_read_file_begin(cws_sandbox *sandbox, const char *path,
                                        const cws_file_opts *opts, cws_op **out, cws_error *err)
 {
-    return cwsi_file_begin(sandbox, path, opts, false, cwsi_str_of(""), out, err);
+    cwsi_file_args a = cwsi_file_args_of(path, opts);
+    cwsi_file *f;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_file(sandbox, &a, &timeout_ms, err);
+    if (status) return status;
+    f = cwsi_file_new(sandbox, CWSI_READ_FILE, &a, timeout_ms);
+    if (f) f->bytes = CWSI_NEW(&sandbox->client->mem, cws_bytes);
+    if (!f || !f->bytes) {
+        if (f) cws_op_free(&f->stream.op);
+        return cwsi_no_memory(err, "Read file");
+    }
+    f->bytes->client = sandbox->client;
+    sandbox->client->refs++;
+    cwsi_buf_init(&f->bytes->buf, &sandbox->client->mem, 0);
+    *out = &f->stream.op;
+    return CWS_OK;
 }
 
 CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const cws_file_opts *opts,
@@ -10106,14 +11522,54 @@ CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const c
     return status;
 }
 
+/* Can so much be written? */
+static cws_status cwsi_check_content(const cws_sandbox *sb, const cwsi_file_args *a,
+                                     const void *data, size_t size, cws_error *err)
+{
+    if (!data && size)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "data is NULL but size is not 0");
+    if (size > CWSI_FILE_MAX) {
+        cwsi_file refused = CWSI_ZERO; /* to say it in the same words */
+        refused.stream.op.kind = cwsi_file_kind(CWSI_WRITE_FILE);
+        refused.kind = CWSI_WRITE_FILE;
+        refused.path = a->path;
+        cwsi_file_add_number(&refused, "size_bytes", size);
+        cwsi_file_add_number(&refused, "max_size_bytes", CWSI_FILE_MAX);
+        cwsi_file_fail(&refused, "FILE_TOO_LARGE", "%zu bytes are more than 256 MiB: use "
+                       "cws_upload", size);
+        cwsi_take_text(refused.stream.op.err.filepath, sizeof(refused.stream.op.err.filepath),
+                       cwsi_str_of(a->path));
+        return cwsi_copy_error(err, &refused.stream.op.err);
+    }
+    if (size > CWSI_FILE_CAP && !cwsi_has_duplex(sb->client))
+        return cwsi_exec_no_duplex(sb->client, "a file larger than 32 MiB", err);
+    return CWS_OK;
+}
+
 CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, const void *data,
                                         size_t size, const cws_file_opts *opts, cws_op **out,
                                         cws_error *err)
 {
-    cwsi_str content;
-    content.at = CWSI_CAST(const char *, data);
-    content.len = size;
-    return cwsi_file_begin(sandbox, path, opts, true, content, out, err);
+    cwsi_file_args a = cwsi_file_args_of(path, opts);
+    cwsi_file *f;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_file(sandbox, &a, &timeout_ms, err);
+    if (!status) status = cwsi_check_content(sandbox, &a, data, size, err);
+    if (status) return status;
+    f = cwsi_file_new(sandbox, CWSI_WRITE_FILE, &a, timeout_ms);
+    if (!f || !cwsi_put(&f->content, data, size)) {
+        if (f) cws_op_free(&f->stream.op);
+        return cwsi_no_memory(err, "Write file");
+    }
+    f->atomic = !opts || !opts->direct;
+    f->data = f->content.at;
+    f->size = size;
+    f->sized = true;
+    *out = &f->stream.op;
+    return CWS_OK;
 }
 
 CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const void *data,
@@ -10125,6 +11581,121 @@ CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const 
     begun = cws_write_file_begin(sandbox, path, data, size, opts, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
+
+static cws_status cwsi_check_upload(const cws_upload_opts *o, cws_error *err)
+{
+    if ((o->source != NULL) == (o->data != NULL) && !(o->data == NULL && o->size == 0))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "give source or data, and not both");
+    if (o->data && o->size > SIZE_MAX / 2)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "size is larger than memory can be");
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_upload_begin(cws_sandbox *sandbox, const char *path,
+                                    const cws_upload_opts *opts, cws_op **out, cws_error *err)
+{
+    cws_upload_opts none = CWSI_ZERO;
+    const cws_upload_opts *o = opts ? opts : &none;
+    cwsi_file_args a = CWSI_ZERO;
+    cwsi_file *f;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    a.path = path;
+    a.container = o->container;
+    a.timeout_seconds = o->timeout_seconds;
+    a.options = "cws_upload_opts";
+    a.must_be_zero = o->must_be_zero;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_file(sandbox, &a, &timeout_ms, err);
+    if (!status) status = cwsi_check_upload(o, err);
+    if (!status && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, "an upload", err);
+    if (status) return status;
+    f = cwsi_file_new(sandbox, CWSI_UPLOAD, &a, timeout_ms);
+    if (!f) return cwsi_no_memory(err, "Upload");
+    f->atomic = o->atomic;
+    f->source = o->source;
+    if (!o->source) f->data = o->data ? CWSI_CAST(const char *, o->data) : "";
+    f->size = o->size;
+    f->sized = f->data || o->size;
+    f->on_progress = o->on_progress;
+    f->user = o->user;
+    *out = &f->stream.op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_upload(cws_sandbox *sandbox, const char *path, const cws_upload_opts *opts,
+                              cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_upload_begin(sandbox, path, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API cws_status cws_download_begin(cws_sandbox *sandbox, const char *path,
+                                      const cws_download_opts *opts, cws_stream **out,
+                                      cws_error *err)
+{
+    cws_download_opts none = CWSI_ZERO;
+    const cws_download_opts *o = opts ? opts : &none;
+    cwsi_file_args a = CWSI_ZERO;
+    cwsi_file *f;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    a.path = path;
+    a.container = o->container;
+    a.timeout_seconds = o->timeout_seconds;
+    a.options = "cws_download_opts";
+    a.must_be_zero = o->must_be_zero;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_file(sandbox, &a, &timeout_ms, err);
+    if (!status && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, "a download", err);
+    if (status) return status;
+    f = cwsi_file_new(sandbox, CWSI_DOWNLOAD, &a, timeout_ms);
+    if (!f) return cwsi_no_memory(err, "Download");
+    f->stream.on_item = o->on_item;
+    f->stream.user = f->user = o->user;
+    f->on_progress = o->on_progress;
+    *out = &f->stream;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
+                                const cws_download_opts *opts, cws_error *err)
+{
+    cws_stream *stream = NULL;
+    cws_status status;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    if (!opts || !opts->on_item) {
+        cwsi_error_clear(err);
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "cws_download needs on_item; use cws_download_begin to ask for the "
+                         "items");
+    }
+    status = cws_download_begin(sandbox, path, opts, &stream, err);
+    return cwsi_finish_blocking(status, cws_stream_op(stream), err);
+}
+
+#ifndef CWS_NO_STDIO
+CWS_API cws_flow cws_source_from_file(void *buffer, size_t size, size_t *count, void *file)
+{
+    FILE *f = CWSI_CAST(FILE *, file);
+    *count = fread(buffer, 1, size, f);
+    return *count == 0 && ferror(f) ? CWS_FLOW_CANCEL : CWS_FLOW_CONTINUE;
+}
+
+CWS_API cws_flow cws_item_to_file(const cws_item *item, void *file)
+{
+    FILE *f = CWSI_CAST(FILE *, file);
+    return fwrite(item->data, 1, item->size, f) == item->size ? CWS_FLOW_CONTINUE
+                                                              : CWS_FLOW_CANCEL;
+}
+#endif
 
 /* ================================================================================================
  * >>impl-public-process
@@ -10169,6 +11740,25 @@ CWS_API cws_result *cws_process_take_result(cws_process *process)
     return result;
 }
 
+CWS_API cws_status cws_process_resize(cws_process *process, uint32_t width, uint32_t height,
+                                      cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!process) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
+    if (!process->tty)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "the command has no terminal: begin it with cws_shell_begin");
+    if (width < 1 || width > 65535 || height < 1 || height > 65535)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "width and height must be 1 to 65535");
+    if (process->op.done || process->op.cancelled)
+        return cwsi_fail(err, CWS_ERR_EXECUTION, "resize: terminal session has ended");
+    process->request.width = width;
+    process->request.height = height;
+    process->resized = true;
+    cwsi_op_wake(&process->op);
+    return CWS_OK;
+}
+
 CWS_API bool cws_process_cancel(cws_process *process)
 {
     return process && cws_op_cancel(&process->op);
@@ -10200,19 +11790,19 @@ static cws_status cwsi_stdin_open(const cws_process *p, cws_error *err)
             err->status = CWS_OK;
         }
         return cwsi_fail(err, CWS_ERR_EXECUTION, "write: stream has failed: %s",
-                         why->status   ? why->message
-                         : p->op.done ? "process has exited"
-                                      : "the command was cancelled");
+                         why->status    ? why->message
+                         : !p->op.done ? "the command was cancelled"
+                         : p->tty      ? "terminal session has ended"
+                                       : "process has exited");
     }
     if (p->eof) return cwsi_fail(err, CWS_ERR_EXECUTION, "write: stream is closed");
     return CWS_OK;
 }
 
-/* One turn of waiting for something about p. `until` bounds it; 0 ms: no turn at all. */
-static cws_status cwsi_process_turn(cws_process *p, int64_t timeout_ms, int64_t until,
-                                    const char *what, cws_error *err)
+/* One turn of waiting for something. `until` bounds it; 0 ms: no turn at all. */
+static cws_status cwsi_await_turn(cws_client *c, int64_t timeout_ms, int64_t until,
+                                  const char *what, cws_error *err)
 {
-    cws_client *c = p->op.client;
     int64_t now = cwsi_now(c);
     if (timeout_ms == 0 || (now >= until && until != CWSI_NEVER))
         return cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT, "%s within the wait", what);
@@ -10242,7 +11832,8 @@ static cws_status cwsi_process_put(cws_process *p, cwsi_str data, bool whole, in
         *written += n;
         if (n) cwsi_op_wake(&p->op);
         if (*written == data.len) break;
-        status = cwsi_process_turn(p, timeout_ms, until, "not all of the input was taken", err);
+        status = cwsi_await_turn(p->op.client, timeout_ms, until, "not all of the input was taken",
+                                 err);
     }
     p->writing = nested;
     if (*written < data.len && (status == CWS_ERR_WAIT_TIMEOUT || status == CWS_ERR_REENTRANT)) {
@@ -10319,11 +11910,12 @@ CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, 
     while (!status) {
         cws_result *r = process->result; /* NULL if it was taken */
         if (r) *count = cwsi_output_take(stream == CWS_STDERR ? &r->err : &r->out, buffer, size);
+        if (*count && process->throttle) cwsi_op_wake(&process->op); /* there is room again */
         if (*count) break;
         if (r && (stream == CWS_STDERR ? &r->err : &r->out)->truncated)
             status = cwsi_fail(err, CWS_ERR_LIMIT, "output went over max_output_bytes unread");
         if (status || process->op.done) break;
-        status = cwsi_process_turn(process, timeout_ms, until, "no output arrived", err);
+        status = cwsi_await_turn(process->op.client, timeout_ms, until, "no output arrived", err);
     }
     if (!status && *count == 0 && process->op.err.status && !process->exited)
         status = cwsi_copy_error(err, &process->op.err);
@@ -10397,6 +11989,120 @@ CWS_API void cws_result_free(cws_result *result)
     cwsi_arena_clear(&result->arena);
     cwsi_free(&c->mem, result);
     cwsi_client_unref(c);
+}
+
+/* ================================================================================================
+ * >>impl-public-stream
+ * The functions of >>logs.
+ * ============================================================================================= */
+
+static cws_status cwsi_check_logs(const cws_logs_opts *o, cws_error *err)
+{
+    const char *session = o->resume_session_id;
+    if (cwsi_check_zero(err, "cws_logs_opts", o->must_be_zero) ||
+        (o->container && cwsi_check_text(err, "container", o->container)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (o->tail_lines > INT32_MAX)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "tail_lines must be at most 2147483647");
+    if (o->since_unix_ms < 0 || o->since_unix_ms > 253402300799999LL)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "since_unix_ms must be from 0 (everything) to the year 9999");
+    if (o->long_lines != CWS_LONG_LINES_DEFAULT && o->long_lines != CWS_LONG_LINES_FAIL &&
+        o->long_lines != CWS_LONG_LINES_SPLIT)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "long_lines is none of CWS_LONG_LINES_*");
+    if (o->resume_offset && !session)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "resume_offset needs resume_session_id");
+    if (!session) return CWS_OK;
+    if (!session[0] || strlen(session) > 255 || cwsi_check_text(NULL, "", session))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "resume_session_id must be 1 to 255 bytes of UTF-8");
+    if (!o->follow)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "resume_session_id needs follow");
+    if (o->timestamps || o->tail_lines || o->since_unix_ms)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "resume_session_id excludes timestamps, tail_lines and since_unix_ms");
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opts,
+                                  cws_stream **out, cws_error *err)
+{
+    cws_logs_opts none = CWSI_ZERO;
+    const cws_logs_opts *o = opts ? opts : &none;
+    cwsi_logs *l;
+    cws_op *op;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_logs(o, err);
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    o->follow ? CWSI_NEVER : sandbox->request_timeout_ms, false,
+                                    &timeout_ms);
+    if (!status) status = cwsi_needs_streams(sandbox->client, "Logs", err);
+    if (status) return status;
+    op = cwsi_op_new(sandbox->client, sizeof(cwsi_logs), cwsi_logs_kind(), sandbox);
+    if (!op) return cwsi_no_memory(err, "Logs");
+    l = cwsi_logs_of(op);
+    l->timeout_ms = timeout_ms;
+    if (!cwsi_logs_fill(l, o)) {
+        cws_op_free(op);
+        return cwsi_no_memory(err, "Logs");
+    }
+    *out = &l->stream;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws_error *err)
+{
+    cws_stream *stream = NULL;
+    cws_status status;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    if (!opts || !opts->on_item) {
+        cwsi_error_clear(err);
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "cws_logs needs on_item; use cws_logs_begin to ask for the items");
+    }
+    status = cws_logs_begin(sandbox, opts, &stream, err);
+    return cwsi_finish_blocking(status, cws_stream_op(stream), err);
+}
+
+CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_item *item,
+                                   cws_error *err)
+{
+    cws_status status = CWS_OK;
+    cws_op *op;
+    int64_t until;
+    cwsi_error_clear(err);
+    if (item) memset(item, 0, sizeof(*item));
+    if (!stream || !item)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "stream and item must not be NULL");
+    if (stream->on_item)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the items of this stream go to on_item");
+    op = &stream->op;
+    until = cwsi_until(op->client, timeout_ms);
+    op->refs++; /* a callback may free it meanwhile */
+    while (!status && !stream->take(stream, item)) {
+        if (op->done) {
+            if (op->err.status) status = cwsi_copy_error(err, &op->err);
+            break;
+        }
+        status = cwsi_await_turn(op->client, timeout_ms, until, "no item arrived", err);
+    }
+    if (stream->waits && !op->done) cwsi_op_wake(op); /* there may be room for more */
+    cwsi_op_unref(op);
+    return status;
+}
+
+CWS_API cws_op *cws_stream_op(cws_stream *stream)
+{
+    return stream ? &stream->op : NULL;
+}
+
+CWS_API void cws_stream_free(cws_stream *stream)
+{
+    if (stream) cws_op_free(&stream->op);
 }
 
 /* ================================================================================================
@@ -10777,6 +12483,13 @@ CWS_API bool cws_op_cancel(cws_op *op)
     return true;
 }
 
+CWS_API void cws_op_resume(cws_op *op)
+{
+    if (!op || op->done || !op->paused) return;
+    op->paused = false;
+    cwsi_op_wake(op);
+}
+
 CWS_API void cws_op_on_done(cws_op *op, cws_op_done_fn fn, void *user)
 {
     if (!op) return;
@@ -10802,7 +12515,7 @@ static cws_op *cwsi_ended(cws_op *op, const cwsi_op_kind *kind)
 
 CWS_API cws_bytes *cws_op_take_bytes(cws_op *op)
 {
-    cwsi_file *f = CWSI_AS(cwsi_file, cwsi_ended(op, cwsi_file_kind(false)));
+    cwsi_file *f = CWSI_AS(cwsi_file, cwsi_ended(op, cwsi_file_kind(CWSI_READ_FILE)));
     cws_bytes *bytes = f ? f->bytes : NULL;
     if (f) f->bytes = NULL;
     return bytes;

@@ -4903,14 +4903,14 @@ static void api_test_files(void)
         const char *detail = script_detail(
             &t->s, "google.rpc.ErrorInfo",
             "{\"reason\":\"CWSANDBOX_FILE_TOO_LARGE\",\"domain\":\"cwsandbox.com\","
-            "\"metadata\":{\"filepath\":\"/other\",\"size_bytes\":\"7\"}}");
+            "\"metadata\":{\"filepath\":\"/other\",\"size_bytes\":\"300000000\"}}");
         script_error(&t->s, "ReadFile", "internal", "too big", detail);
         CHECK_INT(api_read(t, sb, "/mine", NULL, &bytes), CWS_ERR_FILE);
         CHECK(bytes == NULL);
         CHECK_STR(t->err.filepath, "/mine");
         CHECK_STR(t->err.reason, "CWSANDBOX_FILE_TOO_LARGE");
         CHECK_STR(cws_error_metadata(&t->err, "filepath"), "/other");
-        CHECK_STR(cws_error_metadata(&t->err, "size_bytes"), "7");
+        CHECK_STR(cws_error_metadata(&t->err, "size_bytes"), "300000000");
         HAS(t->err.message, "Read file failed: too big (CWSANDBOX_FILE_TOO_LARGE)");
         script_error(&t->s, "WriteFile", "not_found", "x",
                      script_reason(&t->s, "CWSANDBOX_FILE_PERMISSION_DENIED", "cwsandbox.com"));
