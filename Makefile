@@ -6,6 +6,7 @@
 #   CWS_NO_INSTALL=1           never install a missing tool, only say what is missing
 #   VERBOSE=1                  show all output of the tests
 #   FUZZ_SECONDS=10            for each fuzz target
+#   BENCH_SECONDS=36           for all of make bench; BENCH_ROUNDS=9 turns of each side
 
 CC ?= cc
 CXX ?= c++
@@ -34,8 +35,8 @@ LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS = print_stacktrace=1
 
-.PHONY: help run gateway test check-all $(SUITES) matrix-full fuzz-long conformance san programs \
-	clean install uninstall print-pc need need-all
+.PHONY: help run gateway test check-all $(SUITES) matrix-full fuzz-long conformance san bench \
+	programs clean install uninstall print-pc need need-all
 .DELETE_ON_ERROR:
 
 help:
@@ -45,6 +46,7 @@ help:
 	@echo 'make check-all  test, and what takes long: full matrix, long fuzzing, other sanitizers'
 	@echo 'make SUITE      one of: $(SUITES)'
 	@echo 'make conformance  the Connect conformance suite; builds its runner with Go 1.24 or newer'
+	@echo 'make bench      what a call and a stream cost, as ratios to libcurl alone; half a minute'
 	@echo 'make san        memory, thread sanitizer and valgrind'
 	@echo 'make install    cwsandbox.h and cwsandbox.pc below PREFIX ($(PREFIX)); DESTDIR; uninstall'
 	@echo 'make clean      remove $(BUILD)/'
@@ -153,6 +155,20 @@ conformance: $(BUILD)/conformance/client
 san: need $(BUILD)/tests/backend
 	@sh tests/need.sh slow || true
 	@TIMEOUT=3600 sh tests/run.sh $@ -- sh tests/san.sh
+
+# Built without sanitizers, as a program that is measured must be. Nothing is asserted.
+BENCH_LIBS = $(shell pkg-config --libs libnghttp2 2>/dev/null || echo -lnghttp2)
+
+$(BUILD)/bench/bench: tests/bench.c $(HEADERS)
+	@mkdir -p $(@D)
+	@echo "building $@" >&2
+	@$(CC) $(ALL_CFLAGS) $(WARNINGS) -o $@ $< $(ALL_LIBS) $(BENCH_LIBS)
+
+bench:
+	@mkdir -p $(BUILD)
+	@if why=$$(sh tests/need.sh bench 2>&1); then \
+		$(MAKE) --no-print-directory $(BUILD)/bench/bench && $(BUILD)/bench/bench; \
+	else echo "SKIPPED bench: $$(echo "$$why" | grep -m 1 missing)"; fi
 
 # --- Installation ---------------------------------------------------------------------------------
 

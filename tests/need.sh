@@ -11,6 +11,7 @@
 #   schema   protoc, protobuf for python3
 #   gateway  protoc, openssl, node 18.14.1 or newer, npm and the packages of tests/gateway
 #   go       Go 1.24 or newer, to build the conformance runner
+#   bench    build, libnghttp2's headers
 #   slow     valgrind, 32-bit libraries, a MinGW cross-compiler
 
 BUILD=${BUILD:-build}
@@ -26,6 +27,7 @@ tools() {
     fuzz) echo clang fuzzer ;;
     gateway) echo cc curl protoc openssl node npm npm-packages ;;
     go) echo go ;;
+    bench) echo cc pkg-config curl nghttp2 ;;
     slow) echo valgrind m32 mingw ;;
     *) echo "need.sh: unknown set $1" >&2 && exit 2 ;;
     esac
@@ -44,6 +46,11 @@ there() {
         # shellcheck disable=SC2046
         "$CC" $(pkg-config --cflags libcurl 2>/dev/null) -x c -o /dev/null - \
             $(pkg-config --libs libcurl 2>/dev/null || echo -lcurl) 2>/dev/null ;;
+    nghttp2) echo '#include <nghttp2/nghttp2.h>
+              int main(void) { return nghttp2_version(0) == 0; }' |
+        # shellcheck disable=SC2046
+        "$CC" $(pkg-config --cflags libnghttp2 2>/dev/null) -x c -o /dev/null - \
+            $(pkg-config --libs libnghttp2 2>/dev/null || echo -lnghttp2) 2>/dev/null ;;
     python) "$(sh "$(dirname "$0")/python.sh")" -c pass 2>/dev/null ;;
     protobuf) "$(sh "$(dirname "$0")/python.sh")" -c 'import google.protobuf' 2>/dev/null ;;
     node) node -e 'const [a, b, c] = process.versions.node.split(".").map(Number);
@@ -71,6 +78,7 @@ package() {
     cc) echo gcc libc6-dev ;;
     curl) echo libcurl4-openssl-dev ;;
     curl-command) echo curl ;;
+    nghttp2) echo libnghttp2-dev ;;
     python) echo python3 ;;
     protobuf) echo python3-protobuf ;;
     protoc) echo protobuf-compiler libprotobuf-dev ;;
