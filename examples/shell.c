@@ -5,7 +5,7 @@
  *     cc -o shell shell.c -lcurl
  *     ./shell [program [argument...]]        default: /bin/bash
  *
- * Without a terminal (echo ls | ./shell) it passes standard input on and ends with it.
+ * Without a terminal (echo ls | ./shell) there is none over there either: a command and its input.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -62,10 +62,10 @@ static bool window_size(uint32_t *width, uint32_t *height)
 static cws_flow show(cws_stream_id stream, const void *data, size_t size, void *user)
 {
     const char *at = (const char *)data;
-    (void)stream;
+    int to = stream == CWS_STDERR ? STDERR_FILENO : STDOUT_FILENO;
     (void)user;
     while (size) {
-        ssize_t n = write(STDOUT_FILENO, at, size);
+        ssize_t n = write(to, at, size);
         if (n < 0 && errno != EINTR && errno != EAGAIN) return CWS_FLOW_CANCEL;
         if (n > 0) at += n, size -= (size_t)n;
     }
@@ -79,6 +79,7 @@ static cws_status type_keys(cws_process *shell, char *keys, size_t room, size_t 
     struct pollfd in = {STDIN_FILENO, POLLIN, 0};
     cws_status status;
     size_t n = 0;
+    if (*end && *held == 0) return CWS_OK; /* said already */
     if (!*end && *held < room && poll(&in, 1, 0) > 0) {
         ssize_t got = read(STDIN_FILENO, keys + *held, room - *held);
         if (got > 0) *held += (size_t)got;
@@ -112,24 +113,39 @@ static cws_status converse(cws_client *client, cws_process *shell, cws_error *er
     return status;
 }
 
+/* In a terminal like ours, or as a plain command. */
+static cws_status begin(cws_sandbox *box, const char *const *argv, cws_process **out,
+                        cws_error *err)
+{
+    static const char *const bash[] = {"/bin/bash", NULL};
+    cws_pair env[] = {{"TERM", getenv("TERM")}, {NULL, NULL}};
+    cws_shell_opts shell = {0};
+    cws_exec_opts command = {0};
+    if (!isatty(STDIN_FILENO)) {
+        command.with_stdin = true;
+        command.on_output = show;
+        command.timeout_seconds = 3600;
+        return cws_exec_begin(box, argv ? argv : bash, &command, out, err);
+    }
+    if (!env[0].value) env[0].value = "xterm-256color";
+    shell.env = env;
+    shell.on_output = show;
+    (void)window_size(&shell.width, &shell.height);
+    return cws_shell_begin(box, argv, &shell, out, err); /* NULL: /bin/bash */
+}
+
 static int run_shell(cws_sandbox *box, cws_client *client, char **argv)
 {
-    cws_pair env[] = {{"TERM", getenv("TERM")}, {NULL, NULL}};
-    cws_shell_opts o = {0};
     cws_process *shell;
     cws_error err;
     int32_t code = 1;
-    if (!env[0].value) env[0].value = "xterm-256color";
-    o.env = env;
-    o.on_output = show;
-    (void)window_size(&o.width, &o.height);
-    if (cws_shell_begin(box, argv[1] ? (const char *const *)(argv + 1) : NULL, &o, &shell, &err)) {
+    if (begin(box, argv[1] ? (const char *const *)(argv + 1) : NULL, &shell, &err)) {
         fprintf(stderr, "shell: %s\n", err.message);
         return 1;
     }
     prepare_terminal();
     (void)converse(client, shell, &err); /* how the shell ended says more */
-    if (cws_process_wait(shell, -1, NULL, &err) && !stopped)
+    if (cws_process_wait(shell, stopped ? 0 : -1, NULL, &err) && !stopped)
         fprintf(stderr, "\r\nshell: %s\r\n", err.message);
     (void)cws_process_poll(shell, &code);
     cws_process_free(shell);
