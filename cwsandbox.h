@@ -93,11 +93,11 @@
  *                    >>impl-create >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait
  *                    >>impl-op-stop >>impl-op-get >>impl-op-list >>impl-process >>impl-op-exec
  *                    >>impl-command >>impl-op-stream >>impl-logs >>impl-op-logs >>impl-bridge
- *                    >>impl-op-file >>impl-op-close >>impl-client >>impl-public
- *                    >>impl-public-sandbox >>impl-public-exec >>impl-public-files
- *                    >>impl-public-process >>impl-public-stream >>impl-public-session
- *                    >>impl-public-async >>impl-curl >>impl-curl-callbacks >>impl-curl-setup
- *                    >>impl-curl-exchange >>impl-curl-poll >>impl-end
+ *                    >>impl-op-file >>impl-tar >>impl-tree >>impl-tree-down >>impl-op-close
+ *                    >>impl-client >>impl-public >>impl-public-sandbox >>impl-public-exec
+ *                    >>impl-public-files >>impl-public-process >>impl-public-stream
+ *                    >>impl-public-session >>impl-public-async >>impl-curl >>impl-curl-callbacks
+ *                    >>impl-curl-setup >>impl-curl-exchange >>impl-curl-poll >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -972,6 +972,38 @@ CWS_API cws_status cws_download_begin(cws_sandbox *sandbox, const char *path,
 CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
                                 const cws_download_opts *opts, cws_error *err);
 
+typedef struct cws_directory_opts {
+    bool skip_special;      /* leave out what is neither a file nor a directory (links, devices,
+                               sockets); false: it fails the call */
+    double timeout_seconds; /* 0: the sandbox's request timeout; waiting for RUNNING not included */
+    const char *container;  /* NULL: the primary one */
+    cws_progress_fn on_progress; /* NULL: none; counts the archive, whose size is not known */
+    void *user;
+    uint32_t must_be_zero;
+} cws_directory_opts;
+
+/* Copy what is in the directory local_path of this machine into the directory path of the sandbox,
+ * which is made if it is missing, with its parents; or the other way round, where local_path itself
+ * is made. Files that are there are overwritten, others stay. Names, contents and permission bits
+ * are copied; owners, times and links are not. What came before a failure stays. Local files are
+ * read and written while the loop turns, which waits for them. Needs tar in the container, streams
+ * in both directions, and POSIX.1-2008 here, else CWS_ERR_UNSUPPORTED. An archive is not trusted: a
+ * name that leads out of local_path, also through a link, is CWS_ERR_FILE. */
+CWS_API cws_status cws_upload_directory(cws_sandbox *sandbox, const char *path,
+                                        const char *local_path, const cws_directory_opts *opts,
+                                        cws_error *err);
+CWS_API cws_status cws_upload_directory_begin(cws_sandbox *sandbox, const char *path,
+                                              const char *local_path,
+                                              const cws_directory_opts *opts, cws_op **out,
+                                              cws_error *err);
+CWS_API cws_status cws_download_directory(cws_sandbox *sandbox, const char *path,
+                                          const char *local_path, const cws_directory_opts *opts,
+                                          cws_error *err);
+CWS_API cws_status cws_download_directory_begin(cws_sandbox *sandbox, const char *path,
+                                                const char *local_path,
+                                                const cws_directory_opts *opts, cws_op **out,
+                                                cws_error *err);
+
 #ifndef CWS_NO_STDIO
 /* A source and a taker of items (also of logs) whose user is a FILE pointer. They give up if it
  * fails; ferror tells. */
@@ -1137,10 +1169,23 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #endif
 #if defined(__unix__) || defined(__unix) || defined(__APPLE__)
 #define CWSI_UNIX 1
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <sys/select.h>
 #include <sys/time.h>
 #else
 #define CWSI_UNIX 0
+#endif
+
+/* Directories need POSIX.1-2008, which a strict dialect of C may hide. */
+#if CWSI_UNIX && defined(AT_FDCWD) && defined(AT_SYMLINK_NOFOLLOW) && defined(O_NOFOLLOW) &&       \
+    defined(O_DIRECTORY) && defined(O_CLOEXEC)
+#define CWSI_HAS_TREES 1
+#else
+#define CWSI_HAS_TREES 0
 #endif
 
 #if CHAR_BIT != 8
@@ -9627,7 +9672,10 @@ static bool cwsi_logs_data(cwsi_logs *l, const cwsi_logs_event *event)
     cwsi_str data = event->data;
     size_t twice = cwsi_logs_twice(l, event);
     if (twice == SIZE_MAX) l->restarted = true;
-    else data.at += twice, data.len -= twice;
+    else if (twice) {
+        data.at += twice;
+        data.len -= twice;
+    }
     if (data.len == 0) return true;
     l->message_offset = l->offset;
     if (event->offset) l->offset = event->offset;
@@ -9920,6 +9968,8 @@ typedef enum cwsi_file_kind_id {
     CWSI_WRITE_FILE,
     CWSI_UPLOAD,
     CWSI_DOWNLOAD,
+    CWSI_UPLOAD_TREE,
+    CWSI_DOWNLOAD_TREE,
     CWSI_FILE_KIND_COUNT
 } cwsi_file_kind_id;
 
@@ -9937,6 +9987,7 @@ typedef struct cwsi_file {
     cwsi_buf content; /* a whole file */
     const char *data; /* memory, or NULL: source */
     cws_source_fn source;
+    void *source_user;
     uint64_t size;    /* of all, if known: of what is written, or of the file that is read */
     bool sized, fed;  /* fed: the source has ended */
     uint64_t done;
@@ -9949,7 +10000,7 @@ typedef struct cwsi_file {
 
 static bool cwsi_is_writing(const cwsi_file *f)
 {
-    return f->kind == CWSI_WRITE_FILE || f->kind == CWSI_UPLOAD;
+    return f->kind == CWSI_WRITE_FILE || f->kind == CWSI_UPLOAD || f->kind == CWSI_UPLOAD_TREE;
 }
 
 /* $1: path. */
@@ -9981,6 +10032,23 @@ static const char *cwsi_script_write(void)
            "[ \"$t\" != \"$p\" ] && [ -n \"$n\" ] || exit 0\n"
            "m=$(stat -c %a -- \"$p\" 2>/dev/null) && chmod \"$m\" \"$t\"\n"
            "mv -f -- \"$t\" \"$p\" || stop \"$p: could not be replaced\"\n";
+}
+
+/* $1: path. What tar leaves unread is read, so that the command ends when its input does. */
+static const char *cwsi_script_write_tree(void)
+{
+    return "[ ! -e \"$1\" ] || [ -d \"$1\" ] ||\n"
+           "    { echo \"Path is not a directory: $1\" >&2; exit 4; }\n"
+           "mkdir -p -- \"$1\" && cd -- \"$1\" || exit 1\n"
+           "tar -xof - || exit 1\n"
+           "cat >/dev/null\n";
+}
+
+static const char *cwsi_script_read_tree(void)
+{
+    return "[ -e \"$1\" ] || { echo \"File not found: $1\" >&2; exit 2; }\n"
+           "[ -d \"$1\" ] || { echo \"Path is not a directory: $1\" >&2; exit 4; }\n"
+           "cd -- \"$1\" && tar -cf - . || exit 1\n";
 }
 
 static const char *cwsi_script_stat(void)
@@ -10036,6 +10104,13 @@ static bool cwsi_bridge_open(cwsi_file *f, int64_t now)
     char size[24] = "";
     int64_t left = f->until - now;
     args[1] = f->path;
+    f->committed = true;
+    if (f->tree) {
+        bool up = cwsi_is_writing(f);
+        args[0] = up ? "cwsandbox-write-directory" : "cwsandbox-read-directory";
+        return cwsi_bridge_begin(f, up ? cwsi_script_write_tree() : cwsi_script_read_tree(), args,
+                                 left, up);
+    }
     if (!cwsi_is_writing(f)) {
         args[0] = "cwsandbox-read-file";
         return cwsi_bridge_begin(f, cwsi_script_read(), args, left, false);
@@ -10071,8 +10146,6 @@ static void cwsi_file_tell(cwsi_file *f, int64_t now, bool last)
     c->in_callback = false;
 }
 
-static bool cwsi_tree_failed(cwsi_file *f);
-
 /* Ask the source for a piece, into the bridge's input. False: op->err is set. */
 static bool cwsi_bridge_fetch(cwsi_file *f, cws_process *p)
 {
@@ -10089,9 +10162,9 @@ static bool cwsi_bridge_fetch(cwsi_file *f, cws_process *p)
     }
     if (!cwsi_buf_reserve(&p->input, room)) return cwsi_no(cwsi_op_fail_no_memory(op));
     op->client->in_callback = true;
-    flow = f->source(p->input.at + p->input.len, room, &count, f->user);
+    flow = f->source(p->input.at + p->input.len, room, &count, f->source_user);
     op->client->in_callback = false;
-    if (cwsi_tree_failed(f) || !cwsi_op_obey(op, flow, "source")) return false;
+    if (!cwsi_op_obey(op, flow, "source")) return false;
     if (count > room)
         return cwsi_no(cwsi_fail(&op->err, CWS_ERR_INVALID_ARGUMENT,
                                  "%s: the source gave %zu bytes where %zu fit", op->kind->name,
@@ -10126,7 +10199,8 @@ static bool cwsi_bridge_feed(cwsi_file *f)
 CWSI_PRINTF(3, 4)
 static void cwsi_file_fail(cwsi_file *f, const char *reason, const char *text, ...)
 {
-    static const char *const calls[] = {"read_file", "write_file", "upload", "download"};
+    static const char *const calls[] = {"read_file", "write_file",       "upload",
+                                        "download",  "upload_directory", "download_directory"};
     cws_error *err = &f->stream.op.err;
     char line[sizeof(err->message)];
     va_list args;
@@ -10336,15 +10410,17 @@ static void cwsi_file_choose(cwsi_file *f, int64_t now)
     f->began_ms = f->told_ms = now;
     f->until = cwsi_after(now, f->timeout_ms);
     op->deadline_ms = cwsi_after(f->until, 2 * CWSI_CLIENT_BUFFER_MS); /* bridges have theirs */
-    if (f->kind == CWSI_DOWNLOAD) {
-        op->step = f->tree ? CWSI_FILE_OPEN : CWSI_FILE_PROBE;
-    } else if (f->kind == CWSI_UPLOAD) {
-        op->step = CWSI_FILE_OPEN;
-    } else if (cwsi_is_writing(f) && f->content.len > cap) {
-        op->step = CWSI_FILE_OPEN;
-    } else {
-        op->step = CWSI_FILE_UNARY;
-        (void)cwsi_file_send(f);
+    switch (f->kind) {
+    case CWSI_READ_FILE:
+    case CWSI_WRITE_FILE:
+        op->step = f->content.len > cap ? CWSI_FILE_OPEN : CWSI_FILE_UNARY;
+        if (op->step == CWSI_FILE_UNARY) (void)cwsi_file_send(f);
+        break;
+    case CWSI_DOWNLOAD: op->step = CWSI_FILE_PROBE; break;
+    case CWSI_UPLOAD:
+    case CWSI_UPLOAD_TREE:
+    case CWSI_DOWNLOAD_TREE:
+    case CWSI_FILE_KIND_COUNT: op->step = CWSI_FILE_OPEN; break;
     }
 }
 
@@ -10421,7 +10497,7 @@ static cwsi_turn cwsi_file_move(cwsi_file *f, int64_t now)
     cws_process *p = cwsi_bridge(f);
     if (cwsi_is_writing(f)) {
         if (!p->op.done && !cwsi_bridge_feed(f)) return CWSI_READY;
-    } else if (f->kind == CWSI_DOWNLOAD) {
+    } else if (f->kind != CWSI_READ_FILE) {
         if (!cwsi_stream_deliver(&f->stream)) return CWSI_READY;
         if (p->result->out.buf.len) return CWSI_PENDING; /* paused, or not asked for yet */
     } else if (p->result->out.buf.len > CWSI_FILE_MAX) {
@@ -10485,15 +10561,624 @@ static const cwsi_op_kind *cwsi_file_kind(cwsi_file_kind_id id)
         {"Read file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
         {"Write file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
         {"Upload", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Download", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy}};
+        {"Download", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
+        {"Upload directory", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
+        {"Download directory", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy}};
     return &kinds[id];
 }
 
-/*TREE*/
-static bool cwsi_tree_failed(cwsi_file *f) { (void)f; return false; }
-static void cwsi_tree_free(cwsi_file *f) { (void)f; }
-static void cwsi_tree_end(cwsi_file *f) { (void)f; }
-/*TREE-END*/
+/* ================================================================================================
+ * >>impl-tar
+ * The headers of a tar archive: ustar as in POSIX.1-1988, with GNU's long names (type L) and large
+ * sizes, which all tars in use read; and pax (type x) when reading.
+ * ============================================================================================= */
+
+#if CWSI_HAS_TREES
+
+#define CWSI_TAR_BLOCK 512u
+#define CWSI_TAR_TEXT_MAX 65536u /* of a long name or a pax header */
+
+typedef struct cwsi_tar_entry {
+    char type;    /* '0' file, '5' directory, else see POSIX */
+    uint32_t mode;
+    uint64_t size;
+    cwsi_str name; /* borrowed */
+} cwsi_tar_entry;
+
+static size_t cwsi_tar_padding(uint64_t size)
+{
+    return CWSI_CAST(size_t, (CWSI_TAR_BLOCK - size % CWSI_TAR_BLOCK) % CWSI_TAR_BLOCK);
+}
+
+static uint64_t cwsi_tar_sum(const unsigned char *block)
+{
+    uint64_t sum = 8 * ' '; /* the sum's own field counts as spaces */
+    size_t i;
+    for (i = 0; i < CWSI_TAR_BLOCK; i++)
+        if (i < 148 || i >= 156) sum += block[i];
+    return sum;
+}
+
+/* A number as octal digits; or, if it has too many, with the top bit set, base 256. */
+static void cwsi_tar_put_number(unsigned char *field, size_t width, uint64_t value)
+{
+    size_t i = width - 1;
+    if (value >> (3 * (width - 1)) == 0) {
+        for (field[i] = 0; i-- > 0; value >>= 3)
+            field[i] = CWSI_CAST(unsigned char, '0' + value % 8);
+        return;
+    }
+    for (i = width; i-- > 0; value >>= 8) field[i] = CWSI_CAST(unsigned char, value & 0xff);
+    field[0] = 0x80;
+}
+
+/* One header block. */
+static bool cwsi_tar_put_block(cwsi_buf *out, const cwsi_tar_entry *e)
+{
+    unsigned char block[CWSI_TAR_BLOCK] = {0};
+    memcpy(block, e->name.at, e->name.len < 100 ? e->name.len : 100);
+    cwsi_tar_put_number(block + 100, 8, e->mode);
+    cwsi_tar_put_number(block + 108, 8, 0);
+    cwsi_tar_put_number(block + 116, 8, 0);
+    cwsi_tar_put_number(block + 124, 12, e->size);
+    cwsi_tar_put_number(block + 136, 12, 0);
+    block[156] = CWSI_CAST(unsigned char, e->type);
+    memcpy(block + 257, "ustar\0" "00", 8);
+    cwsi_tar_put_number(block + 148, 7, cwsi_tar_sum(block));
+    block[155] = ' ';
+    return cwsi_put(out, block, sizeof(block));
+}
+
+/* The header of an entry, and before it that of its long name. */
+static bool cwsi_tar_put(cwsi_buf *out, const cwsi_tar_entry *e)
+{
+    static const char zeros[CWSI_TAR_BLOCK] = {0};
+    cwsi_tar_entry name = CWSI_ZERO;
+    if (e->name.len > 100) {
+        name.type = 'L';
+        name.size = e->name.len + 1;
+        name.name = cwsi_str_of("././@LongLink");
+        (void)cwsi_tar_put_block(out, &name);
+        (void)cwsi_put(out, e->name.at, e->name.len);
+        (void)cwsi_put(out, zeros, 1 + cwsi_tar_padding(name.size));
+    }
+    return cwsi_tar_put_block(out, e);
+}
+
+static bool cwsi_tar_read_number(const unsigned char *field, size_t width, uint64_t *value)
+{
+    size_t i = 0;
+    *value = 0;
+    if (field[0] & 0x80) {
+        for (i = 1; i < width; i++) {
+            if (*value >> 55) return false;
+            *value = *value << 8 | field[i];
+        }
+        return field[0] == 0x80;
+    }
+    while (i < width && field[i] == ' ') i++;
+    for (; i < width && field[i] >= '0' && field[i] <= '7'; i++)
+        *value = *value << 3 | CWSI_CAST(uint64_t, field[i] - '0');
+    return i == width || field[i] == 0 || field[i] == ' ';
+}
+
+/* Read a header block. name has room for 257 bytes. False: it is none. */
+static bool cwsi_tar_read(const unsigned char *block, char *name, cwsi_tar_entry *e)
+{
+    uint64_t sum, mode;
+    size_t n = 0, i;
+    if (!cwsi_tar_read_number(block + 148, 8, &sum) || sum != cwsi_tar_sum(block) ||
+        !cwsi_tar_read_number(block + 100, 8, &mode) ||
+        !cwsi_tar_read_number(block + 124, 12, &e->size) || e->size > UINT64_MAX / 4)
+        return false;
+    if (memcmp(block + 257, "ustar\0", 6) == 0 && block[345]) { /* not GNU's "ustar " */
+        for (i = 0; i < 155 && block[345 + i]; i++) name[n++] = CWSI_CAST(char, block[345 + i]);
+        name[n++] = '/';
+    }
+    for (i = 0; i < 100 && block[i]; i++) name[n++] = CWSI_CAST(char, block[i]);
+    e->name.at = name;
+    e->name.len = n;
+    e->mode = CWSI_CAST(uint32_t, mode & 0777);
+    e->type = CWSI_CAST(char, block[156] ? block[156] : '0');
+    if (e->type == '7') e->type = '0'; /* contiguous: a file like others */
+    if (e->type == '0' && n && name[n - 1] == '/') e->type = '5';
+    return true;
+}
+
+/* The value of a record "LENGTH KEY=VALUE\n" of a pax header. */
+static bool cwsi_tar_pax(cwsi_str text, const char *key, cwsi_str *value)
+{
+    size_t at = 0, n = strlen(key);
+    bool found = false;
+    while (at < text.len) {
+        size_t len = 0, digits = at;
+        while (digits < text.len && text.at[digits] >= '0' && text.at[digits] <= '9' &&
+               len < CWSI_TAR_TEXT_MAX)
+            len = len * 10 + CWSI_CAST(size_t, text.at[digits++] - '0');
+        if (digits == text.len || text.at[digits] != ' ' || len > text.len - at ||
+            len < digits - at + 3 || text.at[at + len - 1] != '\n')
+            return false;
+        digits++;
+        if (len > digits - at + n + 1 && memcmp(text.at + digits, key, n) == 0 &&
+            text.at[digits + n] == '=') {
+            value->at = text.at + digits + n + 1;
+            value->len = at + len - 1 - (digits + n + 1);
+            found = true; /* the last one counts */
+        }
+        at += len;
+    }
+    return found;
+}
+
+#endif
+
+/* ================================================================================================
+ * >>impl-tree
+ * A directory of this machine as a tar stream: walked when it goes up, made when it comes down. An
+ * archive is hostile: names that lead out of the directory are refused, no link is made or
+ * followed, no device is made.
+ * ============================================================================================= */
+
+#if CWSI_HAS_TREES
+
+#define CWSI_TREE_DEPTH 64
+#define CWSI_TREE_PATH 4096
+
+typedef enum cwsi_tree_part {
+    CWSI_TREE_HEADER,
+    CWSI_TREE_TEXT,    /* a long name or pax header, in text */
+    CWSI_TREE_CONTENT, /* of a file, or skipped */
+    CWSI_TREE_PADDING,
+    CWSI_TREE_OVER
+} cwsi_tree_part;
+
+struct cwsi_tree {
+    bool skip;    /* special files are left out */
+    int root;     /* descriptor of the directory */
+    int file;     /* of the file that is copied; -1: none */
+    uint64_t left; /* of its content, or of the part */
+    size_t padding;
+    /* going up */
+    void *dirs[CWSI_TREE_DEPTH]; /* of DIR */
+    size_t lens[CWSI_TREE_DEPTH], depth; /* length of path at each level */
+    char path[CWSI_TREE_PATH];
+    cwsi_buf head; /* headers not handed out from head_at on */
+    size_t head_at;
+    /* coming down */
+    cwsi_tree_part part;
+    unsigned char block[CWSI_TAR_BLOCK];
+    size_t have;
+    char text_type;
+    cwsi_buf text;      /* of the part */
+    cwsi_buf long_name; /* for the next entry */
+    uint64_t pax_size;
+    bool has_pax_size;
+    uint32_t mode;
+};
+
+/* Something of this machine went wrong. */
+static bool cwsi_tree_fail(cwsi_file *f, const char *path, const char *what)
+{
+    return cwsi_no(cwsi_fail(&f->stream.op.err, CWS_ERR_FILE, "%s '%.*s': here, '%.*s': %s",
+                             f->stream.op.kind->name, 80, f->path, 120, path,
+                             what ? what : strerror(errno)));
+}
+
+static void cwsi_tree_close(int *fd)
+{
+    if (*fd >= 0) (void)close(*fd);
+    *fd = -1;
+}
+
+static void cwsi_tree_free(cwsi_file *f)
+{
+    cwsi_tree *t = f->tree;
+    if (!t) return;
+    while (t->depth) (void)closedir(CWSI_CAST(DIR *, t->dirs[--t->depth]));
+    cwsi_tree_close(&t->file);
+    cwsi_tree_close(&t->root);
+    cwsi_buf_free(&t->head);
+    cwsi_buf_free(&t->text);
+    cwsi_buf_free(&t->long_name);
+    cwsi_free(&f->stream.op.client->mem, t);
+    f->tree = NULL;
+}
+
+/* Walk into a directory whose descriptor is given away. */
+static bool cwsi_tree_enter(cwsi_file *f, int fd, size_t len)
+{
+    cwsi_tree *t = f->tree;
+    DIR *dir = NULL;
+    if (t->depth < CWSI_TREE_DEPTH && fd >= 0) dir = fdopendir(fd);
+    if (!dir) {
+        const char *what = t->depth >= CWSI_TREE_DEPTH ? "directories are nested too deep" : NULL;
+        (void)cwsi_tree_fail(f, t->path, what);
+        cwsi_tree_close(&fd);
+        return false;
+    }
+    t->lens[t->depth] = len;
+    t->dirs[t->depth++] = dir;
+    return true;
+}
+
+static bool cwsi_tree_put(cwsi_file *f, char type, size_t len, uint32_t mode, uint64_t size)
+{
+    cwsi_tar_entry e = CWSI_ZERO;
+    e.type = type;
+    e.mode = mode & 0777u;
+    e.size = size;
+    e.name.at = f->tree->path;
+    e.name.len = len;
+    return cwsi_tar_put(&f->tree->head, &e) || cwsi_no(cwsi_op_fail_no_memory(&f->stream.op));
+}
+
+/* One name of the directory at hand: t->path holds it up to len. */
+static bool cwsi_tree_visit(cwsi_file *f, int dir, const char *name, size_t len)
+{
+    cwsi_tree *t = f->tree;
+    struct stat st;
+    int fd;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) return cwsi_tree_fail(f, t->path, NULL);
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        if (t->skip) return true;
+        return cwsi_tree_fail(f, t->path, "neither a file nor a directory; see skip_special");
+    }
+    fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st)) {
+        (void)cwsi_tree_fail(f, t->path, NULL);
+        cwsi_tree_close(&fd);
+        return false;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        t->path[len] = '/';
+        t->path[len + 1] = '\0';
+        if (!cwsi_tree_put(f, '5', len + 1, st.st_mode, 0)) {
+            cwsi_tree_close(&fd);
+            return false;
+        }
+        return cwsi_tree_enter(f, fd, len + 1);
+    }
+    t->file = fd;
+    t->left = S_ISREG(st.st_mode) && st.st_size > 0 ? CWSI_CAST(uint64_t, st.st_size) : 0;
+    t->padding = cwsi_tar_padding(t->left);
+    return cwsi_tree_put(f, '0', len, st.st_mode, t->left);
+}
+
+/* The next entry, into head; at the end of all, the end of the archive. */
+static bool cwsi_tree_next(cwsi_file *f)
+{
+    cwsi_tree *t = f->tree;
+    static const char zeros[2 * CWSI_TAR_BLOCK] = {0};
+    t->head.len = t->head_at = 0;
+    while (t->depth && t->head.len == 0) {
+        DIR *dir = CWSI_CAST(DIR *, t->dirs[t->depth - 1]);
+        size_t base = t->lens[t->depth - 1], n;
+        const struct dirent *entry;
+        t->path[base] = '\0';
+        errno = 0;
+        entry = readdir(dir);
+        if (!entry && errno) return cwsi_tree_fail(f, t->path, NULL);
+        if (!entry) {
+            (void)closedir(dir);
+            t->depth--;
+            continue;
+        }
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        n = strlen(entry->d_name);
+        if (n + 2 > sizeof(t->path) - base)
+            return cwsi_tree_fail(f, entry->d_name, "the path is too long");
+        memcpy(t->path + base, entry->d_name, n + 1);
+        if (!cwsi_tree_visit(f, dirfd(dir), entry->d_name, base + n)) return false;
+    }
+    if (t->head.len == 0 && t->part != CWSI_TREE_OVER) {
+        t->part = CWSI_TREE_OVER;
+        return cwsi_put(&t->head, zeros, sizeof(zeros)) ||
+               cwsi_no(cwsi_op_fail_no_memory(&f->stream.op));
+    }
+    return true;
+}
+
+/* Content of the file at hand, then its padding. */
+static bool cwsi_tree_read(cwsi_file *f, char *buffer, size_t size, size_t *count)
+{
+    cwsi_tree *t = f->tree;
+    ssize_t got;
+    if (t->left == 0) {
+        *count = t->padding < size ? t->padding : size;
+        memset(buffer, 0, *count);
+        t->padding -= *count;
+        if (t->padding == 0) cwsi_tree_close(&t->file);
+        return true;
+    }
+    if (size > t->left) size = CWSI_CAST(size_t, t->left);
+    do got = read(t->file, buffer, size);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) return cwsi_tree_fail(f, t->path, NULL);
+    if (got == 0) return cwsi_tree_fail(f, t->path, "became shorter while it was read");
+    *count = CWSI_CAST(size_t, got);
+    t->left -= CWSI_CAST(uint64_t, got);
+    return true;
+}
+
+/* The source of an upload: the archive. */
+static cws_flow cwsi_tree_source(void *buffer, size_t size, size_t *count, void *user)
+{
+    cwsi_file *f = CWSI_CAST(cwsi_file *, user);
+    cwsi_tree *t = f->tree;
+    char *at = CWSI_CAST(char *, buffer);
+    *count = 0;
+    while (size) {
+        size_t n = t->head.len - t->head_at;
+        if (n) {
+            if (n > size) n = size;
+            memcpy(at, t->head.at + t->head_at, n);
+            t->head_at += n;
+        } else if (t->file >= 0) {
+            if (!cwsi_tree_read(f, at, size, &n)) return CWS_FLOW_CANCEL;
+        } else {
+            if (!cwsi_tree_next(f)) return CWS_FLOW_CANCEL;
+            if (t->head.len == 0) break;
+        }
+        at += n;
+        size -= n;
+        *count += n;
+    }
+    return CWS_FLOW_CONTINUE;
+}
+
+#endif
+
+/* ================================================================================================
+ * >>impl-tree-down
+ * The archive of a directory over there, made a directory here.
+ * ============================================================================================= */
+
+#if CWSI_HAS_TREES
+
+/* A name of the archive below the directory, without "./" and "/" around it; NULL: it is not. The
+ * directory itself is "". */
+static char *cwsi_tree_name(char *name)
+{
+    char *part, *end;
+    while (name[0] == '.' && name[1] == '/') {
+        name += 2;
+        while (*name == '/') name++;
+    }
+    end = name + strlen(name);
+    while (end > name && end[-1] == '/') *--end = '\0';
+    if (strcmp(name, ".") == 0) return end;
+    if (name[0] == '/') return NULL;
+    for (part = name; *part; part += strcspn(part, "/")) {
+        while (*part == '/') part++;
+        if (part[0] == '.' && part[1] == '.' && (part[2] == '/' || part[2] == '\0')) return NULL;
+    }
+    return name;
+}
+
+/* The directory that holds the last part of name, made if need be; *last is that part. -1: failed,
+ * which errno explains. */
+static int cwsi_tree_parent(cwsi_tree *t, char *name, char **last)
+{
+    int at = t->root, next;
+    char *slash;
+    while ((slash = strchr(name, '/')) != NULL) {
+        *slash = '\0';
+        (void)mkdirat(at, name, 0777);
+        next = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        *slash = '/';
+        if (at != t->root) (void)close(at);
+        at = next;
+        if (at < 0) return -1;
+        name = slash + 1;
+        while (*name == '/') name++;
+    }
+    *last = name;
+    return at;
+}
+
+/* Make what an entry says. */
+static bool cwsi_tree_make(cwsi_file *f, const cwsi_tar_entry *e, char *name)
+{
+    cwsi_tree *t = f->tree;
+    char *last = NULL, *below = cwsi_tree_name(name);
+    int parent;
+    bool ok;
+    if (!below) return cwsi_tree_fail(f, name, "the archive leads out of the directory");
+    if (e->type != '0' && e->type != '5')
+        return t->skip || cwsi_tree_fail(f, name, "neither a file nor a directory; see "
+                                         "skip_special");
+    if (!below[0]) return true;
+    parent = cwsi_tree_parent(t, below, &last);
+    if (parent < 0) return cwsi_tree_fail(f, below, NULL);
+    if (e->type == '5') {
+        ok = mkdirat(parent, last, e->mode | 0700u) == 0 || errno == EEXIST;
+    } else {
+        t->file = openat(parent, last, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC |
+                         O_NONBLOCK, 0600);
+        t->mode = e->mode;
+        ok = t->file >= 0;
+    }
+    if (!ok) (void)cwsi_tree_fail(f, below, NULL);
+    if (parent != t->root) (void)close(parent);
+    return ok;
+}
+
+/* A header block is there. */
+static bool cwsi_tree_header(cwsi_file *f)
+{
+    cwsi_tree *t = f->tree;
+    cwsi_tar_entry e = CWSI_ZERO;
+    char name[260];
+    size_t i;
+    bool ok;
+    for (i = 0; i < CWSI_TAR_BLOCK && t->block[i] == 0; i++) {}
+    if (i == CWSI_TAR_BLOCK) {
+        t->part = CWSI_TREE_OVER;
+        return true;
+    }
+    memset(name, 0, sizeof(name));
+    if (!cwsi_tar_read(t->block, name, &e)) return cwsi_tree_fail(f, "tar", "damaged archive");
+    t->text_type = e.type;
+    t->part = CWSI_TREE_TEXT;
+    t->left = e.size;
+    t->padding = cwsi_tar_padding(e.size);
+    t->text.len = 0;
+    if (e.type == 'L' || e.type == 'x' || e.type == 'g' || e.type == 'K')
+        return e.size <= CWSI_TAR_TEXT_MAX || cwsi_tree_fail(f, "tar", "damaged archive");
+    t->part = CWSI_TREE_CONTENT;
+    if (t->has_pax_size) t->left = t->pax_size;
+    if (t->left > UINT64_MAX / 4) return cwsi_tree_fail(f, "tar", "damaged archive");
+    t->padding = cwsi_tar_padding(t->left);
+    ok = cwsi_tree_make(f, &e, t->long_name.len ? t->long_name.at : name);
+    t->has_pax_size = false;
+    t->long_name.len = 0;
+    return ok;
+}
+
+/* A long name or a pax header is there. */
+static bool cwsi_tree_text(cwsi_file *f)
+{
+    cwsi_tree *t = f->tree;
+    cwsi_str text, value;
+    text.at = t->text.at ? t->text.at : "";
+    text.len = t->text.len;
+    value = text;
+    if (t->text_type == 'x' && cwsi_tar_pax(text, "size", &value))
+        t->has_pax_size = cwsi_parse_u64(value.at, value.len, &t->pax_size);
+    if (t->text_type != 'L' && !(t->text_type == 'x' && cwsi_tar_pax(text, "path", &value)))
+        return true;
+    t->long_name.len = 0;
+    if (value.len && memchr(value.at, 0, value.len))
+        value.len = CWSI_CAST(size_t, CWSI_CAST(const char *, memchr(value.at, 0, value.len)) -
+                              value.at);
+    return cwsi_put(&t->long_name, value.at, value.len) ||
+           cwsi_no(cwsi_op_fail_no_memory(&f->stream.op));
+}
+
+/* Content of the entry at hand. */
+static bool cwsi_tree_write(cwsi_file *f, const char *data, size_t size)
+{
+    cwsi_tree *t = f->tree;
+    while (size && t->file >= 0) {
+        ssize_t n = write(t->file, data, size);
+        if (n < 0 && errno != EINTR) return cwsi_tree_fail(f, "file", NULL);
+        if (n <= 0) continue;
+        data += n;
+        size -= CWSI_CAST(size_t, n);
+    }
+    return true;
+}
+
+/* A part is whole: what comes next? */
+static bool cwsi_tree_part_done(cwsi_file *f)
+{
+    cwsi_tree *t = f->tree;
+    bool ok = true;
+    switch (t->part) {
+    case CWSI_TREE_HEADER:
+        t->have = 0;
+        return cwsi_tree_header(f);
+    case CWSI_TREE_TEXT: ok = cwsi_tree_text(f); break;
+    case CWSI_TREE_CONTENT:
+        if (t->file >= 0 && fchmod(t->file, t->mode)) ok = cwsi_tree_fail(f, "file", NULL);
+        cwsi_tree_close(&t->file);
+        break;
+    case CWSI_TREE_PADDING: t->part = CWSI_TREE_HEADER; return true;
+    case CWSI_TREE_OVER: return true;
+    }
+    t->part = CWSI_TREE_PADDING;
+    t->left = t->padding;
+    return ok;
+}
+
+/* The taker of a download: the archive. */
+static cws_flow cwsi_tree_item(const cws_item *item, void *user)
+{
+    cwsi_file *f = CWSI_CAST(cwsi_file *, user);
+    cwsi_tree *t = f->tree;
+    const char *at = item->data;
+    size_t left = item->size;
+    while (t->part != CWSI_TREE_OVER) {
+        uint64_t want = t->part == CWSI_TREE_HEADER ? CWSI_TAR_BLOCK - t->have : t->left;
+        size_t n = want < left ? CWSI_CAST(size_t, want) : left;
+        bool ok = true;
+        if (n == 0 && want) break;
+        if (t->part == CWSI_TREE_HEADER) {
+            memcpy(t->block + t->have, at, n);
+            t->have += n;
+        } else {
+            if (t->part == CWSI_TREE_TEXT && !cwsi_put(&t->text, at, n))
+                ok = cwsi_no(cwsi_op_fail_no_memory(&f->stream.op));
+            if (t->part == CWSI_TREE_CONTENT) ok = cwsi_tree_write(f, at, n);
+            t->left -= n;
+        }
+        at += n;
+        left -= n;
+        if (ok && n == want) ok = cwsi_tree_part_done(f);
+        if (!ok) return CWS_FLOW_CANCEL;
+    }
+    return CWS_FLOW_CONTINUE;
+}
+
+/* The download has ended: is the archive whole? */
+static void cwsi_tree_end(cwsi_file *f)
+{
+    if (f->tree->part != CWSI_TREE_OVER)
+        cwsi_file_fail(f, "FILE_TRUNCATED", "truncated: the archive has no end");
+}
+
+/* Open the local directory; going down it is made. False: op->err is set. */
+static bool cwsi_tree_open(cwsi_file *f, const char *local, bool skip)
+{
+    cwsi_mem *mem = &f->stream.op.client->mem;
+    cwsi_tree *t = CWSI_NEW(mem, cwsi_tree);
+    int walked;
+    f->tree = t;
+    if (!t) return cwsi_no(cwsi_op_fail_no_memory(&f->stream.op));
+    t->skip = skip;
+    t->file = -1;
+    cwsi_buf_init(&t->head, mem, SIZE_MAX / 2);
+    cwsi_buf_init(&t->text, mem, CWSI_TAR_TEXT_MAX);
+    cwsi_buf_init(&t->long_name, mem, CWSI_TAR_TEXT_MAX);
+    if (!cwsi_is_writing(f)) (void)mkdir(local, 0777);
+    t->root = open(local, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (t->root < 0)
+        return cwsi_no(cwsi_fail(&f->stream.op.err, CWS_ERR_INVALID_ARGUMENT,
+                                 "local_path '%.*s': %s", 200, local, strerror(errno)));
+    if (!cwsi_is_writing(f)) {
+        f->stream.on_item = cwsi_tree_item;
+        f->stream.user = f;
+        return true;
+    }
+    f->source = cwsi_tree_source;
+    f->source_user = f;
+    walked = openat(t->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return cwsi_tree_enter(f, walked, 0);
+}
+
+#else /* without POSIX.1-2008 there are no directories */
+
+static void cwsi_tree_free(cwsi_file *f)
+{
+    (void)f;
+}
+
+static void cwsi_tree_end(cwsi_file *f)
+{
+    (void)f;
+}
+
+static bool cwsi_tree_open(cwsi_file *f, const char *local, bool skip)
+{
+    (void)local;
+    (void)skip;
+    return cwsi_no(cwsi_fail(&f->stream.op.err, CWS_ERR_UNSUPPORTED,
+                             "%s needs POSIX.1-2008: build with _POSIX_C_SOURCE=200809L or a gnu "
+                             "dialect of C",
+                             f->stream.op.kind->name));
+}
+
+#endif
 
 /* ================================================================================================
  * >>impl-op-close
@@ -11391,7 +12076,10 @@ CWS_API cws_status cws_shell_begin(cws_sandbox *sandbox, const char *const *argv
         status = cwsi_exec_no_duplex(sandbox->client, "a shell", err);
     if (status) return status;
     p = cwsi_process_new(sandbox, true, s->timeout_seconds > 0 ? timeout_ms : CWSI_NEVER);
-    if (p) p->request.width = s->width, p->request.height = s->height;
+    if (p) {
+        p->request.width = s->width;
+        p->request.height = s->height;
+    }
     return cwsi_process_give(p, p && cwsi_exec_fill(p, argv, &o), out, err);
 }
 
@@ -11620,7 +12308,7 @@ CWS_API cws_status cws_upload_begin(cws_sandbox *sandbox, const char *path,
     f->size = o->size;
     f->sized = f->data || o->size;
     f->on_progress = o->on_progress;
-    f->user = o->user;
+    f->source_user = f->user = o->user;
     *out = &f->stream.op;
     return CWS_OK;
 }
@@ -11679,6 +12367,81 @@ CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
     }
     status = cws_download_begin(sandbox, path, opts, &stream, err);
     return cwsi_finish_blocking(status, cws_stream_op(stream), err);
+}
+
+/* Either way between a directory here and one there. */
+static cws_status cwsi_tree_begin(cws_sandbox *sb, const char *path, const char *local_path,
+                                  const cws_directory_opts *opts, cwsi_file_kind_id kind,
+                                  cws_op **out, cws_error *err)
+{
+    cws_directory_opts none = CWSI_ZERO;
+    const cws_directory_opts *o = opts ? opts : &none;
+    cwsi_file_args a = CWSI_ZERO;
+    cwsi_file *f;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    a.path = path;
+    a.container = o->container;
+    a.timeout_seconds = o->timeout_seconds;
+    a.options = "cws_directory_opts";
+    a.must_be_zero = o->must_be_zero;
+    status = cwsi_enter_sandbox(sb, out, err);
+    if (!status) status = cwsi_check_file(sb, &a, &timeout_ms, err);
+    if (!status && (!local_path || !local_path[0]))
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "local_path must not be empty");
+    if (!status && !cwsi_has_duplex(sb->client))
+        status = cwsi_exec_no_duplex(sb->client, "a directory", err);
+    if (status) return status;
+    f = cwsi_file_new(sb, kind, &a, timeout_ms);
+    if (!f) return cwsi_no_memory(err, cwsi_file_kind(kind)->name);
+    f->on_progress = o->on_progress;
+    f->user = o->user;
+    if (!cwsi_tree_open(f, local_path, o->skip_special)) {
+        status = cwsi_copy_error(err, &f->stream.op.err);
+        cws_op_free(&f->stream.op);
+        return status;
+    }
+    *out = &f->stream.op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_upload_directory_begin(cws_sandbox *sandbox, const char *path,
+                                              const char *local_path,
+                                              const cws_directory_opts *opts, cws_op **out,
+                                              cws_error *err)
+{
+    return cwsi_tree_begin(sandbox, path, local_path, opts, CWSI_UPLOAD_TREE, out, err);
+}
+
+CWS_API cws_status cws_download_directory_begin(cws_sandbox *sandbox, const char *path,
+                                                const char *local_path,
+                                                const cws_directory_opts *opts, cws_op **out,
+                                                cws_error *err)
+{
+    return cwsi_tree_begin(sandbox, path, local_path, opts, CWSI_DOWNLOAD_TREE, out, err);
+}
+
+CWS_API cws_status cws_upload_directory(cws_sandbox *sandbox, const char *path,
+                                        const char *local_path, const cws_directory_opts *opts,
+                                        cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_upload_directory_begin(sandbox, path, local_path, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API cws_status cws_download_directory(cws_sandbox *sandbox, const char *path,
+                                          const char *local_path, const cws_directory_opts *opts,
+                                          cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_download_directory_begin(sandbox, path, local_path, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
 }
 
 #ifndef CWS_NO_STDIO
