@@ -5652,6 +5652,13 @@ static void cwsi_sandbox_unshare(cws_op *op);
 static void cwsi_op_unref(cws_op *op);
 static void cwsi_op_finish(cws_op *op);
 
+/* Which sandbox the failure is about, as far as the operation knows. */
+static void cwsi_name_sandbox(const cws_op *op, cws_error *err)
+{
+    const char *id = op->sandbox ? op->sandbox->id : op->about ? op->about : "";
+    cwsi_copy_text(err->sandbox_id, sizeof(err->sandbox_id), id, strlen(id));
+}
+
 /* Nobody wants it any more. It ends at once, on the wire too, or, inside the loop, at its turn. */
 static void cwsi_op_abandon(cws_op *op)
 {
@@ -5662,6 +5669,7 @@ static void cwsi_op_abandon(cws_op *op)
         return;
     }
     (void)cwsi_fail(&op->err, CWS_ERR_CANCELLED, "%s was cancelled", op->kind->name);
+    cwsi_name_sandbox(op, &op->err);
     cwsi_op_finish(op);
 }
 
@@ -5786,13 +5794,6 @@ static void cwsi_notify(cws_op *op)
     c->in_callback = true;
     op->on_done(op, op->on_done_user);
     c->in_callback = outer;
-}
-
-/* Which sandbox the failure is about, as far as the operation knows. */
-static void cwsi_name_sandbox(const cws_op *op, cws_error *err)
-{
-    const char *id = op->sandbox ? op->sandbox->id : op->about ? op->about : "";
-    cwsi_copy_text(err->sandbox_id, sizeof(err->sandbox_id), id, strlen(id));
 }
 
 /* One turn of one operation. */
@@ -13241,8 +13242,7 @@ CWS_API cws_status cws_op_wait(cws_op *op, int64_t timeout_ms, cws_error *err)
 CWS_API bool cws_op_cancel(cws_op *op)
 {
     if (!op || op->done) return false;
-    op->cancelled = true;
-    cwsi_op_wake(op);
+    cwsi_op_abandon(op);
     return true;
 }
 
@@ -13379,7 +13379,8 @@ CWS_API void cws_client_wakeup(cws_client *client)
  * The pitfalls Pn met below, all seen in real versions:
  *   P1  the end of a response is not reported while sending is paused: the library above ends a
  *       call by its content, then cancels; before 8.1 an end may also lie unread in the TLS layer,
- *       and before 8.4 a long download may stop: these are touched five times a second
+ *       and before 8.4 a long download may stop: these are touched after whatever happens, then
+ *       after 1, 2, 4 ... 200 ms of silence
  *   P2  request bytes doubled when uploads share a connection, before 8.1
  *   P3  send-paused streams get no data in 8.4 and 8.5 unless nudged
  *   P4  pausing reception on a shared connection stalls or overflows before 8.14; 8.3.0 loses data
@@ -13418,6 +13419,7 @@ typedef struct cwsi_curl {
     unsigned unary_running, unary_most, touched_running;
     unsigned fruitless; /* polls in a row that came back early with nothing */
     bool progress;      /* a callback or an end was seen in this poll */
+    int64_t nudge_at, nudge_ms; /* when exchanges are touched next; the pause then, doubling */
     bool trailers;      /* an exchange has trailers to report */
 } cwsi_curl;
 
@@ -13448,6 +13450,7 @@ struct cwsi_curl_exchange {
 
 /* CURLMOPT_NETWORK_CHANGED, known from 8.16 on; 1 as its value makes it leave all connections */
 #define CWSI_CURLMOPT_NETWORK_CHANGED CWSI_CAST(CURLMoption, CURLOPTTYPE_LONG + 17)
+#define CWSI_CURL_NUDGE_MAX_MS 200
 #define CWSI_CURL_QUEUE_MAX (1u << 20) /* send takes no more than this beyond what libcurl has */
 
 static bool cwsi_curl_before(const cwsi_curl *t, unsigned major, unsigned minor)
@@ -13976,20 +13979,35 @@ static void cwsi_curl_admit(cwsi_curl *t)
     }
 }
 
+/* Touch what must be touched: at once when something has happened, then less and less often; a
+ * touch itself ends the next wait. True: it was done. */
+static bool cwsi_curl_nudge_due(cwsi_curl *t, int64_t now, int *timeout_ms)
+{
+    bool needed = t->touched_running && cwsi_curl_before(t, 8, 6), due;
+    if (!needed) return false;
+    due = t->nudge_ms == 0 || now >= t->nudge_at;
+    if (due) {
+        cwsi_curl_nudge(t);
+        t->nudge_ms = t->nudge_ms ? t->nudge_ms * 2 : 1;
+        if (t->nudge_ms > CWSI_CURL_NUDGE_MAX_MS) t->nudge_ms = CWSI_CURL_NUDGE_MAX_MS;
+        t->nudge_at = now + t->nudge_ms;
+    }
+    if (*timeout_ms > t->nudge_at - now) *timeout_ms = CWSI_CAST(int, t->nudge_at - now);
+    return due;
+}
+
 static cws_status cwsi_curl_poll(void *user, int timeout_ms)
 {
     cwsi_curl *t = CWSI_CAST(cwsi_curl *, user);
     int running = 0, left = 0;
-    int64_t before;
+    int64_t before, took;
+    bool nudged;
     CURLMsg *msg;
     t->progress = false;
     cwsi_curl_admit(t);
     cwsi_curl_apply_kicks(t);
-    if (t->touched_running && cwsi_curl_forgetful(t)) {
-        cwsi_curl_nudge(t);
-        if (timeout_ms > 200) timeout_ms = 200;
-    }
     before = cwsi_system_monotonic_ms();
+    nudged = cwsi_curl_nudge_due(t, before, &timeout_ms);
     if (curl_multi_poll(t->multi, NULL, 0, timeout_ms, NULL) != CURLM_OK) return CWS_ERR_NO_MEMORY;
     if (curl_multi_perform(t->multi, &running) != CURLM_OK) return CWS_ERR_NO_MEMORY;
     while ((msg = curl_multi_info_read(t->multi, &left)) != NULL) {
@@ -14001,8 +14019,9 @@ static cws_status cwsi_curl_poll(void *user, int timeout_ms)
     }
     cwsi_curl_report_trailers(t);
     cwsi_curl_admit(t);
-    if (!cwsi_curl_before(t, 8, 4) && cwsi_curl_before(t, 8, 6)) cwsi_curl_nudge(t); /* P3 */
-    if (t->progress || timeout_ms == 0 || cwsi_system_monotonic_ms() - before > 1) t->fruitless = 0;
+    took = cwsi_system_monotonic_ms() - before;
+    if (t->progress || (!nudged && took < timeout_ms)) t->nudge_ms = 0; /* something happened */
+    if (t->progress || timeout_ms == 0 || took > 1) t->fruitless = 0;
     else if (++t->fruitless >= 32) cwsi_sleep(t->fruitless < 256 ? 1 : 4); /* P8 */
     return CWS_OK;
 }

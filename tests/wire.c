@@ -341,7 +341,7 @@ typedef struct fault {
 
 #define REASON                                                                                     \
     "\"details\":[{\"type\":\"google.rpc.ErrorInfo\",\"value\":{\"reason\":"                       \
-    "\"CWSANDBOX_FILE_TOO_LARGE\",\"domain\":\"cwsandbox.com\"}}]"
+    "\"CWSANDBOX_FILE_PERMISSION_DENIED\",\"domain\":\"cwsandbox.com\"}}]"
 #define CONNECT_JSON(code)                                                                         \
     "\"headers\":{\"content-type\":\"application/json\"},\"body\":\"{\\\"code\\\":\\\"" code       \
     "\\\",\\\"message\\\":\\\"busy\\\"}\""
@@ -564,7 +564,7 @@ static void test_codes(setup *s)
             CHECK(ask_for(s, WRITE, &err) != CWS_OK);
             CHECK_INT(err.rpc_code, code);
             CHECK(strstr(err.message, "100% \xc3\xa9") != NULL);
-            CHECK_STR(err.reason, "CWSANDBOX_FILE_TOO_LARGE");
+            CHECK_STR(err.reason, "CWSANDBOX_FILE_PERMISSION_DENIED");
             CHECK(err.has_retry_after);
             CHECK_INT(err.retry_after_ms, 7000);
         }
