@@ -410,8 +410,11 @@ CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end);
 typedef struct cws_client cws_client;
 
 typedef enum cws_api_version {
-    CWS_API_DEFAULT = 0, /* CWSANDBOX_API_VERSION ("v1"), else CWS_API_V1 */
-    CWS_API_V1 = 1       /* coreweave.sandbox.v1 */
+    CWS_API_DEFAULT = 0, /* CWSANDBOX_API_VERSION ("v1" or "v1beta2"), else CWS_API_V1 */
+    CWS_API_V1 = 1,      /* coreweave.sandbox.v1 */
+    CWS_API_V1BETA2 = 2  /* coreweave.sandbox.v1beta2, the older dialect, which the service still
+                            serves. A create that was interrupted can not be taken up again there:
+                            the sandbox may exist, until its lifetime ends */
 } cws_api_version;
 
 /* Two protocols of one service, with the same calls, messages and errors. */
@@ -491,33 +494,9 @@ typedef struct cws_memory_info {
 CWS_API cws_memory_info cws_client_memory(const cws_client *client);
 
 /* ================================================================================================
- * >>sandbox
- * A remote container. Made unstarted by cws_session_sandbox; started by the first thing that needs
- * it (exec, files, wait) or by cws_sandbox_start.
+ * >>create
+ * What a new sandbox is made of.
  * ============================================================================================= */
-
-typedef struct cws_sandbox cws_sandbox;
-typedef struct cws_session cws_session;
-typedef struct cws_op cws_op;
-
-typedef enum cws_state {
-    CWS_STATE_NOT_STARTED = 0, /* no request was accepted yet, or stopped before start */
-    CWS_STATE_PENDING,
-    CWS_STATE_PREPARING, /* images are being prepared */
-    CWS_STATE_CREATING,
-    CWS_STATE_RUNNING,
-    CWS_STATE_PAUSED,
-    CWS_STATE_TERMINATING,
-    CWS_STATE_COMPLETED,  /* ended by itself or by a stop; terminal */
-    CWS_STATE_FAILED,     /* terminal; see status_reason */
-    CWS_STATE_TERMINATED, /* terminal; older servers */
-    CWS_STATE_UNSPECIFIED /* the server says nothing, or a number newer than this header */
-} cws_state;
-
-/* "running", "completed" ...; never NULL. */
-CWS_API const char *cws_state_name(cws_state state);
-/* COMPLETED, FAILED or TERMINATED. */
-CWS_API bool cws_state_is_terminal(cws_state state);
 
 /* Compute. Give either the flat pair (cpu, memory: requests = limits), or requests and limits; one
  * side alone is copied to the other. Kubernetes quantities: "500m", "2", "512Mi", "4G". */
@@ -548,8 +527,176 @@ typedef struct cws_secret {
     const char *env_var; /* NULL: same as name; "" is refused */
 } cws_secret;
 
+/* A port of the sandbox that others can reach. v1; in v1beta2 see ports and network. */
+typedef enum cws_service_protocol {
+    CWS_SERVICE_PROTOCOL_DEFAULT = 0,
+    CWS_SERVICE_TCP = 1,
+    CWS_SERVICE_UDP = 2,
+    CWS_SERVICE_SCTP = 3
+} cws_service_protocol;
+
+typedef enum cws_visibility {
+    CWS_VISIBILITY_DEFAULT = 0,
+    CWS_VISIBILITY_PUBLIC = 1,
+    CWS_VISIBILITY_PRIVATE = 2,
+    CWS_VISIBILITY_CUSTOM = 3
+} cws_visibility;
+
+typedef enum cws_endpoint { /* how the service makes a port reachable by name */
+    CWS_ENDPOINT_NONE = 0,
+    CWS_ENDPOINT_HTTPS = 1,          /* TLS ends at the service */
+    CWS_ENDPOINT_TLS_PASSTHROUGH = 2 /* TLS ends in the sandbox */
+} cws_endpoint;
+
+typedef enum cws_endpoint_auth {
+    CWS_ENDPOINT_AUTH_DEFAULT = 0,
+    CWS_ENDPOINT_AUTH_OPEN = 1,       /* whoever knows the address */
+    CWS_ENDPOINT_AUTH_SHARE_TOKEN = 2 /* whoever has the sandbox's share token */
+} cws_endpoint_auth;
+
+typedef struct cws_service {
+    int32_t port;     /* 1 to 65535 */
+    const char *name; /* NULL: none */
+    cws_service_protocol protocol; /* with an endpoint: default or TCP */
+    cws_visibility visibility;     /* with an endpoint: PUBLIC */
+    cws_endpoint endpoint;
+    cws_endpoint_auth auth;          /* required by an HTTPS endpoint */
+    int32_t request_timeout_seconds; /* of an HTTPS endpoint; 0: the service's default */
+} cws_service;
+
+/* Whose sandboxes a rule means. */
+typedef enum cws_tenant {
+    CWS_TENANT_NONE = 0, /* the rule is about something else */
+    CWS_TENANT_SAME_USER = 1,
+    CWS_TENANT_SAME_ORG = 2,
+    CWS_TENANT_SANDBOX_NETWORK = 3
+} cws_tenant;
+
+typedef struct cws_port_range {
+    const char *protocol; /* "TCP", "UDP" or "SCTP"; NULL: the service's default */
+    int32_t port;         /* 1 to 65535 */
+    int32_t end_port;     /* not below port; 0: just port */
+} cws_port_range;
+
+/* Who may be reached, or may come in: exactly one of the first five is given. v1. */
+typedef struct cws_network_rule {
+    const char *cidr;                  /* "10.0.0.0/8"; */
+    const char *hostname;              /* egress only, over HTTPS: "pypi.org", "*.example.com"; */
+    cws_tenant tenant;                 /* sandboxes of; */
+    const cws_pair *pod_labels;        /* egress only: pods with these labels, in namespaces with */
+    bool any;                          /* or everybody */
+    const cws_pair *namespace_labels;  /* these; NULL: any. With pod_labels or alone */
+    const char *const *cidr_except;    /* ranges within cidr that are left out */
+    const char *const *hostname_except; /* names below hostname that are left out */
+    const cws_port_range *ports;       /* NULL: all */
+    size_t port_count;
+} cws_network_rule;
+
+typedef enum cws_choice { CWS_UNSET = 0, CWS_YES = 1, CWS_NO = 2 } cws_choice;
+
+typedef struct cws_network {
+    cws_choice deny_egress;  /* v1. YES: nothing is reached; not together with rules for it */
+    cws_choice deny_ingress; /* v1 */
+    cws_choice allow_dns;    /* v1: name lookups */
+    const char *const *egress_hostnames; /* v1: shorthand for rules with just a hostname */
+    const cws_network_rule *egress;      /* v1 */
+    size_t egress_count;
+    const cws_network_rule *ingress; /* v1 */
+    size_t ingress_count;
+    const char *ingress_mode;     /* v1beta2: as the profile names it, e.g. "public" */
+    const char *egress_mode;      /* v1beta2: e.g. "internet" */
+    const int32_t *exposed_ports; /* v1beta2 */
+    size_t exposed_port_count;
+} cws_network;
+
+typedef enum cws_storage_medium {
+    CWS_STORAGE_DEFAULT = 0,
+    CWS_STORAGE_DISK = 1,
+    CWS_STORAGE_MEMORY = 2
+} cws_storage_medium;
+
+/* Storage. With volume_id it is one that is registered; else scratch, which is v1 only. */
+typedef struct cws_volume {
+    const char *name;       /* v1: required. v1beta2: not used */
+    const char *mount_path; /* absolute, not "/"; required for scratch and in v1beta2 */
+    const char *volume_id;
+    const char *size;          /* scratch: a quantity, "10Gi"; NULL: the service's default */
+    cws_storage_medium medium; /* scratch */
+    const char *restore_from_snapshot_id; /* scratch; NULL: empty */
+    const char *sub_path;      /* NULL: all of it */
+    bool read_only;
+} cws_volume;
+
+/* A directory that can be kept as a snapshot and begun from one. In v1 it is one more scratch
+ * volume. */
+typedef struct cws_file_system {
+    const char *mount_path;  /* absolute, not "/" */
+    const char *size;        /* NULL: the service's default */
+    const char *snapshot_id; /* to begin from; NULL: empty */
+    const char *name;        /* of the volume; NULL: "workspace". v1 only */
+} cws_file_system;
+
+typedef enum cws_placement {
+    CWS_PLACEMENT_DEFAULT = 0, /* the service's choice; with runner_ids CKS */
+    CWS_PLACEMENT_SERVERLESS = 1,
+    CWS_PLACEMENT_CKS = 2 /* on your own clusters */
+} cws_placement;
+
+/* A secret to pull the image with. v1 only. */
+typedef struct cws_image_credentials {
+    const char *registry; /* required, e.g. "ghcr.io" */
+    const char *store;    /* required */
+    const char *name;     /* required */
+    const char *field;    /* NULL: none */
+} cws_image_credentials;
+
+/* Buckets the sandbox may use without a key of its own. */
+typedef struct cws_object_storage {
+    const char *const *buckets;
+    bool read_write; /* false: read */
+    const char *object_prefix; /* NULL: everything in them */
+} cws_object_storage;
+
+/* v1 only. */
+typedef struct cws_security {
+    cws_choice set_user;  /* YES: run_as_user counts; else the image's */
+    uint32_t run_as_user;
+    cws_choice set_group; /* YES: run_as_group counts */
+    uint32_t run_as_group;
+    cws_choice privileged;
+    cws_choice allow_privilege_escalation;
+    cws_choice read_only_root_filesystem;
+    const char *const *capabilities_add;
+    const char *const *capabilities_drop;
+    const char *seccomp_profile; /* NULL: the service's default */
+} cws_security;
+
+/* A command that says whether the container is ready. v1 only. */
+typedef struct cws_probe {
+    const char *const *argv;
+    int32_t period_seconds; /* these four: 0: the service's default */
+    int32_t timeout_seconds;
+    int32_t failure_threshold;
+    int32_t initial_delay_seconds;
+} cws_probe;
+
+/* v1beta2 only; v1: services. */
+typedef struct cws_port {
+    int32_t container_port; /* 1 to 65535 */
+    const char *name;       /* NULL: none */
+    const char *protocol;   /* "TCP"; NULL: the service's default */
+} cws_port;
+
+/* v1beta2 only; v1: a registered volume. */
+typedef struct cws_s3_mount {
+    const char *bucket;     /* required */
+    const char *directory;  /* NULL: the bucket's top */
+    const char *mount_path; /* required, absolute */
+} cws_s3_mount;
+
 /* Options of a sandbox, also used for the defaults of a session. "merged": session defaults and
- * this are combined; otherwise what is given here replaces the default. */
+ * this are combined; "replaces": what is given here is taken instead of the default. Where a
+ * dialect is named, the other one has no such thing: it is refused, with what to use instead. */
 typedef struct cws_sandbox_opts {
     const char *container_image;  /* NULL or "": default; default "python:3.11" */
     const char *command;          /* NULL or "": default; default "/bin/sh" with arguments that keep
@@ -568,8 +715,60 @@ typedef struct cws_sandbox_opts {
     size_t mounted_file_count;
     int32_t max_lifetime_seconds;   /* 0: default, else the service's own; at most 2,592,000 */
     double request_timeout_seconds; /* 0: default, else the client's */
+    const cws_network *network;                 /* replaces */
+    const cws_file_system *file_system;         /* replaces */
+    const cws_volume *volumes;                  /* replaces; */
+    size_t volume_count;                        /* given and 0 clears */
+    const cws_service *services;                /* v1. Replaces; */
+    size_t service_count;                       /* given and 0 clears */
+    cws_placement placement;                    /* v1. Replaces */
+    const char *const *profile_ids;             /* v1beta2. Replaces; given and empty clears */
+    const char *const *profile_names;           /* v1beta2. Likewise */
+    /* The rest is not inherited: */
+    const char *working_dir;                    /* v1. Absolute; NULL: the image's */
+    const char *instance_type;                  /* v1 */
+    const char *runtime_class;                  /* v1 */
+    const char *display_name;                   /* v1 */
+    const cws_image_credentials *image_credentials; /* v1 */
+    const cws_security *security;               /* v1 */
+    const cws_probe *startup_probe;             /* v1 */
+    const cws_object_storage *object_storage;
+    const cws_port *ports;                      /* v1beta2 */
+    size_t port_count;
+    const cws_s3_mount *s3_mount;               /* v1beta2 */
+    int32_t max_timeout_seconds;                /* v1beta2: the service's limit for operations on
+                                                   the sandbox; 0: its default */
     uint32_t must_be_zero;
 } cws_sandbox_opts;
+
+/* ================================================================================================
+ * >>sandbox
+ * A remote container. Made unstarted by cws_session_sandbox; started by the first thing that needs
+ * it (exec, files, wait) or by cws_sandbox_start.
+ * ============================================================================================= */
+
+typedef struct cws_sandbox cws_sandbox;
+typedef struct cws_session cws_session;
+typedef struct cws_op cws_op;
+
+typedef enum cws_state {
+    CWS_STATE_NOT_STARTED = 0, /* no request was accepted yet, or stopped before start */
+    CWS_STATE_PENDING,
+    CWS_STATE_PREPARING, /* images are being prepared */
+    CWS_STATE_CREATING,
+    CWS_STATE_RUNNING,
+    CWS_STATE_PAUSED,
+    CWS_STATE_TERMINATING,
+    CWS_STATE_COMPLETED,  /* ended by itself or by a stop; terminal */
+    CWS_STATE_FAILED,     /* terminal; see status_reason */
+    CWS_STATE_TERMINATED, /* terminal; older servers */
+    CWS_STATE_UNSPECIFIED /* the server says nothing, or a number newer than this header */
+} cws_state;
+
+/* "running", "completed" ...; never NULL. */
+CWS_API const char *cws_state_name(cws_state state);
+/* COMPLETED, FAILED or TERMINATED. */
+CWS_API bool cws_state_is_terminal(cws_state state);
 
 /* What is known of a sandbox. Strings are never NULL ("" = unknown) and, like the struct, belong to
  * the sandbox and last until the next call that polls, or until it is freed. */
@@ -833,7 +1032,7 @@ typedef struct cws_item {
 typedef cws_flow (*cws_item_fn)(const cws_item *item, void *user);
 
 typedef enum cws_long_lines {
-    CWS_LONG_LINES_DEFAULT = 0, /* FAIL in v1 */
+    CWS_LONG_LINES_DEFAULT = 0, /* FAIL in v1, SPLIT in v1beta2 */
     CWS_LONG_LINES_FAIL = 1,    /* CWS_ERR_STREAM_TRUNCATED, behind the lines before it */
     CWS_LONG_LINES_SPLIT = 2    /* in pieces of max_line_bytes, with `partial` set */
 } cws_long_lines;
@@ -1041,6 +1240,8 @@ typedef struct cws_list_opts {
     const char *const *tags;       /* all must match; the session's default tags are added */
     cws_state status;              /* 0: any */
     const char *const *runner_ids; /* any of them; NULL: the session's default */
+    const char *const *profile_ids;   /* v1beta2; likewise */
+    const char *const *profile_names; /* v1beta2; likewise */
     bool include_stopped;          /* also ended ones; a terminal status includes them by itself */
     bool adopt;                    /* the session tracks (and will stop) what was found */
     double timeout_seconds;        /* for all pages together; 0: the request timeout */
@@ -1232,6 +1433,7 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_DEFAULT_ARG1 "-c"
 #define CWSI_DEFAULT_ARG2 "trap \"exit 0\" TERM INT; sleep infinity & wait"
 #define CWSI_CONTAINER "main"
+#define CWSI_FILE_SYSTEM "workspace" /* name of the volume behind file_system */
 #define CWSI_REQUEST_TIMEOUT_S 300.0
 #define CWSI_RETRY_BUDGET_S 30.0
 #define CWSI_POLL_RPC_TIMEOUT_S 15.0
@@ -6880,6 +7082,11 @@ static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
         call->err.http_status = call->http_status;
         return cwsi_no(cwsi_copy_error(&op->err, &call->err));
     }
+    if (op->client->dialect->refused)
+        status = op->client->dialect->refused(call->rpc->response, *reply, &body);
+    if (status)
+        return cwsi_no(cwsi_fail(&op->err, status, "%s failed: %.*s", op->kind->name,
+                                 CWSI_CAST(int, body.len < 300 ? body.len : 300), body.at));
     return true;
 }
 
@@ -7052,6 +7259,8 @@ static cws_status cwsi_check_files(cws_error *err, const cws_mounted_file *files
 }
 
 static cws_status cwsi_check_resources(cws_error *err, const cws_resources *r);
+static cws_status cwsi_check_places(cws_error *err, const cws_sandbox_opts *o);
+static cws_status cwsi_check_own(cws_error *err, const cws_sandbox_opts *o);
 
 /* Everything about one set of options that can be wrong by itself. */
 static cws_status cwsi_check_sandbox_opts(cws_error *err, const cws_sandbox_opts *o)
@@ -7066,6 +7275,7 @@ static cws_status cwsi_check_sandbox_opts(cws_error *err, const cws_sandbox_opts
         cwsi_check_pairs(err, "environment_variables", o->environment_variables, true) ||
         cwsi_check_pairs(err, "annotations", o->annotations, false) ||
         (o->resources && cwsi_check_resources(err, o->resources)) ||
+        cwsi_check_places(err, o) || cwsi_check_own(err, o) ||
         cwsi_check_files(err, o->mounted_files, o->mounted_files ? o->mounted_file_count : 0) ||
         cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds, 0, false,
                            &unused))
@@ -7191,8 +7401,157 @@ static const char *cwsi_first_text(const char *a, const char *b)
     return a && a[0] ? a : b && b[0] ? b : NULL;
 }
 
+static cws_network_rule *cwsi_keep_rules(cwsi_arena *a, const cws_network_rule *rules, size_t count,
+                                         bool *ok)
+{
+    size_t i, k;
+    cws_network_rule *copy =
+        CWSI_AS(cws_network_rule, cwsi_arena_alloc(a, count * sizeof(*copy) + 1));
+    if (!copy) *ok = false;
+    for (i = 0; copy && i < count; i++) {
+        const cws_network_rule *r = &rules[i];
+        cws_port_range *ports;
+        copy[i] = *r;
+        copy[i].cidr = cwsi_keep(a, r->cidr, ok);
+        copy[i].hostname = cwsi_keep(a, r->hostname, ok);
+        copy[i].cidr_except = cwsi_keep_strings(a, r->cidr_except, NULL, ok);
+        copy[i].hostname_except = cwsi_keep_strings(a, r->hostname_except, NULL, ok);
+        copy[i].pod_labels = cwsi_keep_pairs(a, r->pod_labels, NULL, ok);
+        copy[i].namespace_labels = cwsi_keep_pairs(a, r->namespace_labels, NULL, ok);
+        ports = CWSI_AS(cws_port_range, cwsi_arena_alloc(a, r->port_count * sizeof(*ports) + 1));
+        copy[i].ports = ports;
+        if (!ports) *ok = false;
+        for (k = 0; ports && k < r->port_count; k++) {
+            ports[k] = r->ports[k];
+            ports[k].protocol = cwsi_keep(a, r->ports[k].protocol, ok);
+        }
+    }
+    return copy;
+}
+
+static const cws_network *cwsi_keep_network(cwsi_arena *a, const cws_network *n, bool *ok)
+{
+    cws_network *copy = n ? CWSI_ARENA_NEW(a, cws_network) : NULL;
+    int32_t *ports;
+    if (n && !copy) *ok = false;
+    if (!copy) return NULL;
+    *copy = *n;
+    copy->egress_hostnames = cwsi_keep_strings(a, n->egress_hostnames, NULL, ok);
+    copy->egress = cwsi_keep_rules(a, n->egress, n->egress_count, ok);
+    copy->ingress = cwsi_keep_rules(a, n->ingress, n->ingress_count, ok);
+    copy->ingress_mode = cwsi_keep(a, n->ingress_mode, ok);
+    copy->egress_mode = cwsi_keep(a, n->egress_mode, ok);
+    ports = CWSI_AS(int32_t, cwsi_arena_alloc(a, n->exposed_port_count * sizeof(*ports) + 1));
+    copy->exposed_ports = ports;
+    if (!ports) *ok = false;
+    else if (n->exposed_port_count)
+        memcpy(ports, n->exposed_ports, n->exposed_port_count * sizeof(*ports));
+    return copy;
+}
+
+static const cws_file_system *cwsi_keep_file_system(cwsi_arena *a, const cws_file_system *f,
+                                                    bool *ok)
+{
+    cws_file_system *copy = f ? CWSI_ARENA_NEW(a, cws_file_system) : NULL;
+    if (f && !copy) *ok = false;
+    if (!copy) return NULL;
+    copy->mount_path = cwsi_keep(a, f->mount_path, ok);
+    copy->size = cwsi_keep(a, f->size, ok);
+    copy->snapshot_id = cwsi_keep(a, f->snapshot_id, ok);
+    copy->name = cwsi_keep(a, f->name, ok);
+    return copy;
+}
+
+static const cws_volume *cwsi_keep_volumes(cwsi_arena *a, const cws_volume *v, size_t count,
+                                           bool *ok)
+{
+    cws_volume *copy = v ? CWSI_AS(cws_volume, cwsi_arena_alloc(a, count * sizeof(*v) + 1)) : NULL;
+    size_t i;
+    if (v && !copy) *ok = false;
+    for (i = 0; copy && i < count; i++) {
+        copy[i] = v[i];
+        copy[i].name = cwsi_keep(a, v[i].name, ok);
+        copy[i].mount_path = cwsi_keep(a, v[i].mount_path, ok);
+        copy[i].volume_id = cwsi_keep(a, v[i].volume_id, ok);
+        copy[i].size = cwsi_keep(a, v[i].size, ok);
+        copy[i].restore_from_snapshot_id = cwsi_keep(a, v[i].restore_from_snapshot_id, ok);
+        copy[i].sub_path = cwsi_keep(a, v[i].sub_path, ok);
+    }
+    return copy;
+}
+
+static const cws_service *cwsi_keep_services(cwsi_arena *a, const cws_service *s, size_t count,
+                                             bool *ok)
+{
+    cws_service *copy =
+        s ? CWSI_AS(cws_service, cwsi_arena_alloc(a, count * sizeof(*s) + 1)) : NULL;
+    size_t i;
+    if (s && !copy) *ok = false;
+    for (i = 0; copy && i < count; i++) {
+        copy[i] = s[i];
+        copy[i].name = cwsi_keep(a, s[i].name, ok);
+    }
+    return copy;
+}
+
+/* What replaces the default as a whole. */
+static void cwsi_keep_places(cwsi_arena *a, const cws_sandbox_opts *d, const cws_sandbox_opts *o,
+                             cws_sandbox_opts *out, bool *ok)
+{
+    const cws_sandbox_opts *volumes = o->volumes ? o : d, *services = o->services ? o : d;
+    out->network = cwsi_keep_network(a, o->network ? o->network : d->network, ok);
+    out->file_system =
+        cwsi_keep_file_system(a, o->file_system ? o->file_system : d->file_system, ok);
+    out->volumes = cwsi_keep_volumes(a, volumes->volumes, volumes->volume_count, ok);
+    out->volume_count = volumes->volume_count;
+    out->services = cwsi_keep_services(a, services->services, services->service_count, ok);
+    out->service_count = services->service_count;
+    out->placement = o->placement ? o->placement : d->placement;
+    out->profile_ids =
+        cwsi_keep_strings(a, o->profile_ids ? o->profile_ids : d->profile_ids, NULL, ok);
+    out->profile_names =
+        cwsi_keep_strings(a, o->profile_names ? o->profile_names : d->profile_names, NULL, ok);
+}
+
+/* What belongs to a single sandbox. */
+static void cwsi_take_own(cws_sandbox_opts *out, const cws_sandbox_opts *o)
+{
+    out->mounted_files = o->mounted_files;
+    out->mounted_file_count = o->mounted_file_count;
+    out->working_dir = o->working_dir;
+    out->instance_type = o->instance_type;
+    out->runtime_class = o->runtime_class;
+    out->display_name = o->display_name;
+    out->image_credentials = o->image_credentials;
+    out->security = o->security;
+    out->startup_probe = o->startup_probe;
+    out->object_storage = o->object_storage;
+    out->ports = o->ports;
+    out->port_count = o->port_count;
+    out->s3_mount = o->s3_mount;
+    out->max_timeout_seconds = o->max_timeout_seconds;
+}
+
+/* The name of an option that can not be a default, if one is given. */
+static const char *cwsi_own_option(const cws_sandbox_opts *o)
+{
+    return o->mounted_files         ? "mounted_files"
+           : o->working_dir         ? "working_dir"
+           : o->instance_type       ? "instance_type"
+           : o->runtime_class       ? "runtime_class"
+           : o->display_name        ? "display_name"
+           : o->image_credentials   ? "image_credentials"
+           : o->security            ? "security"
+           : o->startup_probe       ? "startup_probe"
+           : o->object_storage      ? "object_storage"
+           : o->ports               ? "ports"
+           : o->s3_mount            ? "s3_mount"
+           : o->max_timeout_seconds ? "max_timeout_seconds"
+                                    : NULL;
+}
+
 /* Combine defaults and explicit options (both checked) into a deep copy. What neither gives stays
- * zero, so that the result can serve as defaults again. Mounted files are not copied. */
+ * zero, so that the result can serve as defaults again. What is not inherited is not copied. */
 static cws_status cwsi_merge_sandbox_opts(cwsi_arena *a, const cws_sandbox_opts *d,
                                           const cws_sandbox_opts *o, cws_sandbox_opts *out,
                                           cws_error *err)
@@ -7215,8 +7574,8 @@ static cws_status cwsi_merge_sandbox_opts(cwsi_arena *a, const cws_sandbox_opts 
         o->max_lifetime_seconds ? o->max_lifetime_seconds : d->max_lifetime_seconds;
     out->request_timeout_seconds =
         o->request_timeout_seconds > 0 ? o->request_timeout_seconds : d->request_timeout_seconds;
-    out->mounted_files = o->mounted_files;
-    out->mounted_file_count = o->mounted_file_count;
+    cwsi_keep_places(a, d, o, out, &ok);
+    cwsi_take_own(out, o);
     if (!ok) return cwsi_no_memory(err, "sandbox options");
     if (cwsi_count_pairs(out->annotations) > 100)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "annotations: at most 100");
@@ -7363,6 +7722,367 @@ static cws_status cwsi_check_resources(cws_error *err, const cws_resources *r)
 }
 
 /* ================================================================================================
+ * >>impl-places
+ * Checking network, storage, services and what belongs to a single sandbox; and what a dialect does
+ * not have.
+ * ============================================================================================= */
+
+static cws_status cwsi_check_count(cws_error *err, const char *name, const void *list, size_t count)
+{
+    if (list || count == 0) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but its count is not 0", name);
+}
+
+static cws_status cwsi_check_optional(cws_error *err, const char *name, const char *text)
+{
+    return text ? cwsi_check_text(err, name, text) : CWS_OK;
+}
+
+static cws_status cwsi_check_required(cws_error *err, const char *name, const char *text)
+{
+    if (text && text[0]) return cwsi_check_text(err, name, text);
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must not be empty", name);
+}
+
+/* Absolute, and not the root. */
+static cws_status cwsi_check_mount(cws_error *err, const char *name, const char *path)
+{
+    if (!path || path[0] != '/' || path[strspn(path, "/")] == '\0')
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must be absolute, and not \"/\"", name);
+    return cwsi_check_text(err, name, path);
+}
+
+static cws_status cwsi_check_size(cws_error *err, const char *name, const char *size)
+{
+    cwsi_quantity q;
+    if (!size || !size[0] || cwsi_quantity_parse(size, &q)) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s '%.*s' is no quantity such as \"10Gi\"",
+                     name, 40, size);
+}
+
+static cws_status cwsi_check_port(cws_error *err, const char *name, int32_t port)
+{
+    if (port >= 1 && port <= 65535) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must be 1 to 65535", name);
+}
+
+static cws_status cwsi_check_choice(cws_error *err, const char *name, unsigned value, unsigned most)
+{
+    if (value <= most) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s: %u is none of its constants", name, value);
+}
+
+/* A DNS name in lower or upper case, labels of letters, digits and '-', maybe "*." in front. */
+static cws_status cwsi_check_hostname(cws_error *err, const char *label, const char *name)
+{
+    const char *p = name[0] == '*' && name[1] == '.' ? name + 2 : name;
+    size_t n, i;
+    bool ok = *p && strlen(name) <= 253;
+    while (ok && *p) {
+        n = strcspn(p, ".");
+        ok = n >= 1 && n <= 63 && p[0] != '-' && p[n - 1] != '-';
+        for (i = 0; ok && i < n; i++) ok = cwsi_is_alnum(p[i]) || p[i] == '-';
+        p += n;
+        if (*p == '.' && p[1] == '\0') ok = false;
+        if (*p == '.') p++;
+    }
+    if (ok) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                     "%s '%.*s': a DNS name such as \"pypi.org\" or \"*.example.com\"", label, 80,
+                     name);
+}
+
+static cws_status cwsi_check_rule(cws_error *err, const char *label, const cws_network_rule *r,
+                                  bool egress)
+{
+    bool selector = r->pod_labels || r->namespace_labels;
+    size_t i;
+    int given = (r->cidr != NULL) + (r->hostname != NULL) + (r->tenant != CWS_TENANT_NONE) +
+                selector + r->any;
+    if (given != 1)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "%s: give exactly one of cidr, hostname, tenant, labels, any", label);
+    if (!egress && (r->hostname || selector))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "%s: hostname and labels are for egress only", label);
+    if ((r->cidr_except && !r->cidr) || (r->hostname_except && !r->hostname))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s: an exception of nothing", label);
+    if (r->cidr && (!strchr(r->cidr, '/') || cwsi_check_text(NULL, "", r->cidr)))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s: cidr such as \"10.0.0.0/8\"", label);
+    if ((r->hostname && cwsi_check_hostname(err, label, r->hostname)) ||
+        cwsi_check_choice(err, label, CWSI_CAST(unsigned, r->tenant), CWS_TENANT_SANDBOX_NETWORK) ||
+        cwsi_check_strings(err, label, r->cidr_except) ||
+        cwsi_check_pairs(err, label, r->pod_labels, true) ||
+        cwsi_check_pairs(err, label, r->namespace_labels, true) ||
+        cwsi_check_count(err, label, r->ports, r->port_count))
+        return CWS_ERR_INVALID_ARGUMENT;
+    for (i = 0; r->hostname_except && r->hostname_except[i]; i++)
+        if (cwsi_check_hostname(err, label, r->hostname_except[i])) return CWS_ERR_INVALID_ARGUMENT;
+    for (i = 0; i < r->port_count; i++) {
+        const cws_port_range *p = &r->ports[i];
+        if (cwsi_check_port(err, label, p->port) || cwsi_check_optional(err, label, p->protocol))
+            return CWS_ERR_INVALID_ARGUMENT;
+        if (p->end_port && (p->end_port < p->port || p->end_port > 65535))
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "%s: end_port must be from port to 65535", label);
+    }
+    return CWS_OK;
+}
+
+static cws_status cwsi_check_network(cws_error *err, const cws_network *n)
+{
+    char label[64];
+    size_t i;
+    if (cwsi_check_choice(err, "network.deny_egress", n->deny_egress, CWS_NO) ||
+        cwsi_check_choice(err, "network.deny_ingress", n->deny_ingress, CWS_NO) ||
+        cwsi_check_choice(err, "network.allow_dns", n->allow_dns, CWS_NO) ||
+        cwsi_check_count(err, "network.egress", n->egress, n->egress_count) ||
+        cwsi_check_count(err, "network.ingress", n->ingress, n->ingress_count) ||
+        cwsi_check_count(err, "network.exposed_ports", n->exposed_ports, n->exposed_port_count) ||
+        cwsi_check_optional(err, "network.ingress_mode", n->ingress_mode) ||
+        cwsi_check_optional(err, "network.egress_mode", n->egress_mode))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (n->deny_egress == CWS_YES &&
+        (n->egress_count || (n->egress_hostnames && n->egress_hostnames[0])))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "network: deny_egress and rules for egress exclude each other");
+    if (n->deny_ingress == CWS_YES && n->ingress_count)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "network: deny_ingress and rules for ingress exclude each other");
+    for (i = 0; n->egress_hostnames && n->egress_hostnames[i]; i++) {
+        (void)cwsi_format(label, sizeof(label), "network.egress_hostnames[%zu]", i);
+        if (cwsi_check_hostname(err, label, n->egress_hostnames[i]))
+            return CWS_ERR_INVALID_ARGUMENT;
+    }
+    for (i = 0; i < n->egress_count + n->ingress_count; i++) {
+        bool out = i < n->egress_count;
+        size_t k = out ? i : i - n->egress_count;
+        (void)cwsi_format(label, sizeof(label), "network.%s[%zu]", out ? "egress" : "ingress", k);
+        if (cwsi_check_rule(err, label, out ? &n->egress[k] : &n->ingress[k], out))
+            return CWS_ERR_INVALID_ARGUMENT;
+    }
+    for (i = 0; i < n->exposed_port_count; i++)
+        if (cwsi_check_port(err, "network.exposed_ports", n->exposed_ports[i]))
+            return CWS_ERR_INVALID_ARGUMENT;
+    return CWS_OK;
+}
+
+static cws_status cwsi_check_volume(cws_error *err, const cws_volume *v, size_t i)
+{
+    char label[64];
+    (void)cwsi_format(label, sizeof(label), "volumes[%zu]", i);
+    if (cwsi_check_optional(err, label, v->name) || cwsi_check_optional(err, label, v->volume_id) ||
+        cwsi_check_optional(err, label, v->restore_from_snapshot_id) ||
+        cwsi_check_optional(err, label, v->sub_path) || cwsi_check_size(err, label, v->size) ||
+        cwsi_check_choice(err, label, CWSI_CAST(unsigned, v->medium), CWS_STORAGE_MEMORY))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (v->volume_id && (v->size || v->medium || v->restore_from_snapshot_id))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "%s: size, medium and restore_from_snapshot_id are for scratch, which has "
+                         "no volume_id",
+                         label);
+    if (v->volume_id && !v->volume_id[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s.volume_id must not be empty", label);
+    if (v->mount_path || !v->volume_id) return cwsi_check_mount(err, label, v->mount_path);
+    return CWS_OK;
+}
+
+static cws_status cwsi_check_service(cws_error *err, const cws_service *s, size_t i)
+{
+    char label[64];
+    (void)cwsi_format(label, sizeof(label), "services[%zu]", i);
+    if (cwsi_check_port(err, label, s->port) || cwsi_check_optional(err, label, s->name) ||
+        cwsi_check_choice(err, label, CWSI_CAST(unsigned, s->protocol), CWS_SERVICE_SCTP) ||
+        cwsi_check_choice(err, label, CWSI_CAST(unsigned, s->visibility), CWS_VISIBILITY_CUSTOM) ||
+        cwsi_check_choice(err, label, CWSI_CAST(unsigned, s->endpoint),
+                          CWS_ENDPOINT_TLS_PASSTHROUGH) ||
+        cwsi_check_choice(err, label, CWSI_CAST(unsigned, s->auth), CWS_ENDPOINT_AUTH_SHARE_TOKEN))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (s->endpoint && (s->visibility != CWS_VISIBILITY_PUBLIC || s->protocol > CWS_SERVICE_TCP))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "%s: an endpoint needs visibility PUBLIC, and TCP", label);
+    if (s->endpoint == CWS_ENDPOINT_HTTPS && !s->auth)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "%s: an HTTPS endpoint needs auth: OPEN or SHARE_TOKEN", label);
+    if ((s->endpoint != CWS_ENDPOINT_HTTPS && s->request_timeout_seconds) ||
+        (!s->endpoint && s->auth) || s->request_timeout_seconds < 0)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "%s: auth and request_timeout_seconds (not negative) are of endpoints",
+                         label);
+    return CWS_OK;
+}
+
+/* What a session can have as defaults. */
+static cws_status cwsi_check_places(cws_error *err, const cws_sandbox_opts *o)
+{
+    size_t i;
+    if ((o->network && cwsi_check_network(err, o->network)) ||
+        cwsi_check_count(err, "volumes", o->volumes, o->volume_count) ||
+        cwsi_check_count(err, "services", o->services, o->service_count) ||
+        cwsi_check_choice(err, "placement", CWSI_CAST(unsigned, o->placement), CWS_PLACEMENT_CKS) ||
+        cwsi_check_strings(err, "profile_ids", o->profile_ids) ||
+        cwsi_check_strings(err, "profile_names", o->profile_names))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (o->file_system &&
+        (cwsi_check_mount(err, "file_system.mount_path", o->file_system->mount_path) ||
+         cwsi_check_size(err, "file_system.size", o->file_system->size) ||
+         cwsi_check_optional(err, "file_system.snapshot_id", o->file_system->snapshot_id) ||
+         cwsi_check_optional(err, "file_system.name", o->file_system->name)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    for (i = 0; i < o->volume_count; i++)
+        if (cwsi_check_volume(err, &o->volumes[i], i)) return CWS_ERR_INVALID_ARGUMENT;
+    for (i = 0; i < o->service_count; i++)
+        if (cwsi_check_service(err, &o->services[i], i)) return CWS_ERR_INVALID_ARGUMENT;
+    return CWS_OK;
+}
+
+static cws_status cwsi_check_security(cws_error *err, const cws_security *s)
+{
+    if (cwsi_check_choice(err, "security.set_user", s->set_user, CWS_NO) ||
+        cwsi_check_choice(err, "security.set_group", s->set_group, CWS_NO) ||
+        cwsi_check_choice(err, "security.privileged", s->privileged, CWS_NO) ||
+        cwsi_check_choice(err, "security.allow_privilege_escalation", s->allow_privilege_escalation,
+                          CWS_NO) ||
+        cwsi_check_choice(err, "security.read_only_root_filesystem", s->read_only_root_filesystem,
+                          CWS_NO) ||
+        cwsi_check_strings(err, "security.capabilities_add", s->capabilities_add) ||
+        cwsi_check_strings(err, "security.capabilities_drop", s->capabilities_drop))
+        return CWS_ERR_INVALID_ARGUMENT;
+    return cwsi_check_optional(err, "security.seccomp_profile", s->seccomp_profile);
+}
+
+static cws_status cwsi_check_probe(cws_error *err, const cws_probe *p)
+{
+    if (!p->argv || !p->argv[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "startup_probe.argv must not be empty");
+    if (p->period_seconds < 0 || p->timeout_seconds < 0 || p->failure_threshold < 0 ||
+        p->initial_delay_seconds < 0)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "startup_probe: its numbers must not be negative");
+    return cwsi_check_strings(err, "startup_probe.argv", p->argv);
+}
+
+/* What belongs to a single sandbox. */
+static cws_status cwsi_check_own(cws_error *err, const cws_sandbox_opts *o)
+{
+    const cws_image_credentials *c = o->image_credentials;
+    const cws_s3_mount *s3 = o->s3_mount;
+    size_t i;
+    if ((o->working_dir && o->working_dir[0] != '/') || o->max_timeout_seconds < 0)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         o->max_timeout_seconds < 0 ? "max_timeout_seconds must not be negative"
+                                                    : "working_dir must be an absolute path");
+    if (cwsi_check_optional(err, "working_dir", o->working_dir) ||
+        cwsi_check_optional(err, "instance_type", o->instance_type) ||
+        cwsi_check_optional(err, "runtime_class", o->runtime_class) ||
+        cwsi_check_optional(err, "display_name", o->display_name) ||
+        (o->security && cwsi_check_security(err, o->security)) ||
+        (o->startup_probe && cwsi_check_probe(err, o->startup_probe)) ||
+        cwsi_check_count(err, "ports", o->ports, o->port_count))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (c && (cwsi_check_required(err, "image_credentials.registry", c->registry) ||
+              cwsi_check_required(err, "image_credentials.store", c->store) ||
+              cwsi_check_required(err, "image_credentials.name", c->name) ||
+              cwsi_check_optional(err, "image_credentials.field", c->field)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (o->object_storage &&
+        (cwsi_check_strings(err, "object_storage.buckets", o->object_storage->buckets) ||
+         cwsi_check_optional(err, "object_storage.object_prefix",
+                             o->object_storage->object_prefix)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (o->object_storage && (!o->object_storage->buckets || !o->object_storage->buckets[0]))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "object_storage.buckets must not be empty");
+    for (i = 0; i < o->port_count; i++)
+        if (cwsi_check_port(err, "ports.container_port", o->ports[i].container_port) ||
+            cwsi_check_optional(err, "ports.name", o->ports[i].name) ||
+            cwsi_check_optional(err, "ports.protocol", o->ports[i].protocol))
+            return CWS_ERR_INVALID_ARGUMENT;
+    if (!s3) return CWS_OK;
+    if (cwsi_check_required(err, "s3_mount.bucket", s3->bucket) ||
+        cwsi_check_optional(err, "s3_mount.directory", s3->directory))
+        return CWS_ERR_INVALID_ARGUMENT;
+    return cwsi_check_mount(err, "s3_mount.mount_path", s3->mount_path);
+}
+
+/* An option that this dialect does not have. */
+typedef struct cwsi_lack {
+    bool given;
+    const char *option, *instead;
+} cwsi_lack;
+
+static cws_status cwsi_check_lacks(cws_error *err, const char *dialect, const cwsi_lack *lacks,
+                                   size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++)
+        if (lacks[i].given)
+            return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "%s is not there in %s; %s",
+                             lacks[i].option, dialect, lacks[i].instead);
+    return CWS_OK;
+}
+
+static cws_status cwsi_v1_lacks(const cws_sandbox_opts *o, cws_error *err)
+{
+    const cws_network *n = o->network;
+    const char *runners = "use runner_ids, or placement";
+    const cwsi_lack lacks[] = {
+        {o->profile_ids && o->profile_ids[0], "profile_ids", runners},
+        {o->profile_names && o->profile_names[0], "profile_names", runners},
+        {o->ports != NULL, "ports", "use services"},
+        {o->s3_mount != NULL, "s3_mount", "use volumes with a volume_id"},
+        {o->max_timeout_seconds != 0, "max_timeout_seconds", "use request_timeout_seconds"},
+        {n && n->ingress_mode, "network.ingress_mode",
+         "use services with a visibility, or network.deny_ingress"},
+        {n && n->egress_mode, "network.egress_mode",
+         "use network.deny_egress, or rules in network.egress"},
+        {n && n->exposed_ports, "network.exposed_ports", "use services"}};
+    size_t i;
+    if (cwsi_check_lacks(err, "v1", lacks, CWSI_COUNT(lacks))) return CWS_ERR_UNSUPPORTED;
+    for (i = 0; i < o->volume_count; i++)
+        if (!o->volumes[i].name || !o->volumes[i].name[0])
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "volumes[%zu].name must not be empty",
+                             i);
+    if (o->runner_ids && o->runner_ids[0] && o->placement == CWS_PLACEMENT_SERVERLESS)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "runner_ids mean CKS placement, not SERVERLESS");
+    return CWS_OK;
+}
+
+static cws_status cwsi_b2_lacks(const cws_sandbox_opts *o, cws_error *err)
+{
+    const cws_network *n = o->network;
+    const char *newer = "use api_version CWS_API_V1";
+    const cwsi_lack lacks[] = {
+        {o->services && o->service_count, "services", "use ports and network.exposed_ports"},
+        {o->placement != CWS_PLACEMENT_DEFAULT, "placement", "use profile_names or runner_ids"},
+        {o->working_dir != NULL, "working_dir", "use cwd of cws_exec_opts"},
+        {o->instance_type != NULL, "instance_type", "use profile_names"},
+        {o->runtime_class != NULL, "runtime_class", newer},
+        {o->display_name != NULL, "display_name", "use tags or annotations"},
+        {o->image_credentials != NULL, "image_credentials", newer},
+        {o->security != NULL, "security", newer},
+        {o->startup_probe != NULL, "startup_probe", newer},
+        {o->file_system && o->file_system->name, "file_system.name", "leave it out"},
+        {n && n->deny_egress, "network.deny_egress", "use network.egress_mode"},
+        {n && n->deny_ingress, "network.deny_ingress", "use network.ingress_mode"},
+        {n && n->allow_dns, "network.allow_dns", "use network.egress_mode"},
+        {n && n->egress_hostnames, "network.egress_hostnames", "use network.egress_mode"},
+        {n && n->egress, "network.egress", "use network.egress_mode"},
+        {n && n->ingress, "network.ingress", "use network.ingress_mode"}};
+    size_t i;
+    if (cwsi_check_lacks(err, "v1beta2", lacks, CWSI_COUNT(lacks))) return CWS_ERR_UNSUPPORTED;
+    for (i = 0; i < o->volume_count; i++) {
+        if (!o->volumes[i].volume_id)
+            return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                             "volumes[%zu]: scratch is not there in v1beta2; use file_system", i);
+        if (!o->volumes[i].mount_path)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "volumes[%zu].mount_path is required in v1beta2", i);
+    }
+    return CWS_OK;
+}
+
+/* ================================================================================================
  * >>impl-dialect
  * What differs between the API versions: which call does what, options to request messages, replies
  * to one common view.
@@ -7400,6 +8120,7 @@ typedef struct cwsi_exec_reply {
     cwsi_str out, err;
     uint64_t out_produced, err_produced;
     bool out_truncated, err_truncated;
+    bool exited; /* with exit_code */
     int32_t exit_code;
 } cwsi_exec_reply;
 
@@ -7408,6 +8129,7 @@ typedef struct cwsi_exec_request {
     cwsi_list command; /* of cwsi_str */
     cwsi_list env;     /* of cwsi_map_StrStr */
     int32_t max_output;
+    int64_t timeout_ms;
     bool tty;
     uint32_t width, height;
 } cwsi_exec_request;
@@ -7425,35 +8147,51 @@ typedef struct cwsi_logs_event {
     cwsi_str data, session_id;
     uint64_t offset; /* behind data; 0: not told */
     int64_t unix_ms;
-    bool failed;
+    bool failed, over; /* over: nothing follows */
     cwsi_str text, code;
 } cwsi_logs_event;
 
 typedef struct cwsi_list_request {
-    cwsi_list tags, runner_ids; /* of cwsi_str */
+    cwsi_list tags, runner_ids, profile_ids, profile_names; /* of cwsi_str */
     cws_state state;
     bool include_stopped;
     cwsi_str page_token;
 } cwsi_list_request;
 
+/* A file in one message. */
+typedef struct cwsi_file_request {
+    cwsi_str sandbox_id, path, container, content;
+    int64_t timeout_ms;
+} cwsi_file_request;
+
 struct cwsi_dialect {
     const char *name;
+    bool once;        /* a create has no token: repeating it would make another sandbox */
+    bool split_lines; /* long lines of a log are cut by default, not an error */
+    bool duplex_logs; /* logs are a stream in both directions */
+    bool containers;  /* a command, file or log can name its container */
     /* Encode the create request. opts is merged and complete but for built-in defaults. */
     cws_status (*create_encode)(cwsi_arena *a, const cws_sandbox_opts *opts, const char *request_id,
                                 cwsi_buf *out);
-    bool (*create_begin)(cws_op *op, cwsi_str encoded, int64_t rpc_ms, int64_t deadline);
+    /* Options that this dialect does not have, or has other rules for. */
+    cws_status (*lacks)(const cws_sandbox_opts *opts, cws_error *err);
+    cwsi_rpc_id create_rpc;
     bool (*get_begin)(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t rpc_ms, int64_t deadline);
-    bool (*delete_begin)(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok, int64_t rpc_ms,
-                         int64_t deadline);
+    bool (*stop_begin)(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok, int64_t rpc_ms,
+                       int64_t deadline);
+    bool (*delete_begin)(cws_op *op, cwsi_str id, int64_t rpc_ms, int64_t deadline);
     bool (*list_begin)(cws_op *op, const cwsi_list_request *r, int64_t rpc_ms, int64_t deadline);
     bool (*exec_begin)(cws_op *op, const cwsi_exec_request *r, bool unary, int64_t deadline);
-    bool (*read_begin)(cws_op *op, cwsi_str id, cwsi_str path, cwsi_str container,
-                       int64_t deadline);
-    bool (*write_begin)(cws_op *op, cwsi_str id, cwsi_str path, cwsi_str container,
-                        cwsi_str content, int64_t deadline);
-    /* Replies of create, get; false: the reply names no sandbox. */
-    bool (*view)(const void *reply, cwsi_view *view);
-    bool (*delete_view)(const void *reply, cwsi_view *view);
+    bool (*read_begin)(cws_op *op, const cwsi_file_request *r, int64_t deadline);
+    bool (*write_begin)(cws_op *op, const cwsi_file_request *r, int64_t deadline);
+    /* A reply that says no although its call went well: *text is why. NULL: there are none. */
+    cws_status (*refused)(cwsi_msg_id id, const void *reply, cwsi_str *text);
+    /* Replies of create, get, stop; false: the reply names no sandbox. */
+    bool (*create_view)(const void *reply, cwsi_view *view);
+    bool (*get_view)(const void *reply, cwsi_view *view);
+    /* An accepted stop; false: there was nothing to stop. view->id may be empty: nothing is said
+     * about the sandbox. */
+    bool (*stop_view)(const void *reply, cwsi_view *view);
     size_t (*list_count)(const void *reply);
     bool (*list_view)(const void *reply, size_t index, cwsi_view *view);
     cwsi_str (*list_next)(const void *reply);
@@ -7464,19 +8202,32 @@ struct cwsi_dialect {
     bool (*exec_resize)(cwsi_buf *out, uint32_t width, uint32_t height);
     bool (*logs_begin)(cws_op *op, const cwsi_logs_request *r, int64_t deadline);
     void (*logs_event)(const void *message, cwsi_logs_event *event);
-    bool split_lines; /* long lines of a log are cut by default, not an error */
 };
+
+static int64_t cwsi_pb_time(const cwsi_pb_Timestamp *t)
+{
+    if (!t || t->seconds > 253402300799LL || t->seconds < -62135596800LL) return 0;
+    return t->seconds * 1000 + t->nanos / 1000000;
+}
+
+static cwsi_pb_Timestamp cwsi_pb_time_of(int64_t unix_ms)
+{
+    cwsi_pb_Timestamp t = CWSI_ZERO;
+    t.seconds = unix_ms / 1000;
+    t.nanos = CWSI_CAST(int32_t, unix_ms % 1000 * 1000000);
+    return t;
+}
+
+/* A count as servers send it; a negative one is none. */
+static uint64_t cwsi_count_of(int64_t value)
+{
+    return value > 0 ? CWSI_CAST(uint64_t, value) : 0;
+}
 
 /* ================================================================================================
  * >>impl-dialect-v1
  * The calls of coreweave.sandbox.v1. Only this section and the next know its messages.
  * ============================================================================================= */
-
-static int64_t cwsi_v1_time(const cwsi_pb_Timestamp *t)
-{
-    if (!t || t->seconds > 253402300799LL || t->seconds < -62135596800LL) return 0;
-    return t->seconds * 1000 + t->nanos / 1000000;
-}
 
 static cws_state cwsi_v1_state(int32_t number)
 {
@@ -7515,9 +8266,9 @@ static bool cwsi_v1_view(const void *reply, cwsi_view *view)
         view->group = status->runner_group_id;
         view->state = cwsi_v1_state(status->state);
         view->state_number = status->state;
-        view->create_ms = cwsi_v1_time(status->create_time);
-        view->start_ms = cwsi_v1_time(status->start_time);
-        view->end_ms = cwsi_v1_time(status->end_time);
+        view->create_ms = cwsi_pb_time(status->create_time);
+        view->start_ms = cwsi_pb_time(status->start_time);
+        view->end_ms = cwsi_pb_time(status->end_time);
         view->has_exit_code = status->has_exit_code;
         view->exit_code = status->exit_code;
     }
@@ -7532,8 +8283,8 @@ static bool cwsi_v1_get_begin(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t
     return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_GetSandbox, &m, retry, rpc_ms, deadline);
 }
 
-static bool cwsi_v1_delete_begin(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok,
-                                 int64_t rpc_ms, int64_t deadline)
+static bool cwsi_v1_stop_begin(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok,
+                               int64_t rpc_ms, int64_t deadline)
 {
     cwsi_v1_DeleteSandboxRequest m = CWSI_ZERO;
     m.sandbox_id = id;
@@ -7543,7 +8294,12 @@ static bool cwsi_v1_delete_begin(cws_op *op, cwsi_str id, int32_t grace_s, bool 
                            rpc_ms, deadline);
 }
 
-static bool cwsi_v1_delete_view(const void *reply, cwsi_view *view)
+static bool cwsi_v1_delete_begin(cws_op *op, cwsi_str id, int64_t rpc_ms, int64_t deadline)
+{
+    return cwsi_v1_stop_begin(op, id, 0, false, rpc_ms, deadline);
+}
+
+static bool cwsi_v1_stop_view(const void *reply, cwsi_view *view)
 {
     const cwsi_v1_DeleteSandboxResponse *m =
         CWSI_CAST(const cwsi_v1_DeleteSandboxResponse *, reply);
@@ -7612,10 +8368,9 @@ static void cwsi_v1_exec_reply(const void *reply, cwsi_exec_reply *out)
     out->err = m->stderr_;
     out->out_truncated = m->stdout_truncated;
     out->err_truncated = m->stderr_truncated;
-    out->out_produced = m->stdout_bytes_produced > 0 ? CWSI_CAST(uint64_t, m->stdout_bytes_produced)
-                                                     : 0;
-    out->err_produced = m->stderr_bytes_produced > 0 ? CWSI_CAST(uint64_t, m->stderr_bytes_produced)
-                                                     : 0;
+    out->out_produced = cwsi_count_of(m->stdout_bytes_produced);
+    out->err_produced = cwsi_count_of(m->stderr_bytes_produced);
+    out->exited = true;
     out->exit_code = m->exit_code;
 }
 
@@ -7670,8 +8425,7 @@ static bool cwsi_v1_logs_begin(cws_op *op, const cwsi_logs_request *r, int64_t d
     m.resume_log_offset = r->offset;
     m.timestamps = r->timestamps;
     m.tail_lines = r->tail_lines;
-    since.seconds = r->since_ms / 1000;
-    since.nanos = CWSI_CAST(int32_t, r->since_ms % 1000 * 1000000);
+    since = cwsi_pb_time_of(r->since_ms);
     if (r->since_ms) m.since_time = &since;
     return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_StreamLogs, &m, CWSI_RETRY_UNSENT,
                            CWSI_NEVER, deadline);
@@ -7684,20 +8438,19 @@ static void cwsi_v1_logs_event(const void *message, cwsi_logs_event *event)
     event->data = m->data;
     event->session_id = m->log_session_id;
     event->offset = m->next_log_offset;
-    event->unix_ms = cwsi_v1_time(m->timestamp);
+    event->unix_ms = cwsi_pb_time(m->timestamp);
     event->failed = m->error != NULL;
     if (!m->error) return;
     event->text = m->error->message;
     event->code = m->error->code;
 }
 
-static bool cwsi_v1_read_begin(cws_op *op, cwsi_str id, cwsi_str path, cwsi_str container,
-                               int64_t deadline)
+static bool cwsi_v1_read_begin(cws_op *op, const cwsi_file_request *r, int64_t deadline)
 {
     cwsi_v1_ReadFileRequest m = CWSI_ZERO;
-    m.sandbox_id = id;
-    m.path = path;
-    m.container = container;
+    m.sandbox_id = r->sandbox_id;
+    m.path = r->path;
+    m.container = r->container;
     return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_ReadFile, &m, CWSI_RETRY_SAFE, CWSI_NEVER,
                            deadline);
 }
@@ -7707,14 +8460,13 @@ static cwsi_str cwsi_v1_read_content(const void *reply)
     return CWSI_CAST(const cwsi_v1_ReadFileResponse *, reply)->content;
 }
 
-static bool cwsi_v1_write_begin(cws_op *op, cwsi_str id, cwsi_str path, cwsi_str container,
-                                cwsi_str content, int64_t deadline)
+static bool cwsi_v1_write_begin(cws_op *op, const cwsi_file_request *r, int64_t deadline)
 {
     cwsi_v1_WriteFileRequest m = CWSI_ZERO;
-    m.sandbox_id = id;
-    m.path = path;
-    m.container = container;
-    m.content = content;
+    m.sandbox_id = r->sandbox_id;
+    m.path = r->path;
+    m.container = r->container;
+    m.content = r->content;
     return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_WriteFile, &m, CWSI_RETRY_UNSENT,
                            CWSI_NEVER, deadline);
 }
@@ -7756,6 +8508,29 @@ static bool cwsi_pairs_of(cwsi_arena *a, const cws_pair *pairs, cwsi_list *out)
     return true;
 }
 
+typedef struct cwsi_sides {
+    const char *request_cpu, *request_memory, *limit_cpu, *limit_memory;
+} cwsi_sides;
+
+/* Flat: both sides alike. One side given: copied to the other. */
+static cwsi_sides cwsi_resource_sides(const cws_resources *r)
+{
+    cwsi_sides s;
+    bool requests = r->request_cpu || r->request_memory, limits = r->limit_cpu || r->limit_memory;
+    s.request_cpu = requests ? r->request_cpu : limits ? r->limit_cpu : r->cpu;
+    s.request_memory = requests ? r->request_memory : limits ? r->limit_memory : r->memory;
+    s.limit_cpu = limits ? r->limit_cpu : requests ? r->request_cpu : r->cpu;
+    s.limit_memory = limits ? r->limit_memory : requests ? r->request_memory : r->memory;
+    return s;
+}
+
+/* The arguments to send: those that keep a sandbox alive belong to the command that is ours. */
+static const char *const *cwsi_effective_args(const cws_sandbox_opts *o)
+{
+    static const char *const keep_alive[] = {CWSI_DEFAULT_ARG1, CWSI_DEFAULT_ARG2, NULL};
+    return o->args ? o->args : o->command ? NULL : keep_alive;
+}
+
 /* One side of the requirements; NULL if there is nothing in it. *ok: memory sufficed. */
 static cwsi_v1_Resources *cwsi_v1_resources(cwsi_arena *a, const char *cpu, const char *memory,
                                             const cws_resources *r, bool *ok)
@@ -7787,21 +8562,18 @@ static cwsi_v1_Resources *cwsi_v1_resources(cwsi_arena *a, const char *cpu, cons
     return out;
 }
 
-/* Flat: both sides alike. One side given: copied to the other. A GPU stands on both sides. */
+/* A GPU stands on both sides. */
 static bool cwsi_v1_requirements(cwsi_arena *a, const cws_resources *r, cwsi_v1_Container *main)
 {
     cwsi_v1_ResourceRequirements *out;
-    bool ok = true, requests = r && (r->request_cpu || r->request_memory);
-    bool limits = r && (r->limit_cpu || r->limit_memory);
+    cwsi_sides sides;
+    bool ok = true;
     if (!r) return true;
     out = CWSI_ARENA_NEW(a, cwsi_v1_ResourceRequirements);
     if (!out) return false;
-    out->requests = requests ? cwsi_v1_resources(a, r->request_cpu, r->request_memory, r, &ok)
-                    : limits ? cwsi_v1_resources(a, r->limit_cpu, r->limit_memory, r, &ok)
-                             : cwsi_v1_resources(a, r->cpu, r->memory, r, &ok);
-    out->limits = limits     ? cwsi_v1_resources(a, r->limit_cpu, r->limit_memory, r, &ok)
-                  : requests ? cwsi_v1_resources(a, r->request_cpu, r->request_memory, r, &ok)
-                             : cwsi_v1_resources(a, r->cpu, r->memory, r, &ok);
+    sides = cwsi_resource_sides(r);
+    out->requests = cwsi_v1_resources(a, sides.request_cpu, sides.request_memory, r, &ok);
+    out->limits = cwsi_v1_resources(a, sides.limit_cpu, sides.limit_memory, r, &ok);
     if (out->requests || out->limits) main->resource_requirements = out;
     return ok;
 }
@@ -7847,28 +8619,258 @@ static bool cwsi_v1_files(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *o
     return true;
 }
 
+static bool cwsi_v1_port_ranges(cwsi_arena *a, const cws_network_rule *r, cwsi_list *out)
+{
+    size_t i;
+    for (i = 0; i < r->port_count; i++) {
+        cwsi_v1_PortRange *p =
+            CWSI_AS(cwsi_v1_PortRange, cwsi_list_grow(a, out, sizeof(cwsi_v1_PortRange)));
+        if (!p) return false;
+        p->protocol = cwsi_str_of(r->ports[i].protocol);
+        p->port = r->ports[i].port;
+        p->end_port = r->ports[i].end_port;
+    }
+    return true;
+}
+
+static cwsi_v1_CidrBlock *cwsi_v1_cidr(cwsi_arena *a, const cws_network_rule *r)
+{
+    cwsi_v1_CidrBlock *block = CWSI_ARENA_NEW(a, cwsi_v1_CidrBlock);
+    if (!block) return NULL;
+    block->cidr = cwsi_str_of(r->cidr);
+    return cwsi_strings_of(a, r->cidr_except, &block->except) ? block : NULL;
+}
+
+static bool cwsi_v1_egress(cwsi_arena *a, const cws_network_rule *r, cwsi_list *out)
+{
+    cwsi_v1_EgressRule *rule =
+        CWSI_AS(cwsi_v1_EgressRule, cwsi_list_grow(a, out, sizeof(cwsi_v1_EgressRule)));
+    if (!rule) return false;
+    if (r->cidr) {
+        rule->cidr = cwsi_v1_cidr(a, r);
+        if (!rule->cidr) return false;
+    } else if (r->hostname) {
+        rule->has_https_hostname = true;
+        rule->https_hostname = cwsi_str_of(r->hostname);
+        if (!cwsi_strings_of(a, r->hostname_except, &rule->https_hostname_except)) return false;
+    } else if (r->tenant) {
+        rule->has_tenant = true;
+        rule->tenant = CWSI_CAST(int32_t, r->tenant);
+    } else if (r->any) {
+        rule->has_any = rule->any = true;
+    } else {
+        rule->selector = CWSI_ARENA_NEW(a, cwsi_v1_SelectorBlock);
+        if (!rule->selector || !cwsi_pairs_of(a, r->pod_labels, &rule->selector->pod_labels) ||
+            !cwsi_pairs_of(a, r->namespace_labels, &rule->selector->namespace_labels))
+            return false;
+    }
+    return cwsi_v1_port_ranges(a, r, &rule->ports);
+}
+
+static bool cwsi_v1_ingress(cwsi_arena *a, const cws_network_rule *r, cwsi_list *out)
+{
+    cwsi_v1_IngressRule *rule =
+        CWSI_AS(cwsi_v1_IngressRule, cwsi_list_grow(a, out, sizeof(cwsi_v1_IngressRule)));
+    if (!rule) return false;
+    if (r->cidr) {
+        rule->cidr = cwsi_v1_cidr(a, r);
+        if (!rule->cidr) return false;
+    } else if (r->tenant) {
+        rule->has_tenant = true;
+        rule->tenant = CWSI_CAST(int32_t, r->tenant);
+    } else {
+        rule->has_any = rule->any = true;
+    }
+    return cwsi_v1_port_ranges(a, r, &rule->ports);
+}
+
+static bool cwsi_v1_network(cwsi_arena *a, const cws_network *n, cwsi_v1_SandboxSpec *spec)
+{
+    cwsi_v1_NetworkOptions *out;
+    size_t i;
+    if (!n) return true;
+    out = CWSI_ARENA_NEW(a, cwsi_v1_NetworkOptions);
+    if (!out) return false;
+    spec->network = out;
+    out->has_deny_egress = n->deny_egress != CWS_UNSET;
+    out->deny_egress = n->deny_egress == CWS_YES;
+    out->has_deny_ingress = n->deny_ingress != CWS_UNSET;
+    out->deny_ingress = n->deny_ingress == CWS_YES;
+    out->dns_egress = n->allow_dns == CWS_YES  ? CWSI_v1_DNS_EGRESS_MODE_ALLOW
+                      : n->allow_dns == CWS_NO ? CWSI_v1_DNS_EGRESS_MODE_DENY
+                                               : CWSI_v1_DNS_EGRESS_MODE_UNSPECIFIED;
+    for (i = 0; n->egress_hostnames && n->egress_hostnames[i]; i++) {
+        cws_network_rule rule = CWSI_ZERO;
+        rule.hostname = n->egress_hostnames[i];
+        if (!cwsi_v1_egress(a, &rule, &out->egress)) return false;
+    }
+    for (i = 0; i < n->egress_count; i++)
+        if (!cwsi_v1_egress(a, &n->egress[i], &out->egress)) return false;
+    for (i = 0; i < n->ingress_count; i++)
+        if (!cwsi_v1_ingress(a, &n->ingress[i], &out->ingress)) return false;
+    return true;
+}
+
+/* A volume of the sandbox, and where the container has it. */
+static bool cwsi_v1_volume(cwsi_arena *a, const cws_volume *v, cwsi_v1_SandboxSpec *spec,
+                           cwsi_v1_Container *main)
+{
+    cwsi_v1_SandboxVolume *volume = CWSI_AS(
+        cwsi_v1_SandboxVolume, cwsi_list_grow(a, &spec->volumes, sizeof(cwsi_v1_SandboxVolume)));
+    cwsi_v1_VolumeMount *mount;
+    if (!volume) return false;
+    volume->name = cwsi_str_of(v->name);
+    if (v->volume_id) {
+        volume->has_volume_id = true;
+        volume->volume_id = cwsi_str_of(v->volume_id);
+    } else {
+        volume->scratch = CWSI_ARENA_NEW(a, cwsi_v1_ScratchVolume);
+        if (!volume->scratch) return false;
+        volume->scratch->size = cwsi_str_of(v->size);
+        volume->scratch->medium = CWSI_CAST(int32_t, v->medium);
+        volume->scratch->restore_from_snapshot_id = cwsi_str_of(v->restore_from_snapshot_id);
+    }
+    if (!v->mount_path) return true;
+    mount = CWSI_AS(cwsi_v1_VolumeMount,
+                    cwsi_list_grow(a, &main->volume_mounts, sizeof(cwsi_v1_VolumeMount)));
+    if (!mount) return false;
+    mount->volume = volume->name;
+    mount->mount_path = cwsi_str_of(v->mount_path);
+    mount->read_only = v->read_only;
+    mount->sub_path = cwsi_str_of(v->sub_path);
+    return true;
+}
+
+static bool cwsi_v1_volumes(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_SandboxSpec *spec,
+                            cwsi_v1_Container *main)
+{
+    const cws_file_system *f = o->file_system;
+    cws_volume v = CWSI_ZERO;
+    size_t i;
+    for (i = 0; i < o->volume_count; i++)
+        if (!cwsi_v1_volume(a, &o->volumes[i], spec, main)) return false;
+    if (!f) return true;
+    v.name = f->name && f->name[0] ? f->name : CWSI_FILE_SYSTEM;
+    v.mount_path = f->mount_path;
+    v.size = f->size;
+    v.restore_from_snapshot_id = f->snapshot_id;
+    return cwsi_v1_volume(a, &v, spec, main);
+}
+
+static bool cwsi_v1_services(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
+{
+    size_t i;
+    for (i = 0; i < o->service_count; i++) {
+        const cws_service *s = &o->services[i];
+        cwsi_v1_Service *service =
+            CWSI_AS(cwsi_v1_Service, cwsi_list_grow(a, out, sizeof(cwsi_v1_Service)));
+        if (!service) return false;
+        service->port = s->port;
+        service->name = cwsi_str_of(s->name);
+        service->protocol = CWSI_CAST(int32_t, s->protocol);
+        service->visibility = CWSI_CAST(int32_t, s->visibility);
+        if (!s->endpoint) continue;
+        service->endpoint = CWSI_ARENA_NEW(a, cwsi_v1_EndpointSpec);
+        if (!service->endpoint) return false;
+        service->endpoint->kind = CWSI_CAST(int32_t, s->endpoint);
+        service->endpoint->auth = CWSI_CAST(int32_t, s->auth);
+        service->endpoint->request_timeout_seconds = s->request_timeout_seconds;
+    }
+    return true;
+}
+
+static bool cwsi_v1_security(cwsi_arena *a, const cws_security *s, cwsi_v1_Container *main)
+{
+    cwsi_v1_SecurityContext *out;
+    if (!s) return true;
+    out = CWSI_ARENA_NEW(a, cwsi_v1_SecurityContext);
+    if (!out) return false;
+    main->security_context = out;
+    out->has_run_as_user = s->set_user == CWS_YES;
+    out->run_as_user = s->run_as_user;
+    out->has_run_as_group = s->set_group == CWS_YES;
+    out->run_as_group = s->run_as_group;
+    out->has_privileged = s->privileged != CWS_UNSET;
+    out->privileged = s->privileged == CWS_YES;
+    out->has_allow_privilege_escalation = s->allow_privilege_escalation != CWS_UNSET;
+    out->allow_privilege_escalation = s->allow_privilege_escalation == CWS_YES;
+    out->has_read_only_root_filesystem = s->read_only_root_filesystem != CWS_UNSET;
+    out->read_only_root_filesystem = s->read_only_root_filesystem == CWS_YES;
+    out->seccomp_profile = cwsi_str_of(s->seccomp_profile);
+    return cwsi_strings_of(a, s->capabilities_add, &out->capabilities_add) &&
+           cwsi_strings_of(a, s->capabilities_drop, &out->capabilities_drop);
+}
+
+/* What belongs to the container of a single sandbox. */
+static bool cwsi_v1_own(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_Container *main)
+{
+    const cws_image_credentials *c = o->image_credentials;
+    const cws_probe *p = o->startup_probe;
+    main->working_dir = cwsi_str_of(o->working_dir);
+    if (c) {
+        cwsi_v1_ImagePullCredentials *pull = CWSI_ARENA_NEW(a, cwsi_v1_ImagePullCredentials);
+        if (pull) pull->credentials = CWSI_ARENA_NEW(a, cwsi_v1_SecretSource);
+        if (!pull || !pull->credentials) return false;
+        pull->registry = cwsi_str_of(c->registry);
+        pull->credentials->store_name = cwsi_str_of(c->store);
+        pull->credentials->path = cwsi_str_of(c->name);
+        pull->credentials->field = cwsi_str_of(c->field);
+        main->image_pull_credentials = pull;
+    }
+    if (p) {
+        cwsi_v1_Probe *probe = CWSI_ARENA_NEW(a, cwsi_v1_Probe);
+        if (!probe || !cwsi_strings_of(a, p->argv, &probe->exec)) return false;
+        probe->period_seconds = p->period_seconds;
+        probe->timeout_seconds = p->timeout_seconds;
+        probe->failure_threshold = p->failure_threshold;
+        probe->initial_delay_seconds = p->initial_delay_seconds;
+        main->startup_probe = probe;
+    }
+    return cwsi_v1_security(a, o->security, main);
+}
+
+static bool cwsi_v1_storage_access(cwsi_arena *a, const cws_object_storage *o,
+                                   cwsi_v1_SandboxSpec *spec)
+{
+    cwsi_v1_ObjectStorageAccess *out;
+    if (!o) return true;
+    out = CWSI_ARENA_NEW(a, cwsi_v1_ObjectStorageAccess);
+    if (!out) return false;
+    spec->object_storage_access = out;
+    out->permission = o->read_write ? CWSI_v1_OBJECT_STORAGE_PERMISSION_READ_WRITE
+                                    : CWSI_v1_OBJECT_STORAGE_PERMISSION_READ;
+    out->object_prefix = cwsi_str_of(o->object_prefix);
+    return cwsi_strings_of(a, o->buckets, &out->buckets);
+}
+
 static cws_status cwsi_v1_create_encode(cwsi_arena *a, const cws_sandbox_opts *o,
                                         const char *request_id, cwsi_buf *out)
 {
-    static const char *const keep_alive[] = {CWSI_DEFAULT_ARG1, CWSI_DEFAULT_ARG2, NULL};
     cwsi_v1_CreateSandboxRequest request = CWSI_ZERO;
     cwsi_v1_Sandbox sandbox = CWSI_ZERO;
     cwsi_v1_SandboxSpec spec = CWSI_ZERO;
     cwsi_v1_Container main = CWSI_ZERO;
-    const char *const *args = o->args ? o->args : o->command ? NULL : keep_alive;
     main.name = cwsi_str_of(CWSI_CONTAINER);
     main.image = cwsi_str_of(o->container_image ? o->container_image : CWSI_DEFAULT_IMAGE);
     main.command = cwsi_str_of(o->command ? o->command : CWSI_DEFAULT_COMMAND);
     spec.containers.at = &main;
     spec.containers.len = 1;
     spec.max_lifetime_seconds = o->max_lifetime_seconds;
-    if (!cwsi_strings_of(a, args, &main.args) || !cwsi_strings_of(a, o->tags, &spec.tags) ||
+    spec.instance_type = cwsi_str_of(o->instance_type);
+    spec.runtime_class = cwsi_str_of(o->runtime_class);
+    sandbox.display_name = cwsi_str_of(o->display_name);
+    if (!cwsi_strings_of(a, cwsi_effective_args(o), &main.args) ||
+        !cwsi_strings_of(a, o->tags, &spec.tags) ||
         !cwsi_strings_of(a, o->runner_ids, &spec.runner_ids) ||
         !cwsi_pairs_of(a, o->environment_variables, &main.environment_variables) ||
         !cwsi_pairs_of(a, o->annotations, &spec.annotations) ||
         !cwsi_v1_requirements(a, o->resources, &main) ||
-        !cwsi_v1_secrets(a, o, &main.secret_stores) || !cwsi_v1_files(a, o, &main.files))
+        !cwsi_v1_secrets(a, o, &main.secret_stores) || !cwsi_v1_files(a, o, &main.files) ||
+        !cwsi_v1_network(a, o->network, &spec) || !cwsi_v1_volumes(a, o, &spec, &main) ||
+        !cwsi_v1_services(a, o, &spec.services) || !cwsi_v1_own(a, o, &main) ||
+        !cwsi_v1_storage_access(a, o->object_storage, &spec))
         return CWS_ERR_NO_MEMORY;
+    spec.mode = CWSI_CAST(int32_t, o->placement);
     if (spec.runner_ids.len) spec.mode = CWSI_v1_SANDBOX_MODE_CKS; /* runners exist only there */
     sandbox.spec = &spec;
     request.sandbox = &sandbox;
@@ -7876,26 +8878,597 @@ static cws_status cwsi_v1_create_encode(cwsi_arena *a, const cws_sandbox_opts *o
     return cwsi_encode(out, CWSI_M_v1_CreateSandboxRequest, &request);
 }
 
-static bool cwsi_v1_create_begin(cws_op *op, cwsi_str encoded, int64_t rpc_ms, int64_t deadline)
-{
-    const cwsi_rpc *rpc = cwsi_rpc_at(CWSI_RPC_v1_SandboxService_CreateSandbox);
-    cwsi_call *call = cwsi_call_new(op, rpc, CWSI_RETRY_SAFE, rpc_ms, deadline);
-    if (!call) return false;
-    if (call->bare) (void)cwsi_put(&call->request, encoded.at, encoded.len);
-    else (void)cwsi_put_enveloped(&call->request, encoded);
-    return cwsi_call_ready(call);
-}
-
 static const cwsi_dialect *cwsi_dialect_v1(void)
 {
-    static const cwsi_dialect v1 = {
-        "v1",                  cwsi_v1_create_encode, cwsi_v1_create_begin, cwsi_v1_get_begin,
-        cwsi_v1_delete_begin,  cwsi_v1_list_begin,    cwsi_v1_exec_begin,   cwsi_v1_read_begin,
-        cwsi_v1_write_begin,   cwsi_v1_view,          cwsi_v1_delete_view,  cwsi_v1_list_count,
-        cwsi_v1_list_view,     cwsi_v1_list_next,     cwsi_v1_read_content, cwsi_v1_exec_reply,
-        cwsi_v1_exec_event,    cwsi_v1_exec_input,
-        cwsi_v1_exec_resize,   cwsi_v1_logs_begin,   cwsi_v1_logs_event,   false};
+    static const cwsi_dialect v1 = {"v1",
+                                    false,
+                                    false,
+                                    false,
+                                    true,
+                                    cwsi_v1_create_encode,
+                                    cwsi_v1_lacks,
+                                    CWSI_RPC_v1_SandboxService_CreateSandbox,
+                                    cwsi_v1_get_begin,
+                                    cwsi_v1_stop_begin,
+                                    cwsi_v1_delete_begin,
+                                    cwsi_v1_list_begin,
+                                    cwsi_v1_exec_begin,
+                                    cwsi_v1_read_begin,
+                                    cwsi_v1_write_begin,
+                                    NULL,
+                                    cwsi_v1_view,
+                                    cwsi_v1_view,
+                                    cwsi_v1_stop_view,
+                                    cwsi_v1_list_count,
+                                    cwsi_v1_list_view,
+                                    cwsi_v1_list_next,
+                                    cwsi_v1_read_content,
+                                    cwsi_v1_exec_reply,
+                                    cwsi_v1_exec_event,
+                                    cwsi_v1_exec_input,
+                                    cwsi_v1_exec_resize,
+                                    cwsi_v1_logs_begin,
+                                    cwsi_v1_logs_event};
     return &v1;
+}
+
+/* ================================================================================================
+ * >>impl-dialect-v1beta2
+ * The calls of coreweave.sandbox.v1beta2. Only this section and the next know its messages.
+ * ============================================================================================= */
+
+static cws_state cwsi_b2_state(int32_t number)
+{
+    switch (number) {
+    case CWSI_b2_SANDBOX_STATUS_CREATING: return CWS_STATE_CREATING;
+    case CWSI_b2_SANDBOX_STATUS_RUNNING: return CWS_STATE_RUNNING;
+    case CWSI_b2_SANDBOX_STATUS_COMPLETED: return CWS_STATE_COMPLETED;
+    case CWSI_b2_SANDBOX_STATUS_FAILED: return CWS_STATE_FAILED;
+    case CWSI_b2_SANDBOX_STATUS_TERMINATED: return CWS_STATE_TERMINATED;
+    case CWSI_b2_SANDBOX_STATUS_PENDING: return CWS_STATE_PENDING;
+    case CWSI_b2_SANDBOX_STATUS_PAUSED: return CWS_STATE_PAUSED;
+    case CWSI_b2_SANDBOX_STATUS_TERMINATING: return CWS_STATE_TERMINATING;
+    default: return CWS_STATE_UNSPECIFIED;
+    }
+}
+
+static int32_t cwsi_b2_state_number(cws_state state)
+{
+    int32_t number;
+    for (number = CWSI_b2_SANDBOX_STATUS_TERMINATING; number > 0; number--)
+        if (cwsi_b2_state(number) == state) return number;
+    return CWSI_b2_SANDBOX_STATUS_UNSPECIFIED;
+}
+
+/* A timeout as the field max_timeout_seconds has it: whole seconds, the rest cut off. */
+static int32_t cwsi_b2_seconds(int64_t ms)
+{
+    return ms / 1000 < INT32_MAX ? CWSI_CAST(int32_t, ms / 1000) : INT32_MAX;
+}
+
+static bool cwsi_b2_has_id(const cwsi_view *view)
+{
+    return view->id.len > 0 && view->id.len < CWSI_ID_SIZE; /* a longer one could not be kept */
+}
+
+static bool cwsi_b2_create_view(const void *reply, cwsi_view *view)
+{
+    const cwsi_b2_StartSandboxResponse *m =
+        CWSI_CAST(const cwsi_b2_StartSandboxResponse *, reply);
+    memset(view, 0, sizeof(*view));
+    view->id = m->sandbox_id;
+    view->runner = m->runner_id;
+    view->state = cwsi_b2_state(m->sandbox_status);
+    view->state_number = m->sandbox_status;
+    view->start_ms = cwsi_pb_time(m->started_at_time);
+    return cwsi_b2_has_id(view);
+}
+
+static bool cwsi_b2_get_view(const void *reply, cwsi_view *view)
+{
+    const cwsi_b2_GetSandboxResponse *m = CWSI_CAST(const cwsi_b2_GetSandboxResponse *, reply);
+    memset(view, 0, sizeof(*view));
+    view->id = m->sandbox_id;
+    view->reason = m->status_reason;
+    view->runner = m->runner_id;
+    view->group = m->runner_group_id;
+    view->state = cwsi_b2_state(m->sandbox_status);
+    view->state_number = m->sandbox_status;
+    view->start_ms = cwsi_pb_time(m->started_at_time);
+    view->has_exit_code = m->has_exit_code;
+    view->exit_code = m->exit_code;
+    return cwsi_b2_has_id(view);
+}
+
+/* An accepted stop says nothing about the sandbox. */
+static bool cwsi_b2_stop_view(const void *reply, cwsi_view *view)
+{
+    (void)reply;
+    memset(view, 0, sizeof(*view));
+    return true;
+}
+
+/* Replies with success and error_message. */
+static cws_status cwsi_b2_refused(cwsi_msg_id id, const void *reply, cwsi_str *text)
+{
+    cws_status status = CWS_ERR_SANDBOX;
+    bool success = true;
+#define CWSI_B2_REFUSAL(message, kind)                                                             \
+    case CWSI_M_b2_##message:                                                                      \
+        success = CWSI_CAST(const cwsi_b2_##message *, reply)->success;                            \
+        *text = CWSI_CAST(const cwsi_b2_##message *, reply)->error_message;                        \
+        status = kind;                                                                             \
+        break;
+    switch (CWSI_CAST(int, id)) {
+        CWSI_B2_REFUSAL(StopSandboxResponse, CWS_ERR_SANDBOX)
+        CWSI_B2_REFUSAL(DeleteSandboxResponse, CWS_ERR_SANDBOX)
+        CWSI_B2_REFUSAL(PauseSandboxResponse, CWS_ERR_SANDBOX)
+        CWSI_B2_REFUSAL(ResumeSandboxResponse, CWS_ERR_SANDBOX)
+        CWSI_B2_REFUSAL(AddFileSandboxResponse, CWS_ERR_FILE)
+        CWSI_B2_REFUSAL(RetrieveFileSandboxResponse, CWS_ERR_FILE)
+        CWSI_B2_REFUSAL(CreateFileSystemSnapshotResponse, CWS_ERR_SNAPSHOT)
+        CWSI_B2_REFUSAL(DeleteFileSystemSnapshotResponse, CWS_ERR_SNAPSHOT)
+    default: break;
+    }
+#undef CWSI_B2_REFUSAL
+    if (success) return CWS_OK;
+    if (text->len == 0) *text = cwsi_str_of("unknown error");
+    return status;
+}
+
+static bool cwsi_b2_get_begin(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t rpc_ms,
+                              int64_t deadline)
+{
+    cwsi_b2_GetSandboxRequest m = CWSI_ZERO;
+    m.sandbox_id = id;
+    return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_Get, &m, retry, rpc_ms, deadline);
+}
+
+static bool cwsi_b2_stop_begin(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok,
+                               int64_t rpc_ms, int64_t deadline)
+{
+    cwsi_b2_StopSandboxRequest m = CWSI_ZERO;
+    (void)missing_ok; /* NOT_FOUND is understood by the caller */
+    m.sandbox_id = id;
+    m.graceful_shutdown_seconds = grace_s;
+    m.max_timeout_seconds = grace_s + CWSI_CLIENT_BUFFER_MS / 1000;
+    return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_Stop, &m, CWSI_RETRY_SAFE, rpc_ms,
+                           deadline);
+}
+
+static bool cwsi_b2_delete_begin(cws_op *op, cwsi_str id, int64_t rpc_ms, int64_t deadline)
+{
+    cwsi_b2_DeleteSandboxRequest m = CWSI_ZERO;
+    m.sandbox_id = id;
+    return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_Delete, &m, CWSI_RETRY_SAFE, rpc_ms,
+                           deadline);
+}
+
+static bool cwsi_b2_list_begin(cws_op *op, const cwsi_list_request *r, int64_t rpc_ms,
+                               int64_t deadline)
+{
+    cwsi_b2_ListSandboxesRequest m = CWSI_ZERO;
+    m.tags = r->tags;
+    m.runner_ids = r->runner_ids;
+    m.profile_ids = r->profile_ids;
+    m.profile_names = r->profile_names;
+    m.status = cwsi_b2_state_number(r->state);
+    m.include_stopped = r->include_stopped;
+    m.page_token = r->page_token;
+    return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_List, &m, CWSI_RETRY_SAFE, rpc_ms,
+                           deadline);
+}
+
+static size_t cwsi_b2_list_count(const void *reply)
+{
+    return CWSI_CAST(const cwsi_b2_ListSandboxesResponse *, reply)->sandboxes.len;
+}
+
+static bool cwsi_b2_list_view(const void *reply, size_t index, cwsi_view *view)
+{
+    const cwsi_b2_SandboxInfo *m =
+        CWSI_AT(b2_SandboxInfo, CWSI_CAST(const cwsi_b2_ListSandboxesResponse *, reply)->sandboxes,
+                index);
+    memset(view, 0, sizeof(*view));
+    view->id = m->sandbox_id;
+    view->runner = m->runner_id;
+    view->group = m->runner_group_id;
+    view->state = cwsi_b2_state(m->sandbox_status);
+    view->state_number = m->sandbox_status;
+    view->start_ms = cwsi_pb_time(m->started_at_time);
+    return cwsi_b2_has_id(view);
+}
+
+static cwsi_str cwsi_b2_list_next(const void *reply)
+{
+    return CWSI_CAST(const cwsi_b2_ListSandboxesResponse *, reply)->next_page_token;
+}
+
+/* The unary call has no environment of its own. */
+static bool cwsi_b2_exec_unary(cws_op *op, const cwsi_exec_request *r, int64_t deadline)
+{
+    cwsi_b2_ExecSandboxRequest m = CWSI_ZERO;
+    if (r->env.len)
+        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_UNSUPPORTED,
+                                 "env needs the streaming call in v1beta2, which this transport "
+                                 "or address can not carry"));
+    m.sandbox_id = r->sandbox_id;
+    m.command = r->command;
+    m.max_timeout_seconds = cwsi_b2_seconds(r->timeout_ms);
+    m.output_handling = CWSI_b2_OUTPUT_POLICY_BUFFERED;
+    m.buffered_max_kib = CWSI_CAST(uint32_t, r->max_output) / 1024u + 1u;
+    if (!cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_Exec, &m, CWSI_RETRY_UNSENT, CWSI_NEVER,
+                         deadline))
+        return false;
+    op->call->long_lived = true;
+    return true;
+}
+
+static bool cwsi_b2_exec_begin(cws_op *op, const cwsi_exec_request *r, bool unary, int64_t deadline)
+{
+    cwsi_b2_ExecStreamInit init = CWSI_ZERO;
+    cwsi_b2_ExecStreamRequest first = CWSI_ZERO;
+    if (unary) return cwsi_b2_exec_unary(op, r, deadline);
+    init.sandbox_id = r->sandbox_id;
+    init.command = r->command;
+    init.env = r->env;
+    init.tty = r->tty;
+    init.tty_width = r->width;
+    init.tty_height = r->height;
+    first.init = &init;
+    return cwsi_call_begin(op, CWSI_RPC_b2_GatewayStreamingService_StreamExec, &first,
+                           CWSI_RETRY_UNSENT, CWSI_NEVER, deadline);
+}
+
+static void cwsi_b2_exec_reply(const void *reply, cwsi_exec_reply *out)
+{
+    const cwsi_b2_ExecResponse *m = CWSI_CAST(const cwsi_b2_ExecSandboxResponse *, reply)->result;
+    memset(out, 0, sizeof(*out));
+    if (!m) return;
+    out->exited = true;
+    out->out = m->stdout_;
+    out->err = m->stderr_;
+    out->out_truncated = m->stdout_truncated;
+    out->err_truncated = m->stderr_truncated;
+    out->out_produced = cwsi_count_of(m->stdout_bytes_produced);
+    out->err_produced = cwsi_count_of(m->stderr_bytes_produced);
+    out->exit_code = m->exit_code;
+}
+
+static void cwsi_b2_exec_event(const void *message, cwsi_exec_event *event)
+{
+    const cwsi_b2_ExecStreamResponse *m = CWSI_CAST(const cwsi_b2_ExecStreamResponse *, message);
+    memset(event, 0, sizeof(*event));
+    if (m->ready) {
+        event->kind = CWSI_EXEC_READY;
+    } else if (m->output) { /* a stream that is not named counts as stdout */
+        event->kind = CWSI_EXEC_OUTPUT;
+        event->stream =
+            m->output->stream_type == CWSI_b2_STREAM_TYPE_STDERR ? CWS_STDERR : CWS_STDOUT;
+        event->data = m->output->data;
+    } else if (m->exit) {
+        event->kind = CWSI_EXEC_EXIT;
+        event->exit_code = m->exit->exit_code;
+    } else if (m->error) {
+        event->kind = CWSI_EXEC_ERROR;
+        event->data = m->error->message;
+        event->code = m->error->code;
+    }
+}
+
+static bool cwsi_b2_exec_input(cwsi_buf *out, const cwsi_str *data)
+{
+    cwsi_b2_ExecStreamRequest m = CWSI_ZERO;
+    cwsi_b2_ExecStreamData piece = CWSI_ZERO;
+    cwsi_b2_ExecStreamClose end = CWSI_ZERO;
+    if (data) {
+        piece.data = *data;
+        m.stdin_ = &piece;
+    } else {
+        m.close = &end;
+    }
+    return cwsi_put_envelope(out, CWSI_M_b2_ExecStreamRequest, &m) == CWS_OK;
+}
+
+static bool cwsi_b2_exec_resize(cwsi_buf *out, uint32_t width, uint32_t height)
+{
+    cwsi_b2_ExecStreamRequest m = CWSI_ZERO;
+    cwsi_b2_ExecStreamResize size = CWSI_ZERO;
+    size.width = width;
+    size.height = height;
+    m.resize = &size;
+    return cwsi_put_envelope(out, CWSI_M_b2_ExecStreamRequest, &m) == CWS_OK;
+}
+
+/* With follow our side stays open: its end would be the end of interest. */
+static bool cwsi_b2_logs_begin(cws_op *op, const cwsi_logs_request *r, int64_t deadline)
+{
+    cwsi_b2_LogStreamRequest m = CWSI_ZERO;
+    cwsi_b2_LogStreamInit init = CWSI_ZERO;
+    cwsi_pb_Timestamp since = CWSI_ZERO;
+    init.sandbox_id = r->sandbox_id;
+    init.follow = r->follow;
+    init.timestamps = r->timestamps;
+    init.tail_lines = r->tail_lines;
+    init.resume_session_id = r->session_id;
+    init.resume_offset = r->offset;
+    since = cwsi_pb_time_of(r->since_ms);
+    if (r->since_ms) init.since_time = &since;
+    m.init = &init;
+    if (!cwsi_call_begin(op, CWSI_RPC_b2_GatewayStreamingService_StreamLogs, &m, CWSI_RETRY_UNSENT,
+                         CWSI_NEVER, deadline))
+        return false;
+    op->call->more = r->follow;
+    return true;
+}
+
+static void cwsi_b2_logs_event(const void *message, cwsi_logs_event *event)
+{
+    const cwsi_b2_LogStreamResponse *m = CWSI_CAST(const cwsi_b2_LogStreamResponse *, message);
+    memset(event, 0, sizeof(*event));
+    event->over = m->complete != NULL;
+    event->failed = m->error != NULL;
+    if (m->data) {
+        event->data = m->data->data;
+        event->session_id = m->data->session_id;
+        event->offset = m->data->offset;
+        event->unix_ms = cwsi_pb_time(m->data->timestamp);
+    } else if (m->error) {
+        event->text = m->error->message;
+        event->code = m->error->code;
+    }
+}
+
+static bool cwsi_b2_read_begin(cws_op *op, const cwsi_file_request *r, int64_t deadline)
+{
+    cwsi_b2_RetrieveFileSandboxRequest m = CWSI_ZERO;
+    m.sandbox_id = r->sandbox_id;
+    m.filepath = r->path;
+    m.max_timeout_seconds = cwsi_b2_seconds(r->timeout_ms);
+    return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_RetrieveFile, &m, CWSI_RETRY_SAFE,
+                           CWSI_NEVER, deadline);
+}
+
+static cwsi_str cwsi_b2_read_content(const void *reply)
+{
+    return CWSI_CAST(const cwsi_b2_RetrieveFileSandboxResponse *, reply)->file_contents;
+}
+
+static bool cwsi_b2_write_begin(cws_op *op, const cwsi_file_request *r, int64_t deadline)
+{
+    cwsi_b2_AddFileSandboxRequest m = CWSI_ZERO;
+    m.sandbox_id = r->sandbox_id;
+    m.filepath = r->path;
+    m.file_contents = r->content;
+    m.max_timeout_seconds = cwsi_b2_seconds(r->timeout_ms);
+    return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_AddFile, &m, CWSI_RETRY_UNSENT,
+                           CWSI_NEVER, deadline);
+}
+
+/* ================================================================================================
+ * >>impl-create-v1beta2
+ * Merged options to a StartSandboxRequest.
+ * ============================================================================================= */
+
+/* One side of the requirements; NULL if there is nothing in it. *ok: memory sufficed. */
+static cwsi_b2_ResourceRequest *cwsi_b2_resources(cwsi_arena *a, const char *cpu,
+                                                  const char *memory, const cws_resources *r,
+                                                  bool *ok)
+{
+    cwsi_b2_ResourceRequest *out;
+    bool gpu = r->gpu_count || (r->gpu_type && r->gpu_type[0]) || r->gpu_memory_gb;
+    if (!cpu && !memory && !gpu) return NULL;
+    out = CWSI_ARENA_NEW(a, cwsi_b2_ResourceRequest);
+    if (out && gpu) out->gpu = CWSI_ARENA_NEW(a, cwsi_b2_GpuRequest);
+    if (!out || (gpu && !out->gpu)) {
+        *ok = false;
+        return NULL;
+    }
+    out->cpu = cwsi_str_of(cpu);
+    out->memory = cwsi_str_of(memory);
+    if (!gpu) return out;
+    out->gpu->gpu_count = r->gpu_count;
+    if (r->gpu_type && r->gpu_type[0]) {
+        out->gpu->has_gpu_type = true;
+        out->gpu->gpu_type = cwsi_str_of(r->gpu_type);
+    } else if (r->gpu_memory_gb) {
+        out->gpu->has_gpu_memory_gb = true;
+        out->gpu->gpu_memory_gb = r->gpu_memory_gb;
+    }
+    return out;
+}
+
+static bool cwsi_b2_requirements(cwsi_arena *a, const cws_resources *r,
+                                 cwsi_b2_StartSandboxRequest *m)
+{
+    cwsi_sides sides;
+    bool ok = true;
+    if (!r) return true;
+    sides = cwsi_resource_sides(r);
+    m->resource_requests = cwsi_b2_resources(a, sides.request_cpu, sides.request_memory, r, &ok);
+    m->resource_limits = cwsi_b2_resources(a, sides.limit_cpu, sides.limit_memory, r, &ok);
+    return ok;
+}
+
+static bool cwsi_b2_secrets(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
+{
+    size_t i, k;
+    memset(out, 0, sizeof(*out));
+    for (i = 0; i < o->secret_count; i++) {
+        const cws_secret *s = &o->secrets[i];
+        cwsi_b2_SecretStoreReference *group = CWSI_AS(cwsi_b2_SecretStoreReference, out->at);
+        cwsi_b2_SecretMapping *entry;
+        for (k = 0; k < out->len && !cwsi_str_is(group[k].store_name, s->store); k++) {}
+        if (k == out->len) {
+            group = CWSI_AS(cwsi_b2_SecretStoreReference, cwsi_list_grow(a, out, sizeof(*group)));
+            if (!group) return false;
+            group->store_name = cwsi_str_of(s->store);
+        } else {
+            group += k;
+        }
+        entry = CWSI_AS(cwsi_b2_SecretMapping, cwsi_list_grow(a, &group->secrets, sizeof(*entry)));
+        if (!entry) return false;
+        entry->path = cwsi_str_of(s->name);
+        entry->field = cwsi_str_of(s->field);
+        entry->env_var = cwsi_str_of(cwsi_secret_variable(s));
+    }
+    return true;
+}
+
+static bool cwsi_b2_files(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
+{
+    size_t i;
+    memset(out, 0, sizeof(*out));
+    for (i = 0; i < o->mounted_file_count; i++) {
+        cwsi_b2_MountedFile *file =
+            CWSI_AS(cwsi_b2_MountedFile, cwsi_list_grow(a, out, sizeof(cwsi_b2_MountedFile)));
+        if (!file) return false;
+        file->mount_path = cwsi_str_of(o->mounted_files[i].mount_path);
+        file->file_content.at = CWSI_CAST(const char *, o->mounted_files[i].content);
+        file->file_content.len = o->mounted_files[i].size;
+    }
+    return true;
+}
+
+static bool cwsi_b2_network(cwsi_arena *a, const cws_network *n, cwsi_b2_StartSandboxRequest *m)
+{
+    cwsi_b2_NetworkOptions *out;
+    size_t i;
+    if (!n) return true;
+    out = CWSI_ARENA_NEW(a, cwsi_b2_NetworkOptions);
+    if (!out) return false;
+    m->network = out;
+    out->ingress_mode = cwsi_str_of(n->ingress_mode);
+    out->egress_mode = cwsi_str_of(n->egress_mode);
+    for (i = 0; i < n->exposed_port_count; i++) {
+        int32_t *port = CWSI_AS(int32_t, cwsi_list_grow(a, &out->exposed_ports, sizeof(*port)));
+        if (!port) return false;
+        *port = n->exposed_ports[i];
+    }
+    return true;
+}
+
+static bool cwsi_b2_ports(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
+{
+    size_t i;
+    for (i = 0; i < o->port_count; i++) {
+        cwsi_b2_Port *port = CWSI_AS(cwsi_b2_Port, cwsi_list_grow(a, out, sizeof(cwsi_b2_Port)));
+        if (!port) return false;
+        port->container_port = o->ports[i].container_port;
+        port->name = cwsi_str_of(o->ports[i].name);
+        port->protocol = cwsi_str_of(o->ports[i].protocol);
+    }
+    return true;
+}
+
+static bool cwsi_b2_volumes(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
+{
+    size_t i;
+    for (i = 0; i < o->volume_count; i++) {
+        cwsi_b2_VolumeAttachment *v = CWSI_AS(
+            cwsi_b2_VolumeAttachment, cwsi_list_grow(a, out, sizeof(cwsi_b2_VolumeAttachment)));
+        if (!v) return false;
+        v->volume_id = cwsi_str_of(o->volumes[i].volume_id);
+        v->mount_path = cwsi_str_of(o->volumes[i].mount_path);
+        v->sub_path = cwsi_str_of(o->volumes[i].sub_path);
+        v->read_only = o->volumes[i].read_only;
+    }
+    return true;
+}
+
+static bool cwsi_b2_file_system(cwsi_arena *a, const cws_file_system *f,
+                                cwsi_b2_StartSandboxRequest *m)
+{
+    if (!f) return true;
+    m->file_system = CWSI_ARENA_NEW(a, cwsi_b2_SandboxFileSystemMount);
+    if (!m->file_system) return false;
+    m->file_system->mount_path = cwsi_str_of(f->mount_path);
+    m->file_system->size = cwsi_str_of(f->size);
+    if (!f->snapshot_id || !f->snapshot_id[0]) return true;
+    m->file_system->file_system_snapshot = CWSI_ARENA_NEW(a, cwsi_b2_FileSystemSnapshotSource);
+    if (!m->file_system->file_system_snapshot) return false;
+    m->file_system->file_system_snapshot->file_system_snapshot_id = cwsi_str_of(f->snapshot_id);
+    return true;
+}
+
+/* Network, storage, ports. */
+static bool cwsi_b2_places(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_b2_StartSandboxRequest *m)
+{
+    const cws_object_storage *s = o->object_storage;
+    m->max_timeout_seconds = o->max_timeout_seconds;
+    if (o->s3_mount) {
+        m->s3_mount = CWSI_ARENA_NEW(a, cwsi_b2_S3Mount);
+        if (!m->s3_mount) return false;
+        m->s3_mount->bucket = cwsi_str_of(o->s3_mount->bucket);
+        m->s3_mount->directory = cwsi_str_of(o->s3_mount->directory);
+        m->s3_mount->mount_path = cwsi_str_of(o->s3_mount->mount_path);
+    }
+    if (s) {
+        m->object_storage_access = CWSI_ARENA_NEW(a, cwsi_b2_ObjectStorageAccess);
+        if (!m->object_storage_access) return false;
+        m->object_storage_access->permission = s->read_write
+                                                   ? CWSI_b2_OBJECT_STORAGE_PERMISSION_READ_WRITE
+                                                   : CWSI_b2_OBJECT_STORAGE_PERMISSION_READ;
+        m->object_storage_access->object_prefix = cwsi_str_of(s->object_prefix);
+        if (!cwsi_strings_of(a, s->buckets, &m->object_storage_access->buckets)) return false;
+    }
+    return cwsi_b2_network(a, o->network, m) && cwsi_b2_ports(a, o, &m->ports) &&
+           cwsi_b2_volumes(a, o, &m->volumes) && cwsi_b2_file_system(a, o->file_system, m);
+}
+
+static cws_status cwsi_b2_create_encode(cwsi_arena *a, const cws_sandbox_opts *o,
+                                        const char *request_id, cwsi_buf *out)
+{
+    cwsi_b2_StartSandboxRequest m = CWSI_ZERO;
+    (void)request_id; /* there is no token in this dialect */
+    m.container_image = cwsi_str_of(o->container_image ? o->container_image : CWSI_DEFAULT_IMAGE);
+    m.command = cwsi_str_of(o->command ? o->command : CWSI_DEFAULT_COMMAND);
+    m.max_lifetime_seconds = o->max_lifetime_seconds;
+    if (!cwsi_strings_of(a, cwsi_effective_args(o), &m.args) ||
+        !cwsi_strings_of(a, o->tags, &m.tags) ||
+        !cwsi_strings_of(a, o->runner_ids, &m.runner_ids) ||
+        !cwsi_strings_of(a, o->profile_ids, &m.profile_ids) ||
+        !cwsi_strings_of(a, o->profile_names, &m.profile_names) ||
+        !cwsi_pairs_of(a, o->environment_variables, &m.environment_variables) ||
+        !cwsi_pairs_of(a, o->annotations, &m.pod_annotations) ||
+        !cwsi_b2_requirements(a, o->resources, &m) || !cwsi_b2_secrets(a, o, &m.secret_stores) ||
+        !cwsi_b2_files(a, o, &m.mounted_files) || !cwsi_b2_places(a, o, &m))
+        return CWS_ERR_NO_MEMORY;
+    return cwsi_encode(out, CWSI_M_b2_StartSandboxRequest, &m);
+}
+
+static const cwsi_dialect *cwsi_dialect_b2(void)
+{
+    static const cwsi_dialect b2 = {"v1beta2",
+                                    true,
+                                    true,
+                                    true,
+                                    false,
+                                    cwsi_b2_create_encode,
+                                    cwsi_b2_lacks,
+                                    CWSI_RPC_b2_GatewayService_Start,
+                                    cwsi_b2_get_begin,
+                                    cwsi_b2_stop_begin,
+                                    cwsi_b2_delete_begin,
+                                    cwsi_b2_list_begin,
+                                    cwsi_b2_exec_begin,
+                                    cwsi_b2_read_begin,
+                                    cwsi_b2_write_begin,
+                                    cwsi_b2_refused,
+                                    cwsi_b2_create_view,
+                                    cwsi_b2_get_view,
+                                    cwsi_b2_stop_view,
+                                    cwsi_b2_list_count,
+                                    cwsi_b2_list_view,
+                                    cwsi_b2_list_next,
+                                    cwsi_b2_read_content,
+                                    cwsi_b2_exec_reply,
+                                    cwsi_b2_exec_event,
+                                    cwsi_b2_exec_input,
+                                    cwsi_b2_exec_resize,
+                                    cwsi_b2_logs_begin,
+                                    cwsi_b2_logs_event};
+    return &b2;
 }
 
 /* ================================================================================================
@@ -8124,7 +9697,7 @@ static void cwsi_start_accepted(cws_op *op)
     void *reply;
     cwsi_arena_init(&arena, &op->client->mem);
     if (cwsi_call_reply(op, &arena, &reply)) {
-        if (op->client->dialect->view(reply, &view)) {
+        if (op->client->dialect->create_view(reply, &view)) {
             sb->create_unknown = false;
             cwsi_sandbox_set_id(sb, view.id);
             cwsi_buf_free(&sb->create); /* it has done its work, and may hold large files */
@@ -8137,24 +9710,43 @@ static void cwsi_start_accepted(cws_op *op)
         }
     } else {
         sb->create_unknown = op->call->unclear || !op->call->err.status;
+        if (sb->create_unknown && op->client->dialect->once) {
+            sb->create_unknown = false; /* nothing can settle it */
+            cwsi_log(op->client, CWS_LOG_WARNING,
+                     "%s: the outcome is not known; a sandbox may exist until its lifetime ends",
+                     op->kind->name);
+        }
         cwsi_copy_text(op->err.request_id, sizeof(op->err.request_id), sb->request_id,
                        strlen(sb->request_id));
     }
     cwsi_arena_clear(&arena);
 }
 
+/* The create request is there already, encoded. */
+static bool cwsi_start_send(cws_op *op, int64_t until)
+{
+    const cwsi_dialect *dialect = op->client->dialect;
+    const cwsi_buf *create = &op->sandbox->create;
+    cwsi_retry retry = dialect->once ? CWSI_RETRY_UNSENT : CWSI_RETRY_SAFE;
+    cwsi_str message;
+    cwsi_call *call = cwsi_call_new(op, cwsi_rpc_at(dialect->create_rpc), retry,
+                                    op->sandbox->request_timeout_ms, until);
+    if (!call) return false;
+    message.at = create->at;
+    message.len = create->len;
+    if (call->bare) (void)cwsi_put(&call->request, message.at, message.len);
+    else (void)cwsi_put_enveloped(&call->request, message);
+    return cwsi_call_ready(call);
+}
+
 static cwsi_turn cwsi_start_run(cws_op *op, int64_t now)
 {
     cws_sandbox *sb = op->sandbox;
-    cwsi_str create;
-    create.at = sb->create.at;
-    create.len = sb->create.len;
     for (;;) {
         switch (op->step) {
         case CWSI_START_SEND:
             op->deadline_ms = cwsi_after(now, sb->request_timeout_ms + 1);
-            if (!op->client->dialect->create_begin(op, create, sb->request_timeout_ms,
-                                                   cwsi_after(now, sb->request_timeout_ms)))
+            if (!cwsi_start_send(op, cwsi_after(now, sb->request_timeout_ms)))
                 return CWSI_READY;
             op->call->unclear = sb->create_unknown; /* by an earlier start */
             sb->create_unknown = true; /* until an answer says otherwise */
@@ -8231,7 +9823,7 @@ static cwsi_turn cwsi_poll_answer(cwsi_poll *p, int64_t now)
     bool ok;
     cwsi_arena_init(&arena, &op->client->mem);
     ok = cwsi_call_reply(op, &arena, &reply);
-    if (ok && !op->client->dialect->view(reply, &view))
+    if (ok && !op->client->dialect->get_view(reply, &view))
         ok = cwsi_no(cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox",
                                op->kind->name));
     if (ok) {
@@ -8521,12 +10113,12 @@ static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
     cwsi_arena_init(&arena, &op->client->mem);
     if (cwsi_call_reply(op, &arena, &reply)) {
         sb->stop_owned = true;
-        if (op->client->dialect->delete_view(reply, &view)) {
+        if (op->client->dialect->stop_view(reply, &view)) {
             if (sb->phase != CWSI_TERMINAL || sb->presumed) {
                 sb->phase = CWSI_STOPPING;
                 sb->info.state = CWS_STATE_TERMINATING;
             }
-            cwsi_sandbox_apply(sb, &view, false);
+            if (view.id.len) cwsi_sandbox_apply(sb, &view, false);
         } else {
             cwsi_sandbox_gone(sb); /* nothing there to stop any more */
         }
@@ -8564,8 +10156,8 @@ static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
             op->step = sb->phase == CWSI_STOPPING ? CWSI_STOP_DRAIN : CWSI_STOP_SEND;
             break;
         case CWSI_STOP_SEND:
-            if (!op->client->dialect->delete_begin(op, cwsi_str_of(sb->id), stop->grace_s,
-                                                   stop->missing_ok, rpc_ms, op->deadline_ms))
+            if (!op->client->dialect->stop_begin(op, cwsi_str_of(sb->id), stop->grace_s,
+                                                 stop->missing_ok, rpc_ms, op->deadline_ms))
                 return CWSI_READY;
             op->step = CWSI_STOP_AWAIT;
             break;
@@ -8736,7 +10328,7 @@ static void cwsi_get_answer(cwsi_get *get)
         if (deleting && op->err.status == CWS_ERR_NOT_FOUND && (get->missing_ok || repeated))
             cwsi_error_clear(&op->err);
     } else if (op->sandbox || get->session) {
-        if (!dialect->view(reply, &view))
+        if (!dialect->get_view(reply, &view))
             (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox",
                             op->kind->name);
         else if (op->sandbox) cwsi_sandbox_apply(op->sandbox, &view, false);
@@ -8759,7 +10351,7 @@ static cwsi_turn cwsi_get_run(cws_op *op, int64_t now)
             int64_t until = cwsi_after(now, rpc_ms);
             if (op->sandbox && op->sandbox->phase == CWSI_TERMINAL) return CWSI_READY;
             if (deleting)
-                begun = c->dialect->delete_begin(op, cwsi_str_of(get->id), 0, false, rpc_ms, until);
+                begun = c->dialect->delete_begin(op, cwsi_str_of(get->id), rpc_ms, until);
             else
                 begun = c->dialect->get_begin(
                     op, cwsi_str_of(op->sandbox ? op->sandbox->id : get->id), CWSI_RETRY_SAFE,
@@ -9235,6 +10827,12 @@ static bool cwsi_has_duplex(const cws_client *c)
     return c->streaming && c->transport.full_duplex && !c->no_duplex;
 }
 
+static void cwsi_exec_no_exit(cws_process *p)
+{
+    (void)cwsi_fail(&p->op.err, CWS_ERR_EXECUTION, "Command '%.*s' ended without exit status", 120,
+                    p->result->command[0]);
+}
+
 /* The stream has ended without an exit or error message. READY, or the step was changed. */
 static void cwsi_exec_over(cws_process *p)
 {
@@ -9250,8 +10848,7 @@ static void cwsi_exec_over(cws_process *p)
     } else if (op->call->err.status) {
         cwsi_exec_failed(p);
     } else {
-        (void)cwsi_fail(&op->err, CWS_ERR_EXECUTION, "Command '%.*s' ended without exit status",
-                        120, p->result->command[0]);
+        cwsi_exec_no_exit(p);
     }
 }
 
@@ -9312,7 +10909,8 @@ static void cwsi_exec_unary(cws_process *p)
             e->truncated = e->truncated || reply.err_truncated;
             if (reply.out_produced > o->produced) o->produced = reply.out_produced;
             if (reply.err_produced > e->produced) e->produced = reply.err_produced;
-            cwsi_exec_exit(p, reply.exit_code);
+            if (reply.exited) cwsi_exec_exit(p, reply.exit_code);
+            else cwsi_exec_no_exit(p);
         }
     }
     cwsi_arena_clear(&arena);
@@ -9347,6 +10945,7 @@ static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
             }
             p->request.sandbox_id = cwsi_str_of(op->sandbox->id);
             p->request.max_output = cwsi_exec_cap(p);
+            p->request.timeout_ms = p->timeout_ms;
             if (!c->dialect->exec_begin(op, &p->request, p->unary, until)) return CWSI_READY;
             op->call->more = p->with_stdin;
             op->step = p->unary ? CWSI_STEP_EXEC_UNARY : CWSI_STEP_EXEC_STREAM;
@@ -9781,6 +11380,7 @@ static bool cwsi_logs_message(cwsi_logs *l, cwsi_str message)
     } else {
         op->client->dialect->logs_event(msg, &event);
         if (cwsi_logs_data(l, &event) && event.failed) cwsi_logs_error(l, &event);
+        l->over = event.over;
     }
     cwsi_arena_clear(&arena);
     return op->err.status == CWS_OK;
@@ -10394,12 +11994,15 @@ static bool cwsi_file_send(cwsi_file *f)
 {
     cws_op *op = &f->stream.op;
     const cwsi_dialect *dialect = op->client->dialect;
-    cwsi_str id = cwsi_str_of(op->sandbox->id), path = cwsi_str_of(f->path), content;
-    cwsi_str container = cwsi_str_of(f->container);
-    content.at = f->content.at;
-    content.len = f->content.len;
-    if (!cwsi_is_writing(f)) return dialect->read_begin(op, id, path, container, f->until);
-    return dialect->write_begin(op, id, path, container, content, f->until);
+    cwsi_file_request r = CWSI_ZERO;
+    r.sandbox_id = cwsi_str_of(op->sandbox->id);
+    r.path = cwsi_str_of(f->path);
+    r.container = cwsi_str_of(f->container);
+    r.content.at = f->content.at;
+    r.content.len = f->content.len;
+    r.timeout_ms = f->timeout_ms;
+    return cwsi_is_writing(f) ? dialect->write_begin(op, &r, f->until)
+                              : dialect->read_begin(op, &r, f->until);
 }
 
 /* Running: how does this file go? */
@@ -11501,14 +13104,17 @@ static cws_status cwsi_configure_limits(cws_client *c, const cws_client_opts *o,
 static cws_status cwsi_configure_dialect(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
     const char *name = cwsi_env(o, "CWSANDBOX_API_VERSION");
-    if (o->api_version != CWS_API_DEFAULT && o->api_version != CWS_API_V1)
+    bool old = o->api_version == CWS_API_V1BETA2;
+    if (o->api_version != CWS_API_DEFAULT && o->api_version != CWS_API_V1 && !old)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "api_version must be CWS_API_DEFAULT or CWS_API_V1");
-    if (o->api_version == CWS_API_DEFAULT && name && strcmp(name, "v1") != 0)
-        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                         "CWSANDBOX_API_VERSION='%.*s': this version of the library speaks v1", 32,
-                         name);
-    c->dialect = cwsi_dialect_v1();
+                         "api_version must be CWS_API_DEFAULT, CWS_API_V1 or CWS_API_V1BETA2");
+    if (o->api_version == CWS_API_DEFAULT && name) {
+        old = strcmp(name, "v1beta2") == 0;
+        if (!old && strcmp(name, "v1") != 0)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "CWSANDBOX_API_VERSION='%.*s' must be v1 or v1beta2", 32, name);
+    }
+    c->dialect = old ? cwsi_dialect_b2() : cwsi_dialect_v1();
     return CWS_OK;
 }
 
@@ -11984,6 +13590,15 @@ CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id
  * The functions of >>exec.
  * ============================================================================================= */
 
+/* Can this dialect name a container? */
+static cws_status cwsi_check_container(const cws_client *c, const char *container, cws_error *err)
+{
+    if (!container || c->dialect->containers) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                     "container is not there in %s, where a sandbox has one; use CWS_API_V1",
+                     c->dialect->name);
+}
+
 static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, const cws_exec_opts *o,
                                   int64_t *timeout_ms, cws_error *err)
 {
@@ -11999,6 +13614,7 @@ static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, cons
                            false, timeout_ms) ||
         (o->container && cwsi_check_text(err, "container", o->container)))
         return CWS_ERR_INVALID_ARGUMENT;
+    if (cwsi_check_container(sb->client, o->container, err)) return CWS_ERR_UNSUPPORTED;
     if (o->with_stdin && o->unary)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "with_stdin needs the streaming call: leave unary out");
@@ -12133,6 +13749,7 @@ static cws_status cwsi_check_file(cws_sandbox *sb, const cwsi_file_args *a, int6
     if (cwsi_check_text(err, "path", a->path) ||
         (a->container && cwsi_check_text(err, "container", a->container)))
         return CWS_ERR_INVALID_ARGUMENT;
+    if (cwsi_check_container(sb->client, a->container, err)) return CWS_ERR_UNSUPPORTED;
     return cwsi_check_seconds(err, "timeout_seconds", a->timeout_seconds, sb->request_timeout_ms,
                               false, timeout_ms);
 }
@@ -12800,6 +14417,9 @@ CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opt
     if (out) *out = NULL;
     status = cwsi_enter_sandbox(sandbox, out, err);
     if (!status) status = cwsi_check_logs(o, err);
+    if (!status) status = cwsi_check_container(sandbox->client, o->container, err);
+    if (!status && sandbox->client->dialect->duplex_logs && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, "logs in v1beta2", err);
     if (!status)
         status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
                                     o->follow ? CWSI_NEVER : sandbox->request_timeout_ms, false,
@@ -12880,9 +14500,10 @@ static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *
     const cws_sandbox_opts *d = o->defaults ? o->defaults : &none;
     cws_status status = cwsi_check_sandbox_opts(err, d);
     if (status) return status;
-    if (d->mounted_file_count)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "defaults: mounted_files belong to single sandboxes");
+    if (cwsi_own_option(d))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "defaults: %s belongs to single sandboxes",
+                         cwsi_own_option(d));
+    if (s->client->dialect->lacks(d, err)) return CWS_ERR_UNSUPPORTED;
     status = cwsi_check_seconds(err, "request_timeout_seconds", d->request_timeout_seconds,
                                 s->client->request_timeout_ms, false, &s->request_timeout_ms);
     return status ? status : cwsi_merge_sandbox_opts(&s->arena, &none, d, &s->defaults, err);
@@ -13039,7 +14660,7 @@ static bool cwsi_listing_fill(cwsi_listing *l, const cws_list_opts *o)
     cws_client *c = l->op.client;
     const cws_sandbox_opts *d = &l->session->defaults;
     bool ok = true;
-    const char *const *tags, *const *runner_ids;
+    const char *const *tags, *const *runner_ids, *const *ids, *const *names;
     cwsi_arena_init(&l->arena, &c->mem);
     l->found = CWSI_NEW(&c->mem, cws_sandbox_list);
     if (!l->found) return false;
@@ -13051,8 +14672,26 @@ static bool cwsi_listing_fill(cwsi_listing *l, const cws_list_opts *o)
     tags = cwsi_keep_strings(&l->arena, d->tags, o->tags, &ok);
     runner_ids =
         cwsi_keep_strings(&l->arena, o->runner_ids ? o->runner_ids : d->runner_ids, NULL, &ok);
+    ids = cwsi_keep_strings(&l->arena, o->profile_ids ? o->profile_ids : d->profile_ids, NULL, &ok);
+    names = cwsi_keep_strings(&l->arena, o->profile_names ? o->profile_names : d->profile_names,
+                              NULL, &ok);
     return ok && cwsi_strings_of(&l->arena, tags, &l->request.tags) &&
-           cwsi_strings_of(&l->arena, runner_ids, &l->request.runner_ids);
+           cwsi_strings_of(&l->arena, runner_ids, &l->request.runner_ids) &&
+           cwsi_strings_of(&l->arena, ids, &l->request.profile_ids) &&
+           cwsi_strings_of(&l->arena, names, &l->request.profile_names);
+}
+
+/* Profiles are told from the options, and refused where there are none. */
+static cws_status cwsi_check_list_profiles(const cws_client *c, const cws_list_opts *o,
+                                           cws_error *err)
+{
+    cws_sandbox_opts profiles = CWSI_ZERO;
+    profiles.profile_ids = o->profile_ids;
+    profiles.profile_names = o->profile_names;
+    if (cwsi_check_strings(err, "profile_ids", o->profile_ids) ||
+        cwsi_check_strings(err, "profile_names", o->profile_names))
+        return CWS_ERR_INVALID_ARGUMENT;
+    return c->dialect->lacks(&profiles, err);
 }
 
 CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_opts *opts,
@@ -13071,6 +14710,7 @@ CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_o
         status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "status: not a cws_state");
     if (!status) status = cwsi_check_tags(err, o->tags);
     if (!status) status = cwsi_check_runner_ids(err, o->runner_ids);
+    if (!status) status = cwsi_check_list_profiles(session->client, o, err);
     if (!status)
         status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
                                     session->request_timeout_ms, false, &timeout_ms);
