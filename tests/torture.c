@@ -19,8 +19,8 @@ static int fake_sleep(const struct timeval *tv);
 #define select(n, r, w, e, tv) fake_sleep(tv) /* the wait of the blocking tier */
 #include "cwsandbox.h"
 #undef select
-#include "grpc.h"
 #include "test.h"
+#include "hostile.h"
 
 /* ------------------------------------------------------------------------------------------------
  * The service and its transport, both tiers.
@@ -326,7 +326,7 @@ static void fake_log_piece(fake_exchange *x, size_t from, size_t to, cwsi_v1_Log
     (void)cwsi_put_envelope(&x->body, CWSI_M_v1_LogEntry, &m);
 }
 
-/* The first connection of those that follow ends within a line, and what resumes it repeats some. */
+/* The first connection of those that follow ends within a line; the next one repeats some. */
 static void fake_logs(fake_exchange *x, const cwsi_v1_StreamLogsRequest *m)
 {
     cwsi_v1_LogStreamError error = {0};
@@ -1331,7 +1331,7 @@ typedef struct pipe_end {
 
 static void pipe_take(pipe_end *e, const cws_item *item)
 {
-    expect(e->j, item->size && item->data[item->size] == '\0', "an item is not empty; a NUL follows");
+    expect(e->j, item->size && item->data[item->size] == '\0', "a NUL follows an item");
     expect(e->j, !item->restarted, "nothing is lost by a resume");
     expect(e->j, e->file ? item->offset == e->size : item->offset == e->size + item->size,
            "an item's offset");
@@ -1762,7 +1762,8 @@ static void each_exchange(form f, bool retries)
             failed += j.failures > 0;
             if (retries && again && wrong != FAULT_TLS && fake.wrong_status == 200)
                 expect(&j, j.failures == 0, "what may be repeated is");
-            if (!retries && !fake.wrong_forgiven && wrong != FAULT_CUT && wrong != FAULT_CUT_UNKNOWN &&
+            if (!retries && !fake.wrong_forgiven && wrong != FAULT_CUT &&
+                wrong != FAULT_CUT_UNKNOWN &&
                 (wrong != FAULT_GZIP || fake.wrong_status == 200) &&
                 (wrong != FAULT_SILENT_BODY || !fake.wrong_told))
                 expect(&j, j.failures > 0, "the failure is told");
@@ -2466,6 +2467,7 @@ int main(int argc, char **argv)
         TEST("streams: the memory limit holds, at every value") each_limit_of_streams((form)f);
     }
     jobs_of_streams = false;
+    hostile_tests();
     TEST("a thousand sandboxes take little memory each") many_sandboxes();
     TEST("random calls in random order, also in callbacks, lose nothing") chaos_runs();
     TEST("a callback cannot keep a client alive that is freed") ends_of_client();
