@@ -1952,6 +1952,8 @@ static void many_sandboxes(void)
 typedef struct chaos_op {
     cws_op *op;
     cws_process *process; /* if it is one: op is borrowed from it */
+    cws_stream *stream;   /* the same */
+    int given;            /* pieces of an upload */
     int serial, calls;    /* serial: tells the users of one slot apart */
     bool watched, busy;   /* busy: inside its callback, so not to be freed */
 } chaos_op;
@@ -1969,7 +1971,7 @@ static struct chaos {
 } chaos;
 
 static struct { /* over all runs */
-    long exchanges, sandboxes, sessions, begun, callbacks, nested, left;
+    long exchanges, sandboxes, sessions, begun, callbacks, nested, left, items, flows;
 } chaos_sum;
 
 static bool chaos_expect(bool good, const char *what)
@@ -1998,18 +2000,55 @@ static void chaos_done(cws_op *op, void *user)
     slot->busy = false;
 }
 
-static cws_flow chaos_output(cws_stream_id stream, const void *data, size_t size, void *user)
+/* What a callback of an operation does, and answers. */
+static cws_flow chaos_flow(chaos_op *slot, bool may_pause)
 {
-    chaos_op *slot = (chaos_op *)user;
     bool busy = slot->busy;
-    chaos_expect(stream == CWS_STDOUT || stream == CWS_STDERR, "a stream's number");
-    chaos_expect(data && size, "output is not empty");
+    int answer = below(12);
+    chaos_sum.flows++;
     slot->busy = true;
     chaos.inside++;
     if (chaos.inside < 4) chaos_call();
+    if (slot->op && below(20) == 0) (void)cws_op_cancel(slot->op);
     chaos.inside--;
     slot->busy = busy;
-    return below(6) ? CWS_FLOW_CONTINUE : CWS_FLOW_CANCEL;
+    return answer < 2 ? CWS_FLOW_CANCEL : answer < 6 && may_pause ? CWS_FLOW_PAUSE
+                                                                  : CWS_FLOW_CONTINUE;
+}
+
+static cws_flow chaos_output(cws_stream_id stream, const void *data, size_t size, void *user)
+{
+    chaos_op *slot = (chaos_op *)user;
+    chaos_expect(stream == CWS_STDOUT || stream == CWS_STDERR, "a stream's number");
+    chaos_expect(data && size, "output is not empty");
+    return chaos_flow(slot, slot->serial % 3 == 0);
+}
+
+static cws_flow chaos_item(const cws_item *item, void *user)
+{
+    char first = item->data[0];
+    cws_flow flow;
+    chaos_expect(item->size && item->data[item->size] == '\0', "a NUL follows an item");
+    flow = chaos_flow((chaos_op *)user, !item->partial);
+    chaos_expect(item->data[0] == first && item->data[item->size] == '\0',
+                 "an item stays until its callback returns");
+    return flow;
+}
+
+static cws_flow chaos_source(void *buffer, size_t size, size_t *count, void *user)
+{
+    chaos_op *slot = (chaos_op *)user;
+    cws_flow flow = chaos_flow(slot, true);
+    *count = slot->given++ < 4 ? (size_t)below(200) : 0;
+    if (*count > size) abort();
+    memset(buffer, 'u', *count);
+    return flow;
+}
+
+static void chaos_progress(const cws_progress *progress, void *user)
+{
+    chaos_expect(progress->bytes_done <= 1024, "a progress that can be");
+    (void)chaos_flow((chaos_op *)user, false);
 }
 
 static void chaos_excuse(const cws_client *client, int session)
@@ -2023,7 +2062,9 @@ static void chaos_excuse(const cws_client *client, int session)
 static void chaos_drop_op(chaos_op *slot)
 {
     if (slot->busy) return;
-    if (slot->process) {
+    if (slot->stream) {
+        cws_stream_free(slot->stream);
+    } else if (slot->process) {
         cws_result_free(cws_process_take_result(slot->process));
         cws_process_free(slot->process);
     } else if (slot->op) {
@@ -2071,12 +2112,79 @@ static void chaos_open_session(void)
     (void)cws_session_open(&opts, &chaos.session[k], NULL);
 }
 
+/* Begin a stream. Each has a timeout: who pauses may forget to resume. */
+static cws_status chaos_begin_stream(chaos_op *slot, cws_sandbox *box, int what, cws_error *err)
+{
+    static const char content[300] = "content";
+    cws_logs_opts logs = {0};
+    cws_upload_opts upload = {0};
+    cws_download_opts download = {0};
+    cws_shell_opts shell = {0};
+    cws_status status = CWS_OK;
+    logs.follow = below(3) > 0, logs.raw = below(4) == 0;
+    logs.timeout_seconds = upload.timeout_seconds = download.timeout_seconds = 1 + below(30);
+    shell.timeout_seconds = 1 + below(30);
+    logs.max_line_bytes = below(3) ? 0 : 1 + (uint64_t)below(12);
+    logs.long_lines = (cws_long_lines)below(3);
+    logs.on_item = download.on_item = below(2) ? chaos_item : NULL;
+    shell.on_output = below(2) ? chaos_output : NULL;
+    logs.user = upload.user = download.user = shell.user = slot;
+    upload.source = chaos_source, upload.atomic = below(2);
+    upload.on_progress = download.on_progress = below(2) ? chaos_progress : NULL;
+    shell.max_output_bytes = (uint64_t)below(9);
+    switch (what) {
+    case 0: status = cws_logs_begin(box, &logs, &slot->stream, err); break;
+    case 1: status = cws_download_begin(box, "/big", &download, &slot->stream, err); break;
+    case 2: status = cws_upload_begin(box, "/big", &upload, &slot->op, err); break;
+    case 3:
+        status = cws_shell_begin(box, NULL, &shell, &slot->process, err);
+        slot->op = cws_process_op(slot->process);
+        break;
+    case 4: status = cws_read_file_begin(box, "/big", NULL, &slot->op, err); break;
+    default: status = cws_write_file_begin(box, "/big", content, 300, NULL, &slot->op, err);
+    }
+    if (slot->stream) slot->op = cws_stream_op(slot->stream);
+    return status;
+}
+
+/* Something that only streams know. */
+static void chaos_use_stream(void)
+{
+    int what = below(6), wait = below(2) ? 0 : below(4000), k = below(OPS), i, serial;
+    chaos_op *slot = &chaos.op[k];
+    char bytes[9];
+    cws_item item;
+    size_t n;
+    cws_status status;
+    for (i = 0; i < OPS && !(what < 3 ? slot->stream != NULL : slot->op != NULL); i++)
+        slot = &chaos.op[(k + i) % OPS];
+    serial = slot->serial;
+    if (slot->stream && what < 3) {
+        status = cws_stream_next(slot->stream, wait, &item, NULL);
+        if (slot->serial == serial && slot->stream && !status && item.data) {
+            chaos_expect(item.size && item.data[item.size] == '\0', "a NUL follows an item");
+            chaos_sum.items++;
+        }
+    } else if (slot->process && what == 3) {
+        (void)cws_process_write(slot->process, "keys", 4, wait, NULL, NULL);
+    } else if (slot->process && what == 4) {
+        (void)cws_process_read(slot->process, CWS_STDOUT, bytes, 1 + (size_t)below(9), wait, &n,
+                               NULL);
+    } else if (slot->process && what == 5) {
+        (void)cws_process_resize(slot->process, 1 + (uint32_t)below(99), 9, NULL);
+        (void)cws_process_close_stdin(slot->process, NULL);
+    } else if (slot->op) {
+        cws_op_resume(slot->op);
+    }
+}
+
 /* Begin something on a random sandbox or session. */
 static void chaos_begin(void)
 {
     chaos_op *slot = &chaos.op[below(OPS)];
     cws_sandbox *box = chaos.box[below(HANDLES)];
-    int k = below(SESSIONS), what = below(15);
+    int k = below(SESSIONS), what = below(21);
+    bool about_box = what < 11 || what > 14;
     cws_session *session = chaos.session[k];
     cws_list_opts list = {0};
     cws_exec_opts exec = {0};
@@ -2085,7 +2193,8 @@ static void chaos_begin(void)
     cws_error err;
     cws_status status = CWS_OK;
     char id[16];
-    if (slot->busy || (!box && what < 11) || (!session && what >= 11)) return;
+    if (slot->busy || (!box && about_box) || (!session && !about_box)) return;
+    if (slot->op && !cws_op_done(slot->op) && below(3)) return;
     chaos_drop_op(slot);
     (void)snprintf(id, sizeof(id), "box-%d", 1 + below((int)fake.box_count + 2));
     list.adopt = below(2);
@@ -2115,6 +2224,9 @@ static void chaos_begin(void)
     case 12: status = cws_session_from_id_begin(session, id, below(2), &slot->op, &err); break;
     case 13:
         if (below(4) == 0) status = cws_session_close_begin(session, &slot->op, &err);
+        break;
+    case 15: case 16: case 17: case 18: case 19: case 20:
+        status = chaos_begin_stream(slot, box, what - 15, &err);
         break;
     default:
         if (below(4) == 0)
@@ -2217,7 +2329,8 @@ static void chaos_call(void)
         }
     } else if (what < 55) chaos_begin();
     else if (what < 65) chaos_free();
-    else if (what < 92) chaos_block();
+    else if (what < 80) chaos_block();
+    else if (what < 92) chaos_use_stream();
     else if (what < 93) test_alloc_fail_at(below(60), below(2));
     else if (what < 96) test_alloc_fail_at(-1, false);
     else if (what < 97) fake.held = below(4) == 0;
@@ -2261,6 +2374,7 @@ static void chaos_run(unsigned long seed, int steps)
     memset(&chaos, 0, sizeof(chaos));
     fake_reset();
     fake.rng = seed * 0x9e3779b97f4a7c15ULL | 1;
+    fake.big_size = 300;
     chaos.seed = seed;
     for (i = 0; i < steps; i++) {
         chaos.step = (unsigned long)i;
@@ -2287,9 +2401,11 @@ static void chaos_runs(void)
     printf("chaos: seeds %lu to %lu\n", seed, last);
     for (; seed <= last; seed++) chaos_run(seed, 1000);
     printf("chaos: %ld sessions, %ld sandboxes (%ld in sessions freed without a close), %ld "
-           "operations, %ld of them begun in callbacks, %ld callbacks, %ld exchanges\n",
+           "operations, %ld of them begun in callbacks, %ld callbacks, %ld more with pieces, %ld "
+           "items asked for, %ld exchanges\n",
            chaos_sum.sessions, chaos_sum.sandboxes, chaos_sum.left, chaos_sum.begun,
-           chaos_sum.nested, chaos_sum.callbacks, chaos_sum.exchanges);
+           chaos_sum.nested, chaos_sum.callbacks, chaos_sum.flows, chaos_sum.items,
+           chaos_sum.exchanges);
 }
 
 /* ---- the ends of a client, one by one */
