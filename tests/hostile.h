@@ -307,6 +307,41 @@ static void hostile_empty_entry(void)
     hostile_end(&h);
 }
 
+/* A connection that brings something is none of those that bring nothing. */
+static void hostile_attempts(void)
+{
+    hostile h;
+    cws_logs_opts o = {0};
+    if (!hostile_open("max_attempts counts the loss of a connection that brought something"))
+        return;
+    hostile_begin(&h);
+    o.follow = true, o.max_attempts = 1;
+    o.on_item = hostile_item, o.user = &h;
+    hostile_logs(&h, NULL, hostile_entry(&h, "one\n", "s", "4"), NULL)->end = CWS_END_LOST;
+    hostile_logs(&h, "{}", hostile_entry(&h, "two\n", "s", "8"), NULL);
+    CHECK_INT(cws_logs(h.box, &o, &h.err), CWS_OK);
+    CHECK_STR(h.bytes, "one\ntwo\n");
+    hostile_end(&h);
+}
+
+/* A time before 1970 is nothing to begin anew at. */
+static void hostile_old_times(void)
+{
+    hostile h;
+    cws_logs_opts o = {0};
+    if (!hostile_open("an entry of the year 1 makes the next connection send no valid time"))
+        return;
+    hostile_begin(&h);
+    o.follow = true, o.on_item = hostile_item, o.user = &h;
+    hostile_logs(&h, NULL, "{\"data\":\"eAo=\",\"timestamp\":\"0001-01-01T00:00:00.5Z\"}", NULL)
+        ->end = CWS_END_LOST;
+    hostile_logs(&h, "{}", hostile_entry(&h, "two\n", "s", "8"), NULL);
+    CHECK_INT(cws_logs(h.box, &o, &h.err), CWS_OK);
+    if (!CHECK(!strstr(script_json(&h.s, "StreamLogs", 1), "\"sinceTime\":\"\"")))
+        printf("    no time: %s\n", script_json(&h.s, "StreamLogs", 1));
+    hostile_end(&h);
+}
+
 /* ---- files */
 
 #define READY "{\"ready\":{}}"
@@ -377,6 +412,125 @@ static void hostile_exit_before_input(void)
     script_message(&h.s, r, EXIT_0);
     r->chunk = r->size - 9, r->gap = 8; /* the exit a little later */
     CHECK(cws_upload(h.box, "/f", &o, &h.err) != CWS_OK);
+    hostile_end(&h);
+}
+
+/* "An upload that fails is CWS_ERR_FILE and says whether the file may be partial." */
+static void hostile_upload_fails(void)
+{
+    hostile h;
+    cws_upload_opts o = {0};
+    int kind;
+    if (!hostile_open("not each failure of an upload is CWS_ERR_FILE or tells of the file")) return;
+    for (kind = 0; kind < 3; kind++) {
+        script_reply *r;
+        cws_status status;
+        hostile_begin(&h);
+        o.source = hostile_source, o.user = &h;
+        r = script_stream(&h.s, NULL, READY, NULL);
+        if (kind == 1) r->end = CWS_END_RESET, r->note = 2;
+        if (kind == 2) script_message(&h.s, r, "{\"error\":{\"message\":\"it broke\","
+                                                "\"code\":\"STREAM_TRUNCATED\"}}");
+        r->chunk = 7, r->gap = 10;
+        status = cws_upload(h.box, "/f", &o, &h.err);
+        if (!CHECK(status == CWS_ERR_FILE && strstr(h.err.message, "partial")))
+            printf("    %s: %s\n", cws_status_name(status), h.err.message);
+        hostile_end(&h);
+    }
+}
+
+/* Callbacks that free their own operation. */
+
+static void hostile_free_own(hostile *h)
+{
+    cws_stream *stream = h->stream;
+    cws_process *process = h->process;
+    cws_op *op = h->op;
+    h->stream = NULL, h->process = NULL, h->op = NULL;
+    cws_stream_free(stream);
+    cws_process_free(process);
+    cws_op_free(op);
+}
+
+static cws_flow hostile_item_frees(const cws_item *item, void *user)
+{
+    hostile *h = (hostile *)user;
+    char first = item->data[0];
+    CHECK(++h->calls == 1);
+    hostile_free_own(h);
+    CHECK(item->data[0] == first && item->data[item->size] == '\0');
+    return h->pause_at ? CWS_FLOW_PAUSE : CWS_FLOW_CONTINUE;
+}
+
+static cws_flow hostile_output_frees(cws_stream_id stream, const void *data, size_t size,
+                                     void *user)
+{
+    hostile *h = (hostile *)user;
+    char bytes[4];
+    size_t n;
+    (void)stream;
+    CHECK(++h->calls == 1 && size);
+    (void)cws_process_write(h->process, "x", 1, 0, NULL, NULL);
+    (void)cws_process_read(h->process, CWS_STDOUT, bytes, 4, 0, &n, NULL);
+    hostile_free_own(h);
+    CHECK(*(const char *)data == 'a');
+    return CWS_FLOW_CONTINUE;
+}
+
+static cws_flow hostile_source_frees(void *buffer, size_t size, size_t *count, void *user)
+{
+    hostile_free_own((hostile *)user);
+    memset(buffer, 'x', size);
+    *count = size;
+    return CWS_FLOW_CONTINUE;
+}
+
+static void hostile_progress_frees(const cws_progress *progress, void *user)
+{
+    (void)progress;
+    hostile_free_own((hostile *)user);
+}
+
+static void hostile_free_self(int kind)
+{
+    hostile h;
+    cws_logs_opts logs = {0};
+    cws_download_opts download = {0};
+    cws_upload_opts upload = {0};
+    cws_shell_opts shell = {0};
+    int i;
+    hostile_begin(&h);
+    logs.user = download.user = upload.user = shell.user = &h;
+    logs.on_item = download.on_item = hostile_item_frees;
+    shell.on_output = hostile_output_frees;
+    h.pause_at = kind & 1;
+    if (kind < 2) {
+        hostile_logs(&h, "{}", hostile_entry(&h, "a\nb\nc", "s", "5"), NULL);
+        CHECK_INT(cws_logs_begin(h.box, &logs, &h.stream, &h.err), CWS_OK);
+    } else if (kind == 2) {
+        script_stream(&h.s, "{}", READY, script_output(&h.s, "STDOUT", "abc", 3), EXIT_0, NULL);
+        CHECK_INT(cws_shell_begin(h.box, NULL, &shell, &h.process, &h.err), CWS_OK);
+    } else if (kind < 6) {
+        script_stream(&h.s, "{}", READY, script_output(&h.s, "STDOUT", "8\n", 2), EXIT_0, NULL);
+        script_stream(&h.s, "{}", READY, script_output(&h.s, "STDOUT", "abcd", 4),
+                      script_output(&h.s, "STDOUT", "efgh", 4), EXIT_0, NULL)->gap = 150;
+        if (kind == 5) download.on_item = hostile_item;
+        if (kind == 5) download.on_progress = hostile_progress_frees;
+        CHECK_INT(cws_download_begin(h.box, "/f", &download, &h.stream, &h.err), CWS_OK);
+    } else {
+        script_reply *r = script_stream(&h.s, NULL, READY, NULL);
+        r->hold = true, r->times = -1; /* or it is not begun at all */
+        upload.source = kind == 6 ? hostile_source_frees : hostile_source;
+        if (kind == 7) upload.on_progress = hostile_progress_frees;
+        h.s.send_most = 3000;
+        CHECK_INT(cws_upload_begin(h.box, "/f", &upload, &h.op, &h.err), CWS_OK);
+    }
+    for (i = 0; i < 1000 && (h.stream || h.op || h.process); i++)
+        CHECK_INT(cws_client_poll(h.client, 100, &h.err), CWS_OK);
+    if (!CHECK(!h.stream && !h.op && !h.process)) printf("    kind %d\n", kind);
+    CHECK_INT(cws_client_poll(h.client, 0, &h.err), CWS_OK);
+    CHECK_INT(cws_client_pending(h.client), 0);
+    if (test_g.bad) printf("    kind %d: %s\n", kind, script_calls(&h.s));
     hostile_end(&h);
 }
 
@@ -472,6 +626,12 @@ static void hostile_resizes(void)
 
 static void hostile_tests(void)
 {
+    int i;
+    for (i = 0; i < 8; i++)
+        TEST("streams: a callback may free its own operation") hostile_free_self(i);
+    TEST("streams: a connection that brings something starts the count") hostile_attempts();
+    TEST("streams: entries older than time") hostile_old_times();
+    TEST("streams: an upload that fails tells of the file") hostile_upload_fails();
     TEST("streams: a pause with the last item of a log") hostile_pause_at_the_end();
     TEST("streams: an item lives until the next one is taken") hostile_item_at_hand();
     TEST("streams: a callback frees a stream that is waited for") hostile_freed_while_awaited();
