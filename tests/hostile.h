@@ -265,6 +265,47 @@ static void hostile_long_session(void)
     hostile_end(&h);
 }
 
+/* An entry that does not say where it ends has no place behind it. */
+static void hostile_no_offset(void)
+{
+    hostile h;
+    cws_logs_opts o = {0};
+    cws_item item;
+    if (!hostile_open("an entry without an offset: its items have the place of the one before"))
+        return;
+    hostile_begin(&h);
+    hostile_logs(&h, "{}", hostile_entry(&h, "one\n", "s", "4"),
+                 hostile_entry(&h, "two\nthree\n", "s", "0"), NULL);
+    CHECK_INT(cws_logs_begin(h.box, &o, &h.stream, &h.err), CWS_OK);
+    CHECK_INT(cws_stream_next(h.stream, -1, &item, &h.err), CWS_OK);
+    CHECK_INT(item.offset, 4);
+    CHECK_INT(cws_stream_next(h.stream, -1, &item, &h.err), CWS_OK);
+    CHECK_INT(cws_stream_next(h.stream, -1, &item, &h.err), CWS_OK);
+    CHECK_STR(item.data, "three\n");
+    if (!CHECK(!item.session_id[0])) printf("    offset %d\n", (int)item.offset);
+    hostile_end(&h);
+}
+
+/* With timestamps the place behind a line whose beginning came before: not in the middle of it. */
+static void hostile_offset_with_timestamps(void)
+{
+    hostile h;
+    cws_logs_opts o = {0};
+    cws_item item;
+    if (!hostile_open("timestamps: the place behind a line can be within that line")) return;
+    hostile_begin(&h);
+    o.timestamps = true;
+    hostile_logs(&h, "{}", hostile_entry(&h, "T1 one\nT2 tw", "s", "6"),
+                 hostile_entry(&h, "o\nT3 x\n", "s", "10"), NULL);
+    CHECK_INT(cws_logs_begin(h.box, &o, &h.stream, &h.err), CWS_OK);
+    CHECK_INT(cws_stream_next(h.stream, -1, &item, &h.err), CWS_OK);
+    CHECK_INT(cws_stream_next(h.stream, -1, &item, &h.err), CWS_OK);
+    CHECK_STR(item.data, "T2 two\n");
+    if (!CHECK(!item.session_id[0] || item.offset >= 8))
+        printf("    offset %d of \"one\\ntwo\\nx\\n\"\n", (int)item.offset);
+    hostile_end(&h);
+}
+
 /* A big message without a newline, in small pieces: not the square of its size. */
 static void hostile_split_speed(void)
 {
@@ -639,6 +680,8 @@ static void hostile_tests(void)
     TEST("streams: a resume that leaves something out") hostile_gap_behind_resume();
     TEST("streams: a resume that leaves something out of a line") hostile_gap_within_line();
     TEST("streams: the long name of a session") hostile_long_session();
+    TEST("streams: an entry that does not say where it ends") hostile_no_offset();
+    TEST("streams: places with timestamps") hostile_offset_with_timestamps();
     TEST("streams: a long line is split in linear time") hostile_split_speed();
     TEST("streams: an entry of a log without data") hostile_empty_entry();
     TEST("streams: a file of which the unary call brings a part") hostile_read_cut_by_unary();
