@@ -428,6 +428,55 @@ static void hostile_download_cut_by_unary(void)
     hostile_end(&h);
 }
 
+/* A reply that is too large for this client, but for nobody else. */
+static void hostile_read_over_own_limit(void)
+{
+    hostile h;
+    cws_bytes *bytes = NULL;
+    char *text = (char *)calloc(1, 100001);
+    if (!text) abort();
+    if (hostile_open("read_file: a reply over max_message_bytes is CWS_ERR_LIMIT, not bridged")) {
+        cwsi_str in;
+        const char *json = "{\"content\":\"%s\"}", *data;
+        char *reply;
+        hostile_begin(&h);
+        h.client->max_message = 65536;
+        in.at = text, in.len = 100000;
+        data = grpc_base64(&h.s.arena, in);
+        reply = (char *)cwsi_arena_alloc(&h.s.arena, strlen(data) + 20);
+        (void)sprintf(reply, json, data);
+        script_ok(&h.s, "ReadFile", reply);
+        script_stream(&h.s, "{}", READY, script_output(&h.s, "STDOUT", text, 50000),
+                      script_output(&h.s, "STDOUT", text, 50000), EXIT_0, NULL);
+        CHECK_INT(cws_read_file(h.box, "/f", NULL, &bytes, &h.err), CWS_OK);
+        CHECK_INT(cws_bytes_size(bytes), 100000);
+        cws_bytes_free(bytes);
+        hostile_end(&h);
+    }
+    free(text);
+}
+
+/* Paused with the last piece: is it over before the caller goes on? */
+static void hostile_download_paused_at_the_end(void)
+{
+    hostile h;
+    cws_download_opts o = {0};
+    int i;
+    if (!hostile_open("a download that paused with its last piece ends without a resume")) return;
+    hostile_begin(&h);
+    o.on_item = hostile_item, o.user = &h;
+    h.pause_at = 1;
+    script_stream(&h.s, "{}", READY, script_output(&h.s, "STDOUT", "4\n", 2), EXIT_0, NULL);
+    script_stream(&h.s, "{}", READY, script_output(&h.s, "STDOUT", "abcd", 4), EXIT_0, NULL);
+    CHECK_INT(cws_download_begin(h.box, "/f", &o, &h.stream, &h.err), CWS_OK);
+    for (i = 0; i < 20; i++) CHECK_INT(cws_client_poll(h.client, 1, &h.err), CWS_OK);
+    CHECK_STR(h.bytes, "abcd");
+    CHECK(!cws_op_done(cws_stream_op(h.stream)));
+    cws_op_resume(cws_stream_op(h.stream));
+    CHECK_INT(cws_op_wait(cws_stream_op(h.stream), 1000, &h.err), CWS_OK);
+    hostile_end(&h);
+}
+
 static cws_flow hostile_source(void *buffer, size_t size, size_t *count, void *user)
 {
     hostile *h = (hostile *)user;
@@ -644,6 +693,19 @@ static void hostile_shell_without_timeout(void)
     hostile_end(&h);
 }
 
+/* The end of an input into which nothing was written. */
+static void hostile_close_at_once(void)
+{
+    hostile h;
+    if (!hostile_open("an input without a byte: NULL + 0, which clang's sanitizer refuses")) return;
+    hostile_begin(&h);
+    script_stream(&h.s, "{}", READY, EXIT_0, NULL)->until_fin = 7;
+    CHECK_INT(cws_shell_begin(h.box, NULL, NULL, &h.process, &h.err), CWS_OK);
+    CHECK_INT(cws_process_close_stdin(h.process, &h.err), CWS_OK);
+    CHECK_INT(cws_process_wait(h.process, -1, NULL, &h.err), CWS_OK);
+    hostile_end(&h);
+}
+
 static void hostile_resizes(void)
 {
     hostile h;
@@ -691,6 +753,9 @@ static void hostile_tests(void)
     TEST("streams: words of a command that are no UTF-8") hostile_stderr();
     TEST("streams: items asked for inside the progress") hostile_next_in_progress();
     TEST("streams: a shell without a timeout times out") hostile_shell_without_timeout();
+    TEST("streams: an input that ends at once") hostile_close_at_once();
+    TEST("streams: a file larger than a message of this client") hostile_read_over_own_limit();
+    TEST("streams: a pause with the last piece of a file") hostile_download_paused_at_the_end();
     TEST("streams: many resizes while nothing is taken") hostile_resizes();
 }
 
