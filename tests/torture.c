@@ -919,7 +919,7 @@ static bool explained(const job *j, cws_status status)
     if (fake.wrong_status != 200 && fake.wrong >= FAULT_CUT && fake.wrong <= FAULT_CUT_UNKNOWN)
         return status == (fake.wrong_status == 404 ? CWS_ERR_UNIMPLEMENTED : CWS_ERR_SANDBOX);
     if (fake.wrong_write && status == CWS_ERR_FILE) /* it says what has become of the file */
-        return cws_status_is(due, CWS_ERR_TIMEOUT) || cws_status_is(due, CWS_ERR_UNAVAILABLE);
+        return due != CWS_OK;
     return due == CWS_ERR_TIMEOUT ? cws_status_is(status, due) : status == due;
 }
 
