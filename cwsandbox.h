@@ -875,9 +875,9 @@ CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opt
 CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws_error *err);
 
 /* Take the next item, waiting for it: timeout_ms < 0 without limit of its own, 0 without moving
- * anything (allowed in callbacks; a later poll fetches what was asked for). CWS_OK with item->data NULL is the end. Returns
- * CWS_ERR_WAIT_TIMEOUT if none came, or, behind the last item, how the stream failed, every time.
- * Not for a stream with a callback. */
+ * anything (allowed in callbacks; a later poll fetches what was asked for). CWS_OK with item->data
+ * NULL is the end. Returns CWS_ERR_WAIT_TIMEOUT if none came, or, behind the last item, how the
+ * stream failed, every time. Not for a stream with a callback. */
 CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_item *item,
                                    cws_error *err);
 /* The operation behind a stream. Without a callback it ends only once an item was asked for that is
