@@ -875,7 +875,8 @@ typedef enum cws_flow {
     CWS_FLOW_CONTINUE = 0,
     CWS_FLOW_CANCEL = 1, /* end the operation with CWS_ERR_CANCELLED */
     CWS_FLOW_PAUSE = 2   /* the piece was taken; no more until cws_op_resume, which must come later
-                            than the callback's return. The peer feels it; deadlines go on */
+                            than the callback's return, so not for blocking calls. The peer feels
+                            it; deadlines go on */
 } cws_flow;
 
 /* Output as it arrives, in pieces of any size (one piece per stream from the unary call, which can
@@ -1016,8 +1017,8 @@ CWS_API void cws_result_free(cws_result *result);
 typedef struct cws_stream cws_stream; /* items in flight */
 
 typedef struct cws_item {
-    const char *data; /* lives until the next item is taken, the callback returns, or the stream is
-                         freed; a NUL follows it */
+    const char *data; /* lives until cws_stream_next is called again, the callback returns, or the
+                         stream is freed; a NUL follows it */
     size_t size;
     bool partial;   /* logs by line: no newline at its end, because the line is too long or the
                        output ended */
@@ -1041,14 +1042,16 @@ typedef struct cws_logs_opts {
     bool follow;            /* stay until the main command has ended; false: what there is now */
     bool raw;               /* pieces as they come instead of lines */
     bool timestamps;        /* the service puts a time (ISO 8601, UTC) and a space before each line;
-                               not behind a connection that was resumed */
+                               not behind a connection that was resumed. Most items then have no
+                               place to go on at */
     uint32_t tail_lines;    /* only the last ones, at most 2147483647; 0: all */
     int64_t since_unix_ms;  /* only what was written then or later; 0: all */
     const char *resume_session_id; /* with follow: go on behind an item, by its session_id */
     uint64_t resume_offset;        /* and offset; without the three options above */
     double timeout_seconds; /* 0: with follow none, else the sandbox's request timeout */
-    uint32_t max_attempts;  /* with follow: connections in a row that bring nothing, after which it
-                               gives up with CWS_ERR_UNAVAILABLE; 0: 3 */
+    uint32_t max_attempts;  /* with follow: connections lost in a row, without data between them,
+                               after which it gives up with CWS_ERR_UNAVAILABLE; 0: 3; 1: none is
+                               taken up again */
     cws_long_lines long_lines;
     uint64_t max_line_bytes; /* its newline included; 0: 1 MiB */
     const char *container;   /* NULL: the primary one */
@@ -1071,12 +1074,13 @@ CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opt
 CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws_error *err);
 
 /* Take the next item, waiting for it: timeout_ms < 0 without limit of its own, 0 without moving
- * anything (allowed in callbacks). CWS_OK with item->data NULL is the end. Returns
- * CWS_ERR_WAIT_TIMEOUT if none came, or, behind the last item, how the stream failed, every time.
- * Not for a stream with a callback. */
+ * anything (allowed in callbacks; a later poll fetches what was asked for). CWS_OK with item->data
+ * NULL is the end. Returns CWS_ERR_WAIT_TIMEOUT if none came, or, behind the last item, how the
+ * stream failed, every time. Not for a stream with a callback. */
 CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_item *item,
                                    cws_error *err);
-/* The operation behind a stream, which ends only when all items but those at hand were taken.
+/* The operation behind a stream. Without a callback it ends only once an item was asked for that is
+ * not there any more: do not wait for it instead of taking the items.
  * Borrowed: it lives as long as the stream; do not free it. */
 CWS_API cws_op *cws_stream_op(cws_stream *stream);
 /* Cancels if needed: the exchange ends at once on the wire. Then frees. */
@@ -1142,8 +1146,10 @@ typedef struct cws_upload_opts {
     uint32_t must_be_zero;
 } cws_upload_opts;
 
-/* Write a file of any size. An upload that fails is CWS_ERR_FILE and says whether the file may be
- * partial; CWS_ERR_CANCELLED if source gave up. Needs streams in both directions, else
+/* Write a file of any size. An upload that fails is CWS_ERR_FILE, unless the reason is elsewhere
+ * (CWS_ERR_NOT_FOUND, CWS_ERR_STREAM_BACKPRESSURE ...), and says whether the file may be partial;
+ * CWS_ERR_CANCELLED if source gave up. One that is broken off may leave a file .cwsandbox-* beside,
+ * if it is atomic without a size. Needs streams in both directions, else
  * CWS_ERR_UNSUPPORTED.
  * Example: examples/transfer.c */
 CWS_API cws_status cws_upload(cws_sandbox *sandbox, const char *path, const cws_upload_opts *opts,
@@ -1449,6 +1455,7 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_STDIN_AHEAD 131072     /* encoded bytes handed to the call before it sends them */
 #define CWSI_STREAM_AHEAD (1u << 20) /* bytes of a stream that may wait; then its window closes */
 #define CWSI_SHELL_OUTPUT (1u << 20)
+#define CWSI_RESIZE_AHEAD 4096 /* bytes not sent yet, above which a new size waits */
 #define CWSI_FILE_CAP (32u << 20)     /* largest file of one message, until the service says else */
 #define CWSI_FILE_CAP_MAX (99u << 20) /* whatever it says: a message holds 100 MiB */
 #define CWSI_FILE_MAX (256u << 20)    /* largest file that is handled whole */
@@ -4818,6 +4825,7 @@ struct cws_op {
     bool notify;  /* on_done is due */
     bool for_waiters; /* ends by itself when nobody waits for it any more */
     bool paused;      /* a callback wants no more for now */
+    bool unresumable; /* nobody has a handle to resume it */
     cws_error err;
     int64_t deadline_ms;            /* CWSI_NEVER: none of its own */
     int64_t wake_ms;                /* next moment it wants to run */
@@ -6257,11 +6265,11 @@ static bool cwsi_call_is_full(const cwsi_call *call)
     return cwsi_envelope_read(call->in.at + call->in_at, &flags) <= have - CWSI_ENVELOPE;
 }
 
-/* Open or close the window as the owner and the buffer want it. */
+/* Close the window while too much waits, because the owner holds or the peer is fast. */
 static void cwsi_call_throttle(cwsi_call *call)
 {
     cws_client *c = call->op->client;
-    bool close = call->held || cwsi_call_is_full(call);
+    bool close = cwsi_call_is_full(call);
     if (close == call->closed || !call->open || call->ended) return;
     call->closed = close;
     c->transport.window(c->transport.user, call->handle, !close);
@@ -10567,6 +10575,7 @@ struct cws_process {
     bool check, unary, began;
     bool tty;      /* a shell: raw output, kept only for a reader */
     bool throttle; /* output that nobody takes holds the command up */
+    bool streamed; /* the unary call will not do */
     bool resized;  /* the size in request is to be sent */
     bool with_stdin, ready, eof, eof_sent; /* eof: nothing will be written behind input */
     size_t room_wanted; /* a write was told that there is less; 0: none was */
@@ -10592,7 +10601,13 @@ static bool cwsi_op_obey(cws_op *op, cws_flow flow, const char *who)
     if (op->cancelled || (flow != CWS_FLOW_CONTINUE && flow != CWS_FLOW_PAUSE))
         return cwsi_no(cwsi_fail(&op->err, CWS_ERR_CANCELLED, "%s: cancelled by the %s callback",
                                  op->kind->name, who));
-    if (flow == CWS_FLOW_PAUSE) op->paused = true;
+    if (flow == CWS_FLOW_CONTINUE) return true;
+    if (op->unresumable)
+        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_INVALID_ARGUMENT,
+                                 "%s: the %s callback pauses a blocking call, which nobody could "
+                                 "resume: begin it instead",
+                                 op->kind->name, who));
+    op->paused = true;
     return true;
 }
 
@@ -10677,15 +10692,16 @@ static bool cwsi_stdin_feed(cws_process *p)
 {
     cwsi_call *call = p->op.call;
     const cwsi_dialect *dialect = p->op.client->dialect;
-    if (p->resized && p->ready && !p->eof_sent) { /* ahead of what waits to be written */
+    if (p->resized && p->ready && !p->eof_sent && /* ahead of what waits to be written */
+        call->out.len - call->out_at < CWSI_RESIZE_AHEAD) {
         p->resized = false;
         if (!dialect->exec_resize(&call->out, p->request.width, p->request.height))
             return cwsi_no(cwsi_op_fail_no_memory(&p->op));
     }
     while (cwsi_stdin_can_feed(p)) {
         cwsi_str frame;
-        frame.at = p->input.at + p->input_at;
         frame.len = p->input.len - p->input_at;
+        frame.at = frame.len ? p->input.at + p->input_at : "";
         if (frame.len > CWSI_STDIN_FRAME) frame.len = CWSI_STDIN_FRAME;
         call->fin = p->eof_sent = frame.len == 0;
         if (!dialect->exec_input(&call->out, frame.len ? &frame : NULL))
@@ -10787,6 +10803,11 @@ static void cwsi_exec_timed_out(cws_process *p)
 {
     char fraction[16] = "";
     unsigned ms = CWSI_CAST(unsigned, p->timeout_ms % 1000);
+    if (p->timeout_ms == CWSI_NEVER) {
+        (void)cwsi_fail(&p->op.err, CWS_ERR_TIMEOUT, "Command '%.*s' timed out at the service", 120,
+                        p->result->command[0]);
+        return;
+    }
     if (ms)
         (void)cwsi_format(fraction, sizeof(fraction), ".%u%u%u", ms / 100, ms / 10 % 10, ms % 10);
     (void)cwsi_fail(&p->op.err, CWS_ERR_TIMEOUT, "Command '%.*s' timed out after %lld%s s", 120,
@@ -10819,7 +10840,7 @@ static cws_status cwsi_exec_no_duplex(const cws_client *c, const char *what, cws
 /* What of a command needs them. */
 static const char *cwsi_exec_needs(const cws_process *p)
 {
-    return p->tty ? "a shell" : "with_stdin";
+    return p->tty ? "a shell" : p->watcher ? "a file through a command" : "with_stdin";
 }
 
 static bool cwsi_has_duplex(const cws_client *c)
@@ -10839,7 +10860,7 @@ static void cwsi_exec_over(cws_process *p)
     cws_op *op = &p->op;
     if (op->call->http_status == 505 && !p->began) { /* HTTP/1.1 on the way: nothing ran */
         op->client->no_duplex = true;
-        if (p->with_stdin) {
+        if (p->streamed) {
             (void)cwsi_exec_no_duplex(op->client, cwsi_exec_needs(p), &op->err);
             return;
         }
@@ -10940,7 +10961,7 @@ static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
             int64_t until = cwsi_after(cwsi_after(now, p->timeout_ms), CWSI_CLIENT_BUFFER_MS);
             if (!cwsi_has_duplex(c)) {
                 p->unary = true;
-                if (p->with_stdin && cwsi_exec_no_duplex(c, cwsi_exec_needs(p), &op->err))
+                if (p->streamed && cwsi_exec_no_duplex(c, cwsi_exec_needs(p), &op->err))
                     return CWSI_READY;
             }
             p->request.sandbox_id = cwsi_str_of(op->sandbox->id);
@@ -11065,7 +11086,7 @@ static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_ex
     if (o->cwd && ok) sent = cwsi_wrap_cwd(&p->arena, o->cwd, argv);
     p->check = o->check;
     p->unary = o->unary;
-    p->with_stdin = o->with_stdin;
+    p->with_stdin = p->streamed = o->with_stdin;
     p->on_stdin_room = o->on_stdin_room;
     cwsi_buf_init(&p->input, &c->mem, CWSI_STDIN_QUEUE);
     p->on_output = o->on_output;
@@ -11098,7 +11119,7 @@ struct cws_stream {
     size_t at;
     bool marked;   /* the byte behind the last item was replaced by a NUL */
     char behind;
-    bool waits;    /* nothing more is fetched until an item was taken */
+    bool asked;    /* somebody wants an item and there was none */
 };
 
 static void cwsi_stream_clear(cws_stream *s)
@@ -11168,12 +11189,14 @@ typedef struct cwsi_logs {
     uint32_t attempts_most, attempts; /* connections in a row that brought nothing */
     int64_t resume_at;
     char session_id[256]; /* place behind the last byte that came; "": not known */
-    uint64_t offset, message_offset; /* behind the last message, and before it */
+    uint64_t offset; /* behind the last message */
+    bool placed;     /* which said so */
     int64_t unix_ms;  /* of the last message */
     int64_t since_ms; /* where to begin anew: the service's time of the last data, or ours */
     size_t searched;  /* bytes of the unfinished line that hold no newline */
     bool delivered;   /* data came at some time */
-    bool resumed;     /* this connection goes on at offset: what it repeats is dropped */
+    bool resumed;     /* this connection goes on behind what came */
+    bool resuming;    /* and has not brought anything new yet: what it repeats is dropped */
     bool restarted;   /* the next item is the first behind a gap */
     bool over;        /* a clean end: what is left is an item */
     bool stopped;     /* an end of another kind, to be acted on once all items were taken: */
@@ -11196,16 +11219,16 @@ static void cwsi_logs_destroy(cws_op *op)
 static size_t cwsi_logs_next(cwsi_logs *l)
 {
     cws_stream *s = &l->stream;
-    size_t have = s->text.len - s->at;
-    const char *newline;
+    size_t have = s->text.len - s->at, look = have;
+    const char *from = s->text.at, *newline;
     if (l->raw || have == 0) return have;
-    if (l->searched > have) l->searched = have;
-    newline = CWSI_CAST(const char *, memchr(s->text.at + s->at + l->searched, '\n',
-                                             have - l->searched));
-    if (newline) have = CWSI_CAST(size_t, newline - (s->text.at + s->at)) + 1;
-    else l->searched = have;
-    if (l->split && have > l->max_line) return l->max_line;
-    return newline || l->over || (l->split && have == l->max_line) ? have : 0;
+    from += s->at;
+    if (l->split && look > l->max_line) look = l->max_line;
+    newline = CWSI_CAST(const char *, memchr(from + l->searched, '\n', look - l->searched));
+    if (newline) return CWSI_CAST(size_t, newline - from) + 1;
+    if (l->split && look == l->max_line) return look;
+    l->searched = look;
+    return l->over ? have : 0;
 }
 
 static bool cwsi_logs_take(cws_stream *s, cws_item *item)
@@ -11224,8 +11247,8 @@ static bool cwsi_logs_take(cws_stream *s, cws_item *item)
     item->unix_ms = l->unix_ms;
     item->session_id = l->session_id;
     item->offset = l->offset;
-    if (behind && l->request.timestamps && !l->resumed) item->offset = l->message_offset;
-    else if (behind) item->offset = l->offset > behind ? l->offset - behind : 0;
+    if (behind) item->offset = l->offset > behind ? l->offset - behind : 0;
+    if (!l->placed || (behind && l->request.timestamps && !l->resumed)) item->offset = 0;
     if (!item->offset) item->session_id = "";
     l->restarted = false;
     return true;
@@ -11235,12 +11258,14 @@ static bool cwsi_logs_take(cws_stream *s, cws_item *item)
 static void cwsi_logs_check_lines(cwsi_logs *l)
 {
     cws_stream *s = &l->stream;
-    size_t at = s->at;
+    size_t at = s->at, dropped;
     if (l->raw || l->split) return;
     while (s->text.len - at > l->max_line) {
         const char *from = s->text.at + at;
         const char *newline = CWSI_CAST(const char *, memchr(from, '\n', l->max_line));
         if (!newline) {
+            dropped = s->text.len - at;
+            if (l->offset) l->offset = l->offset > dropped ? l->offset - dropped : 0;
             s->text.len = at;
             s->text.at[at] = '\0';
             l->stopped = true;
@@ -11252,37 +11277,45 @@ static void cwsi_logs_check_lines(cwsi_logs *l)
     }
 }
 
-/* How much of a message of a resumed connection came before? SIZE_MAX: there is no telling. */
-static size_t cwsi_logs_twice(const cwsi_logs *l, const cwsi_logs_event *event)
+/* There is a gap, or there may be one: an unfinished line can not be completed. */
+static void cwsi_logs_gap(cwsi_logs *l)
 {
-    uint64_t from;
-    if (!l->resumed) return 0;
-    if (event->offset == 0 ||
-        (event->session_id.len && !cwsi_str_is(event->session_id, l->session_id)))
-        return SIZE_MAX;
+    cws_stream *s = &l->stream;
+    cwsi_stream_unmark(s);
+    s->at = s->text.len;
+    l->searched = 0;
+    l->restarted = true;
+}
+
+/* A message on a connection that was asked to go on at l->offset: how much of it came before? */
+static size_t cwsi_logs_twice(cwsi_logs *l, const cwsi_logs_event *event)
+{
+    uint64_t from, twice = 0;
+    bool known = event->offset && (event->session_id.len == 0 ||
+                                   cwsi_str_is(event->session_id, l->session_id));
+    if (!l->resuming) return 0;
     from = event->offset > event->data.len ? event->offset - event->data.len : 0;
-    if (from >= l->offset) return 0;
-    return l->offset - from < event->data.len ? CWSI_CAST(size_t, l->offset - from)
-                                              : event->data.len;
+    if (known && from < l->offset) twice = l->offset - from;
+    if (!known || from > l->offset) cwsi_logs_gap(l);
+    if (twice < event->data.len) l->resuming = false; /* from now on all is new */
+    return twice < event->data.len ? CWSI_CAST(size_t, twice) : event->data.len;
 }
 
 /* Data came. False: op->err is set. */
 static bool cwsi_logs_data(cwsi_logs *l, const cwsi_logs_event *event)
 {
     cwsi_str data = event->data;
-    size_t twice = cwsi_logs_twice(l, event);
-    if (twice == SIZE_MAX) l->restarted = true;
-    else if (twice) {
-        data.at += twice;
-        data.len -= twice;
-    }
-    if (data.len == 0) return true;
-    l->message_offset = l->offset;
+    size_t twice = data.len ? cwsi_logs_twice(l, event) : 0;
+    if (twice == data.len) return true; /* nothing, or nothing new */
+    data.at += twice;
+    data.len -= twice;
+    l->placed = event->offset != 0;
     if (event->offset) l->offset = event->offset;
-    if (event->session_id.len && event->session_id.len < sizeof(l->session_id))
+    if (event->session_id.len) l->session_id[0] = '\0'; /* a name too long to keep is none */
+    if (event->session_id.len < sizeof(l->session_id))
         cwsi_take_text(l->session_id, sizeof(l->session_id), event->session_id);
     l->unix_ms = event->unix_ms;
-    l->since_ms = event->unix_ms ? event->unix_ms : cwsi_unix_now(l->stream.op.client);
+    l->since_ms = event->unix_ms > 0 ? event->unix_ms : cwsi_unix_now(l->stream.op.client);
     l->delivered = true;
     l->attempts = 0;
     cwsi_error_clear(&l->lost);
@@ -11291,16 +11324,14 @@ static bool cwsi_logs_data(cwsi_logs *l, const cwsi_logs_event *event)
     return true;
 }
 
-/* Begin anew next time: the place is lost, and the unfinished line can not be completed. */
+/* Begin anew next time: the place is lost. */
 static void cwsi_logs_forget(cwsi_logs *l)
 {
-    cws_stream *s = &l->stream;
-    cwsi_stream_unmark(s);
-    if (l->delivered || l->session_id[0]) l->restarted = true;
+    bool gap = l->restarted || l->delivered || l->session_id[0];
+    cwsi_logs_gap(l);
+    l->restarted = gap; /* nothing is missing before the first byte */
     l->session_id[0] = '\0';
-    l->offset = l->message_offset = 0;
-    l->searched = 0;
-    s->at = s->text.len;
+    l->offset = 0;
 }
 
 /* A connection ended before its time: another one follows, unless there were enough. */
@@ -11324,6 +11355,8 @@ static void cwsi_logs_again(cwsi_logs *l, int64_t now)
     l->resume_at = cwsi_after(now, pause);
     cwsi_log(op->client, CWS_LOG_INFO, "Logs: connection ended; next attempt in %lld ms",
              CWSI_CAST(long long, pause));
+    cwsi_call_free(op->call); /* it ends on the wire now, not after the pause */
+    op->call = NULL;
     op->step = CWSI_LOGS_SLEEP;
 }
 
@@ -11419,13 +11452,15 @@ static void cwsi_logs_over(cwsi_logs *l, int64_t now)
  *                   `-SLEEP<-'  lost, or asked to come again
  * ============================================================================================= */
 
-/* Does something wait to be taken? Then nothing more is fetched. */
+/* Must nothing more be fetched? Not while a callback pauses; nor, without one, before somebody asks
+ * for what is not there: the item at hand stays as it is. */
 static bool cwsi_logs_wait(cwsi_logs *l)
 {
     cws_stream *s = &l->stream;
+    if (s->on_item) return s->op.paused;
+    if (!s->asked) return true;
     cwsi_stream_unmark(s);
-    s->waits = s->on_item ? s->op.paused : cwsi_logs_next(l) > 0;
-    return s->waits;
+    return cwsi_logs_next(l) > 0;
 }
 
 /* Follow one connection. READY: the stream is over, or goes on with another step. */
@@ -11436,8 +11471,9 @@ static cwsi_turn cwsi_logs_read(cwsi_logs *l, int64_t now)
     while (!op->err.status && op->step == CWSI_LOGS_READ) {
         if (!cwsi_stream_deliver(&l->stream)) break;
         op->call->held = cwsi_logs_wait(l);
-        if (l->over && !op->paused) break; /* what was not asked for yet stays */
-        if (l->stopped && !l->stream.waits) cwsi_logs_stop(l, now);
+        if (op->call->held && (l->over || l->stopped)) return CWSI_PENDING;
+        if (l->over) break;
+        if (l->stopped) cwsi_logs_stop(l, now);
         else if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
         else if (cwsi_call_message(op->call, &message)) (void)cwsi_logs_message(l, message);
         else cwsi_logs_over(l, now);
@@ -11451,7 +11487,7 @@ static bool cwsi_logs_send(cwsi_logs *l)
     cws_op *op = &l->stream.op;
     cwsi_logs_request r = l->request;
     r.sandbox_id = cwsi_str_of(op->sandbox->id);
-    l->resumed = l->session_id[0] != '\0';
+    l->resumed = l->resuming = l->session_id[0] != '\0';
     if (l->resumed) {
         r.session_id = cwsi_str_of(l->session_id);
         r.offset = l->offset;
@@ -11631,7 +11667,7 @@ static const char *cwsi_script_write(void)
            "    [ $(wc -c <\"$t\") -eq \"$n\" ] || stop \"$p: not all of $n bytes arrived\"\n"
            "fi\n"
            "[ \"$t\" != \"$p\" ] && [ -n \"$n\" ] || exit 0\n"
-           "m=$(stat -c %a -- \"$p\" 2>/dev/null) && chmod \"$m\" \"$t\"\n"
+           "m=$(stat -c %a -- \"$p\" 2>/dev/null) && chmod \"$m\" -- \"$t\"\n"
            "mv -f -- \"$t\" \"$p\" || stop \"$p: could not be replaced\"\n";
 }
 
@@ -11686,7 +11722,7 @@ static bool cwsi_bridge_begin(cwsi_file *f, const char *script, const char *cons
     }
     p->result->out.max = CWSI_FILE_AHEAD;
     p->result->err.max = CWSI_FILE_STDERR;
-    p->throttle = true;
+    p->throttle = p->streamed = true;
     p->watcher = op;
     p->op.for_waiters = true;
     (void)cwsi_op_await(op, &p->op);
@@ -11863,24 +11899,30 @@ static bool cwsi_file_expire(cws_op *op)
     return true;
 }
 
+/* Failures that are not about the file, and keep their status. */
+static bool cwsi_bridge_is_plain(cws_status status)
+{
+    return status == CWS_ERR_STREAM_BACKPRESSURE || status == CWS_ERR_STREAM_TRUNCATED ||
+           status == CWS_ERR_NO_MEMORY || status == CWS_ERR_UNSUPPORTED ||
+           status == CWS_ERR_AUTHENTICATION || status == CWS_ERR_NOT_FOUND ||
+           status == CWS_ERR_NOT_RUNNING || status == CWS_ERR_CANCELLED;
+}
+
 /* The bridge itself failed. */
 static void cwsi_bridge_failed(cwsi_file *f, const cws_process *p)
 {
     cws_error *err = &f->stream.op.err;
     cws_status status = p->op.err.status;
-    bool plain = cws_status_is(status, CWS_ERR_EXECUTION) &&
-                 status != CWS_ERR_STREAM_BACKPRESSURE && status != CWS_ERR_STREAM_TRUNCATED;
-    bool wrapped = plain || (cwsi_is_writing(f) && (cws_status_is(status, CWS_ERR_TIMEOUT) ||
-                                                    cws_status_is(status, CWS_ERR_UNAVAILABLE)));
+    bool writing = cwsi_is_writing(f);
+    const char *fate = writing ? cwsi_file_fate(f) : "";
     *err = p->op.err; /* its codes */
-    if (!wrapped && status != CWS_ERR_TIMEOUT) return;
     err->status = CWS_OK;
-    if (!wrapped) {
+    if (status == CWS_ERR_TIMEOUT && !writing)
         (void)cwsi_file_expire(&f->stream.op);
-        return;
-    }
-    cwsi_file_fail(f, "", "%.*s%s", 220, p->op.err.message,
-                   cwsi_is_writing(f) ? cwsi_file_fate(f) : "");
+    else if (cwsi_bridge_is_plain(status) ||
+             (!writing && !cws_status_is(status, CWS_ERR_EXECUTION)))
+        (void)cwsi_fail(err, status, "%.*s%s", 250, p->op.err.message, fate);
+    else cwsi_file_fail(f, "", "%.*s%s", 220, p->op.err.message, fate);
 }
 
 /* ================================================================================================
@@ -12081,7 +12123,7 @@ static void cwsi_file_moved(cwsi_file *f, int64_t now)
         cwsi_bridge_failed(f, p);
     } else if (p->exit_code) {
         cwsi_bridge_exited(f, p);
-    } else if (cwsi_is_writing(f) && !f->fed) {
+    } else if (cwsi_is_writing(f) && p->with_stdin && !p->eof_sent) {
         cwsi_file_fail(f, "", "the command ended before it had all bytes%s", cwsi_file_fate(f));
     } else if (cwsi_is_writing(f) && !f->committed) {
         f->sized = true;
@@ -12103,7 +12145,7 @@ static cwsi_turn cwsi_file_move(cwsi_file *f, int64_t now)
         if (!p->op.done && !cwsi_bridge_feed(f)) return CWSI_READY;
     } else if (f->kind != CWSI_READ_FILE) {
         if (!cwsi_stream_deliver(&f->stream)) return CWSI_READY;
-        if (p->result->out.buf.len) return CWSI_PENDING; /* paused, or not asked for yet */
+        if (p->result->out.buf.len || f->stream.op.paused) return CWSI_PENDING; /* or not asked */
     } else if (p->result->out.buf.len > CWSI_FILE_MAX) {
         cwsi_file_fail(f, "FILE_TOO_LARGE", "larger than 256 MiB: use cws_download");
         return CWSI_READY;
@@ -12152,7 +12194,6 @@ static cwsi_turn cwsi_file_run(cws_op *op, int64_t now)
 {
     cwsi_file *f = CWSI_AS(cwsi_file, op);
     cwsi_turn turn = cwsi_file_step(f, now);
-    f->stream.waits = turn == CWSI_PENDING && op->step == CWSI_FILE_MOVE;
     if (turn == CWSI_READY && op->err.status && !op->err.filepath[0])
         cwsi_copy_text(op->err.filepath, sizeof(op->err.filepath), f->path, strlen(f->path));
     return turn;
@@ -13714,6 +13755,7 @@ CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
     }
     status = cws_exec_begin(sandbox, argv, opts, out ? &p : NULL, err);
     if (status) return status;
+    p->op.unresumable = true;
     status = cws_process_wait(p, -1, NULL, err);
     if (!status) *out = cws_process_take_result(p);
     cws_process_free(p);
@@ -13938,6 +13980,7 @@ CWS_API cws_status cws_upload(cws_sandbox *sandbox, const char *path, const cws_
     cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
     begun = cws_upload_begin(sandbox, path, opts, &op, err);
+    if (op) op->unresumable = true;
     return cwsi_finish_blocking(begun, op, err);
 }
 
@@ -13984,6 +14027,7 @@ CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
                          "items");
     }
     status = cws_download_begin(sandbox, path, opts, &stream, err);
+    if (stream) stream->op.unresumable = true;
     return cwsi_finish_blocking(status, cws_stream_op(stream), err);
 }
 
@@ -14449,6 +14493,7 @@ CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws
                          "cws_logs needs on_item; use cws_logs_begin to ask for the items");
     }
     status = cws_logs_begin(sandbox, opts, &stream, err);
+    if (stream) stream->op.unresumable = true;
     return cwsi_finish_blocking(status, cws_stream_op(stream), err);
 }
 
@@ -14467,14 +14512,21 @@ CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_i
     op = &stream->op;
     until = cwsi_until(op->client, timeout_ms);
     op->refs++; /* a callback may free it meanwhile */
-    while (!status && !stream->take(stream, item)) {
-        if (op->done) {
+    while (!status) {
+        if (op->refs == 1) { /* a callback has freed it */
+            status = cwsi_fail(err, CWS_ERR_CANCELLED, "the stream was freed meanwhile");
+        } else if (stream->take(stream, item)) {
+            stream->asked = false;
+            break;
+        } else if (op->done) {
             if (op->err.status) status = cwsi_copy_error(err, &op->err);
             break;
+        } else {
+            if (!stream->asked) cwsi_op_wake(op);
+            stream->asked = true;
+            status = cwsi_await_turn(op->client, timeout_ms, until, "no item arrived", err);
         }
-        status = cwsi_await_turn(op->client, timeout_ms, until, "no item arrived", err);
     }
-    if (stream->waits && !op->done) cwsi_op_wake(op); /* there may be room for more */
     cwsi_op_unref(op);
     return status;
 }
