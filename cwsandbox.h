@@ -7072,6 +7072,9 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
     }
 }
 
+static cws_status cwsi_reply_refused(const cws_client *c, cwsi_msg_id id, const void *reply,
+                                     cwsi_str *text);
+
 /* The op's unary call is over: its failure becomes the op's, or the reply is decoded into the
  * arena. False: op->err is set. */
 static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
@@ -7090,8 +7093,7 @@ static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
         call->err.http_status = call->http_status;
         return cwsi_no(cwsi_copy_error(&op->err, &call->err));
     }
-    if (op->client->dialect->refused)
-        status = op->client->dialect->refused(call->rpc->response, *reply, &body);
+    status = cwsi_reply_refused(op->client, call->rpc->response, *reply, &body);
     if (status)
         return cwsi_no(cwsi_fail(&op->err, status, "%s failed: %.*s", op->kind->name,
                                  CWSI_CAST(int, body.len < 300 ? body.len : 300), body.at));
@@ -8211,6 +8213,13 @@ struct cwsi_dialect {
     bool (*logs_begin)(cws_op *op, const cwsi_logs_request *r, int64_t deadline);
     void (*logs_event)(const void *message, cwsi_logs_event *event);
 };
+
+/* Does a reply say no, although its call went well? */
+static cws_status cwsi_reply_refused(const cws_client *c, cwsi_msg_id id, const void *reply,
+                                     cwsi_str *text)
+{
+    return c->dialect->refused ? c->dialect->refused(id, reply, text) : CWS_OK;
+}
 
 static int64_t cwsi_pb_time(const cwsi_pb_Timestamp *t)
 {
@@ -14640,6 +14649,7 @@ static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cw
     if (!status)
         status = cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
                                     s->request_timeout_ms, false, &sb->request_timeout_ms);
+    if (!status) status = c->dialect->lacks(&merged, err);
     if (!status) {
         status = c->dialect->create_encode(&arena, &merged, sb->request_id, &sb->create);
         if (status == CWS_ERR_LIMIT)
