@@ -2512,8 +2512,10 @@ static void cwsl_view_services(cwsi_arena *arena, const cwsl_box *box,
     size_t i;
     for (i = 0; i < box->spec->services.len; i++) {
         const cwsi_v1_Service *from = CWSI_AT(v1_Service, box->spec->services, i);
-        cwsi_v1_ServiceStatus *to = CWSI_CAST(
-            cwsi_v1_ServiceStatus *, cwsi_list_grow(arena, &status->services, sizeof(*to)));
+        cwsi_v1_ServiceStatus *to;
+        if (box->older && !from->visibility) continue; /* a port that is not published */
+        to = CWSI_CAST(cwsi_v1_ServiceStatus *,
+                       cwsi_list_grow(arena, &status->services, sizeof(*to)));
         if (!to) return;
         to->port = from->port;
         to->name = from->name;
@@ -3236,7 +3238,7 @@ static bool cwsl_b2_view(cwsi_arena *arena, const cwsl_box *box, cwsi_b2_Sandbox
     for (i = 0; i < services->len; i++) {
         const cwsi_v1_Service *from = CWSI_AT(v1_Service, *services, i);
         cwsi_b2_Port *port;
-        if (box->older && !from->visibility) continue; /* not published */
+        if (box->older && !from->visibility) continue;
         port = CWSI_CAST(cwsi_b2_Port *, cwsi_list_grow(arena, &out->exposed_ports, sizeof(*port)));
         if (!port) return false;
         port->container_port = from->port;
