@@ -21,6 +21,13 @@
  * service, over Connect with binary protobuf, on the thread that polls. What it does not offer
  * answers UNIMPLEMENTED with reason CWSANDBOX_NOT_IMPLEMENTED, as the service does.
  *
+ * DIALECTS. It speaks coreweave.sandbox.v1 and .v1beta2 about the same sandboxes: a client of
+ * either finds, uses and stops those of the other. v1 shows those of v1beta2 without `spec`. Not in
+ * v1beta2: Pause, Resume, Raw, snapshots, volumes, S3 mounts, object storage, secrets of the
+ * runner's cluster, resuming of commands. Published ports are shown at 127.0.0.1, where they are
+ * anyway; names of network modes are repeated, whatever they are. There is one runner, "local",
+ * with one profile, "default".
+ *
  * WHAT A SANDBOX SEES. With namespaces (Linux, where user, mount and PID namespaces are allowed): a
  * root directory of its own with private, writable /tmp, /root, /home and /workspace, the host's
  * other top-level directories read-only (kernel 5.12 or newer; otherwise as they are), and only its
@@ -61,10 +68,11 @@
  * them and ends with its socket, so nothing survives this process. No signal handler is installed
  * here and no child but our own is waited for.
  *
- * Sections: >>local-api >>local-child >>local-supervisor >>local-server >>local-exchange
- *           >>local-log >>local-frames >>local-sandbox >>local-job >>local-finish >>local-view
- *           >>local-check >>local-create >>local-calls >>local-logs >>local-stream >>local-poll
- *           >>local-open
+ * Sections: >>local-api >>local-child >>local-supervisor >>local-server >>local-tools >>local-b2
+ *           >>local-exchange >>local-log >>local-frames >>local-sandbox >>local-job
+ *           >>local-finish >>local-view >>local-check >>local-create >>local-calls
+ *           >>local-b2-view >>local-b2-start >>local-b2-calls >>local-b2-discovery >>local-logs
+ *           >>local-stream >>local-b2-streams >>local-requests >>local-poll >>local-open
  */
 
 #ifndef CWS_LOCAL_TRANSPORT_H
@@ -730,11 +738,13 @@ struct cwsl_box { /* one sandbox */
     char id[40];
     char dir[PATH_MAX];
     cwsi_arena arena;
-    char *body; /* the create request, from which spec borrows */
+    cwsi_buf body; /* the create request, from which spec borrows */
     const cwsi_v1_Sandbox *given;
     const cwsi_v1_SandboxSpec *spec;
     const cwsi_v1_Container *container;
     cwsi_str request_id;
+    bool older;               /* made with v1beta2 */
+    cwsi_str ingress, egress; /* then: its network modes */
     cwsi_list env; /* of cwsi_str, KEY=value */
     pid_t pid;     /* supervisor, 0 once it was reaped */
     int control;
@@ -789,6 +799,9 @@ struct cwsl_job { /* one process of a sandbox, other than its main one */
     cwsi_str path;
 };
 
+/* A reply of v1 as that of the call; NULL: out of memory. */
+typedef const void *(*cwsl_answer_fn)(cwsl_exchange *x, const void *msg);
+
 struct cwsl_exchange {
     cwsl_exchange *next;
     cwsl_server *server;
@@ -809,6 +822,9 @@ struct cwsl_exchange {
     cwsl_job *job;
     cwsl_reader reader;
     uint64_t output; /* bytes of a stream's output so far */
+    cwsl_answer_fn answer;                     /* of a unary call of v1beta2 */
+    const cwsi_b2_StartSandboxRequest *start;  /* if that is what it is */
+    bool limited;                              /* deadline is of the command, not of the client */
     cwsi_list meta;    /* of map_StrStr: metadata of the error to come */
     const char *field; /* violated field of the error to come */
 };
@@ -834,6 +850,11 @@ struct cwsl_server {
     size_t fd_count, fd_room, box_count, job_count, log_size;
     char piece[CWSL_PIECE];
 };
+
+/* ================================================================================================
+ * >>local-tools
+ * Time, descriptors, directories.
+ * ============================================================================================= */
 
 static int64_t cwsl_clock(bool wall)
 {
@@ -999,6 +1020,116 @@ static bool cwsl_is_terminal(int32_t state)
 }
 
 /* ================================================================================================
+ * >>local-b2
+ * Dialect v1beta2. The backend thinks in v1: a request of the older package becomes the one of v1
+ * that means the same (>>local-b2-start, >>local-b2-calls, >>local-b2-streams), and what is
+ * answered becomes a message of the older one just before it is encoded. Here is what the writing
+ * of answers needs.
+ * ============================================================================================= */
+
+static bool cwsl_is_b2(const cwsl_exchange *x)
+{
+    return x->rpc && strstr(x->rpc->path, ".v1beta2.") != NULL;
+}
+
+/* A field that a check of v1 complains about, as the request of v1beta2 calls it. */
+static const char *cwsl_b2_field(const char *field)
+{
+    static const char *const names[][2] = {
+        {"sandbox.spec.containers[0]", "command"},
+        {"sandbox.spec.containers[0].image", "container_image"},
+        {"sandbox.spec.containers[0].args", "args"},
+        {"sandbox.spec.containers[0].files", "mounted_files"},
+        {"sandbox.spec.containers[0].environment_variables", "environment_variables"},
+        {"sandbox.spec.containers[0].secret_stores", "secret_stores"},
+        {"sandbox.spec.tags", "tags"},
+        {"sandbox.spec.runner_ids", "runner_ids"},
+        {"sandbox.spec.max_lifetime_seconds", "max_lifetime_seconds"},
+        {"sandbox.spec.annotations", "pod_annotations"},
+        {"sandbox.spec.services", "ports"},
+        {"grace_period_seconds", "graceful_shutdown_seconds"},
+        {"path", "filepath"},
+        {"resume_log_session_id", "resume_session_id"},
+        {"resume_log_offset", "resume_offset"}};
+    size_t i;
+    for (i = 0; i < CWSI_COUNT(names); i++)
+        if (strcmp(names[i][0], field) == 0) return names[i][1];
+    return field;
+}
+
+/* State of v1 as SandboxStatus. */
+static int32_t cwsl_b2_state(int32_t state)
+{
+    switch (state) {
+    case CWSI_v1_STATE_TERMINATING: return CWSI_b2_SANDBOX_STATUS_TERMINATING;
+    case CWSI_v1_STATE_TERMINATED: return CWSI_b2_SANDBOX_STATUS_TERMINATED;
+    case CWSI_v1_STATE_PENDING:
+    case CWSI_v1_STATE_PREPARING: return CWSI_b2_SANDBOX_STATUS_PENDING;
+    case CWSI_v1_STATE_PAUSED: return CWSI_b2_SANDBOX_STATUS_PAUSED;
+    default: return state; /* up to FAILED they have the same numbers */
+    }
+}
+
+/* A message of StreamExec. */
+static void cwsl_b2_put_exec(cwsi_buf *out, const cwsi_v1_ExecStreamResponse *r)
+{
+    cwsi_b2_ExecStreamResponse msg;
+    cwsi_b2_ExecStreamOutput output;
+    cwsi_b2_ExecStreamExit end;
+    cwsi_b2_ExecStreamError error;
+    cwsi_b2_StreamingExecReady ready;
+    memset(&msg, 0, sizeof(msg));
+    memset(&output, 0, sizeof(output));
+    memset(&end, 0, sizeof(end));
+    memset(&error, 0, sizeof(error));
+    memset(&ready, 0, sizeof(ready));
+    if (r->ready) {
+        ready.ready_at = r->ready->ready_time;
+        msg.ready = &ready;
+    } else if (r->output) {
+        output.stream_type = r->output->stream;
+        output.data = r->output->data;
+        msg.output = &output;
+    } else if (r->exit) {
+        end.exit_code = r->exit->exit_code;
+        end.completed_at = r->exit->completed_time;
+        msg.exit = &end;
+    } else if (r->error) {
+        error.code = r->error->code;
+        error.message = r->error->message;
+        msg.error = &error;
+    }
+    (void)cwsi_encode(out, CWSI_M_b2_ExecStreamResponse, &msg);
+}
+
+/* A message of StreamLogs, with its time if times were asked for; entry NULL: the good end. */
+static void cwsl_b2_put_log(cwsi_buf *out, const cwsi_v1_LogEntry *entry, bool stamps)
+{
+    cwsi_b2_LogStreamResponse msg;
+    cwsi_b2_LogStreamData data;
+    cwsi_b2_LogStreamError error;
+    cwsi_b2_LogStreamComplete complete;
+    memset(&msg, 0, sizeof(msg));
+    memset(&data, 0, sizeof(data));
+    memset(&error, 0, sizeof(error));
+    memset(&complete, 0, sizeof(complete));
+    if (!entry) {
+        msg.complete = &complete;
+    } else if (entry->error) {
+        error.code = entry->error->code;
+        error.message = entry->error->message;
+        msg.error = &error;
+    } else {
+        data.data = entry->data;
+        data.timestamp = stamps ? entry->timestamp : NULL;
+        data.session_id = entry->log_session_id;
+        data.offset = entry->next_log_offset;
+        msg.data = &data;
+    }
+    (void)cwsi_encode(out, CWSI_M_b2_LogStreamResponse, &msg);
+}
+
+/* ================================================================================================
  * >>local-exchange
  * One request and its response: checks of the HTTP part, errors and replies as Connect writes
  * them, and reporting. Bytes are reported from cwsl_flush only, which only poll calls.
@@ -1055,17 +1186,23 @@ static void cwsl_envelope_end(cwsl_exchange *x, size_t start)
         x->out.at[start - 4 + i] = CWSI_CAST(char, len >> (24 - 8 * i) & 0xff);
 }
 
-/* One message of a streaming answer. */
+/* One message of a streaming answer, as v1 has it. */
 static void cwsl_send(cwsl_exchange *x, const void *msg)
 {
     size_t start = cwsl_envelope(x, 0);
-    (void)cwsi_encode(&x->out, x->rpc->response, msg);
+    if (x->rpc->response == CWSI_M_b2_ExecStreamResponse)
+        cwsl_b2_put_exec(&x->out, CWSI_CAST(const cwsi_v1_ExecStreamResponse *, msg));
+    else if (x->rpc->response == CWSI_M_b2_LogStreamResponse)
+        cwsl_b2_put_log(&x->out, CWSI_CAST(const cwsi_v1_LogEntry *, msg), x->reader.stamps);
+    else
+        (void)cwsi_encode(&x->out, x->rpc->response, msg);
     cwsl_envelope_end(x, start);
 }
 
-/* The reply of a unary call. */
+/* The reply of a unary call, as v1 has it if answer is set. */
 static void cwsl_reply(cwsl_exchange *x, const void *msg)
 {
+    if (msg && x->answer) msg = x->answer(x, msg);
     if (!msg) x->out.status = CWS_ERR_NO_MEMORY;
     else (void)cwsi_encode(&x->out, x->rpc->response, msg);
     x->finished = true;
@@ -1096,7 +1233,8 @@ static void cwsl_stream_error(cwsl_exchange *x, const char *code, const char *te
     error.message = log_error.message = cwsi_str_of(text);
     response.error = &error;
     entry.error = &log_error;
-    if (x->rpc->response == CWSI_M_v1_LogEntry) cwsl_send(x, &entry);
+    if (x->rpc->response == CWSI_M_v1_LogEntry || x->rpc->response == CWSI_M_b2_LogStreamResponse)
+        cwsl_send(x, &entry);
     else cwsl_send(x, &response);
     cwsl_end_stream(x);
 }
@@ -1188,8 +1326,8 @@ static void cwsl_fail(cwsl_exchange *x, int code, const char *reason, const char
 /* The usual refusal of one field. Returns false, so that checks can end with it. */
 static bool cwsl_refuse(cwsl_exchange *x, const char *field, const char *text)
 {
-    x->field = field;
-    cwsl_fail(x, CWSL_INVALID_ARGUMENT, "INVALID_ARGUMENT", "%s: %s", field, text);
+    x->field = cwsl_is_b2(x) ? cwsl_b2_field(field) : field;
+    cwsl_fail(x, CWSL_INVALID_ARGUMENT, "INVALID_ARGUMENT", "%s: %s", x->field, text);
     return false;
 }
 
@@ -1790,7 +1928,7 @@ static void cwsl_box_free(cwsl_box *box)
     cwsl_close(&box->log.pipe[1]);
     cwsl_close(&box->control);
     cwsi_arena_clear(&box->arena);
-    cwsi_free(&s->mem, box->body);
+    cwsi_buf_free(&box->body);
     cwsi_free(&s->mem, box);
 }
 
@@ -2374,8 +2512,10 @@ static void cwsl_view_services(cwsi_arena *arena, const cwsl_box *box,
     size_t i;
     for (i = 0; i < box->spec->services.len; i++) {
         const cwsi_v1_Service *from = CWSI_AT(v1_Service, box->spec->services, i);
-        cwsi_v1_ServiceStatus *to = CWSI_CAST(
-            cwsi_v1_ServiceStatus *, cwsi_list_grow(arena, &status->services, sizeof(*to)));
+        cwsi_v1_ServiceStatus *to;
+        if (box->older && !from->visibility) continue; /* a port that is not published */
+        to = CWSI_CAST(cwsi_v1_ServiceStatus *,
+                       cwsi_list_grow(arena, &status->services, sizeof(*to)));
         if (!to) return;
         to->port = from->port;
         to->name = from->name;
@@ -2393,6 +2533,7 @@ static cwsi_v1_Sandbox *cwsl_view(cwsi_arena *arena, const cwsl_box *box)
     bool ended = cwsl_is_terminal(box->state);
     if (!v || !status || !c) return NULL;
     *v = *box->given;
+    if (box->older) v->spec = NULL; /* as the service shows them */
     v->sandbox_id = cwsi_str_of(box->id);
     v->status = status;
     status->state = box->state;
@@ -2683,8 +2824,23 @@ static bool cwsl_put_faults(cwsl_exchange *x, cwsl_box *box)
     return true;
 }
 
+/* What only v1beta2 asks for and shows: the names of network modes. False: out of memory. */
+static bool cwsl_keep_modes(cwsl_exchange *x, cwsl_box *box)
+{
+    const cwsi_b2_NetworkOptions *network = x->start ? x->start->network : NULL;
+    box->older = x->start != NULL;
+    box->egress = cwsi_str_of("internet");
+    if (!network) return true;
+    box->ingress.len = network->ingress_mode.len;
+    box->ingress.at = cwsi_arena_copy(&box->arena, network->ingress_mode.at, box->ingress.len);
+    if (!network->egress_mode.len) return box->ingress.at != NULL;
+    box->egress.len = network->egress_mode.len;
+    box->egress.at = cwsi_arena_copy(&box->arena, network->egress_mode.at, box->egress.len);
+    return box->ingress.at && box->egress.at;
+}
+
 /* A new sandbox without processes, owning a copy of the request. NULL: out of memory. */
-static cwsl_box *cwsl_box_new(cwsl_exchange *x)
+static cwsl_box *cwsl_box_new(cwsl_exchange *x, const cwsi_v1_CreateSandboxRequest *r)
 {
     cwsl_server *s = x->server;
     cwsl_box *box = cwsl_reserve(s) ? CWSI_NEW(&s->mem, cwsl_box) : NULL;
@@ -2695,21 +2851,19 @@ static cwsl_box *cwsl_box_new(cwsl_exchange *x)
     box->control = box->log.pipe[0] = box->log.pipe[1] = -1;
     box->slot = box->log.slot = SIZE_MAX;
     cwsi_arena_init(&box->arena, &s->mem);
-    box->body = CWSI_CAST(char *, cwsi_alloc(&s->mem, x->body.len + 1));
-    if (box->body && x->body.len) memcpy(box->body, x->body.at, x->body.len);
-    copy.at = box->body, copy.len = x->body.len;
-    if (!box->body || cwsi_decode(&box->arena, CWSI_M_v1_CreateSandboxRequest, copy, &decoded)) {
+    cwsi_buf_init(&box->body, &s->mem, SIZE_MAX / 4);
+    (void)cwsi_encode(&box->body, CWSI_M_v1_CreateSandboxRequest, r);
+    copy.at = box->body.at, copy.len = box->body.len;
+    if (box->body.status || !cwsl_keep_modes(x, box) ||
+        cwsi_decode(&box->arena, CWSI_M_v1_CreateSandboxRequest, copy, &decoded)) {
         cwsl_box_free(box);
         return NULL;
     }
-    {
-        const cwsi_v1_CreateSandboxRequest *r =
-            CWSI_CAST(const cwsi_v1_CreateSandboxRequest *, decoded);
-        box->request_id = r->request_id;
-        box->given = r->sandbox;
-        box->spec = r->sandbox->spec;
-        box->container = CWSI_AT(v1_Container, box->spec->containers, 0);
-    }
+    r = CWSI_CAST(const cwsi_v1_CreateSandboxRequest *, decoded);
+    box->request_id = r->request_id;
+    box->given = r->sandbox;
+    box->spec = r->sandbox->spec;
+    box->container = CWSI_AT(v1_Container, box->spec->containers, 0);
     cwsl_make_id(s, box->id);
     (void)cwsi_format(box->dir, sizeof(box->dir), "%s/%s", s->root, box->id);
     box->lifetime_s = box->spec->max_lifetime_seconds;
@@ -2756,7 +2910,7 @@ static void cwsl_call_create(cwsl_exchange *x, const void *msg)
             return;
         }
     if (!cwsl_check_spec(x, r->sandbox ? r->sandbox->spec : NULL)) return;
-    box = cwsl_box_new(x);
+    box = cwsl_box_new(x, r);
     if (!box || !cwsl_put_base_env(box)) cwsl_no_memory(x);
     else if (cwsl_put_secrets(x, box) && cwsl_put_faults(x, box)) {
         if (cwsl_make_tree(s, box->dir)) box->pid = cwsl_give_birth(s, box->dir, &box->control);
@@ -3049,6 +3203,627 @@ static void cwsl_call_runner(cwsl_exchange *x, const void *msg)
     else cwsl_fail(x, CWSL_NOT_FOUND, "RUNNER_NOT_FOUND", "the only runner here is \"local\"");
 }
 
+/* ================================================================================================
+ * >>local-b2-view
+ * A sandbox as v1beta2 shows it, whoever made it. The answers of v1 say which.
+ * ============================================================================================= */
+
+static cwsi_b2_ResourceRequest *cwsl_b2_view_resources(cwsi_arena *arena,
+                                                       const cwsi_v1_Resources *r, bool *ok)
+{
+    cwsi_b2_ResourceRequest *out = r ? CWSI_ARENA_NEW(arena, cwsi_b2_ResourceRequest) : NULL;
+    if (r && !out) *ok = false;
+    if (!out) return NULL;
+    out->cpu = r->cpu;
+    out->memory = r->memory;
+    if (!r->gpu) return out;
+    out->gpu = CWSI_ARENA_NEW(arena, cwsi_b2_GpuRequest);
+    if (!out->gpu) return *ok = false, out;
+    out->gpu->gpu_count = r->gpu->count;
+    out->gpu->has_gpu_type = r->gpu->has_type;
+    out->gpu->gpu_type = r->gpu->type;
+    out->gpu->has_gpu_memory_gb = r->gpu->has_memory_gb;
+    out->gpu->gpu_memory_gb = r->gpu->memory_gb;
+    return out;
+}
+
+/* What Start, Get and List show alike. False: out of memory. */
+static bool cwsl_b2_view(cwsi_arena *arena, const cwsl_box *box, cwsi_b2_SandboxInfo *out)
+{
+    static const char *const protocols[] = {"", "TCP", "UDP", "SCTP"};
+    const cwsi_list *services = &box->spec->services;
+    bool open = false;
+    size_t i;
+    memset(out, 0, sizeof(*out));
+    for (i = 0; i < services->len; i++) {
+        const cwsi_v1_Service *from = CWSI_AT(v1_Service, *services, i);
+        cwsi_b2_Port *port;
+        if (box->older && !from->visibility) continue;
+        port = CWSI_CAST(cwsi_b2_Port *, cwsi_list_grow(arena, &out->exposed_ports, sizeof(*port)));
+        if (!port) return false;
+        port->container_port = from->port;
+        port->name = from->name;
+        if (from->protocol > 0 && from->protocol < 4)
+            port->protocol = cwsi_str_of(protocols[from->protocol]);
+        open = open || from->visibility == CWSI_v1_VISIBILITY_PUBLIC;
+    }
+    out->sandbox_id = cwsi_str_of(box->id);
+    out->started_at_time = cwsl_view_time(arena, box->started_ms);
+    out->sandbox_status = cwsl_b2_state(box->state);
+    out->runner_id = out->runner_group_id = cwsi_str_of("local");
+    out->profile_id = cwsi_str_of("default");
+    out->applied_ingress_mode = box->ingress;
+    out->applied_egress_mode = box->egress;
+    if (!out->exposed_ports.len) return true;
+    out->service_address = cwsi_str_of("127.0.0.1"); /* it shares the network of the host */
+    if (!box->older) out->applied_ingress_mode = cwsi_str_of(open ? "public" : "private");
+    return true;
+}
+
+/* Copy what cwsl_b2_view has filled in into another message with the same fields. */
+#define CWSL_B2_SHARE(to, from)                                                                    \
+    ((to)->sandbox_id = (from)->sandbox_id, (to)->started_at_time = (from)->started_at_time,       \
+     (to)->sandbox_status = (from)->sandbox_status, (to)->runner_id = (from)->runner_id,           \
+     (to)->profile_id = (from)->profile_id, (to)->service_address = (from)->service_address,       \
+     (to)->exposed_ports = (from)->exposed_ports,                                                  \
+     (to)->applied_ingress_mode = (from)->applied_ingress_mode,                                    \
+     (to)->applied_egress_mode = (from)->applied_egress_mode)
+
+static const void *cwsl_b2_started(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_Sandbox *v = CWSI_CAST(const cwsi_v1_Sandbox *, msg);
+    const cwsl_box *box = cwsl_box_find(x->server, v->sandbox_id);
+    const cwsi_v1_ResourceRequirements *has;
+    cwsi_b2_StartSandboxResponse *out = CWSI_ARENA_NEW(&x->arena, cwsi_b2_StartSandboxResponse);
+    cwsi_b2_SandboxInfo info;
+    bool ok = true;
+    if (!out || !cwsl_b2_view(&x->arena, box, &info)) return NULL;
+    CWSL_B2_SHARE(out, &info);
+    has = box->container->resource_requirements;
+    out->requested_resources =
+        cwsl_b2_view_resources(&x->arena, v->status->effective_resources, &ok);
+    if (has) {
+        out->requested_resource_limits = cwsl_b2_view_resources(&x->arena, has->limits, &ok);
+        out->requested_resource_requests = cwsl_b2_view_resources(&x->arena, has->requests, &ok);
+    }
+    return ok ? out : NULL;
+}
+
+static const void *cwsl_b2_got(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_Sandbox *v = CWSI_CAST(const cwsi_v1_Sandbox *, msg);
+    const cwsl_box *box = cwsl_box_find(x->server, v->sandbox_id);
+    cwsi_b2_GetSandboxResponse *out = CWSI_ARENA_NEW(&x->arena, cwsi_b2_GetSandboxResponse);
+    cwsi_b2_SandboxInfo info;
+    if (!out || !cwsl_b2_view(&x->arena, box, &info)) return NULL;
+    CWSL_B2_SHARE(out, &info);
+    out->runner_group_id = info.runner_group_id;
+    out->status_reason = v->status->state_reason;
+    out->has_exit_code = v->status->has_exit_code;
+    out->exit_code = v->status->exit_code;
+    return out;
+}
+
+/* Lists of v1 are in the order of the sandboxes here. */
+static const void *cwsl_b2_listed(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_ListSandboxesResponse *r = CWSI_CAST(const cwsi_v1_ListSandboxesResponse *, msg);
+    cwsi_b2_ListSandboxesResponse *out = CWSI_ARENA_NEW(&x->arena, cwsi_b2_ListSandboxesResponse);
+    const cwsl_box *box = x->server->boxes;
+    size_t i;
+    if (!out) return NULL;
+    out->next_page_token = r->next_page_token;
+    for (i = 0; i < r->sandboxes.len; i++, box = box->next) {
+        cwsi_b2_SandboxInfo *info = CWSI_CAST(
+            cwsi_b2_SandboxInfo *, cwsi_list_grow(&x->arena, &out->sandboxes, sizeof(*info)));
+        while (!cwsi_str_is(CWSI_AT(v1_Sandbox, r->sandboxes, i)->sandbox_id, box->id))
+            box = box->next;
+        if (!info || !cwsl_b2_view(&x->arena, box, info)) return NULL;
+    }
+    return out;
+}
+
+/* ================================================================================================
+ * >>local-b2-start
+ * Start of v1beta2: its request as a CreateSandboxRequest.
+ * ============================================================================================= */
+
+/* NULL for NULL; *ok becomes false when memory is out. */
+static cwsi_v1_Resources *cwsl_b2_resources(cwsi_arena *arena, const cwsi_b2_ResourceRequest *r,
+                                            bool *ok)
+{
+    cwsi_v1_Resources *out = r ? CWSI_ARENA_NEW(arena, cwsi_v1_Resources) : NULL;
+    if (r && !out) *ok = false;
+    if (!out) return NULL;
+    out->cpu = r->cpu;
+    out->memory = r->memory;
+    if (!r->gpu) return out;
+    out->gpu = CWSI_ARENA_NEW(arena, cwsi_v1_Gpu);
+    if (!out->gpu) return *ok = false, out;
+    out->gpu->count = r->gpu->gpu_count;
+    out->gpu->has_type = r->gpu->has_gpu_type;
+    out->gpu->type = r->gpu->gpu_type;
+    out->gpu->has_memory_gb = r->gpu->has_gpu_memory_gb;
+    out->gpu->memory_gb = r->gpu->gpu_memory_gb;
+    return out;
+}
+
+static bool cwsl_b2_put_resources(cwsi_arena *arena, const cwsi_b2_StartSandboxRequest *r,
+                                  cwsi_v1_Container *c)
+{
+    bool ok = true;
+    if (!r->resource_limits) return c->resources = cwsl_b2_resources(arena, r->resources, &ok), ok;
+    c->resource_requirements = CWSI_ARENA_NEW(arena, cwsi_v1_ResourceRequirements);
+    if (!c->resource_requirements) return false;
+    c->resource_requirements->limits = cwsl_b2_resources(arena, r->resource_limits, &ok);
+    c->resource_requirements->requests = cwsl_b2_resources(arena, r->resource_requests, &ok);
+    return ok;
+}
+
+static bool cwsl_b2_put_files(cwsi_arena *arena, const cwsi_list *files, cwsi_v1_Container *c)
+{
+    size_t i;
+    for (i = 0; i < files->len; i++) {
+        cwsi_v1_FileMount *file = CWSI_CAST(
+            cwsi_v1_FileMount *, cwsi_list_grow(arena, &c->files, sizeof(cwsi_v1_FileMount)));
+        if (!file) return false;
+        file->path = CWSI_AT(b2_MountedFile, *files, i)->mount_path;
+        file->content = CWSI_AT(b2_MountedFile, *files, i)->file_content;
+    }
+    return true;
+}
+
+static bool cwsl_b2_put_secrets(cwsi_arena *arena, const cwsi_list *stores, cwsi_v1_Container *c)
+{
+    size_t i, k;
+    for (i = 0; i < stores->len; i++) {
+        const cwsi_b2_SecretStoreReference *from = CWSI_AT(b2_SecretStoreReference, *stores, i);
+        cwsi_v1_SecretStoreReference *store = CWSI_CAST(
+            cwsi_v1_SecretStoreReference *,
+            cwsi_list_grow(arena, &c->secret_stores, sizeof(cwsi_v1_SecretStoreReference)));
+        if (!store) return false;
+        store->store_name = from->store_name;
+        for (k = 0; k < from->secrets.len; k++) {
+            const cwsi_b2_SecretMapping *m = CWSI_AT(b2_SecretMapping, from->secrets, k);
+            cwsi_v1_SecretMapping *secret = CWSI_CAST(
+                cwsi_v1_SecretMapping *,
+                cwsi_list_grow(arena, &store->secrets, sizeof(cwsi_v1_SecretMapping)));
+            if (!secret) return false;
+            secret->path = m->path;
+            secret->field = m->field;
+            secret->env_var = m->env_var;
+        }
+    }
+    return true;
+}
+
+/* A service of that port, a new one if there is none yet; NULL: out of memory. */
+static cwsi_v1_Service *cwsl_b2_service(cwsi_arena *arena, cwsi_v1_SandboxSpec *spec, int32_t port)
+{
+    cwsi_v1_Service *list = CWSI_CAST(cwsi_v1_Service *, spec->services.at);
+    size_t i;
+    for (i = 0; i < spec->services.len; i++)
+        if (list[i].port == port) return &list[i];
+    list = CWSI_CAST(cwsi_v1_Service *,
+                     cwsi_list_grow(arena, &spec->services, sizeof(cwsi_v1_Service)));
+    if (list) list->port = port;
+    return list;
+}
+
+/* Ports are services; those that are published have a visibility. False: answered. */
+static bool cwsl_b2_put_ports(cwsl_exchange *x, const cwsi_b2_StartSandboxRequest *r,
+                              cwsi_v1_SandboxSpec *spec)
+{
+    static const char *const protocols[] = {"", "TCP", "UDP", "SCTP"};
+    const cwsi_b2_NetworkOptions *network = r->network;
+    int32_t visibility = CWSI_v1_VISIBILITY_CUSTOM;
+    cwsi_v1_Service *service = NULL;
+    size_t i, k;
+    for (i = 0; i < r->ports.len; i++) {
+        const cwsi_b2_Port *port = CWSI_AT(b2_Port, r->ports, i);
+        for (k = CWSI_COUNT(protocols); k-- > 0;)
+            if (cwsi_str_is(port->protocol, protocols[k])) break;
+        if (k == SIZE_MAX) return cwsl_refuse(x, "ports", "protocol is TCP, UDP or SCTP");
+        service = cwsl_b2_service(&x->arena, spec, port->container_port);
+        if (!service) return cwsl_no_memory(x), false;
+        service->name = port->name;
+        service->protocol = CWSI_CAST(int32_t, k);
+    }
+    if (!network || !network->ingress_mode.len) return true;
+    if (cwsi_str_is(network->ingress_mode, "public")) visibility = CWSI_v1_VISIBILITY_PUBLIC;
+    if (cwsi_str_is(network->ingress_mode, "private")) visibility = CWSI_v1_VISIBILITY_PRIVATE;
+    for (i = 0; i < network->exposed_ports.len; i++) {
+        service = cwsl_b2_service(&x->arena, spec,
+                                  CWSI_CAST(const int32_t *, network->exposed_ports.at)[i]);
+        if (!service) return cwsl_no_memory(x), false;
+        service->visibility = visibility;
+    }
+    service = CWSI_CAST(cwsi_v1_Service *, spec->services.at);
+    for (i = 0; i < spec->services.len && !network->exposed_ports.len; i++)
+        service[i].visibility = visibility;
+    return true;
+}
+
+/* Is the one profile, "default", among those that are wanted, or none wanted? */
+static bool cwsl_b2_has_profile(const cwsi_list *ids, const cwsi_list *names)
+{
+    cwsi_str only = cwsi_str_of("default");
+    return (!ids->len && !names->len) || cwsl_has_str(ids, only) || cwsl_has_str(names, only);
+}
+
+/* What only v1beta2 says, or cannot be had. False: answered. */
+static bool cwsl_b2_check_start(cwsl_exchange *x, const cwsi_b2_StartSandboxRequest *r)
+{
+    if (!r->command.len) return cwsl_refuse(x, "command", "is required");
+    if (!r->resource_limits != !r->resource_requests)
+        return cwsl_refuse(x, r->resource_limits ? "resource_limits" : "resource_requests",
+                           "limits and requests are given together");
+    if (r->s3_mount || r->file_system || r->volumes.len || r->object_storage_access ||
+        r->runner_cluster_secrets.len) {
+        cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED",
+                  "the local backend has no volumes, no object storage and no cluster");
+        return false;
+    }
+    if (!cwsl_b2_has_profile(&r->profile_ids, &r->profile_names)) {
+        cwsl_fail(x, CWSL_NOT_FOUND, "PROFILE_NOT_FOUND", "the only profile here is \"default\"");
+        return false;
+    }
+    return true;
+}
+
+static void cwsl_b2_start(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_StartSandboxRequest *r = CWSI_CAST(const cwsi_b2_StartSandboxRequest *, msg);
+    cwsi_v1_CreateSandboxRequest out;
+    cwsi_v1_Sandbox sandbox;
+    cwsi_v1_SandboxSpec spec;
+    cwsi_v1_Container c;
+    memset(&out, 0, sizeof(out));
+    memset(&sandbox, 0, sizeof(sandbox));
+    memset(&spec, 0, sizeof(spec));
+    memset(&c, 0, sizeof(c));
+    out.sandbox = &sandbox;
+    sandbox.spec = &spec;
+    spec.containers.at = &c, spec.containers.len = 1;
+    c.name = cwsi_str_of("main");
+    c.image = r->container_image;
+    c.command = r->command;
+    c.args = r->args;
+    c.environment_variables = r->environment_variables;
+    spec.tags = r->tags;
+    spec.runner_ids = r->runner_ids;
+    if (r->runner_ids.len) spec.mode = CWSI_v1_SANDBOX_MODE_CKS;
+    spec.max_lifetime_seconds = r->max_lifetime_seconds;
+    spec.annotations = r->pod_annotations;
+    if (!cwsl_b2_check_start(x, r) || !cwsl_b2_put_ports(x, r, &spec)) return;
+    if (!cwsl_b2_put_resources(&x->arena, r, &c) ||
+        !cwsl_b2_put_files(&x->arena, &r->mounted_files, &c) ||
+        !cwsl_b2_put_secrets(&x->arena, &r->secret_stores, &c)) {
+        cwsl_no_memory(x);
+        return;
+    }
+    x->start = r;
+    x->answer = cwsl_b2_started;
+    cwsl_call_create(x, &out);
+}
+
+/* ================================================================================================
+ * >>local-b2-calls
+ * The other unary calls of v1beta2: each asks the one of v1 and says how its answer is shown.
+ * ============================================================================================= */
+
+static void cwsl_b2_get(cwsl_exchange *x, const void *msg)
+{
+    cwsi_v1_GetSandboxRequest out;
+    memset(&out, 0, sizeof(out));
+    out.sandbox_id = CWSI_CAST(const cwsi_b2_GetSandboxRequest *, msg)->sandbox_id;
+    x->answer = cwsl_b2_got;
+    cwsl_call_get(x, &out);
+}
+
+static void cwsl_b2_list(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_ListSandboxesRequest *r = CWSI_CAST(const cwsi_b2_ListSandboxesRequest *, msg);
+    cwsi_b2_ListSandboxesResponse none;
+    cwsi_v1_ListSandboxesRequest out;
+    memset(&none, 0, sizeof(none));
+    memset(&out, 0, sizeof(out));
+    out.tags = r->tags;
+    out.runner_ids = r->runner_ids;
+    out.volume_ids = r->volume_ids;
+    out.show_terminated = r->include_stopped;
+    out.page_size = r->page_size;
+    out.page_token = r->page_token;
+    if (r->status) {
+        out.state = CWSI_v1_STATE_PAUSED;
+        while (out.state && cwsl_b2_state(out.state) != r->status) out.state--;
+        if (!out.state) {
+            (void)cwsl_refuse(x, "status", "no such");
+            return;
+        }
+    }
+    if (!cwsl_b2_has_profile(&r->profile_ids, &r->profile_names)) {
+        cwsl_reply(x, &none);
+        return;
+    }
+    x->answer = cwsl_b2_listed;
+    cwsl_call_list(x, &out);
+}
+
+static const void *cwsl_b2_stopped(cwsl_exchange *x, const void *msg)
+{
+    cwsi_b2_StopSandboxResponse *out = CWSI_ARENA_NEW(&x->arena, cwsi_b2_StopSandboxResponse);
+    (void)msg;
+    if (out) out->success = true;
+    return out;
+}
+
+static void cwsl_b2_stop(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_StopSandboxRequest *r = CWSI_CAST(const cwsi_b2_StopSandboxRequest *, msg);
+    cwsi_v1_DeleteSandboxRequest out;
+    memset(&out, 0, sizeof(out));
+    out.sandbox_id = r->sandbox_id;
+    out.grace_period_seconds = r->graceful_shutdown_seconds;
+    x->answer = cwsl_b2_stopped;
+    if (r->file_system_snapshot_on_stop)
+        cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED", "no snapshots here");
+    else cwsl_call_delete(x, &out);
+}
+
+static const void *cwsl_b2_deleted(cwsl_exchange *x, const void *msg)
+{
+    cwsi_b2_DeleteSandboxResponse *out = CWSI_ARENA_NEW(&x->arena, cwsi_b2_DeleteSandboxResponse);
+    (void)msg;
+    if (out) out->success = true;
+    return out;
+}
+
+static void cwsl_b2_delete(cwsl_exchange *x, const void *msg)
+{
+    cwsi_v1_DeleteSandboxRequest out;
+    memset(&out, 0, sizeof(out));
+    out.sandbox_id = CWSI_CAST(const cwsi_b2_DeleteSandboxRequest *, msg)->sandbox_id;
+    x->answer = cwsl_b2_deleted;
+    cwsl_call_delete(x, &out);
+}
+
+/* Obey max_timeout_seconds. False: answered. */
+static bool cwsl_b2_limit(cwsl_exchange *x, int32_t seconds, bool command)
+{
+    int64_t at = cwsl_now() + CWSI_CAST(int64_t, seconds) * 1000;
+    if (seconds < 0) return cwsl_refuse(x, "max_timeout_seconds", "negative");
+    if (seconds > 0 && at < x->deadline) x->deadline = at, x->limited = command;
+    return true;
+}
+
+static const void *cwsl_b2_ran(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_ExecResponse *r = CWSI_CAST(const cwsi_v1_ExecResponse *, msg);
+    cwsi_b2_ExecSandboxResponse *out = CWSI_ARENA_NEW(&x->arena, cwsi_b2_ExecSandboxResponse);
+    if (out) out->result = CWSI_ARENA_NEW(&x->arena, cwsi_b2_ExecResponse);
+    if (!out || !out->result) return NULL;
+    out->result->stdout_ = r->stdout_;
+    out->result->stderr_ = r->stderr_;
+    out->result->exit_code = r->exit_code;
+    out->result->stdout_truncated = r->stdout_truncated;
+    out->result->stderr_truncated = r->stderr_truncated;
+    out->result->stdout_bytes_produced = r->stdout_bytes_produced;
+    out->result->stderr_bytes_produced = r->stderr_bytes_produced;
+    return out;
+}
+
+/* The exit code alone. */
+static const void *cwsl_b2_ran_quietly(cwsl_exchange *x, const void *msg)
+{
+    cwsi_v1_ExecResponse r;
+    memset(&r, 0, sizeof(r));
+    r.exit_code = CWSI_CAST(const cwsi_v1_ExecResponse *, msg)->exit_code;
+    return cwsl_b2_ran(x, &r);
+}
+
+static void cwsl_b2_exec(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_ExecSandboxRequest *r = CWSI_CAST(const cwsi_b2_ExecSandboxRequest *, msg);
+    bool discard = r->output_handling == CWSI_b2_OUTPUT_POLICY_DISCARD;
+    uint32_t kib = r->buffered_max_kib, most = 3 * (CWSL_KEPT >> 10);
+    cwsi_v1_ExecRequest out;
+    size_t i;
+    memset(&out, 0, sizeof(out));
+    if (r->output_handling == CWSI_b2_OUTPUT_POLICY_STREAM || (discard && kib)) {
+        (void)cwsl_refuse(x, discard ? "buffered_max_kib" : "output_handling", "not for this call");
+        return;
+    }
+    if (!cwsl_b2_limit(x, r->max_timeout_seconds, true)) return;
+    out.sandbox_id = r->sandbox_id;
+    out.max_output_bytes = discard ? 1 : CWSI_CAST(int32_t, (kib < most ? kib : most) << 10);
+    for (i = 0; i < r->command.len + r->args.len; i++) {
+        cwsi_str *arg =
+            CWSI_CAST(cwsi_str *, cwsi_list_grow(&x->arena, &out.command, sizeof(cwsi_str)));
+        if (!arg) {
+            cwsl_no_memory(x);
+            return;
+        }
+        if (i < r->command.len) *arg = CWSI_CAST(const cwsi_str *, r->command.at)[i];
+        else *arg = CWSI_CAST(const cwsi_str *, r->args.at)[i - r->command.len];
+    }
+    x->answer = discard ? cwsl_b2_ran_quietly : cwsl_b2_ran;
+    cwsl_call_exec(x, &out);
+}
+
+static const void *cwsl_b2_added(cwsl_exchange *x, const void *msg)
+{
+    cwsi_b2_AddFileSandboxResponse *out =
+        CWSI_ARENA_NEW(&x->arena, cwsi_b2_AddFileSandboxResponse);
+    (void)msg;
+    if (out) out->success = true;
+    return out;
+}
+
+static void cwsl_b2_add_file(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_AddFileSandboxRequest *r = CWSI_CAST(const cwsi_b2_AddFileSandboxRequest *, msg);
+    cwsi_v1_WriteFileRequest out;
+    memset(&out, 0, sizeof(out));
+    out.sandbox_id = r->sandbox_id;
+    out.path = r->filepath;
+    out.content = r->file_contents;
+    x->answer = cwsl_b2_added;
+    if (cwsl_b2_limit(x, r->max_timeout_seconds, false)) cwsl_call_write(x, &out);
+}
+
+static const void *cwsl_b2_retrieved(cwsl_exchange *x, const void *msg)
+{
+    cwsi_b2_RetrieveFileSandboxResponse *out =
+        CWSI_ARENA_NEW(&x->arena, cwsi_b2_RetrieveFileSandboxResponse);
+    if (!out) return NULL;
+    out->file_contents = CWSI_CAST(const cwsi_v1_ReadFileResponse *, msg)->content;
+    out->success = true;
+    return out;
+}
+
+static void cwsl_b2_retrieve_file(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_RetrieveFileSandboxRequest *r =
+        CWSI_CAST(const cwsi_b2_RetrieveFileSandboxRequest *, msg);
+    cwsi_v1_ReadFileRequest out;
+    memset(&out, 0, sizeof(out));
+    out.sandbox_id = r->sandbox_id;
+    out.path = r->filepath;
+    x->answer = cwsl_b2_retrieved;
+    if (cwsl_b2_limit(x, r->max_timeout_seconds, false)) cwsl_call_read(x, &out);
+}
+
+/* ================================================================================================
+ * >>local-b2-discovery
+ * Runners of v1beta2, and what v1 does not have: the one profile, "default". Then all calls.
+ * ============================================================================================= */
+
+static const void *cwsl_b2_view_runner(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_AvailableRunner *r = CWSI_CAST(const cwsi_v1_AvailableRunner *, msg);
+    cwsi_b2_AvailableRunner *out = CWSI_ARENA_NEW(&x->arena, cwsi_b2_AvailableRunner);
+    cwsi_str *profile;
+    if (!out) return NULL;
+    out->capabilities = CWSI_ARENA_NEW(&x->arena, cwsi_b2_RunnerCapabilitySummary);
+    profile = CWSI_CAST(
+        cwsi_str *, cwsi_list_grow(&x->arena, &out->profile_names, sizeof(cwsi_str)));
+    if (!out->capabilities || !profile) return NULL;
+    *profile = cwsi_str_of("default");
+    out->runner_id = r->runner_id;
+    out->runner_group_id = r->runner_group_id;
+    out->healthy = r->healthy;
+    out->capabilities->max_cpu_millicores = r->capabilities->max_cpu_millicores;
+    out->capabilities->max_memory_bytes = r->capabilities->max_memory_bytes;
+    if (!r->resources) return out;
+    out->resources = CWSI_ARENA_NEW(&x->arena, cwsi_b2_RunnerResourceSummary);
+    if (!out->resources) return NULL;
+    out->resources->available_cpu_millicores = r->resources->available_cpu_millicores;
+    out->resources->available_memory_bytes = r->resources->available_memory_bytes;
+    out->resources->running_sandboxes = r->resources->running_sandboxes;
+    return out;
+}
+
+static const void *cwsl_b2_view_runners(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_ListAvailableRunnersResponse *r =
+        CWSI_CAST(const cwsi_v1_ListAvailableRunnersResponse *, msg);
+    cwsi_b2_ListAvailableRunnersResponse *out =
+        CWSI_ARENA_NEW(&x->arena, cwsi_b2_ListAvailableRunnersResponse);
+    const void *one;
+    cwsi_b2_AvailableRunner *slot;
+    if (!out || !r->runners.len) return out;
+    one = cwsl_b2_view_runner(x, r->runners.at);
+    slot = CWSI_CAST(cwsi_b2_AvailableRunner *,
+                     cwsi_list_grow(&x->arena, &out->runners, sizeof(*slot)));
+    if (!one || !slot) return NULL;
+    *slot = *CWSI_CAST(const cwsi_b2_AvailableRunner *, one);
+    return out;
+}
+
+static void cwsl_b2_runners(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_ListAvailableRunnersRequest *r =
+        CWSI_CAST(const cwsi_b2_ListAvailableRunnersRequest *, msg);
+    cwsi_b2_ListAvailableRunnersResponse none;
+    cwsi_v1_ListAvailableRunnersRequest out;
+    memset(&none, 0, sizeof(none));
+    memset(&out, 0, sizeof(out));
+    if (r->profile_name.len && !cwsi_str_is(r->profile_name, "default")) {
+        cwsl_reply(x, &none);
+        return;
+    }
+    out.runner_group_id = r->runner_group_id;
+    out.gpu_type = r->gpu_type;
+    out.architecture = r->architecture;
+    out.page_token = r->page_token;
+    out.view = r->view; /* the same numbers */
+    x->answer = cwsl_b2_view_runners;
+    cwsl_call_runners(x, &out);
+}
+
+static void cwsl_b2_runner(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_GetAvailableRunnerRequest *r =
+        CWSI_CAST(const cwsi_b2_GetAvailableRunnerRequest *, msg);
+    cwsi_v1_GetAvailableRunnerRequest out;
+    memset(&out, 0, sizeof(out));
+    out.runner_id = r->runner_id;
+    out.organization_id = cwsi_str_of("local");
+    out.view = r->view;
+    x->answer = cwsl_b2_view_runner;
+    cwsl_call_runner(x, &out);
+}
+
+/* False: out of memory. */
+static bool cwsl_b2_view_profile(cwsi_arena *arena, cwsi_b2_ProfileSummary *out)
+{
+    cwsi_b2_ServiceExposureMode *in = CWSI_CAST(
+        cwsi_b2_ServiceExposureMode *,
+        cwsi_list_grow(arena, &out->service_exposure_modes, sizeof(cwsi_b2_ServiceExposureMode)));
+    cwsi_b2_EgressMode *to = CWSI_CAST(
+        cwsi_b2_EgressMode *,
+        cwsi_list_grow(arena, &out->egress_modes, sizeof(cwsi_b2_EgressMode)));
+    if (!in || !to) return false;
+    out->profile_name = cwsi_str_of("default");
+    out->runner_id = cwsi_str_of("local");
+    in->name = cwsi_str_of("public");
+    to->name = cwsi_str_of("internet");
+    return true;
+}
+
+static void cwsl_b2_profiles(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_ListProfilesRequest *r = CWSI_CAST(const cwsi_b2_ListProfilesRequest *, msg);
+    cwsi_b2_ListProfilesResponse out;
+    cwsi_b2_ProfileSummary profile;
+    bool ok = true;
+    memset(&out, 0, sizeof(out));
+    memset(&profile, 0, sizeof(profile));
+    if (!r->gpu_type.len && !r->architecture.len && !r->page_token.len &&
+        (!r->runner_id.len || cwsi_str_is(r->runner_id, "local"))) {
+        ok = cwsl_b2_view_profile(&x->arena, &profile);
+        out.profiles.at = &profile, out.profiles.len = 1;
+    }
+    cwsl_reply(x, ok ? &out : NULL);
+}
+
+static void cwsl_b2_profile(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_GetProfileRequest *r = CWSI_CAST(const cwsi_b2_GetProfileRequest *, msg);
+    cwsi_b2_ProfileSummary profile;
+    memset(&profile, 0, sizeof(profile));
+    if (!r->profile_name.len) {
+        (void)cwsl_refuse(x, "profile_name", "is required");
+    } else if (!cwsi_str_is(r->profile_name, "default") ||
+               (r->runner_id.len && !cwsi_str_is(r->runner_id, "local"))) {
+        cwsl_fail(x, CWSL_NOT_FOUND, "PROFILE_NOT_FOUND",
+                  "the only profile here is \"default\" of runner \"local\"");
+    } else {
+        cwsl_reply(x, cwsl_b2_view_profile(&x->arena, &profile) ? &profile : NULL);
+    }
+}
+
 typedef void (*cwsl_call_fn)(cwsl_exchange *x, const void *msg);
 
 /* The calls that are offered. NULL: not this one. */
@@ -3070,7 +3845,19 @@ static cwsl_call_fn cwsl_call_of(cwsi_rpc_id id)
         {CWSI_RPC_v1_SandboxDataPlaneService_WriteFile, cwsl_call_write},
         {CWSI_RPC_v1_SandboxDataPlaneService_ReadFile, cwsl_call_read},
         {CWSI_RPC_v1_DiscoveryService_ListAvailableRunners, cwsl_call_runners},
-        {CWSI_RPC_v1_DiscoveryService_GetAvailableRunner, cwsl_call_runner}};
+        {CWSI_RPC_v1_DiscoveryService_GetAvailableRunner, cwsl_call_runner},
+        {CWSI_RPC_b2_GatewayService_Start, cwsl_b2_start},
+        {CWSI_RPC_b2_GatewayService_Get, cwsl_b2_get},
+        {CWSI_RPC_b2_GatewayService_List, cwsl_b2_list},
+        {CWSI_RPC_b2_GatewayService_Stop, cwsl_b2_stop},
+        {CWSI_RPC_b2_GatewayService_Delete, cwsl_b2_delete},
+        {CWSI_RPC_b2_GatewayService_Exec, cwsl_b2_exec},
+        {CWSI_RPC_b2_GatewayService_AddFile, cwsl_b2_add_file},
+        {CWSI_RPC_b2_GatewayService_RetrieveFile, cwsl_b2_retrieve_file},
+        {CWSI_RPC_b2_DiscoveryService_ListAvailableRunners, cwsl_b2_runners},
+        {CWSI_RPC_b2_DiscoveryService_GetAvailableRunner, cwsl_b2_runner},
+        {CWSI_RPC_b2_DiscoveryService_ListProfiles, cwsl_b2_profiles},
+        {CWSI_RPC_b2_DiscoveryService_GetProfile, cwsl_b2_profile}};
     size_t i;
     for (i = 0; i < CWSI_COUNT(calls); i++)
         if (calls[i].id == id) return calls[i].call;
@@ -3235,6 +4022,7 @@ static bool cwsl_logs_next(cwsl_exchange *x)
         return false;
     }
     if (reader->at >= end) {
+        if (over && x->rpc->response == CWSI_M_b2_LogStreamResponse) cwsl_send(x, NULL);
         if (over) cwsl_end_stream(x);
         return false;
     }
@@ -3304,6 +4092,80 @@ static void cwsl_stream_input(cwsl_exchange *x, const cwsi_v1_ExecStreamRequest 
     else if (x->job && r->close) x->job->feed_end = true;
 }
 
+/* ================================================================================================
+ * >>local-b2-streams
+ * Messages of the streams of v1beta2 as those of v1.
+ * ============================================================================================= */
+
+static void cwsl_b2_exec_input(cwsl_exchange *x, const cwsi_b2_ExecStreamRequest *r)
+{
+    cwsi_v1_ExecStreamRequest out;
+    cwsi_v1_ExecStreamInit init;
+    cwsi_v1_ExecStreamResize resize;
+    cwsi_v1_ExecStreamClose close;
+    memset(&out, 0, sizeof(out));
+    memset(&init, 0, sizeof(init));
+    memset(&resize, 0, sizeof(resize));
+    memset(&close, 0, sizeof(close));
+    if (r->init && r->init->resume_session_id.len && !x->dispatched) {
+        if (r->init->command.len || r->init->env.len || r->init->tty)
+            (void)cwsl_refuse(x, "resume_session_id", "excludes what a new command has");
+        else cwsl_stream_error(x, "SESSION_NOT_FOUND", "commands here cannot be resumed");
+        return;
+    }
+    if (r->init) {
+        init.sandbox_id = r->init->sandbox_id;
+        init.command = r->init->command;
+        init.tty = r->init->tty;
+        init.tty_width = r->init->tty_width;
+        init.tty_height = r->init->tty_height;
+        init.env = r->init->env;
+        out.init = &init;
+    } else if (r->stdin_) {
+        out.has_stdin_ = true;
+        out.stdin_ = r->stdin_->data;
+    } else if (r->resize) {
+        resize.width = r->resize->width;
+        resize.height = r->resize->height;
+        out.resize = &resize;
+    } else if (r->close) {
+        out.close = &close;
+    }
+    cwsl_stream_input(x, &out);
+}
+
+/* init, and perhaps close, which ends the following. */
+static void cwsl_b2_logs_input(cwsl_exchange *x, const cwsi_b2_LogStreamRequest *r)
+{
+    cwsl_reader *reader = &x->reader;
+    cwsi_v1_StreamLogsRequest out;
+    if (x->dispatched && r->close) {
+        if (!reader->box || !reader->follow) return;
+        cwsl_log_read(reader->box);
+        reader->follow = false;
+        reader->stop = reader->box->log.end;
+        return;
+    }
+    if (x->dispatched || !r->init) {
+        (void)cwsl_refuse(x, "init", x->dispatched ? "comes once" : "must come first");
+        return;
+    }
+    memset(&out, 0, sizeof(out));
+    out.sandbox_id = r->init->sandbox_id;
+    out.follow = r->init->follow;
+    out.tail_lines = r->init->tail_lines;
+    out.since_time = r->init->since_time;
+    out.timestamps = r->init->timestamps;
+    out.resume_log_session_id = r->init->resume_session_id;
+    out.resume_log_offset = r->init->resume_offset;
+    cwsl_logs_begin(x, &out);
+}
+
+/* ================================================================================================
+ * >>local-requests
+ * What has come of a request is taken apart, and begun.
+ * ============================================================================================= */
+
 static void cwsl_stream_message(cwsl_exchange *x, cwsi_str bytes)
 {
     void *decoded;
@@ -3318,6 +4180,10 @@ static void cwsl_stream_message(cwsl_exchange *x, cwsi_str bytes)
     }
     if (x->rpc->request == CWSI_M_v1_StreamLogsRequest)
         cwsl_logs_begin(x, CWSI_CAST(const cwsi_v1_StreamLogsRequest *, decoded));
+    else if (x->rpc->request == CWSI_M_b2_LogStreamRequest)
+        cwsl_b2_logs_input(x, CWSI_CAST(const cwsi_b2_LogStreamRequest *, decoded));
+    else if (x->rpc->request == CWSI_M_b2_ExecStreamRequest)
+        cwsl_b2_exec_input(x, CWSI_CAST(const cwsi_b2_ExecStreamRequest *, decoded));
     else
         cwsl_stream_input(x, CWSI_CAST(const cwsi_v1_ExecStreamRequest *, decoded));
     cwsi_arena_clear(&x->arena);
@@ -3364,10 +4230,7 @@ static void cwsl_exchange_step(cwsl_exchange *x)
         cwsl_no_memory(x);
         return;
     }
-    if (x->rpc_id == CWSI_RPC_v1_SandboxService_StreamExec ||
-        x->rpc_id == CWSI_RPC_v1_SandboxDataPlaneService_StreamExec ||
-        x->rpc_id == CWSI_RPC_v1_SandboxService_StreamLogs ||
-        x->rpc_id == CWSI_RPC_v1_SandboxDataPlaneService_StreamLogs) {
+    if (cwsl_streaming(x)) {
         cwsl_stream_step(x);
         if (x->reader.box) cwsl_logs_step(x);
         return;
@@ -3570,7 +4433,8 @@ static void cwsl_turn(cwsl_server *s)
         if (now >= x->deadline && !x->finished) {
             if (x->job) cwsl_job_drop(x->job);
             x->job = NULL;
-            cwsl_fail(x, CWSL_DEADLINE, NULL, "the deadline of the call has passed");
+            cwsl_fail(x, CWSL_DEADLINE, x->limited ? "COMMAND_TIMEOUT" : NULL,
+                      "the deadline of the call has passed");
         }
         cwsl_exchange_step(x);
         cwsl_flush(x);
