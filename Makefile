@@ -57,7 +57,7 @@ help:
 # Offline whatever the environment says; with CWSANDBOX_API_KEY set, $(BUILD)/examples/quickstart
 # does the same thing with the service.
 run: $(BUILD)/examples/quickstart
-	@env -u CWSANDBOX_API_KEY -u CWSANDBOX_BASE_URL -u CWSANDBOX_API_VERSION \
+	@env -u CWSANDBOX_API_KEY -u CWSANDBOX_BASE_URL \
 		-u CWSANDBOX_PROTOCOL $<
 
 $(BUILD)/examples/%: examples/%.c $(HEADERS) | need

@@ -80,7 +80,7 @@
  *
  * >>contents
  *
- *   API              >>config >>basic >>transport >>client >>sandbox >>exec >>logs >>files
+ *   API              >>config >>basic >>transport >>client >>create >>sandbox >>exec >>logs >>files
  *                    >>session >>async
  *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
  *                    >>impl-time >>impl-decimal >>impl-json >>impl-schema >>impl-schema-v1
@@ -89,15 +89,16 @@
  *                    >>impl-codec-json >>impl-decode-json >>impl-object >>impl-error
  *                    >>impl-error-map >>impl-wire >>impl-wire-grpc >>impl-loop >>impl-timer
  *                    >>impl-operation >>impl-call >>impl-call-open >>impl-judge >>impl-stream
- *                    >>impl-retry >>impl-options >>impl-quantity >>impl-dialect >>impl-dialect-v1
- *                    >>impl-create >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait
- *                    >>impl-op-stop >>impl-op-get >>impl-op-list >>impl-process >>impl-op-exec
- *                    >>impl-command >>impl-op-stream >>impl-logs >>impl-op-logs >>impl-bridge
- *                    >>impl-op-file >>impl-tar >>impl-tree >>impl-tree-down >>impl-op-close
- *                    >>impl-client >>impl-public >>impl-public-sandbox >>impl-public-exec
- *                    >>impl-public-files >>impl-public-process >>impl-public-stream
- *                    >>impl-public-session >>impl-public-async >>impl-curl >>impl-curl-callbacks
- *                    >>impl-curl-setup >>impl-curl-exchange >>impl-curl-poll >>impl-end
+ *                    >>impl-retry >>impl-options >>impl-quantity >>impl-places >>impl-dialect
+ *                    >>impl-dialect-v1 >>impl-create >>impl-dialect-v1beta2 >>impl-create-v1beta2
+ *                    >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-stop
+ *                    >>impl-op-get >>impl-op-list >>impl-process >>impl-op-exec >>impl-command
+ *                    >>impl-op-stream >>impl-logs >>impl-op-logs >>impl-bridge >>impl-op-file
+ *                    >>impl-tar >>impl-tree >>impl-tree-down >>impl-op-close >>impl-client
+ *                    >>impl-public >>impl-public-sandbox >>impl-public-exec >>impl-public-files
+ *                    >>impl-public-process >>impl-public-stream >>impl-public-session
+ *                    >>impl-public-async >>impl-curl >>impl-curl-callbacks >>impl-curl-setup
+ *                    >>impl-curl-exchange >>impl-curl-poll >>impl-end
  */
 
 #ifndef CWSANDBOX_H
