@@ -47,7 +47,7 @@ typedef struct script_reply {
     bool deaf;       /* goes on when the library wants no more: a transport with a mistake */
     size_t loop_from, loop_to, loops;
     char *body;
-    size_t size;
+    size_t size, room; /* room: of the block, once something was appended */
     bool never;    /* nothing is ever reported */
     bool headless; /* the end comes without a head */
     cws_end end;
@@ -214,6 +214,7 @@ TEST_FN void script_body(script *s, script_reply *r, const void *data, size_t si
 {
     r->body = cwsi_arena_copy(&s->arena, size ? (const char *)data : "", size);
     r->size = size;
+    r->room = 0;
 }
 
 TEST_FN void script_header(script_reply *r, const char *name, const char *value)
@@ -308,12 +309,16 @@ TEST_FN script_reply *script_error(script *s, const char *rpc, const char *code,
 TEST_FN void script_envelope(script *s, script_reply *r, unsigned flags, const void *data,
                              size_t size)
 {
-    char *body = (char *)cwsi_arena_alloc(&s->arena, r->size + 5 + size + 1);
-    if (!body) abort();
-    if (r->size) memcpy(body, r->body, r->size);
-    cwsi_envelope_head(body + r->size, flags, size);
-    if (size) memcpy(body + r->size + 5, data, size);
-    r->body = body;
+    if (r->room < r->size + 5 + size) {
+        size_t room = 2 * r->size + 5 + size;
+        char *body = (char *)cwsi_arena_alloc(&s->arena, room);
+        if (!body) abort();
+        if (r->size) memcpy(body, r->body, r->size);
+        r->body = body;
+        r->room = room;
+    }
+    cwsi_envelope_head(r->body + r->size, flags, size);
+    if (size) memcpy(r->body + r->size + 5, data, size);
     r->size += 5 + size;
 }
 
