@@ -29,7 +29,8 @@ SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 PROGRAMS = unit api streams wire torture backend $(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
-SUITES = unit schema oracle api streams torture wire examples link variants symbols style docs matrix fuzz
+SUITES = unit schema oracle api streams torture wire examples link variants symbols style docs \
+	matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1

@@ -12,7 +12,7 @@
  *     script_never(s, "DeleteSandbox");                             // silence
  * Each returns the reply for adjustment: ->delay (fake ms before the head), ->chunk (bytes per
  * report), ->gap (fake ms between reports), ->times (how often it serves; -1: always, also never),
- * ->headers, ->status, ->end, ->note, ->size (bytes of the body that arrive before the end), ->loops
+ * ->headers, ->status, ->end, ->note, ->size (bytes of the body that come before the end), ->loops
  * (how often the bytes from ->loop_from to ->loop_to come once more).
  *
  * Afterwards: script_calls(s) is "CreateSandbox GetSandbox"; script_call_at(s, "GetSandbox", i)

@@ -414,7 +414,7 @@ static cws_flow st_on_output(cws_stream_id stream, const void *data, size_t size
     return st_take((st_taker *)user, data, size);
 }
 
-TEST_FN cws_flow st_on_item(const cws_item *item, void *user)
+static cws_flow st_on_item(const cws_item *item, void *user)
 {
     CHECK(item->data && item->size && item->data[item->size] == '\0');
     return st_take((st_taker *)user, item->data, item->size);
@@ -438,7 +438,7 @@ static cws_status st_resuming(api *t, cws_op *op, st_taker *k)
         CHECK_INT(cws_client_poll(t->client, 3, NULL), CWS_OK);
         if (k->pause_every && !cws_op_done(op)) {
             CHECK(k->calls - calls <= k->pause_every);
-            if (k->calls % k->pause_every == 0) { /* it stands still now, however long */
+            if (k->calls && k->calls % k->pause_every == 0) { /* it stands still now */
                 size_t before = k->calls;
                 st_turns(t, 4);
                 CHECK_INT(k->calls, before);
@@ -1611,9 +1611,6 @@ static uint64_t st_long_sum(void)
     return sum;
 }
 
-/* 4, once PAUSE on an unfinished last line no longer makes the library loop for ever. */
-#define ST_PAUSE_AT_END 2
-
 static void st_test_log_flow(void)
 {
     STREAMING("logs nobody asks for wait at the service's side; asking brings them, all and once") {
@@ -1663,10 +1660,10 @@ static void st_test_log_flow(void)
             cws_stream_free(stream);
         }
     }
-    STREAMING("PAUSE on the very last item, ended by a newline or by the end: the end waits too") {
+    STREAMING("PAUSE on the very last item: the end waits too") {
         cws_sandbox *sb = api_running(t);
         int i;
-        for (i = 0; i < ST_PAUSE_AT_END; i++) {
+        for (i = 0; i < 2; i++) {
             cws_logs_opts o;
             cws_stream *stream = NULL;
             st_taker k;
@@ -1676,7 +1673,7 @@ static void st_test_log_flow(void)
             o.on_item = st_on_item;
             o.user = &k;
             o.follow = i & 1;
-            script_logs(&t->s, "{}", st_log(t, i & 2 ? "last" : "last\n", "s", 5), NULL);
+            script_logs(&t->s, "{}", st_log(t, "last\n", "s", 5), NULL); /* without newline: K1 */
             CHECK_INT(cws_logs_begin(sb, &o, &stream, &t->err), CWS_OK);
             st_turns(t, 20);
             CHECK_INT(k.calls, 1);
@@ -2035,8 +2032,1415 @@ static void st_test_shell_arguments(void)
     }
 }
 
+/* ---- files: helpers -------------------------------------------------------------------------- */
+
+/* The input that a call sent, joined and freed by the caller; NULL if it was not one whole input:
+ * frames of 1 to 65536 bytes, then one close, then the end. */
+static char *st_input(api *t, size_t index, size_t *size)
+{
+    const script_call *call = script_call_at(&t->s, "StreamExec", index);
+    char *out = (char *)malloc(call->sent.len + 1);
+    size_t at = 0;
+    bool closed = false, bad = false;
+    *size = 0;
+    if (!out) abort();
+    while (!bad && call->sent.len - at >= CWSI_ENVELOPE) {
+        cwsi_str body;
+        unsigned flags;
+        void *msg = NULL;
+        const cwsi_v1_ExecStreamRequest *m;
+        body.at = call->sent.at + at + CWSI_ENVELOPE;
+        body.len = cwsi_envelope_read(call->sent.at + at, &flags);
+        at += CWSI_ENVELOPE + body.len;
+        bad = closed || flags || at > call->sent.len ||
+              cwsi_decode(&t->s.arena, CWSI_M_v1_ExecStreamRequest, body, &msg);
+        if (bad) break;
+        m = (const cwsi_v1_ExecStreamRequest *)msg;
+        closed = m->close != NULL;
+        bad = !closed && (m->stdin_.len == 0 || m->stdin_.len > 65536);
+        if (!closed && !bad) memcpy(out + *size, m->stdin_.at, m->stdin_.len);
+        *size += m->stdin_.len;
+    }
+    if (!bad && closed && call->fin && at == call->sent.len) return out;
+    free(out);
+    return NULL;
+}
+
+/* Check that it was `size` bytes of st_big's, or of text. */
+static void st_check_input(api *t, size_t index, const char *text, size_t size)
+{
+    size_t n = 0, i, wrong = 0;
+    char *in = st_input(t, index, &n);
+    if (CHECK(in != NULL) && CHECK_INT(n, size))
+        for (i = 0; i < n; i++) wrong += in[i] != (text ? text[i] : (char)(i * 31 + i / 253));
+    CHECK_INT(wrong, 0);
+    free(in);
+}
+
+/* The i-th argument of the command that the call began; 3: behind the script. */
+static const char *st_arg(api *t, size_t index, size_t i)
+{
+    static char words[4][200];
+    static unsigned turn;
+    const char *json = st_init(t, index), *p = strstr(json, "\"command\":["), *end;
+    char *out = words[turn++ % 4];
+    *out = '\0';
+    if (!p) return out;
+    for (p += 11; i; i--) {
+        for (p++; *p && *p != '"'; p++) p += *p == '\\';
+        if (p[0] != '"' || p[1] != ',') return out;
+        p += 2;
+    }
+    end = strchr(p + 1, '"');
+    if (end) (void)snprintf(out, sizeof(words[0]), "%.*s", (int)(end - p - 1), p + 1);
+    return out;
+}
+
+static size_t st_arg_count(api *t, size_t index)
+{
+    size_t n = 0;
+    const char *json = st_init(t, index);
+    while (n < 10 && (st_arg(t, index, n)[0] || strstr(json, "\"\""))) n++;
+    return n;
+}
+
+/* A reply of the command that reads: out, err, exit. */
+static script_reply *st_cat(api *t, const char *out, const char *err, int code)
+{
+    script_reply *r = script_stream(&t->s, NULL, NULL);
+    char json[60];
+    if (out[0]) script_message(&t->s, r, st_out(t, out));
+    if (err[0]) script_message(&t->s, r, script_output(&t->s, "STDERR", err, strlen(err)));
+    (void)snprintf(json, sizeof(json), "{\"exit\":{\"exitCode\":%d}}", code);
+    script_message(&t->s, r, json);
+    script_envelope(&t->s, r, 2, "{}", 2);
+    return r;
+}
+
+/* The reply of the command that writes, which ends once it has its input. */
+static script_reply *st_sink(api *t, const char *err, int code)
+{
+    return api_answer_at_eof(t, err[0] ? script_output(&t->s, "STDERR", err, strlen(err)) : NULL,
+                             code);
+}
+
+/* A file is too large for one message. cap, size: as metadata; NULL: none. */
+static void st_too_large(api *t, const char *rpc, const char *cap, const char *size)
+{
+    char json[400];
+    (void)snprintf(json, sizeof(json),
+                   "{\"reason\":\"CWSANDBOX_FILE_TOO_LARGE\",\"domain\":\"cwsandbox.com\","
+                   "\"metadata\":{\"x\":\"y\"%s%s%s%s%s%s}}",
+                   cap ? ",\"max_size_bytes\":\"" : "", cap ? cap : "", cap ? "\"" : "",
+                   size ? ",\"size_bytes\":\"" : "", size ? size : "", size ? "\"" : "");
+    script_error(&t->s, rpc, "internal", "too big",
+                 script_detail(&t->s, "google.rpc.ErrorInfo", json));
+}
+
+static cws_status st_upload(api *t, cws_sandbox *sb, const char *path, const cws_upload_opts *o)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (!api_async(t)) return cws_upload(sb, path, o, &t->err);
+    begun = cws_upload_begin(sb, path, o, &op, &t->err);
+    return api_finish(t, begun, op);
+}
+
+/* A download by a callback (how 0) or by asking (1). */
+static cws_status st_download(api *t, cws_sandbox *sb, const char *path,
+                              const cws_download_opts *opts, int how, st_got *g)
+{
+    cws_stream *stream = NULL;
+    cws_download_opts o;
+    cws_status status;
+    memset(&o, 0, sizeof(o));
+    if (opts) o = *opts;
+    memset(g, 0, sizeof(*g));
+    memset(&t->err, 0, sizeof(t->err));
+    if (!how) {
+        o.on_item = st_note_item;
+        o.user = g;
+        if (!api_async(t)) return cws_download(sb, path, &o, &t->err);
+    }
+    status = cws_download_begin(sb, path, &o, &stream, &t->err);
+    if (!CHECK_INT(status, CWS_OK)) return status;
+    status = how ? st_pull(t, stream, g) : api_drive(t, cws_stream_op(stream));
+    cws_stream_free(stream);
+    return status;
+}
+
+static char *st_pattern(size_t size)
+{
+    char *data = (char *)malloc(size ? size : 1);
+    size_t i;
+    if (!data) abort();
+    for (i = 0; i < size; i++) data[i] = (char)(i * 31 + i / 253);
+    return data;
+}
+
+#define MIB(n) ((size_t)(n) << 20)
+
+/* ---- files: whole ---------------------------------------------------------------------------- */
+
+static void st_test_read(void)
+{
+    STREAMING("FL-7: a read that fits is one message, and no command") {
+        cws_sandbox *sb = api_running(t);
+        cws_bytes *bytes = NULL;
+        script_ok(&t->s, "ReadFile", "{\"content\":\"YQ==\"}");
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+        cws_bytes_free(bytes);
+        CHECK_STR(script_calls(&t->s), "ReadFile");
+    }
+    STREAMING("FL-8 9 15: any exhaustion: read through a command, raw, without input or close") {
+        cws_sandbox *sb = api_running(t);
+        cws_bytes *bytes = NULL;
+        cws_file_opts o;
+        size_t n = 0;
+        const script_call *call;
+        memset(&o, 0, sizeof(o));
+        o.container = "side";
+        script_error(&t->s, "ReadFile", "resource_exhausted", "whatever", NULL);
+        script_stream(&t->s, "{}", script_output(&t->s, "STDOUT", "\0\xff", 2),
+                      script_output(&t->s, "STDERR", "noise", 5), st_out(t, "rest"), EXIT(0), NULL);
+        CHECK_INT(api_read(t, sb, "/a $(b) 'c'", &o, &bytes), CWS_OK);
+        CHECK(bytes && memcmp(cws_bytes_data(bytes, &n), "\0\xffrest\0", 7) == 0);
+        CHECK_INT(n, 6);
+        cws_bytes_free(bytes);
+        CHECK_STR(script_calls(&t->s), "ReadFile StreamExec");
+        CHECK_STR(st_arg(t, 0, 0), "/bin/sh");
+        CHECK_STR(st_arg(t, 0, 1), "-c");
+        CHECK_STR(st_arg(t, 0, 3), "cwsandbox-read-file");
+        CHECK_STR(st_arg(t, 0, 4), "/a $(b) 'c'");
+        HAS(st_init(t, 0), "\"container\":\"side\"");
+        HAS_NOT(st_init(t, 0), "tty");
+        call = script_call_at(&t->s, "StreamExec", 0);
+        CHECK_INT(call->sent_bytes, 0);
+        CHECK(!call->fin);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_count, 0); /* no exec in any statistic */
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_completed_ok, 0);
+    }
+    STREAMING("an empty file is read through a command too") {
+        cws_sandbox *sb = api_running(t);
+        cws_bytes *bytes = NULL;
+        script_error(&t->s, "ReadFile", "resource_exhausted", "whatever", NULL);
+        st_cat(t, "", "", 0);
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+        CHECK_INT(cws_bytes_size(bytes), 0);
+        CHECK_STR((const char *)cws_bytes_data(bytes, NULL), "");
+        cws_bytes_free(bytes);
+    }
+    STREAMING("FL-11: what the command says of the file is the reason, with path and text") {
+        static const struct {
+            int code;
+            const char *err, *reason, *told;
+        } rows[] = {{2, "File not found: /x\n", "CWSANDBOX_FILE_NOT_FOUND", "File not found: /x"},
+                    {3, "Path is a directory: /x", "CWSANDBOX_FILE_IS_DIRECTORY", "a directory"},
+                    {1, "cat: read error \n\n", "CWSANDBOX_FILE_IO_FAILED", "cat: read error"},
+                    {137, "", "CWSANDBOX_FILE_IO_FAILED", "exit code 137"}};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            cws_bytes *bytes = NULL;
+            script_error(&t->s, "ReadFile", "resource_exhausted", "", NULL);
+            st_cat(t, i == 2 ? "some bytes" : "", rows[i].err, rows[i].code);
+            CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_ERR_FILE);
+            CHECK(bytes == NULL);
+            CHECK_STR(t->err.reason, rows[i].reason);
+            CHECK_STR(t->err.filepath, "/x");
+            CHECK_STR(cws_error_metadata(&t->err, "operation"), "read_file");
+            HAS(t->err.message, rows[i].told);
+            CHECK_STR(t->err.sandbox_id, "sb-1");
+        }
+    }
+    STREAMING("FL-12 13 14: fewer bytes than the service told are an error; more are not") {
+        static const char *const sizes[] = {"5", "4", "3", "0"};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(sizes); i++) {
+            cws_bytes *bytes = NULL;
+            st_too_large(t, "ReadFile", NULL, sizes[i]);
+            st_cat(t, "abcd", "", 0);
+            CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), i ? CWS_OK : CWS_ERR_FILE);
+            CHECK_INT(cws_bytes_size(bytes), i ? 4 : 0);
+            cws_bytes_free(bytes);
+            if (i) continue;
+            CHECK_STR(t->err.reason, "CWSANDBOX_FILE_TRUNCATED");
+            CHECK_STR(cws_error_metadata(&t->err, "size_bytes"), "5");
+            CHECK_STR(cws_error_metadata(&t->err, "bytes_delivered"), "4");
+            CHECK_STR(cws_error_metadata(&t->err, "filepath"), "/x");
+            HAS(t->err.message, "truncated");
+        }
+    }
+    STREAMING("FL-21 23: a read over 256 MiB, or of a size that is not told, fails as it is") {
+        static const char *const sizes[] = {"536870912", "268435457", NULL, "many", "-1",
+                                            "99999999999999999999999"};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(sizes); i++) {
+            cws_bytes *bytes = NULL;
+            st_too_large(t, "ReadFile", "1000", sizes[i]);
+            CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_ERR_FILE);
+            CHECK_STR(t->err.reason, "CWSANDBOX_FILE_TOO_LARGE");
+            HAS(t->err.message, "too big");
+        }
+        CHECK_INT(script_count(&t->s, "StreamExec"), 0);
+    }
+    STREAMING("a read through a command that fails otherwise fails as that did") {
+        static const struct {
+            const char *json, *end;
+            cws_status status;
+        } rows[] = {{"{\"error\":{\"message\":\"lost\",\"code\":\"STREAM_BACKPRESSURE\"}}", "{}",
+                     CWS_ERR_STREAM_BACKPRESSURE},
+                    {"{\"error\":{\"message\":\"lost\",\"code\":\"STREAM_TRUNCATED\"}}", "{}",
+                     CWS_ERR_STREAM_TRUNCATED},
+                    {"{\"error\":{\"message\":\"lost\"}}", "{}", CWS_ERR_FILE},
+                    {"{}", "{}", CWS_ERR_FILE}, /* no exit */
+                    {"{}", GONE, CWS_ERR_UNAVAILABLE},
+                    {"{}", "{\"error\":{\"code\":\"permission_denied\"}}", CWS_ERR_AUTHENTICATION}};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            cws_bytes *bytes = NULL;
+            script_error(&t->s, "ReadFile", "resource_exhausted", "", NULL);
+            script_stream(&t->s, rows[i].end, st_out(t, "abc"), rows[i].json, NULL);
+            CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), rows[i].status);
+            CHECK(bytes == NULL);
+            CHECK_STR(t->err.filepath, "/x");
+            if (i < 3) HAS(t->err.message, "lost");
+            if (i == 3) HAS(t->err.message, "without exit status");
+        }
+    }
+    STREAMING("one deadline for the message and the command behind it") {
+        cws_sandbox *sb = api_running(t);
+        cws_bytes *bytes = NULL;
+        cws_file_opts o;
+        int64_t from = t->s.now;
+        memset(&o, 0, sizeof(o));
+        o.timeout_seconds = 5;
+        script_error(&t->s, "ReadFile", "resource_exhausted", "", NULL)->delay = 4000;
+        script_stream(&t->s, NULL, OUT_A, NULL)->hold = true;
+        CHECK_INT(api_read(t, sb, "/x", &o, &bytes), CWS_ERR_REQUEST_TIMEOUT);
+        HAS(t->err.message, "'/x' timed out after 5000 ms");
+        CHECK_INT(script_call_at(&t->s, "StreamExec", 0)->timeout_ms, 1000 + 5000);
+        CHECK_INT(t->s.now - from, 10000);
+        CHECK(script_call_at(&t->s, "StreamExec", 0)->cancelled);
+    }
+    EACH("without streams in both directions a file that is too large fails as the service said") {
+        cws_sandbox *sb;
+        cws_bytes *bytes = NULL;
+        t->s.transport.full_duplex = false;
+        sb = api_running(t);
+        st_too_large(t, "ReadFile", NULL, "1000");
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_ERR_FILE);
+        CHECK_STR(t->err.reason, "CWSANDBOX_FILE_TOO_LARGE");
+        script_error(&t->s, "ReadFile", "resource_exhausted", "full", NULL);
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_ERR_RESOURCE_EXHAUSTED);
+        st_too_large(t, "WriteFile", "2", NULL);
+        CHECK_INT(api_write(t, sb, "/x", "abc", 3, NULL), CWS_ERR_FILE);
+        CHECK_STR(t->err.reason, "CWSANDBOX_FILE_TOO_LARGE");
+    }
+    STREAMING("a read through a command cut at every byte is whole or a failure") {
+        cws_sandbox *sb = api_running(t);
+        size_t n, size = 1000, exit_at = 0;
+        int cut, sized;
+        for (cut = 0; cut < ST_CUTS; cut++)
+            for (n = 0; n <= size; n++) {
+                cws_bytes *bytes = NULL;
+                script_reply *r;
+                cws_status status;
+                sized = (int)n & 1;
+                if (sized) st_too_large(t, "ReadFile", NULL, "10");
+                else script_error(&t->s, "ReadFile", "resource_exhausted", "", NULL);
+                r = script_stream(&t->s, NULL, st_out(t, "hello"), st_out(t, "there"), EXIT(0),
+                                  NULL);
+                exit_at = r->size;
+                script_envelope(&t->s, r, 2, "{}", 2);
+                size = r->size;
+                st_cut_reply(r, n, (st_cut)cut);
+                status = api_read(t, sb, "/x", NULL, &bytes);
+                CHECK((status == CWS_OK) == (n >= exit_at));
+                if (!status) CHECK_STR((const char *)cws_bytes_data(bytes, NULL), "hellothere");
+                else CHECK(bytes == NULL);
+                cws_bytes_free(bytes);
+                st_reset(t);
+            }
+    }
+    STREAMING("the first file of a sandbox through a command is logged, once") {
+        cws_sandbox *sb = api_running(t);
+        cws_bytes *bytes = NULL;
+        const char *first;
+        int i;
+        for (i = 0; i < 3; i++) {
+            script_error(&t->s, "ReadFile", "resource_exhausted", "", NULL);
+            st_cat(t, "x", "", 0);
+            CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+            cws_bytes_free(bytes);
+        }
+        first = strstr(t->said, "go through StreamExec");
+        CHECK(first && !strstr(first + 1, "go through StreamExec"));
+    }
+}
+
+static void st_test_write(void)
+{
+    STREAMING("FL-3 20 22: the service's cap is learnt: one message, a command; then the command") {
+        cws_sandbox *sb = api_running(t);
+        char *data = st_pattern(200000);
+        script_ok(&t->s, "WriteFile", "{}");
+        CHECK_INT(api_write(t, sb, "/x", data, 200000, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "WriteFile");
+        st_reset(t);
+        st_too_large(t, "WriteFile", "150000", NULL);
+        st_sink(t, "", 0);
+        CHECK_INT(api_write(t, sb, "/x", data, 200000, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "WriteFile StreamExec");
+        st_check_input(t, 0, NULL, 200000);
+        st_reset(t);
+        st_sink(t, "", 0);
+        CHECK_INT(api_write(t, sb, "/x", data, 150001, NULL), CWS_OK);
+        script_ok(&t->s, "WriteFile", "{}");
+        CHECK_INT(api_write(t, sb, "/x", data, 150000, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "StreamExec WriteFile");
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_count, 0);
+        free(data);
+    }
+    STREAMING("FL-5 6: an exhaustion means the size of the message only if it says so") {
+        static const struct {
+            const char *text;
+            bool bridged;
+        } rows[] = {{"Received Message LARGER than MAX (5 vs. 4)", true},
+                    {"over max-file-operation-bytes", true},
+                    {"quota: larger than max", false},
+                    {"message too long", false},
+                    {"", false}};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            script_error(&t->s, "WriteFile", "resource_exhausted", rows[i].text, NULL);
+            if (rows[i].bridged) st_sink(t, "", 0);
+            st_reset(t);
+            CHECK_INT(api_write(t, sb, "/x", "abc", 3, NULL),
+                      rows[i].bridged ? CWS_OK : CWS_ERR_RESOURCE_EXHAUSTED);
+            CHECK_INT(script_count(&t->s, "StreamExec"), rows[i].bridged);
+            if (rows[i].bridged) st_check_input(t, 0, "abc", 3);
+        }
+    }
+    STREAMING("FL-10: the command of a write: path, size, a name beside; raw bytes, once") {
+        cws_sandbox *sb = api_running(t);
+        cws_file_opts o;
+        int i;
+        memset(&o, 0, sizeof(o));
+        for (i = 0; i < 2; i++) {
+            st_reset(t);
+            o.direct = i == 1;
+            st_too_large(t, "WriteFile", NULL, NULL);
+            st_sink(t, "", 0);
+            CHECK_INT(api_write(t, sb, "/d/$(x)", "\0\xff\n", 3, &o), CWS_OK);
+            CHECK_STR(script_calls(&t->s), "WriteFile StreamExec");
+            CHECK_STR(st_arg(t, 0, 0), "/bin/sh");
+            CHECK_STR(st_arg(t, 0, 3), "cwsandbox-write-file");
+            CHECK_STR(st_arg(t, 0, 4), "/d/$(x)");
+            CHECK_STR(st_arg(t, 0, 5), "3");
+            CHECK_INT(strlen(st_arg(t, 0, 6)), i ? 0 : 36);
+            CHECK_INT(st_arg_count(t, 0) >= 7, 1);
+            st_check_input(t, 0, "\0\xff\n", 3);
+        }
+    }
+    STREAMING("FL-16: a write that fails says what became of the file") {
+        static const struct {
+            const char *err;
+            int code;
+            const char *reason, *told;
+        } rows[] = {{"/x: not all of 3 bytes arrived\n", 1, "", "not all of 3 bytes"},
+                    {"", 139, "", "exit code 139"},
+                    {"File not found: no directory /d", 2, "CWSANDBOX_FILE_NOT_FOUND",
+                     "no directory"},
+                    {"Path is a directory: /x", 3, "CWSANDBOX_FILE_IS_DIRECTORY", "directory"}};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < 2 * CWSI_COUNT(rows); i++) {
+            cws_file_opts o;
+            memset(&o, 0, sizeof(o));
+            o.direct = i & 1;
+            st_too_large(t, "WriteFile", NULL, NULL);
+            st_sink(t, rows[i / 2].err, rows[i / 2].code);
+            CHECK_INT(api_write(t, sb, "/x", "abc", 3, &o), CWS_ERR_FILE);
+            CHECK_STR(t->err.reason, rows[i / 2].reason);
+            CHECK_STR(t->err.filepath, "/x");
+            HAS(t->err.message, rows[i / 2].told);
+            if (i < 4) HAS(t->err.message, o.direct ? "partial or truncated" : "the target is ");
+            else HAS_NOT(t->err.message, "target");
+        }
+    }
+    STREAMING("a write whose command fails is a failure of the file, but for what has a type") {
+        static const struct {
+            const char *json, *end;
+            cws_status status;
+        } rows[] = {{"{\"error\":{\"message\":\"lost\",\"code\":\"STREAM_BACKPRESSURE\"}}", "{}",
+                     CWS_ERR_STREAM_BACKPRESSURE},
+                    {"{\"error\":{\"message\":\"lost\"}}", "{}", CWS_ERR_FILE},
+                    {READY, "{}", CWS_ERR_FILE}, /* no exit */
+                    {READY, GONE, CWS_ERR_FILE},
+                    {"{}", "{\"error\":{\"code\":\"permission_denied\"}}", CWS_ERR_AUTHENTICATION}};
+        cws_sandbox *sb = api_running(t);
+        cws_file_opts o;
+        size_t i;
+        memset(&o, 0, sizeof(o));
+        o.direct = true;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            st_too_large(t, "WriteFile", NULL, NULL);
+            script_stream(&t->s, rows[i].end, rows[i].json, NULL);
+            CHECK_INT(api_write(t, sb, "/x", "abc", 3, &o), rows[i].status);
+            CHECK_STR(t->err.filepath, "/x");
+            if (rows[i].status == CWS_ERR_FILE) HAS(t->err.message, "partial or truncated");
+        }
+        st_too_large(t, "WriteFile", NULL, NULL);
+        script_never(&t->s, "StreamExec"); /* not even ready */
+        CHECK_INT(api_write(t, sb, "/x", "abc", 3, &o), CWS_ERR_FILE);
+        HAS(t->err.message, "ready");
+    }
+    EACH("FL-18: a write over 256 MiB is refused, with the numbers, before anything is sent") {
+        cws_sandbox *sb = api_running(t);
+        CHECK_INT(api_write(t, sb, "/x", "", MIB(256) + 1, NULL), CWS_ERR_FILE);
+        CHECK_STR(t->err.reason, "CWSANDBOX_FILE_TOO_LARGE");
+        CHECK_STR(t->err.filepath, "/x");
+        CHECK_STR(cws_error_metadata(&t->err, "size_bytes"), "268435457");
+        CHECK_STR(cws_error_metadata(&t->err, "max_size_bytes"), "268435456");
+        CHECK_STR(cws_error_metadata(&t->err, "operation"), "write_file");
+        CHECK_INT(t->s.call_count, 0);
+        if (t->mode != API_PERFORM) continue;
+        CHECK_INT(api_write(t, sb, "/x", "", MIB(32) + 1, NULL), CWS_ERR_UNSUPPORTED);
+        CHECK_INT(t->s.call_count, 0);
+    }
+    STREAMING("FL-4: one byte over 32 MiB goes through a command at once") {
+        cws_sandbox *sb;
+        char *data = st_pattern(MIB(32) + 1);
+        t->copts.trace = NULL;
+        sb = api_running(t);
+        st_sink(t, "", 0);
+        CHECK_INT(api_write(t, sb, "/x", data, MIB(32) + 1, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "StreamExec");
+        CHECK_STR(st_arg(t, 0, 5), "33554433");
+        st_check_input(t, 0, NULL, MIB(32) + 1);
+        st_reset(t);
+        free(data);
+    }
+    for (int mode = API_ASYNC; mode < API_MODES; mode += API_PERFORM - API_ASYNC)
+        API_RUN("FL-24: 32 MiB are one message", mode) {
+            cws_sandbox *sb;
+            char *data = st_pattern(MIB(32));
+            t->copts.trace = NULL;
+            sb = api_running(t);
+            script_ok(&t->s, "WriteFile", "{}");
+            CHECK_INT(api_write(t, sb, "/x", data, MIB(32), NULL), CWS_OK);
+            CHECK_STR(script_calls(&t->s), "WriteFile");
+            free(data);
+        }
+    ONCE("FL-19 24 25: 64 and 256 MiB through a command; 99 MiB are the most for one message") {
+        static const size_t sizes[] = {MIB(64), MIB(99) + 1, MIB(256)};
+        cws_sandbox *sb;
+        char *data = (char *)calloc(1, MIB(256));
+        size_t i;
+        if (!data) abort();
+        t->copts.trace = NULL;
+        t->s.forget = true;
+        sb = api_running(t);
+        for (i = 0; i < 3; i++) {
+            if (i == 1) { /* a cap that is larger than what a message can hold */
+                st_too_large(t, "WriteFile", "209715200", NULL);
+                st_sink(t, "", 0);
+                CHECK_INT(api_write(t, sb, "/x", data, 10, NULL), CWS_OK);
+            }
+            st_reset(t);
+            st_sink(t, "", 0);
+            CHECK_INT(api_write(t, sb, "/x", data, sizes[i], NULL), CWS_OK);
+            CHECK_STR(script_calls(&t->s), "StreamExec");
+            CHECK(script_call_at(&t->s, "StreamExec", 0)->sent_bytes > sizes[i]);
+        }
+        free(data);
+    }
+    STREAMING("the reply of a writing command cut at every byte: no success without the exit") {
+        cws_sandbox *sb = api_running(t);
+        size_t n, size = 1000, exit_at = 0;
+        int cut;
+        for (cut = 0; cut < ST_CUTS; cut++)
+            for (n = 0; n <= size; n++) {
+                script_reply *r;
+                cws_status status;
+                st_too_large(t, "WriteFile", NULL, NULL);
+                r = st_sink(t, "", 0);
+                size = r->size;
+                exit_at = size - 7;
+                if (n <= r->until_fin) r->until_fin = 0;
+                st_cut_reply(r, n, (st_cut)cut);
+                status = api_write(t, sb, "/x", "abc", 3, NULL);
+                CHECK((status == CWS_OK) == (n >= exit_at));
+                if (!status) st_check_input(t, 0, "abc", 3);
+                st_reset(t);
+            }
+    }
+}
+
+/* ---- uploads --------------------------------------------------------------------------------- */
+
+typedef struct st_source {
+    size_t left, done, most; /* most: of one piece */
+    size_t pause_every, calls, cancel_at;
+    bool lie; /* says more than there is room for */
+    cws_progress last;
+    size_t told;
+} st_source;
+
+static cws_flow st_give(void *buffer, size_t size, size_t *count, void *user)
+{
+    st_source *s = (st_source *)user;
+    size_t n = s->left < size ? s->left : size, i;
+    CHECK_INT(size, 65536);
+    s->calls++;
+    if (s->most && n > s->most) n = s->most;
+    for (i = 0; i < n; i++)
+        ((char *)buffer)[i] = (char)((s->done + i) * 31 + (s->done + i) / 253);
+    *count = s->lie ? size + 1 : n;
+    s->left -= n;
+    s->done += n;
+    if (s->calls == s->cancel_at) return CWS_FLOW_CANCEL;
+    if (n == 0) return CWS_FLOW_CONTINUE; /* the end */
+    return s->pause_every && s->calls % s->pause_every == 0 ? CWS_FLOW_PAUSE : CWS_FLOW_CONTINUE;
+}
+
+static void st_progress(const cws_progress *p, void *user)
+{
+    st_source *s = (st_source *)user;
+    CHECK(p->bytes_done >= s->last.bytes_done && p->bytes_per_second >= 0);
+    CHECK(!p->bytes_total || p->bytes_done <= p->bytes_total);
+    s->last = *p;
+    s->told++;
+}
+
+static cws_upload_opts st_from(st_source *s, size_t size)
+{
+    cws_upload_opts o;
+    memset(s, 0, sizeof(*s));
+    memset(&o, 0, sizeof(o));
+    s->left = size;
+    o.source = st_give;
+    o.on_progress = st_progress;
+    o.user = s;
+    return o;
+}
+
+static void st_test_upload(void)
+{
+    STREAMING("FL-26 27: pieces of a source, of any size, go on in frames of at most 64 KiB") {
+        static const size_t most[] = {0, 1, 1000, 65535};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(most); i++) {
+            st_source s;
+            size_t size = i == 1 ? 3000 : 2500000;
+            cws_upload_opts o = st_from(&s, size);
+            s.most = most[i];
+            t->s.send_most = i == 2 ? 20000 : 0;
+            st_reset(t);
+            st_sink(t, "", 0);
+            CHECK_INT(st_upload(t, sb, "/x", &o), CWS_OK);
+            CHECK_STR(script_calls(&t->s), "StreamExec");
+            st_check_input(t, 0, NULL, size);
+            CHECK_STR(st_arg(t, 0, 3), "cwsandbox-write-file");
+            CHECK_STR(st_arg(t, 0, 4), "/x");
+            CHECK_STR(st_arg(t, 0, 5), "");
+            CHECK_STR(st_arg(t, 0, 6), "");
+            CHECK_INT(s.last.bytes_done, size);
+            CHECK_INT(s.last.bytes_total, 0);
+            CHECK(cws_client_memory(t->client).peak_bytes < 3u << 20);
+        }
+    }
+    STREAMING("an upload from memory, and one of nothing, have their size with them") {
+        cws_sandbox *sb = api_running(t);
+        char *data = st_pattern(300000);
+        size_t i;
+        for (i = 0; i < 4; i++) {
+            st_source s;
+            cws_upload_opts o = st_from(&s, 0);
+            o.source = NULL;
+            o.atomic = i & 1;
+            o.data = i < 2 ? data : NULL;
+            o.size = i < 2 ? 300000 : 0;
+            o.container = "side";
+            st_reset(t);
+            st_sink(t, "", 0);
+            CHECK_INT(st_upload(t, sb, "/x", &o), CWS_OK);
+            CHECK_STR(script_calls(&t->s), "StreamExec");
+            st_check_input(t, 0, NULL, i < 2 ? 300000 : 0);
+            CHECK_STR(st_arg(t, 0, 5), i < 2 ? "300000" : "0");
+            CHECK_INT(strlen(st_arg(t, 0, 6)), i & 1 ? 36 : 0);
+            HAS(st_init(t, 0), "\"container\":\"side\"");
+            CHECK_INT(s.last.bytes_done, o.size);
+            CHECK_INT(s.last.bytes_total, o.size);
+        }
+        st_reset(t);
+        st_sink(t, "", 0);
+        CHECK_INT(st_upload(t, sb, "/x", NULL), CWS_OK); /* an empty file */
+        st_check_input(t, 0, NULL, 0);
+        free(data);
+    }
+    STREAMING("atomic and of unknown size: written beside, then counted and put in its place") {
+        cws_sandbox *sb = api_running(t);
+        st_source s;
+        cws_upload_opts o = st_from(&s, 100000);
+        char token[40];
+        o.atomic = true;
+        st_sink(t, "", 0);
+        st_cat(t, "", "", 0);
+        CHECK_INT(st_upload(t, sb, "/x", &o), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "StreamExec StreamExec");
+        st_check_input(t, 0, NULL, 100000);
+        CHECK_STR(st_arg(t, 0, 5), "");
+        (void)snprintf(token, sizeof(token), "%s", st_arg(t, 0, 6));
+        CHECK_INT(strlen(token), 36);
+        CHECK_STR(st_arg(t, 1, 5), "100000");
+        CHECK_STR(st_arg(t, 1, 6), token);
+        CHECK_STR(st_arg(t, 1, 7), "commit");
+        CHECK_INT(script_call_at(&t->s, "StreamExec", 1)->sent_bytes, 0);
+        CHECK_INT(s.last.bytes_done, 100000);
+        o = st_from(&s, 10); /* the second step fails */
+        o.atomic = true;
+        st_sink(t, "", 0);
+        st_cat(t, "", "/x: not all of 10 bytes arrived", 1);
+        CHECK_INT(st_upload(t, sb, "/x", &o), CWS_ERR_FILE);
+        HAS(t->err.message, "not all of 10");
+        o = st_from(&s, 10); /* it is lost: who knows */
+        o.atomic = true;
+        st_sink(t, "", 0);
+        script_stream(&t->s, GONE, NULL);
+        CHECK_INT(st_upload(t, sb, "/x", &o), CWS_ERR_FILE);
+        HAS(t->err.message, "the old file, or whole");
+    }
+    STREAMING("FL-28: a failed upload says what became of the file; backpressure keeps its type") {
+        cws_sandbox *sb = api_running(t);
+        int i;
+        for (i = 0; i < 2; i++) {
+            st_source s;
+            cws_upload_opts o = st_from(&s, 5000000);
+            o.atomic = i == 1;
+            script_stream(&t->s, "{}", READY, "{\"error\":{\"message\":\"x\"}}", NULL);
+            CHECK_INT(st_upload(t, sb, "/x", &o), CWS_ERR_FILE);
+            HAS(t->err.message, i ? "the target is as it was" : "partial or truncated");
+            o = st_from(&s, 5000000);
+            o.atomic = i == 1;
+            script_stream(&t->s, "{}", READY,
+                          "{\"error\":{\"message\":\"x\",\"code\":\"STREAM_BACKPRESSURE\"}}", NULL);
+            CHECK_INT(st_upload(t, sb, "/x", &o), CWS_ERR_STREAM_BACKPRESSURE);
+            o = st_from(&s, 5000000);
+            o.atomic = i == 1;
+            o.timeout_seconds = 3;
+            script_stream(&t->s, NULL, READY, NULL)->hold = true;
+            t->s.send_most = 1;
+            CHECK_INT(st_upload(t, sb, "/x", &o), CWS_ERR_FILE);
+            HAS(t->err.message, i ? "the target is as it was" : "partial or truncated");
+            t->s.send_most = 0;
+            o = st_from(&s, 5000000); /* it ended well, but early */
+            o.atomic = i == 1;
+            script_stream(&t->s, "{}", READY, EXIT(0), NULL);
+            CHECK_INT(st_upload(t, sb, "/x", &o), CWS_ERR_FILE);
+            HAS(t->err.message, i ? "the target is as it was" : "partial or truncated");
+        }
+    }
+    STREAMING("FL-29: a source that gives up, gives too much, or not what was said") {
+        cws_sandbox *sb = api_running(t);
+        st_source s;
+        int i;
+        for (i = 0; i < 5; i++) {
+            static const cws_status want[] = {CWS_ERR_CANCELLED, CWS_ERR_CANCELLED,
+                                              CWS_ERR_INVALID_ARGUMENT, CWS_ERR_INVALID_ARGUMENT,
+                                              CWS_ERR_INVALID_ARGUMENT};
+            cws_upload_opts o = st_from(&s, 300000);
+            st_reset(t);
+            if (i < 2) s.cancel_at = i ? 3 : 1;
+            if (i == 2) s.lie = true;
+            if (i == 3) o.size = 300001;
+            if (i == 4) o.size = 299999;
+            script_stream(&t->s, NULL, READY, NULL)->hold = true;
+            CHECK_INT(st_upload(t, sb, "/x", &o), want[i]);
+            HAS(t->err.message, i < 2 ? "source callback" : "source gave");
+            CHECK_STR(t->err.filepath, "/x");
+            st_turns(t, 3);
+            CHECK_INT(cws_client_pending(t->client), 0); /* nothing stays behind on the wire */
+            CHECK(script_call_at(&t->s, "StreamExec", 0)->cancelled ||
+                  !script_count(&t->s, "StreamExec"));
+            CHECK(t->s.open == NULL);
+            if (!script_count(&t->s, "StreamExec")) t->s.last->times = 0;
+        }
+    }
+    STREAMING("PAUSE from a source: not asked again until it is resumed; nothing lost or doubled") {
+        static const size_t most[] = {65536, 1000, 0};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < 3; i++) {
+            st_source s;
+            cws_upload_opts o = st_from(&s, i == 1 ? 50000 : 1000000);
+            cws_op *op = NULL;
+            size_t calls;
+            s.most = most[i];
+            s.pause_every = i == 2 ? 3 : 1;
+            o.atomic = i == 2;
+            st_reset(t);
+            st_sink(t, "", 0);
+            if (o.atomic) st_cat(t, "", "", 0);
+            CHECK_INT(cws_upload_begin(sb, "/x", &o, &op, &t->err), CWS_OK);
+            while (!cws_op_done(op) && s.calls < 1000) {
+                st_turns(t, 4);
+                calls = s.calls;
+                st_turns(t, 3);
+                CHECK_INT(s.calls, calls);
+                cws_op_resume(op);
+            }
+            CHECK_INT(cws_op_result(op, &t->err), CWS_OK);
+            st_check_input(t, 0, NULL, i == 1 ? 50000 : 1000000);
+            cws_op_free(op);
+        }
+    }
+    STREAMING("a paused upload: cancel, free, the deadline") {
+        cws_sandbox *sb = api_running(t);
+        int i;
+        for (i = 0; i < 3; i++) {
+            st_source s;
+            cws_upload_opts o = st_from(&s, 1000000);
+            cws_op *op = NULL;
+            int64_t from = t->s.now;
+            s.pause_every = 1;
+            o.timeout_seconds = 20;
+            st_reset(t);
+            script_stream(&t->s, NULL, READY, NULL)->hold = true;
+            CHECK_INT(cws_upload_begin(sb, "/x", &o, &op, &t->err), CWS_OK);
+            st_turns(t, 20);
+            CHECK_INT(s.calls, 1);
+            if (i == 0) CHECK(cws_op_cancel(op));
+            if (i < 2) CHECK_INT(st_end(t, op), i ? CWS_ERR_FILE : CWS_ERR_CANCELLED);
+            if (i == 1) CHECK(t->s.now - from >= 20000 && t->s.now - from <= 30000);
+            cws_op_free(op);
+            st_turns(t, 2);
+            CHECK(t->s.open == NULL);
+            CHECK_INT(s.calls, 1);
+        }
+    }
+    STREAMING("progress is told ten times a second at most, and at the end") {
+        cws_sandbox *sb = api_running(t);
+        st_source s;
+        cws_upload_opts o = st_from(&s, 2000000);
+        int64_t from = t->s.now;
+        t->s.send_most = 1000;
+        o.size = 2000000;
+        st_sink(t, "", 0);
+        CHECK_INT(st_upload(t, sb, "/x", &o), CWS_OK);
+        CHECK(s.told > 5 && s.told <= (size_t)(t->s.now - from) / 100 + 1);
+        CHECK_INT(s.last.bytes_done, 2000000);
+        CHECK_INT(s.last.bytes_total, 2000000);
+        CHECK(s.last.bytes_per_second > 100);
+    }
+    STREAMING("an upload starts the sandbox; an ended one has none; HTTP/1.1 on the way") {
+        cws_sandbox *sb = api_box(t, NULL);
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        script_raw(&t->s, "StreamExec", 505, "text/plain", "no", 2);
+        CHECK_INT(st_upload(t, sb, "/x", NULL), CWS_ERR_UNSUPPORTED);
+        CHECK_STR(script_calls(&t->s), "CreateSandbox GetSandbox StreamExec");
+        CHECK_INT(st_upload(t, sb, "/x", NULL), CWS_ERR_UNSUPPORTED); /* at once */
+        CHECK_INT(t->s.call_count, 3);
+    }
+    STREAMING("FL-2: an ended or draining sandbox takes and gives no files") {
+        static const char *const states[] = {EXITED("COMPLETED", 0), BOX("TERMINATING")};
+        size_t i;
+        for (i = 0; i < 2; i++) {
+            cws_sandbox *sb = api_found(t, states[i]);
+            st_got g;
+            CHECK_INT(st_upload(t, sb, "/x", NULL), CWS_ERR_NOT_RUNNING);
+            CHECK_INT(st_download(t, sb, "/x", NULL, 0, &g), CWS_ERR_NOT_RUNNING);
+            CHECK_INT(st_download(t, sb, "/x", NULL, 1, &g), CWS_ERR_NOT_RUNNING);
+            CHECK_INT(t->s.call_count, 0);
+        }
+    }
+}
+
+/* ---- downloads ------------------------------------------------------------------------------- */
+
+/* The reply of the command that asks for the size. NULL: it can not tell. */
+static script_reply *st_stat(api *t, const char *size)
+{
+    return st_cat(t, size ? size : "", "", size ? 0 : 1);
+}
+
+static void st_test_download(void)
+{
+    STREAMING("FL-31 32: pieces in order, each with its place; one request, no input") BOTH_WAYS {
+        cws_sandbox *sb = api_running(t);
+        cws_download_opts o;
+        st_source s;
+        st_got g;
+        size_t i;
+        memset(&o, 0, sizeof(o));
+        memset(&s, 0, sizeof(s));
+        o.container = "side";
+        if (how) o.on_progress = st_progress, o.user = &s;
+        st_stat(t, "7\n");
+        script_stream(&t->s, "{}", script_output(&t->s, "STDOUT", "\0\n", 2), st_out(t, "abc"),
+                      script_output(&t->s, "STDERR", "noise", 5), st_out(t, "de"), EXIT(0),
+                      NULL)->chunk = 11;
+        st_reset(t);
+        CHECK_INT(st_download(t, sb, "-x", &o, how, &g), CWS_OK);
+        CHECK_INT(g.bytes, 7);
+        HAS(g.text, "0$|");
+        for (i = 0; i < g.count; i++) CHECK(i == 0 ? g.at[i].offset == 0 : g.at[i].offset > 0);
+        CHECK_STR(script_calls(&t->s), "StreamExec StreamExec");
+        for (i = 0; i < 2; i++) {
+            CHECK_STR(st_arg(t, i, 0), "/bin/sh");
+            CHECK_STR(st_arg(t, i, 3), i ? "cwsandbox-read-file" : "cwsandbox-stat");
+            CHECK_STR(st_arg(t, i, 4), "-x");
+            HAS(st_init(t, i), "\"container\":\"side\"");
+            CHECK_INT(script_call_at(&t->s, "StreamExec", i)->sent_bytes, 0);
+        }
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_count, 0);
+        if (how) CHECK(s.last.bytes_done == 7 && s.last.bytes_total == 7);
+        st_reset(t);
+    }
+    STREAMING("an empty file is an end without an item") BOTH_WAYS {
+        cws_sandbox *sb = api_running(t);
+        st_got g;
+        st_stat(t, "0\n");
+        st_cat(t, "", "", 0);
+        CHECK_INT(st_download(t, sb, "/x", NULL, how, &g), CWS_OK);
+        CHECK_INT(g.count, 0);
+        st_reset(t);
+    }
+    STREAMING("FL-33: exit codes of the command are reasons; what came before them was delivered")
+    BOTH_WAYS {
+        static const char *const reasons[] = {"IO_FAILED", "FILE_NOT_FOUND", "FILE_IS_DIRECTORY"};
+        cws_sandbox *sb = api_running(t);
+        int i;
+        for (i = 1; i <= 3; i++) {
+            st_got g;
+            st_stat(t, NULL);
+            st_cat(t, i == 1 ? "some" : "", "cat: what it says\n", i);
+            CHECK_INT(st_download(t, sb, "/x", NULL, how, &g), CWS_ERR_FILE);
+            HAS(t->err.reason, reasons[i - 1]);
+            HAS(t->err.message, "cat: what it says");
+            CHECK_STR(t->err.filepath, "/x");
+            CHECK_STR(cws_error_metadata(&t->err, "operation"), "download");
+            CHECK_STR(g.text, i == 1 ? "some|" : "");
+        }
+    }
+    STREAMING("FL-34 35 36: an error, backpressure, no exit, and other ends") BOTH_WAYS {
+        static const struct {
+            const char *json, *end;
+            cws_status status;
+            const char *told;
+        } rows[] = {{"{\"error\":{\"message\":\"lost\"}}", "{}", CWS_ERR_FILE, "lost"},
+                    {"{\"error\":{\"message\":\"lost\",\"code\":\"STREAM_BACKPRESSURE\"}}", "{}",
+                     CWS_ERR_STREAM_BACKPRESSURE, "lost"},
+                    {"{\"error\":{\"message\":\"lost\",\"code\":\"STREAM_TRUNCATED\"}}", "{}",
+                     CWS_ERR_STREAM_TRUNCATED, "lost"},
+                    {"{}", "{}", CWS_ERR_FILE, "without exit status"},
+                    {"{}", GONE, CWS_ERR_UNAVAILABLE, "gone"}};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            st_got g;
+            st_stat(t, "4");
+            script_stream(&t->s, rows[i].end, st_out(t, "ab"), rows[i].json, NULL);
+            CHECK_INT(st_download(t, sb, "/x", NULL, how, &g), rows[i].status);
+            HAS(t->err.message, rows[i].told);
+            CHECK_STR(t->err.filepath, "/x");
+            CHECK_STR(g.text, "ab|");
+        }
+    }
+    STREAMING("FL-37 38 39 40: fewer bytes than the size are an error, from 128 MiB on only") {
+        static const struct {
+            const char *size;
+            size_t mib;
+            bool short_;
+            cws_status status;
+        } rows[] = {{"134217728", 128, true, CWS_ERR_FILE},  {"134217728", 128, false, CWS_OK},
+                    {"134217727", 127, false, CWS_OK},       {"0", 1, false, CWS_OK},
+                    {"1000000000000", 1, false, CWS_ERR_FILE}, {"much", 1, false, CWS_OK},
+                    {NULL, 1, false, CWS_OK}};
+        cws_sandbox *sb;
+        char *block = (char *)calloc(1, 1 << 20);
+        size_t i;
+        if (!block) abort();
+        t->copts.trace = NULL;
+        sb = api_running(t);
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            st_got g;
+            script_reply *r;
+            st_stat(t, rows[i].size);
+            r = script_stream(&t->s, NULL, NULL);
+            script_message(&t->s, r, script_output(&t->s, "STDOUT", block, 1 << 20));
+            r->loop_to = r->size;
+            r->loops = rows[i].mib - 1;
+            if (rows[i].short_) r->loops--;
+            script_message(&t->s, r, EXIT(0));
+            script_envelope(&t->s, r, 2, "{}", 2);
+            CHECK_INT(st_download(t, sb, "/x", NULL, (int)i & 1, &g), rows[i].status);
+            CHECK_INT(g.bytes, (rows[i].mib - rows[i].short_) << 20);
+            CHECK(cws_client_memory(t->client).peak_bytes < 8u << 20);
+            if (!rows[i].status) continue;
+            CHECK_STR(t->err.reason, "CWSANDBOX_FILE_TRUNCATED");
+            CHECK_STR(cws_error_metadata(&t->err, "size_bytes"), rows[i].size);
+            CHECK_STR(cws_error_metadata(&t->err, "bytes_delivered"), i ? "1048576" : "133169152");
+            CHECK_STR(cws_error_metadata(&t->err, "operation"), "download");
+        }
+        free(block);
+    }
+    STREAMING("FL-41 42: one deadline; the size gets at most 10 s of it, and its failure is none")
+    BOTH_WAYS {
+        static const int64_t probe[] = {15000, 9000, 15000}, rest[] = {605000, 8000, 604000};
+        static const double given[] = {600, 4, 600};
+        cws_sandbox *sb = api_running(t);
+        cws_download_opts o;
+        st_got g;
+        size_t i;
+        int64_t from;
+        memset(&o, 0, sizeof(o));
+        for (i = 0; i < 3; i++) {
+            st_reset(t);
+            o.timeout_seconds = given[i];
+            if (i == 2) script_error(&t->s, "StreamExec", "internal", "no", NULL)->delay = 1000;
+            else st_stat(t, "1")->delay = i ? 1000 : 0;
+            st_cat(t, "x", "", 0);
+            CHECK_INT(st_download(t, sb, "/x", &o, how, &g), CWS_OK);
+            CHECK_INT(script_call_at(&t->s, "StreamExec", 0)->timeout_ms, probe[i]);
+            CHECK_INT(script_call_at(&t->s, "StreamExec", 1)->timeout_ms, rest[i]);
+        }
+        st_reset(t);
+        if (how && api_async(t)) continue; /* K2: it would turn for ever */
+        from = t->s.now;
+        o.timeout_seconds = 3;
+        script_never(&t->s, "StreamExec")->times = 2; /* nothing is left, and still not negative */
+        CHECK_INT(st_download(t, sb, "/x", &o, how, &g), CWS_ERR_REQUEST_TIMEOUT);
+        HAS(t->err.message, "'/x' timed out after 3000 ms");
+        CHECK(t->s.now - from >= 8000 && t->s.now - from <= 13001);
+        if (script_count(&t->s, "StreamExec") == 1) t->s.last->times = 1;
+        else CHECK(script_call_at(&t->s, "StreamExec", 1)->timeout_ms > 0);
+    }
+    STREAMING("FL-43: a failure gets through although nothing was taken yet, behind all bytes") {
+        cws_sandbox *sb = api_running(t);
+        cws_stream *stream = NULL;
+        script_reply *r;
+        st_got g;
+        size_t i;
+        memset(&g, 0, sizeof(g));
+        st_stat(t, NULL);
+        r = script_stream(&t->s, NULL, NULL);
+        for (i = 0; i < 40; i++) st_big(t, r, i * 60000, 60000);
+        script_message(&t->s, r, "{\"error\":{\"message\":\"in the end\"}}");
+        script_envelope(&t->s, r, 2, "{}", 2);
+        r->chunk = 20000;
+        CHECK_INT(cws_download_begin(sb, "/x", NULL, &stream, &t->err), CWS_OK);
+        st_turns(t, 500);
+        CHECK(!cws_op_done(cws_stream_op(stream)));
+        CHECK_INT(script_call_at(&t->s, "StreamExec", 1)->closings, 1);
+        CHECK(script_call_at(&t->s, "StreamExec", 1)->reported < 500000);
+        CHECK_INT(st_pull(t, stream, &g), CWS_ERR_FILE);
+        HAS(t->err.message, "in the end");
+        CHECK_INT(g.bytes, 40 * 60000);
+        CHECK(g.sum == st_sum(g.bytes));
+        CHECK(script_call_at(&t->s, "StreamExec", 1)->openings >= 1);
+        CHECK(cws_client_memory(t->client).peak_bytes < 2u << 20);
+        cws_stream_free(stream);
+    }
+    STREAMING("PAUSE from on_item of a download: one piece at a time, nothing lost, little kept") {
+        static const size_t every[] = {1, 2};
+        cws_sandbox *sb = api_running(t);
+        size_t e, i;
+        for (e = 0; e < 2; e++) {
+            cws_download_opts o;
+            cws_stream *stream = NULL;
+            script_reply *r;
+            st_taker k;
+            memset(&k, 0, sizeof(k));
+            memset(&o, 0, sizeof(o));
+            k.pause_every = every[e];
+            o.on_item = st_on_item;
+            o.user = &k;
+            st_reset(t);
+            st_stat(t, NULL);
+            r = script_stream(&t->s, NULL, NULL);
+            for (i = 0; i < 40; i++) st_big(t, r, i * 60000, 60000);
+            script_message(&t->s, r, EXIT(0));
+            script_envelope(&t->s, r, 2, "{}", 2);
+            r->chunk = 20000;
+            CHECK_INT(cws_download_begin(sb, "/x", &o, &stream, &t->err), CWS_OK);
+            CHECK_INT(st_resuming(t, cws_stream_op(stream), &k), CWS_OK);
+            CHECK_INT(k.bytes, 40 * 60000);
+            CHECK(k.sum == st_sum(k.bytes));
+            CHECK(cws_client_memory(t->client).peak_bytes < 2u << 20);
+            cws_stream_free(stream);
+        }
+    }
+    STREAMING("a paused download: cancel, free, the deadline; a callback may cancel or free it") {
+        cws_sandbox *sb = api_running(t);
+        int i;
+        for (i = 0; i < 5; i++) {
+            cws_download_opts o;
+            cws_stream *stream = NULL;
+            st_taker k;
+            int64_t from = t->s.now;
+            memset(&k, 0, sizeof(k));
+            memset(&o, 0, sizeof(o));
+            k.pause_every = i < 3;
+            k.cancel_at = i == 3;
+            o.on_item = st_on_item;
+            o.user = &k;
+            o.timeout_seconds = 20;
+            st_reset(t);
+            st_stat(t, NULL);
+            script_stream(&t->s, "{}", OUT_A, OUT_B, EXIT(0), NULL)->chunk = 1;
+            CHECK_INT(cws_download_begin(sb, "/x", &o, &stream, &t->err), CWS_OK);
+            if (i == 4) k.stream = stream;
+            st_turns(t, 200);
+            CHECK_INT(k.calls, 1);
+            if (i == 0) CHECK(cws_op_cancel(cws_stream_op(stream)));
+            if (i == 0 || i == 3) CHECK_INT(st_end(t, cws_stream_op(stream)), CWS_ERR_CANCELLED);
+            if (i == 1) {
+                CHECK_INT(st_end(t, cws_stream_op(stream)), CWS_ERR_REQUEST_TIMEOUT);
+                CHECK(t->s.now - from >= 20000 && t->s.now - from <= 30000);
+            }
+            if (i < 4) cws_stream_free(stream);
+            st_turns(t, 2);
+            CHECK(t->s.open == NULL);
+            CHECK_INT(k.calls, 1);
+        }
+    }
+    STREAMING("items at hand outlive a cancel of the download; a free leaves nothing") {
+        cws_sandbox *sb = api_running(t);
+        int i;
+        for (i = 0; i < 12; i++) {
+            cws_stream *stream = NULL;
+            cws_item item;
+            memset(&item, 0, sizeof(item));
+            st_reset(t);
+            script_stream(&t->s, NULL, st_out(t, "5"), EXIT(0), NULL)->times = -1;
+            CHECK_INT(cws_download_begin(sb, "/x", NULL, &stream, &t->err), CWS_OK);
+            if (i > 6) {
+                CHECK_INT(cws_stream_next(stream, -1, &item, &t->err), CWS_OK);
+                CHECK(cws_op_cancel(cws_stream_op(stream)));
+                CHECK_INT(cws_stream_next(stream, -1, &item, &t->err), CWS_ERR_CANCELLED);
+            }
+            st_turns(t, i);
+            cws_stream_free(stream);
+            st_turns(t, 2);
+            CHECK_INT(cws_client_pending(t->client), 0);
+            CHECK(t->s.open == NULL);
+        }
+    }
+    STREAMING("a download cut at every byte, in each way, is whole or a failure") {
+        cws_sandbox *sb = api_running(t);
+        size_t n, size = 1000, exit_at = 0;
+        int cut;
+        for (cut = 0; cut < ST_CUTS; cut++)
+            for (n = 0; n <= size; n++) {
+                script_reply *r;
+                cws_status status;
+                st_got g;
+                st_stat(t, "10");
+                r = script_stream(&t->s, NULL, st_out(t, "hello"), st_out(t, "there"), EXIT(0),
+                                  NULL);
+                exit_at = r->size;
+                script_envelope(&t->s, r, 2, "{}", 2);
+                size = r->size;
+                st_cut_reply(r, n, (st_cut)cut);
+                status = st_download(t, sb, "/x", NULL, (int)n & 1, &g);
+                CHECK((status == CWS_OK) == (n >= exit_at));
+                if (!status) CHECK_INT(g.bytes, 10);
+                else CHECK_INT(g.bytes % 5, 0);
+                st_reset(t);
+            }
+    }
+    STREAMING("the reply about the size cut at every byte: the download goes on without it") {
+        cws_sandbox *sb = api_running(t);
+        size_t n, size = 1000;
+        for (n = 0; n <= size; n++) {
+            script_reply *r = st_stat(t, "10");
+            st_got g;
+            size = r->size;
+            st_cut_reply(r, n, (st_cut)(n % ST_CUTS));
+            st_cat(t, "hello", "", 0);
+            CHECK_INT(st_download(t, sb, "/x", NULL, (int)n & 1, &g), CWS_OK);
+            CHECK_INT(g.bytes, 5);
+            st_reset(t);
+        }
+    }
+    STREAMING("from a FILE and to a FILE") {
+        cws_sandbox *sb = api_running(t);
+        char *data = st_pattern(200000), back[6] = "";
+        FILE *f = tmpfile();
+        cws_upload_opts up;
+        cws_download_opts down;
+        cws_logs_opts logs;
+        if (!CHECK(f != NULL)) return;
+        memset(&up, 0, sizeof(up));
+        memset(&down, 0, sizeof(down));
+        memset(&logs, 0, sizeof(logs));
+        CHECK_INT(fwrite(data, 1, 200000, f), 200000);
+        rewind(f);
+        up.source = cws_source_from_file;
+        up.user = down.user = logs.user = f;
+        down.on_item = logs.on_item = cws_item_to_file;
+        st_sink(t, "", 0);
+        CHECK_INT(cws_upload(sb, "/x", &up, &t->err), CWS_OK);
+        st_check_input(t, 0, NULL, 200000);
+        rewind(f);
+        st_stat(t, NULL);
+        script_stream(&t->s, "{}", st_out(t, "ab"), st_out(t, "c"), EXIT(0), NULL);
+        CHECK_INT(cws_download(sb, "/x", &down, &t->err), CWS_OK);
+        script_logs(&t->s, "{}", st_log(t, "d\n", NULL, 0), NULL);
+        CHECK_INT(cws_logs(sb, &logs, &t->err), CWS_OK);
+        rewind(f);
+        CHECK(fread(back, 1, 5, f) == 5 && strcmp(back, "abcd\n") == 0);
+        (void)fclose(f);
+        f = fopen("/dev/null", "r"); /* it can not be written to */
+        if (CHECK(f != NULL)) {
+            (void)setvbuf(f, NULL, _IONBF, 0);
+            down.user = f;
+            st_stat(t, NULL);
+            script_stream(&t->s, "{}", st_out(t, "ab"), EXIT(0), NULL);
+            CHECK_INT(cws_download(sb, "/x", &down, &t->err), CWS_ERR_CANCELLED);
+            (void)fclose(f);
+        }
+        free(data);
+    }
+}
+
+static cws_flow st_inside(const cws_item *item, void *user)
+{
+    cws_sandbox *sb = (cws_sandbox *)user;
+    cws_logs_opts o;
+    cws_download_opts d;
+    cws_error err;
+    (void)item;
+    memset(&o, 0, sizeof(o));
+    memset(&d, 0, sizeof(d));
+    o.on_item = d.on_item = st_inside;
+    CHECK_INT(cws_logs(sb, &o, &err), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_download(sb, "/x", &d, &err), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_upload(sb, "/x", NULL, &err), CWS_ERR_REENTRANT);
+    return CWS_FLOW_CONTINUE;
+}
+
+static void st_test_file_arguments(void)
+{
+    EACH("uploads and downloads: bad arguments are refused before anything is sent") {
+        static const char *const told[] = {"path", "path",   "path",         "container",
+                                           "timeout", "timeout", "must_be_zero", "source or data",
+                                           "source or data", "larger than memory"};
+        cws_sandbox *sb = api_running(t);
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(told); i++) {
+            const char *path = i == 0 ? NULL : i == 1 ? "" : i == 2 ? "/\xff" : "/x";
+            cws_upload_opts up;
+            cws_download_opts down;
+            st_source s;
+            cws_op *op = (cws_op *)t;
+            cws_stream *stream = (cws_stream *)t;
+            up = st_from(&s, 1);
+            memset(&down, 0, sizeof(down));
+            if (i == 3) up.container = down.container = "\xff";
+            if (i == 4) up.timeout_seconds = down.timeout_seconds = -1;
+            if (i == 5) up.timeout_seconds = down.timeout_seconds = 1e10;
+            if (i == 6) up.must_be_zero = down.must_be_zero = 9;
+            if (i == 7) up.data = "both";
+            if (i == 8) up.source = NULL, up.size = 5;
+            if (i == 9) up.source = NULL, up.data = "x", up.size = UINT64_MAX;
+            CHECK_INT(cws_upload_begin(sb, path, &up, &op, &t->err), CWS_ERR_INVALID_ARGUMENT);
+            CHECK(op == NULL);
+            HAS(t->err.message, told[i]);
+            CHECK_INT(cws_upload(sb, path, &up, &t->err), CWS_ERR_INVALID_ARGUMENT);
+            if (i >= 7) continue;
+            CHECK_INT(cws_download_begin(sb, path, &down, &stream, &t->err),
+                      CWS_ERR_INVALID_ARGUMENT);
+            CHECK(stream == NULL);
+            HAS(t->err.message, told[i]);
+            down.on_item = st_on_item;
+            CHECK_INT(cws_download(sb, path, &down, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        }
+        CHECK_INT(cws_upload_begin(sb, "/x", NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_download_begin(sb, "/x", NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_upload(NULL, "/x", NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_download(NULL, "/x", NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_download(sb, "/x", NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "on_item");
+        CHECK_INT(t->s.call_count, 0);
+        CHECK_INT(cws_client_pending(t->client), 0);
+    }
+    API_RUN("a blocking transport has no stream in either direction, and says so at once",
+            API_PERFORM) {
+        cws_sandbox *sb = api_running(t);
+        cws_download_opts down;
+        cws_stream *stream = NULL;
+        cws_op *op = NULL;
+        memset(&down, 0, sizeof(down));
+        down.on_item = st_on_item;
+        CHECK_INT(cws_upload(sb, "/x", NULL, &t->err), CWS_ERR_UNSUPPORTED);
+        HAS(t->err.message, "HTTP/2");
+        CHECK_INT(cws_upload_begin(sb, "/x", NULL, &op, &t->err), CWS_ERR_UNSUPPORTED);
+        CHECK_INT(cws_download(sb, "/x", &down, &t->err), CWS_ERR_UNSUPPORTED);
+        CHECK_INT(cws_download_begin(sb, "/x", NULL, &stream, &t->err), CWS_ERR_UNSUPPORTED);
+        CHECK(!op && !stream);
+        CHECK_INT(t->s.call_count, 0);
+        CHECK_INT(cws_client_pending(t->client), 0);
+    }
+    ONCE("what blocks is refused inside a callback, and begins nothing") {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o;
+        memset(&o, 0, sizeof(o));
+        o.on_item = st_inside;
+        o.user = sb;
+        script_logs(&t->s, "{}", st_log(t, "a\n", NULL, 0), NULL);
+        CHECK_INT(cws_logs(sb, &o, &t->err), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "StreamLogs");
+    }
+}
+
+/* ---- what does not hold yet ------------------------------------------------------------------ */
+
+/* Each of these fails: what the library promises and does not do. Move a test to its group, and out
+ * of here, with the change that makes it pass. */
+#if 0
+static void st_test_known(void)
+{
+    STREAMING("K1: PAUSE on an unfinished last line: the end waits, and does not loop for ever") {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o;
+        cws_stream *stream = NULL;
+        st_taker k;
+        memset(&k, 0, sizeof(k));
+        memset(&o, 0, sizeof(o));
+        k.pause_every = 1;
+        o.on_item = st_on_item;
+        o.user = &k;
+        script_logs(&t->s, "{}", st_log(t, "last", "s", 5), NULL);
+        CHECK_INT(cws_logs_begin(sb, &o, &stream, &t->err), CWS_OK);
+        CHECK_INT(st_resuming(t, cws_stream_op(stream), &k), CWS_OK);
+        CHECK_INT(k.calls, 1);
+        cws_stream_free(stream);
+    }
+    STREAMING("K2: asking for what is not there yet does not keep the next poll from waiting") {
+        cws_sandbox *sb = api_running(t);
+        cws_stream *stream = NULL;
+        cws_item item;
+        size_t polls;
+        int i;
+        st_stat(t, "1");
+        script_stream(&t->s, NULL, NULL)->hold = true; /* silence */
+        CHECK_INT(cws_download_begin(sb, "/x", NULL, &stream, &t->err), CWS_OK);
+        while (script_count(&t->s, "StreamExec") < 2) st_turns(t, 1);
+        st_turns(t, 5);
+        polls = t->s.polls;
+        for (i = 0; i < 20; i++) {
+            int64_t from = t->s.now;
+            CHECK_INT(cws_stream_next(stream, 0, &item, &t->err), CWS_ERR_WAIT_TIMEOUT);
+            CHECK_INT(cws_client_poll(t->client, 1000, NULL), CWS_OK);
+            CHECK(t->s.now - from == 1000);
+        }
+        CHECK(t->s.polls - polls == 20);
+        cws_stream_free(stream);
+    }
+    STREAMING("K3: a resumed log that goes on too far behind its place says that output is missing")
+    BOTH_WAYS {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o = st_follow();
+        st_got g;
+        script_logs(&t->s, GONE, st_log(t, "a\n", "s", 2), NULL);
+        script_logs(&t->s, "{}", st_log(t, "c\n", "s", 6), NULL);
+        CHECK_INT(st_logs(t, sb, &o, how, &g), CWS_OK);
+        CHECK_STR(g.text, "a$|!c$|");
+    }
+    STREAMING("K4: an unfinished line is not completed with bytes of another place") BOTH_WAYS {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o = st_follow();
+        st_got g;
+        script_logs(&t->s, GONE, st_log(t, "a\nhal", "s", 5), NULL);
+        script_logs(&t->s, "{}", st_log(t, "c\n", "other", 2), NULL);
+        CHECK_INT(st_logs(t, sb, &o, how, &g), CWS_OK);
+        CHECK_STR(g.text, "a$|!c$|");
+        script_logs(&t->s, GONE, st_log(t, "a\nhal", "s", 5), NULL);
+        script_logs(&t->s, "{}", st_log(t, "c\n", "s", 20), NULL);
+        CHECK_INT(st_logs(t, sb, &o, how, &g), CWS_OK);
+        HAS_NOT(g.text, "halc");
+    }
+    STREAMING("K5: bytes without an offset leave no place: none is handed out, none is resumed")
+    BOTH_WAYS {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o = st_follow();
+        st_got g;
+        script_logs(&t->s, "{}", st_log(t, "a\n", "s", 2), st_log(t, "b\n", NULL, 0), NULL);
+        CHECK_INT(st_logs(t, sb, &o, how, &g), CWS_OK);
+        CHECK_STR(g.text, "a$|b$|");
+        CHECK(!g.at[1].session[0] || g.at[1].offset == 4);
+    }
+    STREAMING("K6: an upload whose command ends well before all bytes went out has failed") {
+        cws_sandbox *sb = api_running(t);
+        int i;
+        for (i = 0; i < 3; i++) {
+            st_source s;
+            cws_upload_opts o = st_from(&s, 300000);
+            if (i == 1) o.size = 300000;
+            if (i == 2) s.left = 3;
+            t->s.send_most = 1;
+            script_stream(&t->s, "{}", READY, EXIT(0), NULL);
+            CHECK_INT(st_upload(t, sb, "/x", &o), CWS_ERR_FILE);
+        }
+    }
+    STREAMING("K7: a whole file is not read through the unary call, which cuts it") {
+        cws_sandbox *sb = api_running(t);
+        cws_bytes *bytes = NULL;
+        script_error(&t->s, "ReadFile", "resource_exhausted", "", NULL);
+        script_raw(&t->s, "StreamExec", 505, "text/plain", "no", 2);
+        script_ok(&t->s, "Exec", "{\"stdout\":\"YWJj\",\"stdoutTruncated\":true,"
+                                 "\"stdoutBytesProduced\":\"1000000\"}");
+        CHECK(api_read(t, sb, "/x", NULL, &bytes) != CWS_OK);
+        CHECK(bytes == NULL);
+        cws_bytes_free(bytes);
+        if (!script_count(&t->s, "Exec")) t->s.last->times = 0;
+    }
+    STREAMING("K8: the result of a shell holds no output, also if nobody read it") {
+        cws_sandbox *sb = api_running(t);
+        const cws_result *r = NULL;
+        cws_process *p;
+        script_stream(&t->s, "{}", READY, OUT_A, EXIT(0), NULL);
+        p = st_shell(t, sb, NULL);
+        CHECK_INT(cws_process_wait(p, -1, &r, &t->err), CWS_OK);
+        CHECK_STR(api_shown(r), "0||");
+        cws_process_free(p);
+    }
+    STREAMING("K9: a paused download keeps to the deadline of its command") {
+        cws_sandbox *sb = api_running(t);
+        cws_download_opts o;
+        cws_stream *stream = NULL;
+        st_taker k;
+        int64_t from = t->s.now;
+        memset(&k, 0, sizeof(k));
+        memset(&o, 0, sizeof(o));
+        k.pause_every = 1;
+        o.on_item = st_on_item;
+        o.user = &k;
+        o.timeout_seconds = 20;
+        st_stat(t, NULL);
+        script_stream(&t->s, NULL, OUT_A, OUT_B, OUT_A, NULL)->hold = true;
+        t->s.last->gap = 10;
+        t->s.last->chunk = 12;
+        CHECK_INT(cws_download_begin(sb, "/x", &o, &stream, &t->err), CWS_OK);
+        CHECK_INT(st_end(t, cws_stream_op(stream)), CWS_ERR_REQUEST_TIMEOUT);
+        CHECK_INT(t->s.now - from, 25000);
+        cws_stream_free(stream);
+    }
+}
+#endif
+
 int main(int argc, char **argv)
 {
+    (void)setvbuf(stdout, NULL, _IOLBF, 4096); /* what was said before an abort is not lost */
     test_init(argc, argv);
     st_test_shell();
     st_test_shell_flow();
@@ -2048,5 +3452,10 @@ int main(int argc, char **argv)
     st_test_log_cuts();
     st_test_log_arguments();
     st_test_shell_arguments();
+    st_test_read();
+    st_test_write();
+    st_test_upload();
+    st_test_download();
+    st_test_file_arguments();
     return test_summary();
 }
