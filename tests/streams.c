@@ -1461,7 +1461,7 @@ static void st_test_resume(void)
         CHECK_STR(st_asked(t, 0), st_asked(t, 1));
         CHECK_STR(st_asked(t, 0), st_asked(t, 2));
     }
-    STREAMING("LG-22: without follow nothing is taken up again") BOTH_WAYS {
+    STREAMING("LG-22: without follow not taken up again") BOTH_WAYS {
         static const char *const codes[] = {"STREAM_INTERRUPTED", "SESSION_NOT_FOUND", "REPLAY_GAP",
                                             "RUNNER_UNAVAILABLE", "RUNNER_DRAINING"};
         cws_sandbox *sb = api_running(t);
@@ -1791,7 +1791,7 @@ static script_reply *st_recorded(api *t, size_t at, size_t *ends, size_t *count)
     size_t n;
     for (*count = 0; at < size; at += n) {
         n = size - at < 5 ? size - at : 5;
-        script_message(&t->s, r, st_log_bytes(t, ST_LOG_TEXT + at, n, "s", at + n));
+        script_message(&t->s, r, st_log_bytes(t, &ST_LOG_TEXT[at], n, "s", at + n));
         ends[(*count)++] = r->size;
     }
     script_envelope(&t->s, r, 2, "{}", 2);
@@ -3302,6 +3302,374 @@ static void st_test_file_arguments(void)
     }
 }
 
+/* ---- several at once, and callbacks ---------------------------------------------------------- */
+
+static cws_stream *st_other; /* for the callback below: another stream, with an item at hand */
+
+static cws_flow st_ask_inside(const cws_item *item, void *user)
+{
+    cws_item other;
+    cws_error err;
+    CHECK(item->size > 0);
+    CHECK_INT(cws_stream_next(st_other, 0, &other, &err), CWS_OK);
+    CHECK_STR(other.data, "other\n");
+    CHECK_INT(cws_stream_next(st_other, 0, &other, &err), CWS_ERR_WAIT_TIMEOUT);
+    CHECK_INT(cws_stream_next(st_other, -1, &other, &err), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_stream_next(st_other, 10, &other, &err), CWS_ERR_REENTRANT);
+    ++*(int *)user;
+    return CWS_FLOW_CONTINUE;
+}
+
+static void st_room(void *user) { ++*(int *)user; }
+
+static void st_test_several(void)
+{
+    STREAMING("FL-30: what is held up, paused or silent holds up nothing else of the client") {
+        cws_sandbox *sb = api_running(t);
+        cws_stream *stream = NULL, *down = NULL;
+        cws_process *p;
+        cws_op *up = NULL;
+        cws_result *result = NULL;
+        cws_shell_opts shell;
+        st_source s;
+        cws_upload_opts o = st_from(&s, 1000000);
+        int i;
+        memset(&shell, 0, sizeof(shell));
+        shell.max_output_bytes = 1;
+        s.pause_every = 1;
+        script_stream(&t->s, NULL, READY, OUT_A, OUT_B, NULL)->hold = true;
+        p = st_shell(t, sb, &shell);
+        st_turns(t, 5);
+        script_logs(&t->s, NULL, st_log(t, "a\nb\n", NULL, 0), NULL)->hold = true;
+        CHECK_INT(cws_logs_begin(sb, NULL, &stream, &t->err), CWS_OK);
+        script_stream(&t->s, NULL, READY, NULL)->hold = true;
+        CHECK_INT(cws_upload_begin(sb, "/x", &o, &up, &t->err), CWS_OK);
+        st_turns(t, 5);
+        st_stat(t, NULL);
+        script_stream(&t->s, NULL, OUT_A, OUT_B, NULL)->hold = true;
+        CHECK_INT(cws_download_begin(sb, "/x", NULL, &down, &t->err), CWS_OK);
+        st_turns(t, 10);
+        for (i = 0; i < 3; i++) {
+            int64_t from = t->s.now;
+            api_answer(t, i, "out", "");
+            CHECK_INT(api_exec(t, sb, api_true, NULL, &result), CWS_OK);
+            CHECK_INT(cws_result_exit_code(result), i);
+            CHECK_INT(t->s.now - from, 0);
+            cws_result_free(result);
+        }
+        CHECK_INT(s.calls, 1);
+        CHECK_INT(cws_client_pending(t->client), 4 + 2); /* and the commands of the transfers */
+        cws_stream_free(stream);
+        cws_stream_free(down);
+        cws_op_free(up);
+        cws_process_free(p);
+        st_turns(t, 2);
+        CHECK(t->s.open == NULL);
+        CHECK_INT(cws_client_pending(t->client), 0);
+    }
+    STREAMING("ten logs at once, each with its own items") {
+        cws_sandbox *sb = api_running(t);
+        cws_stream *streams[10];
+        char line[40];
+        int i, k;
+        for (i = 0; i < 10; i++) {
+            script_reply *r = script_logs(&t->s, NULL, NULL);
+            streams[i] = NULL;
+            for (k = 0; k < 20; k++) {
+                (void)snprintf(line, sizeof(line), "%d %d\n", i, k);
+                script_message(&t->s, r, st_log(t, line, NULL, 0));
+            }
+            script_envelope(&t->s, r, 2, "{}", 2);
+            r->chunk = 5 + (size_t)i;
+            r->gap = i;
+            CHECK_INT(cws_logs_begin(sb, NULL, &streams[i], &t->err), CWS_OK);
+            st_turns(t, 1); /* in this order */
+        }
+        for (k = 0; k <= 20; k++)
+            for (i = 9; i >= 0; i--) {
+                cws_item item;
+                CHECK_INT(cws_stream_next(streams[i], -1, &item, &t->err), CWS_OK);
+                (void)snprintf(line, sizeof(line), "%d %d\n", i, k);
+                CHECK_STR(item.data, k < 20 ? line : NULL);
+            }
+        for (i = 0; i < 10; i++) cws_stream_free(streams[i]);
+    }
+    STREAMING("inside a callback another stream can be asked, without waiting") {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o;
+        int calls = 0;
+        st_other = NULL;
+        script_logs(&t->s, NULL, st_log(t, "other\n", NULL, 0), NULL)->hold = true;
+        CHECK_INT(cws_logs_begin(sb, NULL, &st_other, &t->err), CWS_OK);
+        st_turns(t, 5);
+        memset(&o, 0, sizeof(o));
+        o.on_item = st_ask_inside;
+        o.user = &calls;
+        script_logs(&t->s, "{}", st_log(t, "a\n", NULL, 0), NULL);
+        CHECK_INT(cws_logs(sb, &o, &t->err), CWS_OK);
+        CHECK_INT(calls, 1);
+        cws_stream_free(st_other);
+    }
+    STREAMING("a shell tells of room for input like a command does") {
+        cws_sandbox *sb = api_running(t);
+        cws_shell_opts o;
+        cws_process *p;
+        char *data = st_pattern(2 << 20);
+        int room = 0;
+        size_t n = 0;
+        memset(&o, 0, sizeof(o));
+        o.on_stdin_room = st_room;
+        o.user = &room;
+        api_answer_at_eof(t, NULL, 0)->delay = 100;
+        p = st_shell(t, sb, &o);
+        CHECK_INT(cws_process_write(p, data, 2 << 20, 0, &n, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(n, 1 << 20);
+        while (!room) CHECK_INT(cws_client_poll(t->client, 100, &t->err), CWS_OK);
+        CHECK_INT(cws_process_write(p, data + n, (2 << 20) - n, -1, NULL, &t->err), CWS_OK);
+        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK);
+        CHECK_INT(st_end(t, cws_process_op(p)), CWS_OK);
+        st_check_input(t, 0, NULL, 2 << 20);
+        CHECK_INT(room, 1);
+        cws_process_free(p);
+        free(data);
+    }
+    STREAMING("a client that is freed ends its streams: items at hand, then how they ended") {
+        cws_sandbox *sb = api_running(t);
+        cws_stream *stream = NULL, *down = NULL;
+        cws_op *up = NULL;
+        cws_process *p;
+        cws_item item;
+        st_source s;
+        cws_upload_opts o = st_from(&s, 1000000);
+        char c[8];
+        size_t n = 0;
+        cws_status status;
+        s.pause_every = 1;
+        script_stream(&t->s, NULL, READY, OUT_A, NULL)->hold = true;
+        p = st_shell(t, sb, NULL);
+        script_logs(&t->s, NULL, st_log(t, "a\nb\n", NULL, 0), NULL)->hold = true;
+        CHECK_INT(cws_logs_begin(sb, NULL, &stream, &t->err), CWS_OK);
+        st_turns(t, 5);
+        script_stream(&t->s, NULL, READY, NULL)->hold = true;
+        CHECK_INT(cws_upload_begin(sb, "/x", &o, &up, &t->err), CWS_OK);
+        st_turns(t, 5);
+        st_stat(t, NULL);
+        script_stream(&t->s, NULL, OUT_A, NULL)->hold = true;
+        CHECK_INT(cws_download_begin(sb, "/x", NULL, &down, &t->err), CWS_OK);
+        CHECK_INT(cws_stream_next(stream, -1, &item, &t->err), CWS_OK);
+        st_turns(t, 10);
+        cws_client_free(t->client);
+        t->client = NULL;
+        CHECK(t->s.open == NULL);
+        CHECK_INT(cws_stream_next(stream, -1, &item, &t->err), CWS_OK);
+        CHECK_STR(item.data, "b\n");
+        status = cws_stream_next(stream, -1, &item, &t->err);
+        CHECK(status == CWS_ERR_CLOSED || status == CWS_ERR_CANCELLED);
+        status = cws_stream_next(down, -1, &item, &t->err);
+        CHECK(status == CWS_ERR_CLOSED || status == CWS_ERR_CANCELLED || item.data);
+        status = cws_op_result(up, &t->err);
+        CHECK(status == CWS_ERR_CLOSED || status == CWS_ERR_CANCELLED);
+        CHECK(cws_process_read(p, CWS_STDERR, c, sizeof(c), -1, &n, &t->err) != CWS_OK);
+        CHECK_INT(n, 0); /* of stdout: K12 */
+        CHECK(cws_process_resize(p, 5, 5, &t->err) != CWS_OK);
+        cws_op_resume(up);
+        cws_stream_free(stream);
+        cws_stream_free(down);
+        cws_op_free(up);
+        cws_process_free(p);
+    }
+    STREAMING("logs asleep between two connections: cancel, free, deadline") {
+        cws_sandbox *sb = api_running(t);
+        int i;
+        for (i = 0; i < 3; i++) {
+            cws_logs_opts o = st_follow();
+            cws_stream *stream = NULL;
+            int64_t from;
+            o.timeout_seconds = 0.3;
+            st_reset(t);
+            script_logs(&t->s, GONE, NULL);
+            from = t->s.now;
+            CHECK_INT(cws_logs_begin(sb, &o, &stream, &t->err), CWS_OK);
+            st_turns(t, 20);
+            if (i == 0) CHECK(cws_op_cancel(cws_stream_op(stream)));
+            if (i < 2)
+                CHECK_INT(st_end(t, cws_stream_op(stream)),
+                          i ? CWS_ERR_REQUEST_TIMEOUT : CWS_ERR_CANCELLED);
+            if (i == 1) CHECK_INT(t->s.now - from, 300);
+            cws_stream_free(stream);
+            st_turns(t, 2);
+            CHECK_INT(script_count(&t->s, "StreamLogs"), 1);
+        }
+    }
+    STREAMING("a message over max_message_bytes ends the logs, whatever they follow") BOTH_WAYS {
+        cws_sandbox *sb;
+        cws_logs_opts o = st_follow();
+        char *text = (char *)malloc(70000);
+        st_got g;
+        if (!text) abort();
+        memset(text, 'x', 70000);
+        t->copts.max_message_bytes = 65536;
+        sb = api_running(t);
+        script_logs(&t->s, "{}", st_log(t, "a\n", "s", 2), st_log_bytes(t, text, 70000, "s", 70002),
+                    NULL);
+        CHECK_INT(st_logs(t, sb, &o, how, &g), CWS_ERR_LIMIT);
+        CHECK_STR(g.text, "a$|");
+        CHECK_INT(script_count(&t->s, "StreamLogs"), 1);
+        free(text);
+    }
+    STREAMING("a line that is too long ends logs that follow; not taken up again") BOTH_WAYS {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o = st_follow();
+        st_got g;
+        o.max_line_bytes = 4;
+        script_logs(&t->s, GONE, st_log(t, "abc\nabcd", "s", 8), st_log(t, "\n", "s", 9), NULL);
+        CHECK_INT(st_logs(t, sb, &o, how, &g), CWS_ERR_STREAM_TRUNCATED);
+        CHECK_STR(g.text, "abc$|");
+        HAS(t->err.message, "exceeded 4 bytes");
+        CHECK_INT(script_count(&t->s, "StreamLogs"), 1);
+    }
+    API_RUN("the unary call can not pause: its pieces come, and it ends", API_PERFORM) {
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *result = NULL;
+        st_taker k;
+        memset(&o, 0, sizeof(o));
+        memset(&k, 0, sizeof(k));
+        k.pause_every = 1;
+        o.on_output = st_on_output;
+        o.user = &k;
+        api_answer(t, 0, "out", "err");
+        CHECK_INT(api_exec(t, sb, api_true, &o, &result), CWS_OK);
+        CHECK_STR(k.text, "outerr");
+        cws_result_free(result);
+    }
+}
+
+/* ---- memory that runs out -------------------------------------------------------------------- */
+
+/* Replies that were not asked for are not missed. */
+static void st_forgive(api *t)
+{
+    script_reply *r;
+    for (r = t->s.first; r; r = r->next)
+        if (r->times > 0) r->times = r->used;
+    st_reset(t);
+}
+
+/* One scenario; whole: everything arrived. */
+static cws_status st_scenario(api *t, cws_sandbox *sb, int which, bool *whole)
+{
+    cws_logs_opts o = st_follow();
+    cws_upload_opts up;
+    cws_bytes *bytes = NULL;
+    cws_process *p = NULL;
+    cws_status status;
+    st_source source;
+    st_got g;
+    char text[100];
+    memset(&g, 0, sizeof(g));
+    switch (which) {
+    case 0:
+        api_answer_at_eof(t, OUT_A, 0)->chunk = 20;
+        status = cws_shell_begin(sb, NULL, NULL, &p, &t->err);
+        if (status) return status;
+        status = cws_process_write_line(p, "x", -1, &t->err);
+        if (!status) status = cws_process_resize(p, 5, 5, &t->err);
+        if (!status) status = cws_process_close_stdin(p, &t->err);
+        if (!status) status = st_read_all(t, p, text, sizeof(text));
+        *whole = !status && strcmp(text, "a") == 0;
+        cws_process_free(p);
+        return status;
+    case 1:
+    case 2:
+        script_logs(&t->s, GONE, st_log(t, "a\nb", "s", 3), NULL);
+        script_logs(&t->s, "{}", st_log(t, "c\nd", "s", 6), NULL);
+        script_logs(&t->s, "{}", NULL); /* gRPC: no memory for an outcome is a lost connection */
+        o.timeout_seconds = 100;
+        if (which == 1) { /* st_logs would complain */
+            o.on_item = st_note_item;
+            o.user = &g;
+            status = cws_logs(sb, &o, &t->err);
+        } else {
+            cws_stream *stream = NULL;
+            status = cws_logs_begin(sb, &o, &stream, &t->err);
+            if (!status) status = st_pull(t, stream, &g);
+            cws_stream_free(stream);
+        }
+        *whole = strcmp(g.text, "a$|bc$|d~|") == 0;
+        return status;
+    case 3:
+        script_error(&t->s, "ReadFile", "resource_exhausted", "", NULL);
+        st_cat(t, "hello", "", 0)->chunk = 9;
+        status = api_read(t, sb, "/x", NULL, &bytes);
+        *whole = bytes && cws_bytes_size(bytes) == 5;
+        cws_bytes_free(bytes);
+        return status;
+    case 4:
+        st_too_large(t, "WriteFile", NULL, NULL);
+        st_sink(t, "", 0);
+        status = api_write(t, sb, "/x", "abc", 3, NULL);
+        break;
+    case 5:
+        up = st_from(&source, 200000);
+        up.atomic = true;
+        t->s.send_most = 60000;
+        st_sink(t, "", 0);
+        st_cat(t, "", "", 0);
+        status = st_upload(t, sb, "/x", &up);
+        t->s.send_most = 0;
+        *whole = source.done == 200000;
+        return status;
+    default: {
+        cws_download_opts down;
+        memset(&down, 0, sizeof(down));
+        down.on_item = st_note_item;
+        down.user = &g;
+        st_stat(t, "5");
+        st_cat(t, "hello", "", 0)->chunk = 9;
+        status = cws_download(sb, "/x", &down, &t->err);
+        *whole = g.bytes == 5 || script_count(&t->s, "StreamExec") < 2; /* the size's reply */
+        return status;
+    }
+    }
+    *whole = status == CWS_OK;
+    return status;
+}
+
+static void st_test_memory(void)
+{
+    static const char *const names[] = {"a shell", "logs by callback", "logs asked for", "a read",
+                                        "a write", "an upload", "a download"};
+    int which, persistent;
+    for (which = 0; which < 7; which++) {
+        char name[80];
+        (void)snprintf(name, sizeof(name), "%s while each allocation fails in turn", names[which]);
+        STREAMING(name) {
+            for (persistent = 0; persistent < 2; persistent++) {
+                cws_sandbox *sb = api_running(t);
+                long n;
+                for (n = 0; n < 3000; n++) {
+                    bool whole = false, failed;
+                    cws_status status;
+                    test_alloc_fail_at(n, persistent == 1);
+                    status = st_scenario(t, sb, which, &whole);
+                    failed = test_alloc_failed();
+                    test_alloc_fail_at(-1, false);
+                    if (status == CWS_OK) CHECK(whole);
+                    if (status && status != CWS_ERR_NO_MEMORY) /* it may come in other words */
+                        CHECK(strstr(t->err.message, "memory") != NULL);
+                    st_forgive(t);
+                    api_settle(t);
+                    if (failed) continue;
+                    CHECK_INT(status, CWS_OK);
+                    break;
+                }
+                CHECK(n > 5 && n < 3000);
+            }
+        }
+    }
+}
+
 /* ---- what does not hold yet ------------------------------------------------------------------ */
 
 /* Each of these fails: what the library promises and does not do. Move a test to its group, and out
@@ -3435,6 +3803,77 @@ static void st_test_known(void)
         CHECK_INT(t->s.now - from, 25000);
         cws_stream_free(stream);
     }
+    STREAMING("K10: an item at hand stays what it is while the client is polled") {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o = st_follow();
+        cws_stream *stream = NULL;
+        cws_item item;
+        int i;
+        for (i = 0; i < 3; i++) {
+            script_reply *r = script_logs(&t->s, NULL, st_log(t, i == 1 ? "a\nb\n" : "a\n", "s", 2),
+                                          NULL);
+            char *text = (char *)calloc(1, 100000);
+            if (!text) abort();
+            r->chunk = r->size;
+            r->gap = i == 0 ? 1 : 5;
+            if (i == 0) script_message(&t->s, r, st_log_bytes(t, text, 100000, "s", 100002));
+            else if (i == 1) r->hold = true;
+            else script_message(&t->s, r, st_log(t, "unfinished", "other", 12));
+            if (i == 2) script_message(&t->s, r, st_log_error(t, "NO"));
+            free(text);
+            CHECK_INT(cws_logs_begin(sb, &o, &stream, &t->err), CWS_OK);
+            CHECK_INT(cws_stream_next(stream, -1, &item, &t->err), CWS_OK);
+            CHECK_STR(item.data, "a\n");
+            st_turns(t, i == 0 ? 7000 : 50);
+            CHECK_STR(item.data, "a\n"); /* 0: use after free, 1: the NUL is gone, 2: overwritten */
+            CHECK_STR(item.session_id, "s"); /* 2: "other" */
+            cws_stream_free(stream);
+        }
+    }
+    STREAMING("K11: no memory for the outcome of a gRPC stream is no lost connection") {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o = st_follow();
+        bool failed = true;
+        long n;
+        for (n = 0; n < 3000 && failed; n++) {
+            cws_status status;
+            st_got g;
+            memset(&g, 0, sizeof(g));
+            o.on_item = st_note_item;
+            o.user = &g;
+            script_logs(&t->s, "{}", st_log(t, "a\n", "s", 2), NULL)->times = 2;
+            test_alloc_fail_at(n, false);
+            status = cws_logs(sb, &o, &t->err);
+            failed = test_alloc_failed();
+            test_alloc_fail_at(-1, false);
+            CHECK(status == CWS_OK || status == CWS_ERR_NO_MEMORY);
+            CHECK(script_count(&t->s, "StreamLogs") <= 1);
+            st_forgive(t);
+        }
+    }
+    STREAMING("K12: output of a shell that is taken behind the end of its client leaves nothing") {
+        cws_sandbox *sb = api_running(t);
+        cws_process *p;
+        char c[8];
+        size_t n = 0;
+        script_stream(&t->s, NULL, READY, OUT_A, NULL)->hold = true;
+        p = st_shell(t, sb, NULL);
+        st_turns(t, 5);
+        cws_client_free(t->client);
+        t->client = NULL;
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, c, sizeof(c), -1, &n, &t->err), CWS_OK);
+        CHECK_INT(n, 1);
+        CHECK(cws_process_read(p, CWS_STDOUT, c, sizeof(c), -1, &n, &t->err) != CWS_OK);
+        cws_process_free(p);
+    }
+    STREAMING("K13: nothing is computed from a NULL pointer (clang's sanitizer)") {
+        cws_sandbox *sb = api_running(t);
+        st_got g;
+        st_sink(t, "", 0);
+        CHECK_INT(st_upload(t, sb, "/x", NULL), CWS_OK); /* cwsi_stdin_feed */
+        script_logs(&t->s, "{}", st_log(t, "", "s", 5), NULL);
+        CHECK_INT(st_logs(t, sb, NULL, 1, &g), CWS_OK); /* cwsi_logs_data */
+    }
 }
 #endif
 
@@ -3457,5 +3896,7 @@ int main(int argc, char **argv)
     st_test_upload();
     st_test_download();
     st_test_file_arguments();
+    st_test_several();
+    st_test_memory();
     return test_summary();
 }
