@@ -3528,6 +3528,70 @@ static void st_test_several(void)
         HAS(t->err.message, "exceeded 4 bytes");
         CHECK_INT(script_count(&t->s, "StreamLogs"), 1);
     }
+    STREAMING("input and resizes of a shell go out while its output is held up, or paused") {
+        cws_sandbox *sb = api_running(t);
+        int i;
+        for (i = 0; i < 2; i++) {
+            cws_shell_opts o;
+            cws_process *p;
+            st_taker k;
+            memset(&o, 0, sizeof(o));
+            memset(&k, 0, sizeof(k));
+            k.pause_every = 1;
+            o.max_output_bytes = 1;
+            o.user = &k;
+            if (i) o.on_output = st_on_output;
+            st_reset(t);
+            script_stream(&t->s, NULL, READY, OUT_A, OUT_B, NULL)->hold = true;
+            p = st_shell(t, sb, &o);
+            st_turns(t, 10);
+            CHECK_INT(script_call_at(&t->s, "StreamExec", 0)->closings, 1);
+            CHECK_INT(cws_process_write(p, "\x03", 1, 0, NULL, &t->err), CWS_OK);
+            CHECK_INT(cws_process_resize(p, 9, 8, &t->err), CWS_OK);
+            st_turns(t, 5);
+            CHECK_STR(script_sent(&t->s, "StreamExec", 0),
+                      "{\"resize\":{\"width\":9,\"height\":8}}");
+            CHECK_STR(script_sent(&t->s, "StreamExec", 1), "{\"stdin\":\"Aw==\"}");
+            CHECK_INT(k.calls, i);
+            cws_process_free(p);
+        }
+    }
+    STREAMING("a download is asked for with patience, and without") {
+        cws_sandbox *sb = api_running(t);
+        cws_stream *stream = NULL;
+        cws_item item;
+        int64_t from;
+        st_stat(t, "1");
+        st_cat(t, "x", "", 0)->delay = 1000;
+        CHECK_INT(cws_download_begin(sb, "/x", NULL, &stream, &t->err), CWS_OK);
+        CHECK_INT(cws_stream_next(stream, 0, &item, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(script_count(&t->s, "StreamExec"), 0);
+        from = t->s.now;
+        CHECK_INT(cws_stream_next(stream, 300, &item, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(t->s.now - from, 300);
+        CHECK_INT(cws_stream_next(stream, 5000, &item, &t->err), CWS_OK);
+        CHECK_STR(item.data, "x");
+        CHECK(item.size == 1 && item.offset == 0 && !item.partial && !item.restarted);
+        CHECK_STR(item.session_id, "");
+        CHECK_INT(cws_stream_next(stream, -1, &item, &t->err), CWS_OK);
+        CHECK(!item.data);
+        cws_stream_free(stream);
+    }
+    STREAMING("with timestamps the place of a line inside a message is the one before the message")
+    BOTH_WAYS {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o = st_follow();
+        st_got g;
+        o.timestamps = true; /* the offsets do not count those */
+        script_logs(&t->s, "{}", st_log(t, "T a\nT b\n", "s", 4), st_log(t, "T c\nT d\n", "s", 8),
+                    NULL);
+        CHECK_INT(st_logs(t, sb, &o, how, &g), CWS_OK);
+        CHECK_STR(g.text, "T a$|T b$|T c$|T d$|");
+        CHECK_STR(g.at[0].session, ""); /* there is none before the first */
+        CHECK_INT(g.at[1].offset, 4);
+        CHECK_INT(g.at[2].offset, 4);
+        CHECK_INT(g.at[3].offset, 8);
+    }
     API_RUN("the unary call can not pause: its pieces come, and it ends", API_PERFORM) {
         cws_sandbox *sb = api_running(t);
         cws_exec_opts o;
@@ -3824,7 +3888,7 @@ static void st_test_known(void)
             CHECK_INT(cws_logs_begin(sb, &o, &stream, &t->err), CWS_OK);
             CHECK_INT(cws_stream_next(stream, -1, &item, &t->err), CWS_OK);
             CHECK_STR(item.data, "a\n");
-            st_turns(t, i == 0 ? 7000 : 50);
+            st_turns(t, i == 0 ? 9000 : 50);
             CHECK_STR(item.data, "a\n"); /* 0: use after free, 1: the NUL is gone, 2: overwritten */
             CHECK_STR(item.session_id, "s"); /* 2: "other" */
             cws_stream_free(stream);
