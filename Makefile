@@ -119,7 +119,7 @@ oracle: $(BUILD)/tests/schema_tool
 	@NEED=gateway sh tests/run.sh $@ -- node tests/gateway/oracle.mjs $<
 
 wire wirelive: %: $(BUILD)/tests/% $(BUILD)/tests/backend
-	@NEED=gateway TIMEOUT=540 sh tests/run.sh $@ -- $^
+	@NEED=gateway TIMEOUT=900 sh tests/run.sh $@ -- $^
 
 examples: $(EXAMPLES:%=$(BUILD)/examples-san/%)
 	@sh tests/run.sh $@ -- sh tests/examples.sh $^

@@ -1001,6 +1001,466 @@ static void test_shell_cancel(setup *s)
     close_setup(s);
 }
 
+/* ---- logs */
+
+typedef struct follower { /* checks lines "line N of the producer" */
+    cws_stream *stream;
+    cws_op *op;
+    unsigned long next, lost, again, restarts, lines;
+    uint64_t offset;
+    char session_id[300];
+    bool stamps, wrong;
+} follower;
+
+static cws_flow note_line(const cws_item *item, void *user)
+{
+    follower *f = (follower *)user;
+    const char *at = item->data;
+    unsigned long n = 0;
+    int used = 0;
+    if (f->stamps && strlen(at) > 12 && at[4] == '-' && at[10] == 'T') {
+        at = strchr(at, ' ');
+        at = at ? at + 1 : "";
+    }
+    if (sscanf(at, "line %lu of the producer\n%n", &n, &used) != 1 || at[used] || !used) {
+        f->wrong = true;
+        printf("    no line of ours: %.60s\n", item->data);
+    }
+    if (item->restarted) f->restarts++;
+    if (n > f->next) f->lost += n - f->next;
+    if (n < f->next) f->again++;
+    f->next = n + 1;
+    f->lines++;
+    f->offset = item->offset;
+    snprintf(f->session_id, sizeof f->session_id, "%s", item->session_id);
+    return CWS_FLOW_CONTINUE;
+}
+
+/* A sandbox whose main command writes numbered lines, ten of them each `pause` seconds, and ends
+ * when it is told to: a follower that is between two connections then can not come back. */
+static cws_sandbox *start_producer(setup *s, unsigned lines, const char *pause, const char *fault)
+{
+    char script[400];
+    const char *args[] = {"-c", NULL, NULL};
+    cws_pair env[] = {{"CWSL_TEST_LOG_ERROR", NULL}, {NULL, NULL}};
+    cws_sandbox_opts o = {0};
+    cws_sandbox *box = NULL;
+    cws_error err;
+    snprintf(script, sizeof script,
+             "i=0; while [ $i -lt %u ]; do echo line $i of the producer; i=$((i+1));"
+             " case $i in *0) sleep %s;; esac; done; until [ -e $HOME/go ]; do sleep 0.05; done",
+             lines, pause);
+    args[1] = script;
+    env[0].value = fault;
+    o.command = "/bin/sh";
+    o.args = args;
+    if (fault) o.environment_variables = env;
+    if (ok(cws_session_sandbox(s->session, &o, &box, &err), &err))
+        ok(cws_sandbox_wait(box, 20, &err), &err);
+    return box;
+}
+
+static void follow(follower *f, cws_sandbox *box, cws_logs_opts *o)
+{
+    cws_error err;
+    o->follow = true;
+    o->on_item = note_line;
+    o->user = f;
+    f->stamps = o->timestamps;
+    if (ok(cws_logs_begin(box, o, &f->stream, &err), &err)) f->op = cws_stream_op(f->stream);
+}
+
+/* Let the main command of this sandbox end. */
+static void let_end(setup *s, cws_sandbox *box)
+{
+    cws_sandbox *kept = s->box;
+    s->box = box;
+    say(s, "touch $HOME/go");
+    s->box = kept;
+}
+
+/* All lines come, then the end of the command is the end. */
+static void check_followed(setup *s, follower *f, cws_sandbox *box, unsigned long lines)
+{
+    double until = now_s() + 60;
+    cws_error err;
+    while (f->lines < lines && !cws_op_done(f->op) && now_s() < until)
+        cws_client_poll(s->client, 100, &err);
+    let_end(s, box);
+    ok(cws_op_wait(f->op, 20000, &err), &err);
+    CHECK_INT(f->lines, lines);
+    CHECK_INT(f->lost, 0);
+    CHECK_INT(f->again, 0);
+    CHECK(!f->wrong);
+    cws_stream_free(f->stream);
+}
+
+/* Cut by the server's side of the connection, twenty times; another one is taken up. */
+static void test_cut_logs(setup *s)
+{
+    static const char cuts[] = /* streams, then connections */
+        "\"action\":\"reset_after_bytes\",\"bytes\":2000,\"times\":10},"
+        "{\"match\":\"/StreamLogs\",\"action\":\"reset_after_bytes\",\"bytes\":1777,"
+        "\"connection\":true,\"times\":10";
+    cws_logs_opts o = {0};
+    follower f = {0};
+    long asked;
+    if (!open_setup(s, 0, 0)) return;
+    CHECK(server_forget());
+    s->box = start_producer(s, 2500, "0.04", NULL);
+    order_fault("/StreamLogs", cuts);
+    follow(&f, s->box, &o);
+    if (f.op) check_followed(s, &f, s->box, 2500);
+    CHECK_INT(f.restarts, 0);
+    asked = server_count("/StreamLogs");
+    printf("    %ld connections\n", asked);
+    CHECK(asked >= 21);
+    close_setup(s);
+}
+
+/* Ended by the service, in each of the ways that ask for another connection, twenty times. */
+static void test_interrupted_logs(setup *s)
+{
+    static const char *const ways[] = {"CUT@900x20", "STREAM_INTERRUPTED@900x20",
+                                       "unavailable@900x20", "internal@900x20"};
+    cws_sandbox *boxes[CWSI_COUNT(ways)];
+    follower f[CWSI_COUNT(ways)];
+    cws_logs_opts o = {0};
+    size_t i;
+    memset(f, 0, sizeof f);
+    if (!open_setup(s, 0, 0)) return;
+    CHECK(server_forget());
+    for (i = 0; i < CWSI_COUNT(ways); i++) {
+        boxes[i] = start_producer(s, 1000, "0.08", ways[i]);
+        follow(&f[i], boxes[i], &o);
+    }
+    for (i = 0; i < CWSI_COUNT(ways); i++) {
+        if (f[i].op) check_followed(s, &f[i], boxes[i], 1000);
+        if (i != 1) CHECK_INT(f[i].restarts, 0);
+        if (test_g.bad) printf("    after %s\n", ways[i]);
+        cws_sandbox_free(boxes[i]);
+    }
+    CHECK_INT(server_count("/StreamLogs"), 21 * CWSI_COUNT(ways));
+    close_setup(s);
+    known(f[1].restarts == 0, "STREAM_INTERRUPTED on a resumed connection says `restarted`");
+}
+
+static void test_logs_for_good(setup *s)
+{
+    static const struct {
+        const char *what;
+        cws_status status;
+    } ends[] = {{"STREAM_BACKPRESSURE@500", CWS_ERR_STREAM_BACKPRESSURE},
+                {"STREAM_TRUNCATED@500", CWS_ERR_STREAM_TRUNCATED},
+                {"INVALID_RESUME_OFFSET@500", CWS_ERR_SANDBOX},
+                {"permission_denied@500", CWS_ERR_AUTHENTICATION}};
+    cws_sandbox *box;
+    cws_error err;
+    size_t i;
+    if (!open_setup(s, 0, 0)) return;
+    for (i = 0; i < CWSI_COUNT(ends); i++) {
+        cws_logs_opts o = {0};
+        follower f = {0};
+        box = start_producer(s, 100, "0.01", ends[i].what);
+        follow(&f, box, &o);
+        if (f.op && !CHECK_INT(cws_op_wait(f.op, 20000, &err), ends[i].status))
+            printf("    %s: %s\n", ends[i].what, err.message);
+        CHECK(f.lines >= 15 && f.lost == 0 && f.again == 0 && !f.wrong); /* those before it */
+        if (i < 3) CHECK(strncmp(ends[i].what, err.stream_code, strlen(err.stream_code)) == 0);
+        if (i < 3) CHECK(err.stream_code[0] != '\0');
+        cws_stream_free(f.stream);
+        cws_sandbox_free(box);
+    }
+    close_setup(s);
+}
+
+static void test_log_options(setup *s)
+{
+    cws_logs_opts o = {0};
+    follower f = {0}, half = {0};
+    cws_stream *stream = NULL;
+    cws_item item;
+    cws_error err;
+    int64_t since = 0;
+    unsigned i;
+    if (!open_setup(s, 0, 0)) return;
+    s->box = start_producer(s, 300, "0.02", NULL);
+    follow(&f, s->box, &o); /* until its end */
+    if (f.op) check_followed(s, &f, s->box, 300);
+    ok(cws_sandbox_wait_until_complete(s->box, NULL, &err), &err);
+    memset(&f, 0, sizeof f);
+    memset(&o, 0, sizeof o);
+    o.on_item = note_line, o.user = &f; /* all of it, afterwards */
+    ok(cws_logs(s->box, &o, &err), &err);
+    CHECK(f.lines == 300 && !f.wrong && !f.lost);
+    memset(&f, 0, sizeof f);
+    o.tail_lines = 10;
+    ok(cws_logs(s->box, &o, &err), &err);
+    CHECK_INT(f.lines, 10);
+    CHECK_INT(f.lost, 290);
+    CHECK_INT(f.next, 300);
+    memset(&f, 0, sizeof f);
+    o.timestamps = f.stamps = true;
+    ok(cws_logs(s->box, &o, &err), &err);
+    CHECK(f.lines == 10 && !f.wrong);
+    o.timestamps = f.stamps = false;
+    o.tail_lines = 0;
+    o.on_item = NULL;
+    if (ok(cws_logs_begin(s->box, &o, &stream, &err), &err)) /* where was the middle? */
+        for (i = 0; i < 150; i++)
+            if (ok(cws_stream_next(stream, 10000, &item, &err), &err) && item.data)
+                since = item.unix_ms;
+    cws_stream_free(stream);
+    CHECK(since > 0);
+    memset(&f, 0, sizeof f);
+    o.since_unix_ms = since;
+    o.on_item = note_line;
+    ok(cws_logs(s->box, &o, &err), &err);
+    CHECK(f.lines > 100 && f.lines < 200 && f.next == 300);
+    memset(&o, 0, sizeof o);
+    o.follow = true; /* nothing to follow any more */
+    o.on_item = note_line, o.user = &half;
+    CHECK_INT(cws_logs(s->box, &o, &err), CWS_ERR_NOT_RUNNING);
+    close_setup(s);
+}
+
+/* Raw pieces: one session, and the offset tells the place; a later stream goes on there. */
+static void test_log_places(setup *s)
+{
+    cws_logs_opts o = {0};
+    cws_stream *stream = NULL;
+    cws_item item;
+    cws_error err;
+    follower f = {0};
+    char session_id[300] = "";
+    uint64_t offset = 0;
+    int i;
+    o.follow = o.raw = true;
+    if (!open_setup(s, 0, 0)) return;
+    s->box = start_producer(s, 400, "0.05", NULL);
+    if (!ok(cws_logs_begin(s->box, &o, &stream, &err), &err)) return;
+    for (i = 0; i < 5; i++) {
+        if (!ok(cws_stream_next(stream, 10000, &item, &err), &err) || !item.data) break;
+        CHECK_INT(item.offset, offset + item.size);
+        if (i) CHECK_STR(item.session_id, session_id);
+        CHECK(item.session_id[0] != '\0');
+        snprintf(session_id, sizeof session_id, "%s", item.session_id);
+        offset = item.offset;
+    }
+    cws_stream_free(stream);
+    o.raw = false;
+    o.resume_session_id = session_id;
+    o.resume_offset = offset;
+    o.on_item = NULL;
+    if (!ok(cws_logs_begin(s->box, &o, &stream, &err), &err)) return;
+    if (ok(cws_stream_next(stream, 10000, &item, &err), &err) && item.data) {
+        CHECK(!item.restarted);
+        CHECK_INT(item.offset, offset + item.size);
+    }
+    cws_stream_free(stream);
+    memset(&o, 0, sizeof o);
+    o.resume_session_id = "made-up"; /* refused; it begins anew, and says so */
+    o.resume_offset = 5;
+    follow(&f, s->box, &o);
+    if (f.op) check_followed(s, &f, s->box, 400);
+    CHECK_INT(f.restarts, 1);
+    close_setup(s);
+}
+
+/* With times before the lines, a connection that is lost loses no line. */
+static void test_cut_stamps(setup *s)
+{
+    cws_logs_opts o = {0};
+    follower f = {0};
+    if (!open_setup(s, 0, 0)) return;
+    s->box = start_producer(s, 400, "0.05", "CUT@2000x3");
+    o.timestamps = true;
+    follow(&f, s->box, &o);
+    if (f.op) check_followed(s, &f, s->box, 400);
+    CHECK_INT(f.restarts, 0);
+    close_setup(s);
+}
+
+static void test_silent(setup *s)
+{
+    cws_logs_opts o = {0};
+    follower f = {0};
+    cws_error err;
+    if (!open_setup(s, 0, 0) || !start_box(s)) return;
+    CHECK_STR(say(s, "echo from a command; echo and this >&2; echo seen"),
+              "from a command\nseen\n");
+    o.tail_lines = 10;
+    o.on_item = note_line, o.user = &f;
+    ok(cws_logs(s->box, &o, &err), &err);
+    CHECK_INT(f.lines, 0);
+    close_setup(s);
+}
+
+static void test_follow_again(setup *s)
+{
+    cws_logs_opts o = {0};
+    cws_stream *stream = NULL;
+    cws_item item;
+    cws_error err;
+    uint64_t used = 0;
+    int i;
+    o.follow = true;
+    if (!open_setup(s, 0, 0)) return;
+    s->box = start_producer(s, 10000, "0.05", NULL);
+    for (i = 0; i < 50; i++) {
+        if (!ok(cws_logs_begin(s->box, &o, &stream, &err), &err)) break;
+        ok(cws_stream_next(stream, 10000, &item, &err), &err);
+        CHECK(item.data && strcmp(item.data, "line 0 of the producer\n") == 0);
+        cws_stream_free(stream);
+        if (i == 5) used = cws_client_memory(s->client).used_bytes;
+    }
+    CHECK(cws_client_memory(s->client).used_bytes <= used + 10000);
+    CHECK_INT(cws_client_pending(s->client), 0);
+    CHECK(server_stat_becomes("backend_exchanges", 0));
+    if (s->h2) check_usable(s);
+    close_setup(s);
+}
+
+static void test_long_line(setup *s)
+{
+    static const char *const args[] = {
+        "-c", "echo before; head -c 5000000 /dev/zero | tr '\\0' x; echo; echo behind", NULL};
+    cws_sandbox_opts box = {0};
+    cws_logs_opts o = {0};
+    cws_stream *stream = NULL;
+    cws_item item;
+    cws_error err;
+    uint64_t xs = 0;
+    unsigned pieces = 0;
+    cws_status status;
+    box.command = "/bin/sh";
+    box.args = args;
+    if (!open_setup(s, 0, 0) || !start_box_with(s, &box)) return;
+    ok(cws_sandbox_wait_until_complete(s->box, NULL, &err), &err);
+    if (!ok(cws_logs_begin(s->box, &o, &stream, &err), &err)) return;
+    ok(cws_stream_next(stream, 10000, &item, &err), &err);
+    CHECK_STR(item.data, "before\n");
+    CHECK_INT(cws_stream_next(stream, 10000, &item, &err), CWS_ERR_STREAM_TRUNCATED);
+    CHECK(strstr(err.message, "1048576") != NULL);
+    cws_stream_free(stream);
+    o.long_lines = CWS_LONG_LINES_SPLIT;
+    o.max_line_bytes = 65536;
+    if (!ok(cws_logs_begin(s->box, &o, &stream, &err), &err)) return;
+    ok(cws_stream_next(stream, 10000, &item, &err), &err);
+    while (!(status = cws_stream_next(stream, 10000, &item, &err)) && item.data) {
+        if (item.data[0] != 'x') break;
+        CHECK(item.size <= 65536);
+        CHECK(item.partial == (item.data[item.size - 1] != '\n'));
+        xs += item.size;
+        pieces++;
+    }
+    ok(status, &err);
+    CHECK(xs == 5000001 || xs == 5000000); /* the newline may be a piece of its own */
+    CHECK(pieces >= 5000000 / 65536);
+    CHECK_STR(item.data, "behind\n");
+    ok(cws_stream_next(stream, 10000, &item, &err), &err);
+    CHECK(item.data == NULL);
+    cws_stream_free(stream);
+    check_memory(s);
+    close_setup(s);
+}
+
+/* Who does not take lines holds them up at the service's side. */
+static void test_slow_follower(setup *s)
+{
+    static const char *const args[] = {"-c", "seq 1 1000000", NULL};
+    cws_sandbox_opts box = {0};
+    cws_logs_opts o = {0};
+    cws_stream *stream = NULL;
+    counter c = {0};
+    cws_item item;
+    cws_error err;
+    double until;
+    box.command = "/bin/sh";
+    box.args = args;
+    o.raw = true;
+    if (!open_setup(s, 0, 0) || !start_box_with(s, &box)) return;
+    ok(cws_sandbox_wait_until_complete(s->box, NULL, &err), &err);
+    if (!ok(cws_logs_begin(s->box, &o, &stream, &err), &err)) return;
+    while (ok(cws_stream_next(stream, 20000, &item, &err), &err) && item.data) {
+        count_lines(&c, item.data, item.size);
+        if (c.pieces % 64 == 1)
+            for (until = now_s() + 0.1; now_s() < until;) cws_client_poll(s->client, 20, &err);
+    }
+    CHECK_INT(c.next, 1000000);
+    CHECK(!c.wrong);
+    cws_stream_free(stream);
+    check_memory(s);
+    close_setup(s);
+}
+
+/* ---- errors inside a stream, typed and kept */
+
+static void test_stream_errors(setup *s)
+{
+    static const struct {
+        const char *fault, *code;
+        cws_status status;
+    } errors[] = {
+        {"STREAM_BACKPRESSURE@", "STREAM_BACKPRESSURE", CWS_ERR_STREAM_BACKPRESSURE},
+        {"STREAM_TRUNCATED@", "STREAM_TRUNCATED", CWS_ERR_STREAM_TRUNCATED}};
+    enum { EXEC, DOWNLOAD, READ, UPLOAD, ASKED };
+    cws_pair env[] = {{"CWSL_TEST_EXEC_ERROR", NULL}, {NULL, NULL}};
+    cws_sandbox_opts box = {0};
+    cws_error err;
+    char fault[60];
+    int what;
+    size_t i;
+    box.environment_variables = env;
+    env[0].value = fault;
+    if (!open_setup(s, 0, 0)) return;
+    for (i = 0; i < CWSI_COUNT(errors); i++)
+        for (what = EXEC; what < ASKED; what++) {
+            cws_exec_opts o = {0};
+            const cws_result *r = NULL;
+            cws_process *p;
+            cws_bytes *bytes = NULL;
+            cws_status status = CWS_OK;
+            flow f = {0};
+            /* a probe of the size and an upload have less output than that, or none */
+            snprintf(fault, sizeof fault, "%s%d", errors[i].fault, what == UPLOAD ? 0 : 100000);
+            if (!start_box_with(s, &box)) return;
+            if (what == EXEC) {
+                p = begin(s, "head -c 300000 /dev/zero", &o);
+                status = cws_process_wait(p, 20000, &r, &err);
+                CHECK_INT(cws_result_stdout_size(r), 100000);
+                CHECK(!cws_result_has_exit_code(r));
+                cws_process_free(p);
+            } else if (what == UPLOAD) {
+                f.size = 20 * MIB;
+                status = send_file(s, "/tmp/f", &f, true, true, &err);
+            } else {
+                char *data = some_pattern(300000);
+                f.size = 300000;
+                ok(cws_write_file(s->box, "/tmp/f", data, 300000, NULL, &err), &err);
+                if (what == DOWNLOAD) {
+                    status = fetch_file(s, "/tmp/f", &f, &err);
+                    CHECK_INT(f.at, 100000);
+                    CHECK(!f.wrong);
+                } else { /* the message is refused: through a command then */
+                    order_fault("/ReadFile",
+                                "\"action\":\"error\",\"code\":\"resource_exhausted\"");
+                    status = cws_read_file(s->box, "/tmp/f", NULL, &bytes, &err);
+                    CHECK(bytes == NULL);
+                }
+            }
+            if (!CHECK_INT(status, errors[i].status))
+                printf("    %d %s: %s\n", what, fault, err.message);
+            CHECK_STR(err.stream_code, errors[i].code);
+            CHECK_STR(err.sandbox_id, cws_sandbox_id(s->box));
+            if (what != EXEC) CHECK_STR(err.filepath, "/tmp/f");
+            check_usable(s);
+            cws_sandbox_free(s->box);
+            s->box = NULL;
+        }
+    close_setup(s);
+}
+
 /* ---- the table */
 
 enum { H1 = 1, H2C = 2, TLS = 4, GRPC_H2C = 8, GRPC_TLS = 16 };
@@ -1042,6 +1502,18 @@ static const scenario scenarios[] = {
     {"a session in a terminal: sizes, ^C, exit code", test_shell, THREE},
     {"a terminal that nobody reads stands still, and loses nothing", test_shell_flow, THREE},
     {"a terminal that is given up ends what ran in it", test_shell_cancel, THREE},
+    {"logs that are cut 20 times lose no line and invent none", test_cut_logs, THREE | H1},
+    {"logs that the service ends 20 times, in four ways, lose no line", test_interrupted_logs,
+     THREE},
+    {"logs that end for good say how, behind the lines", test_logs_for_good, THREE},
+    {"logs: all, the last, since, with times", test_log_options, ALL},
+    {"logs: a session and an offset are a place to go on", test_log_places, THREE},
+    {"logs with times lose no line either", test_cut_stamps, THREE},
+    {"logs: the default command is silent, commands are not in them", test_silent, ALL},
+    {"logs followed and left 50 times leave nothing behind", test_follow_again, THREE | H1},
+    {"logs: a very long line is an error or comes in pieces", test_long_line, THREE},
+    {"logs that are taken slowly wait, and come whole", test_slow_follower, THREE | H1},
+    {"errors inside a stream keep their type", test_stream_errors, THREE},
     {"shell, upload and download need HTTP/2, and say so", test_http1, H1},
 };
 
