@@ -30,8 +30,8 @@ HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 PROGRAMS = unit api wire wirelive torture backend \
 	$(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
-SUITES = unit schema oracle api torture wire wirelive examples link variants symbols style docs \
-	matrix fuzz
+SUITES = unit schema oracle api torture wire wirelive examples terminal link variants symbols \
+	style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
@@ -123,6 +123,9 @@ wire wirelive: %: $(BUILD)/tests/% $(BUILD)/tests/backend
 
 examples: $(EXAMPLES:%=$(BUILD)/examples-san/%)
 	@sh tests/run.sh $@ -- sh tests/examples.sh $^
+
+terminal: $(BUILD)/examples-san/shell
+	@NEED=test sh tests/run.sh $@ -- $(PYTHON) tests/$@.py $<
 
 link variants: need
 	@sh tests/run.sh $@ -- sh tests/link.sh $@
