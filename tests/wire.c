@@ -204,7 +204,7 @@ typedef struct fault {
 
 #define REASON                                                                                     \
     "\"details\":[{\"type\":\"google.rpc.ErrorInfo\",\"value\":{\"reason\":"                       \
-    "\"CWSANDBOX_FILE_TOO_LARGE\",\"domain\":\"cwsandbox.com\"}}]"
+    "\"CWSANDBOX_FILE_IO_FAILED\",\"domain\":\"cwsandbox.com\"}}]"
 #define CONNECT_JSON(code)                                                                         \
     "\"headers\":{\"content-type\":\"application/json\"},\"body\":\"{\\\"code\\\":\\\"" code       \
     "\\\",\\\"message\\\":\\\"busy\\\"}\""
@@ -420,7 +420,7 @@ static void test_codes(setup *s)
             CHECK(ask_for(s, WRITE, &err) != CWS_OK);
             CHECK_INT(err.rpc_code, code);
             CHECK(strstr(err.message, "100% \xc3\xa9") != NULL);
-            CHECK_STR(err.reason, "CWSANDBOX_FILE_TOO_LARGE");
+            CHECK_STR(err.reason, "CWSANDBOX_FILE_IO_FAILED");
             CHECK(err.has_retry_after);
             CHECK_INT(err.retry_after_ms, 7000);
         }
