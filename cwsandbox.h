@@ -738,8 +738,9 @@ typedef struct cws_shell_opts {
 /* Begin an interactive program in a terminal; argv NULL: /bin/bash. The process is like a command
  * with_stdin whose output is raw bytes of a terminal: write keys, read the screen, cws_process_wait
  * gives the exit code, and the result only output that was not read. Unlike that of a command, its
- * output waits for you: read it, or the shell stands still. Needs streams in both directions (HTTP/2), else
- * CWS_ERR_UNSUPPORTED. No signal is sent from here: ^C is the byte 3, as on any terminal.
+ * output waits for you: read it, or the shell stands still. Needs streams in both directions
+ * (HTTP/2), else CWS_ERR_UNSUPPORTED. No signal is sent from here: ^C is the byte 3, as on any
+ * terminal.
  * Example: examples/shell.c */
 CWS_API cws_status cws_shell_begin(cws_sandbox *sandbox, const char *const *argv,
                                    const cws_shell_opts *opts, cws_process **out, cws_error *err);
@@ -949,9 +950,9 @@ typedef struct cws_upload_opts {
 
 /* Write a file of any size. An upload that fails is CWS_ERR_FILE, unless the reason is elsewhere
  * (CWS_ERR_NOT_FOUND, CWS_ERR_STREAM_BACKPRESSURE ...), and says whether the file may be partial;
- * CWS_ERR_CANCELLED if source gave up. One that is broken off may leave a file .cwsandbox-* beside,
- * if it is atomic without a size. Needs streams in both directions, else
- * CWS_ERR_UNSUPPORTED.
+ * CWS_ERR_CANCELLED if source gave up. An atomic one that is broken off may leave its own file,
+ * .cwsandbox-*, beside: the command may be killed with the stream. Needs streams in both
+ * directions, else CWS_ERR_UNSUPPORTED.
  * Example: examples/transfer.c */
 CWS_API cws_status cws_upload(cws_sandbox *sandbox, const char *path, const cws_upload_opts *opts,
                               cws_error *err);
@@ -9541,8 +9542,8 @@ static void cwsi_stream_unmark(cws_stream *s)
     s->marked = false;
 }
 
-/* Let the item at hand be: it keeps its buffer, and what follows it goes to the other one. False: out
- * of memory. */
+/* Let the item at hand be: it keeps its buffer, and what follows it goes to the other one. False:
+ * out of memory. */
 static bool cwsi_stream_part(cws_stream *s)
 {
     cwsi_buf other = s->held;
