@@ -28,9 +28,10 @@ SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 
 HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
-PROGRAMS = unit api tree wire torture backend $(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
-SUITES = unit schema oracle api tree torture wire examples link variants symbols style docs \
-	matrix fuzz
+PROGRAMS = unit api streams tree wire wirelive torture backend \
+	$(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
+SUITES = unit schema oracle api streams tree torture wire wirelive examples terminal link \
+	variants symbols style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
@@ -108,7 +109,7 @@ $(BUILD)/examples-san/%: examples/%.c $(HEADERS) | need
 	@echo "building $@" >&2
 	@$(CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
 
-unit api tree torture: %: $(BUILD)/tests/%
+unit api streams tree torture: %: $(BUILD)/tests/%
 	@sh tests/run.sh $@ -- $<
 
 schema: $(patsubst %,$(BUILD)/tests/%,$(filter schema%,$(PROGRAMS)))
@@ -117,11 +118,14 @@ schema: $(patsubst %,$(BUILD)/tests/%,$(filter schema%,$(PROGRAMS)))
 oracle: $(BUILD)/tests/schema_tool
 	@NEED=gateway sh tests/run.sh $@ -- node tests/gateway/oracle.mjs $<
 
-wire: $(BUILD)/tests/wire $(BUILD)/tests/backend
-	@NEED=gateway TIMEOUT=540 sh tests/run.sh $@ -- $^
+wire wirelive: %: $(BUILD)/tests/% $(BUILD)/tests/backend
+	@NEED=gateway TIMEOUT=900 sh tests/run.sh $@ -- $^
 
 examples: $(EXAMPLES:%=$(BUILD)/examples-san/%)
 	@sh tests/run.sh $@ -- sh tests/examples.sh $^
+
+terminal: $(BUILD)/examples-san/shell
+	@NEED=test sh tests/run.sh $@ -- $(PYTHON) tests/$@.py $<
 
 link variants: need
 	@sh tests/run.sh $@ -- sh tests/link.sh $@

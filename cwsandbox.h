@@ -937,9 +937,10 @@ typedef struct cws_shell_opts {
 
 /* Begin an interactive program in a terminal; argv NULL: /bin/bash. The process is like a command
  * with_stdin whose output is raw bytes of a terminal: write keys, read the screen, cws_process_wait
- * gives the exit code, and the result holds no output. Unlike that of a command, its output waits
- * for you: read it, or the shell stands still. Needs streams in both directions (HTTP/2), else
- * CWS_ERR_UNSUPPORTED. No signal is sent from here: ^C is the byte 3, as on any terminal.
+ * gives the exit code, and the result only output that was not read. Unlike that of a command, its
+ * output waits for you: read it, or the shell stands still. Needs streams in both directions
+ * (HTTP/2), else CWS_ERR_UNSUPPORTED. No signal is sent from here: ^C is the byte 3, as on any
+ * terminal.
  * Example: examples/shell.c */
 CWS_API cws_status cws_shell_begin(cws_sandbox *sandbox, const char *const *argv,
                                    const cws_shell_opts *opts, cws_process **out, cws_error *err);
@@ -1080,8 +1081,8 @@ CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws
  * stream failed, every time. Not for a stream with a callback. */
 CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_item *item,
                                    cws_error *err);
-/* The operation behind a stream. Without a callback it ends only once an item was asked for that is
- * not there any more: do not wait for it instead of taking the items.
+/* The operation behind a stream. Without a callback it ends only when all items but those at hand
+ * were taken: do not wait for it instead of taking them.
  * Borrowed: it lives as long as the stream; do not free it. */
 CWS_API cws_op *cws_stream_op(cws_stream *stream);
 /* Cancels if needed: the exchange ends at once on the wire. Then frees. */
@@ -1149,9 +1150,9 @@ typedef struct cws_upload_opts {
 
 /* Write a file of any size. An upload that fails is CWS_ERR_FILE, unless the reason is elsewhere
  * (CWS_ERR_NOT_FOUND, CWS_ERR_STREAM_BACKPRESSURE ...), and says whether the file may be partial;
- * CWS_ERR_CANCELLED if source gave up. One that is broken off may leave a file .cwsandbox-* beside,
- * if it is atomic without a size. Needs streams in both directions, else
- * CWS_ERR_UNSUPPORTED.
+ * CWS_ERR_CANCELLED if source gave up. An atomic one that is broken off may leave its own file,
+ * .cwsandbox-*, beside: the command may be killed with the stream. Needs streams in both
+ * directions, else CWS_ERR_UNSUPPORTED.
  * Example: examples/transfer.c */
 CWS_API cws_status cws_upload(cws_sandbox *sandbox, const char *path, const cws_upload_opts *opts,
                               cws_error *err);
@@ -1455,6 +1456,7 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_STDIN_FRAME 65536      /* bytes of one message at most */
 #define CWSI_STDIN_AHEAD 131072     /* encoded bytes handed to the call before it sends them */
 #define CWSI_STREAM_AHEAD (1u << 20) /* bytes of a stream that may wait; then its window closes */
+#define CWSI_STREAM_HELD 65536       /* the same while their owner takes none */
 #define CWSI_SHELL_OUTPUT (1u << 20)
 #define CWSI_RESIZE_AHEAD 4096 /* bytes not sent yet, above which a new size waits */
 #define CWSI_FILE_CAP (32u << 20)     /* largest file of one message, until the service says else */
@@ -5842,7 +5844,7 @@ static void cwsi_timer_set(cws_op *op)
 static void cwsi_op_wake(cws_op *op)
 {
     cws_client *c = op->client;
-    if (op->queued) return;
+    if (op->queued || c->dead) return; /* a dead client has no more turns */
     op->queued = true;
     op->refs++; /* the queue's */
     op->ready_next = NULL;
@@ -6262,7 +6264,7 @@ static bool cwsi_call_is_full(const cwsi_call *call)
 {
     size_t have = call->in.len - call->in_at;
     unsigned flags;
-    if (call->bare || have <= CWSI_STREAM_AHEAD) return false;
+    if (call->bare || have <= (call->held ? CWSI_STREAM_HELD : CWSI_STREAM_AHEAD)) return false;
     return cwsi_envelope_read(call->in.at + call->in_at, &flags) <= have - CWSI_ENVELOPE;
 }
 
@@ -10588,6 +10590,7 @@ struct cws_process {
     bool streamed; /* the unary call will not do */
     bool resized;  /* the size in request is to be sent */
     bool with_stdin, ready, eof, eof_sent; /* eof: nothing will be written behind input */
+    bool fin_sent; /* the transport had all input when the command ended */
     size_t room_wanted; /* a write was told that there is less; 0: none was */
     bool writing;       /* a frame of the stack is in the middle of a write */
     int64_t ready_until;
@@ -10999,6 +11002,7 @@ static void cwsi_exec_ended(cws_op *op)
 {
     cws_process *p = CWSI_AS(cws_process, op);
     cws_exec_stats *stats = &op->sandbox->stats;
+    p->fin_sent = op->call && op->call->fin_sent;
     cwsi_buf_free(&p->input);
     p->input_at = 0;
     if (!p->counted) return; /* it was never begun */
@@ -11127,14 +11131,16 @@ struct cws_stream {
     void *user;
     cwsi_buf text; /* not taken from `at` on */
     size_t at;
-    bool marked;   /* the byte behind the last item was replaced by a NUL */
+    bool marked;   /* the byte behind the item at hand was replaced by a NUL */
     char behind;
-    bool asked;    /* somebody wants an item and there was none */
+    cwsi_buf held; /* the item at hand, if text had to move on */
+    bool waits;    /* nothing is fetched until an item was taken */
 };
 
 static void cwsi_stream_clear(cws_stream *s)
 {
     cwsi_buf_free(&s->text);
+    cwsi_buf_free(&s->held);
     cwsi_arena_clear(&s->arena);
 }
 
@@ -11145,12 +11151,33 @@ static void cwsi_stream_unmark(cws_stream *s)
     s->marked = false;
 }
 
+/* Let the item at hand be: it keeps its buffer, and what follows it goes to the other one. False:
+ * out of memory. */
+static bool cwsi_stream_part(cws_stream *s)
+{
+    cwsi_buf other = s->held;
+    size_t at = s->at;
+    if (!s->marked) return true;
+    other.len = 0;
+    if (at < s->text.len && (!cwsi_put_char(&other, s->behind) ||
+                             !cwsi_put(&other, s->text.at + at + 1, s->text.len - at - 1))) {
+        s->held = other;
+        return false;
+    }
+    s->held = s->text;
+    s->text = other;
+    s->at = 0;
+    s->marked = false;
+    return true;
+}
+
 /* Append what came. False: op->err is set. */
 static bool cwsi_stream_add(cws_stream *s, cwsi_str data)
 {
-    cwsi_stream_unmark(s);
+    bool ok = cwsi_stream_part(s);
     cwsi_buf_drop(&s->text, &s->at);
-    return cwsi_put(&s->text, data.at, data.len) || cwsi_no(cwsi_op_fail_no_memory(&s->op));
+    return (ok && cwsi_put(&s->text, data.at, data.len)) ||
+           cwsi_no(cwsi_op_fail_no_memory(&s->op));
 }
 
 /* The next n bytes are an item. */
@@ -11199,6 +11226,7 @@ typedef struct cwsi_logs {
     uint32_t attempts_most, attempts; /* connections in a row that brought nothing */
     int64_t resume_at;
     char session_id[256]; /* place behind the last byte that came; "": not known */
+    char item_session_id[256]; /* of the item at hand */
     uint64_t offset; /* behind the last message */
     bool placed;     /* which said so */
     int64_t unix_ms;  /* of the last message */
@@ -11255,7 +11283,8 @@ static bool cwsi_logs_take(cws_stream *s, cws_item *item)
     item->partial = !l->raw && item->data[n - 1] != '\n';
     item->restarted = l->restarted;
     item->unix_ms = l->unix_ms;
-    item->session_id = l->session_id;
+    memcpy(l->item_session_id, l->session_id, sizeof(l->session_id));
+    item->session_id = l->item_session_id;
     item->offset = l->offset;
     if (behind) item->offset = l->offset > behind ? l->offset - behind : 0;
     if (!l->placed || (behind && l->request.timestamps && !l->resumed)) item->offset = 0;
@@ -11291,7 +11320,8 @@ static void cwsi_logs_check_lines(cwsi_logs *l)
 static void cwsi_logs_gap(cwsi_logs *l)
 {
     cws_stream *s = &l->stream;
-    cwsi_stream_unmark(s);
+    if (s->marked) s->text.len = s->at; /* no byte of it has to move */
+    (void)cwsi_stream_part(s);
     s->at = s->text.len;
     l->searched = 0;
     l->restarted = true;
@@ -11433,7 +11463,7 @@ static bool cwsi_logs_message(cwsi_logs *l, cwsi_str message)
 static bool cwsi_logs_is_lost(const cwsi_call *call)
 {
     const cws_error *err = &call->err;
-    if (call->end == CWS_END_TLS) return false;
+    if (call->end == CWS_END_TLS || err->status == CWS_ERR_NO_MEMORY) return false;
     if (cwsi_is_trusted(err) && !cws_status_is(err->status, CWS_ERR_UNAVAILABLE)) return false;
     return err->rpc_code == CWSI_CODE_UNAVAILABLE || err->rpc_code == CWSI_CODE_INTERNAL ||
            err->rpc_code == CWSI_CODE_UNKNOWN;
@@ -11462,15 +11492,17 @@ static void cwsi_logs_over(cwsi_logs *l, int64_t now)
  *                   `-SLEEP<-'  lost, or asked to come again
  * ============================================================================================= */
 
-/* Must nothing more be fetched? Not while a callback pauses; nor, without one, before somebody asks
- * for what is not there: the item at hand stays as it is. */
+/* Does something wait to be taken? Then nothing more is fetched. */
 static bool cwsi_logs_wait(cwsi_logs *l)
 {
     cws_stream *s = &l->stream;
+    bool marked = s->marked;
     if (s->on_item) return s->op.paused;
-    if (!s->asked) return true;
     cwsi_stream_unmark(s);
-    return cwsi_logs_next(l) > 0;
+    s->waits = cwsi_logs_next(l) > 0;
+    s->marked = marked;
+    if (marked) s->text.at[s->at] = '\0';
+    return s->waits;
 }
 
 /* Follow one connection. READY: the stream is over, or goes on with another step. */
@@ -11578,6 +11610,7 @@ static bool cwsi_logs_fill(cwsi_logs *l, const cws_logs_opts *o)
     bool ok = true;
     cwsi_arena_init(&s->arena, mem);
     cwsi_buf_init(&s->text, mem, SIZE_MAX / 2);
+    cwsi_buf_init(&s->held, mem, SIZE_MAX / 2);
     s->take = cwsi_logs_take;
     s->on_item = o->on_item;
     s->user = o->user;
@@ -12065,7 +12098,8 @@ static void cwsi_file_choose(cwsi_file *f, int64_t now)
     if (cap > CWSI_FILE_CAP_MAX) cap = CWSI_FILE_CAP_MAX;
     f->began_ms = f->told_ms = now;
     f->until = cwsi_after(now, f->timeout_ms);
-    op->deadline_ms = cwsi_after(f->until, 2 * CWSI_CLIENT_BUFFER_MS); /* bridges have theirs */
+    /* bridges have the same; this one is for what waits to be taken */
+    op->deadline_ms = cwsi_after(f->until, CWSI_CLIENT_BUFFER_MS);
     switch (f->kind) {
     case CWSI_READ_FILE:
     case CWSI_WRITE_FILE:
@@ -12133,7 +12167,7 @@ static void cwsi_file_moved(cwsi_file *f, int64_t now)
         cwsi_bridge_failed(f, p);
     } else if (p->exit_code) {
         cwsi_bridge_exited(f, p);
-    } else if (cwsi_is_writing(f) && p->with_stdin && !p->eof_sent) {
+    } else if (cwsi_is_writing(f) && p->with_stdin && !p->fin_sent) {
         cwsi_file_fail(f, "", "the command ended before it had all bytes%s", cwsi_file_fate(f));
     } else if (cwsi_is_writing(f) && !f->committed) {
         f->sized = true;
@@ -12155,7 +12189,8 @@ static cwsi_turn cwsi_file_move(cwsi_file *f, int64_t now)
         if (!p->op.done && !cwsi_bridge_feed(f)) return CWSI_READY;
     } else if (f->kind != CWSI_READ_FILE) {
         if (!cwsi_stream_deliver(&f->stream)) return CWSI_READY;
-        if (p->result->out.buf.len || f->stream.op.paused) return CWSI_PENDING; /* or not asked */
+        f->stream.waits = p->result->out.buf.len || f->stream.op.paused;
+        if (f->stream.waits) return CWSI_PENDING;
     } else if (p->result->out.buf.len > CWSI_FILE_MAX) {
         cwsi_file_fail(f, "FILE_TOO_LARGE", "larger than 256 MiB: use cws_download");
         return CWSI_READY;
@@ -13817,6 +13852,7 @@ static cwsi_file *cwsi_file_new(cws_sandbox *sb, cwsi_file_kind_id kind, const c
     if (!f) return NULL;
     cwsi_arena_init(&f->stream.arena, &c->mem);
     cwsi_buf_init(&f->stream.text, &c->mem, SIZE_MAX / 2);
+    cwsi_buf_init(&f->stream.held, &c->mem, SIZE_MAX / 2);
     cwsi_buf_init(&f->content, &c->mem, CWSI_MAX_MEMORY);
     f->stream.take = cwsi_file_take;
     f->kind = kind;
@@ -14526,14 +14562,13 @@ CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_i
         if (op->refs == 1) { /* a callback has freed it */
             status = cwsi_fail(err, CWS_ERR_CANCELLED, "the stream was freed meanwhile");
         } else if (stream->take(stream, item)) {
-            stream->asked = false;
+            if (stream->waits && !op->done) cwsi_op_wake(op); /* there is room for more */
+            stream->waits = false;
             break;
         } else if (op->done) {
             if (op->err.status) status = cwsi_copy_error(err, &op->err);
             break;
         } else {
-            if (!stream->asked) cwsi_op_wake(op);
-            stream->asked = true;
             status = cwsi_await_turn(op->client, timeout_ms, until, "no item arrived", err);
         }
     }

@@ -46,7 +46,7 @@ static void prepare_terminal(void)
     keys.c_cc[VTIME] = 0;
     (void)atexit(restore_terminal);
     raw = 1;
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &keys);
+    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &keys); /* keys pressed already are not lost */
 }
 
 static bool window_size(uint32_t *width, uint32_t *height)
@@ -103,8 +103,9 @@ static cws_status converse(cws_client *client, cws_process *shell, cws_error *er
     while (!status && !stopped && !cws_op_done(cws_process_op(shell))) {
         status = cws_client_poll(client, 15, err); /* ms; output ends the wait at once */
         if (status || cws_op_done(cws_process_op(shell))) break;
-        if (resized && window_size(&width, &height)) {
-            resized = 0;
+        if (resized) {
+            resized = 0; /* first: another one may come meanwhile */
+            if (!window_size(&width, &height)) continue;
             status = cws_process_resize(shell, width, height, err);
         }
         if (!status) status = type_keys(shell, keys, sizeof(keys), &held, &end, err);

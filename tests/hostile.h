@@ -466,7 +466,7 @@ static void hostile_exit_before_input(void)
     o.source = hostile_source, o.user = &h;
     h.s.send_most = 70000;
     r = script_stream(&h.s, "{}", READY, NULL);
-    r->body = NULL, r->size = 0;
+    r->body = NULL, r->size = r->room = 0;
     script_message(&h.s, r, READY);
     script_message(&h.s, r, EXIT_0);
     r->chunk = r->size - 9, r->gap = 8; /* the exit a little later */

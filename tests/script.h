@@ -8,10 +8,12 @@
  *     script_end(s, "CreateSandbox", CWS_END_LOST);                 // the transport fails
  *     script_raw(s, "GetSandbox", 503, "text/html", "<p>", 3);      // any bytes
  *     script_stream(s, "{}", "{\"ready\":{}}", ..., NULL);          // StreamExec; NULL: no end
+ *     script_logs(s, "{}", "{\"data\":\"YQ==\"}", ..., NULL);       // StreamLogs
  *     script_never(s, "DeleteSandbox");                             // silence
  * Each returns the reply for adjustment: ->delay (fake ms before the head), ->chunk (bytes per
  * report), ->gap (fake ms between reports), ->times (how often it serves; -1: always, also never),
- * ->headers, ->status, ->end, ->note, ->cut (bytes of the body that arrive before the end).
+ * ->headers, ->status, ->end, ->note, ->size (bytes of the body that come before the end), ->loops
+ * (how often the bytes from ->loop_from to ->loop_to come once more).
  *
  * Afterwards: script_calls(s) is "CreateSandbox GetSandbox"; script_call_at(s, "GetSandbox", i)
  * tells when the call came, its request as JSON, its headers and its timeout.
@@ -43,8 +45,9 @@ typedef struct script_reply {
     bool hold;       /* the end is never reported */
     size_t until_fin; /* bytes of the body that come before the request has ended; 0: all */
     bool deaf;       /* goes on when the library wants no more: a transport with a mistake */
+    size_t loop_from, loop_to, loops;
     char *body;
-    size_t size;
+    size_t size, room; /* room: of the block, once something was appended */
     bool never;    /* nothing is ever reported */
     bool headless; /* the end comes without a head */
     cws_end end;
@@ -66,8 +69,11 @@ typedef struct script_call {
     char *method;
     bool full_duplex, cancelled, reported_end;
     cwsi_buf sent; /* what came through send, envelopes and all */
+    size_t sent_bytes;
     bool fin;
     int64_t fin_at;
+    size_t closings, openings; /* of the window */
+    size_t reported;           /* bytes of the body */
 } script_call;
 
 typedef struct script_exchange {
@@ -80,6 +86,8 @@ typedef struct script_exchange {
     size_t body_size;
     bool head_done, over, refused; /* refused: the library wants no more data */
     bool more_body, full; /* full: did not take all; reports when there is room */
+    bool closed;          /* the window: nothing is reported */
+    size_t looped;
     size_t taken;         /* since the last poll */
     size_t sent;
     int64_t next_at;
@@ -99,6 +107,7 @@ typedef struct script {
     cws_status refuse_open; /* what open returns instead of opening */
     bool grpc;
     size_t send_most; /* bytes that are taken between two polls; 0: any */
+    bool forget;      /* what is sent is counted only */
     bool in_report, in_poll;
     size_t broken;
     char rule[160];
@@ -205,6 +214,7 @@ TEST_FN void script_body(script *s, script_reply *r, const void *data, size_t si
 {
     r->body = cwsi_arena_copy(&s->arena, size ? (const char *)data : "", size);
     r->size = size;
+    r->room = 0;
 }
 
 TEST_FN void script_header(script_reply *r, const char *name, const char *value)
@@ -299,39 +309,61 @@ TEST_FN script_reply *script_error(script *s, const char *rpc, const char *code,
 TEST_FN void script_envelope(script *s, script_reply *r, unsigned flags, const void *data,
                              size_t size)
 {
-    char *body = (char *)cwsi_arena_alloc(&s->arena, r->size + 5 + size + 1);
-    if (!body) abort();
-    if (r->size) memcpy(body, r->body, r->size);
-    cwsi_envelope_head(body + r->size, flags, size);
-    if (size) memcpy(body + r->size + 5, data, size);
-    r->body = body;
+    if (r->room < r->size + 5 + size) {
+        size_t room = 2 * r->size + 5 + size;
+        char *body = (char *)cwsi_arena_alloc(&s->arena, room);
+        if (!body) abort();
+        if (r->size) memcpy(body, r->body, r->size);
+        r->body = body;
+        r->room = room;
+    }
+    cwsi_envelope_head(r->body + r->size, flags, size);
+    if (size) memcpy(r->body + r->size + 5, data, size);
     r->size += 5 + size;
 }
 
 TEST_FN void script_message(script *s, script_reply *r, const char *json)
 {
-    cwsi_str m = script_encode(s, CWSI_M_v1_ExecStreamResponse, json);
+    cwsi_str m = script_encode(s, script_rpc(r->rpc)->response, json);
     script_envelope(s, r, 0, m.at, m.len);
 }
 
-TEST_FN script_reply *script_stream_empty(script *s)
+TEST_FN script_reply *script_stream_of(script *s, const char *rpc)
 {
-    script_reply *r = script_add(s, "StreamExec");
+    script_reply *r = script_add(s, rpc);
     r->content_type = "application/connect+proto";
     script_body(s, r, "", 0);
     return r;
+}
+
+TEST_FN script_reply *script_stream_empty(script *s) { return script_stream_of(s, "StreamExec"); }
+
+TEST_FN void script_messages(script *s, script_reply *r, const char *end, va_list args)
+{
+    const char *json;
+    while ((json = va_arg(args, const char *)) != NULL) script_message(s, r, json);
+    if (end) script_envelope(s, r, 2, end, strlen(end));
 }
 
 /* A StreamExec reply: messages as JSON, ended by NULL; end: the end-of-stream message or NULL. */
 TEST_FN script_reply *script_stream(script *s, const char *end, ...)
 {
     script_reply *r = script_stream_empty(s);
-    const char *json;
     va_list args;
     va_start(args, end);
-    while ((json = va_arg(args, const char *)) != NULL) script_message(s, r, json);
+    script_messages(s, r, end, args);
     va_end(args);
-    if (end) script_envelope(s, r, 2, end, strlen(end));
+    return r;
+}
+
+/* The same for StreamLogs. */
+TEST_FN script_reply *script_logs(script *s, const char *end, ...)
+{
+    script_reply *r = script_stream_of(s, "StreamLogs");
+    va_list args;
+    va_start(args, end);
+    script_messages(s, r, end, args);
+    va_end(args);
     return r;
 }
 
@@ -400,7 +432,7 @@ TEST_FN size_t script_count(const script *s, const char *rpc)
 TEST_FN const script_call *script_call_at(const script *s, const char *rpc, size_t index)
 {
     static const script_call none = {"", -1, -1, -1, (char *)"", (char *)"", (char *)"",
-                                     (char *)"", false, false, false, {0}, false, -1};
+                                     (char *)"", false, false, false, {0}, 0, false, -1, 0, 0, 0};
     size_t i;
     for (i = 0; i < s->call_count; i++)
         if (strcmp(s->calls[i].rpc, rpc) == 0 && index-- == 0) return &s->calls[i];
@@ -580,7 +612,8 @@ TEST_FN size_t script_send(void *user, void *handle, const void *data, size_t si
     if (!x->more_body) script_break(s, "send is not used without more_body", call->rpc);
     if (s->in_report) script_break(s, "no send inside a report", call->rpc);
     if (call->fin) script_break(s, "nothing is sent behind the end", call->rpc);
-    if (n && !cwsi_put(&call->sent, data, n)) abort();
+    if (n && !s->forget && !cwsi_put(&call->sent, data, n)) abort();
+    call->sent_bytes += n;
     x->taken += n;
     x->full = n < size;
     if (fin && n == size) {
@@ -591,10 +624,10 @@ TEST_FN size_t script_send(void *user, void *handle, const void *data, size_t si
     return n;
 }
 
-/* The i-th message that came through send, as JSON; NULL if there is none. */
-TEST_FN const char *script_sent(script *s, const char *rpc, size_t index)
+/* The i-th message that came through send in a call, as JSON; NULL if there is none. */
+TEST_FN const char *script_sent_in(script *s, const script_call *call, size_t index)
 {
-    const script_call *call = script_call_at(s, rpc, 0);
+    const char *rpc = call->rpc;
     size_t at = 0;
     cwsi_buf text;
     unsigned flags;
@@ -618,9 +651,22 @@ TEST_FN const char *script_sent(script *s, const char *rpc, size_t index)
     return NULL;
 }
 
+/* The same of the first call. */
+TEST_FN const char *script_sent(script *s, const char *rpc, size_t index)
+{
+    return script_sent_in(s, script_call_at(s, rpc, 0), index);
+}
+
 TEST_FN void script_window(void *user, void *handle, bool open)
 {
-    (void)user, (void)handle, (void)open;
+    script *s = (script *)user;
+    script_exchange *x = (script_exchange *)handle;
+    script_call *call = &s->calls[x->call];
+    if (open != x->closed) script_break(s, "the window is told of changes", call->rpc);
+    if (x->over) script_break(s, "an exchange that has ended has no window", call->rpc);
+    x->closed = !open;
+    if (open) call->openings++;
+    else call->closings++;
 }
 
 TEST_FN void script_cancel(void *user, void *handle)
@@ -660,12 +706,20 @@ TEST_FN void script_step(script *s, script_exchange *x)
         }
     }
     n = r->chunk && r->chunk < left ? r->chunk : left;
+    if (x->looped < r->loops && n > r->loop_to - x->sent) n = r->loop_to - x->sent;
     if (n && !x->refused) {
         x->sent += n;
+        s->calls[x->call].reported += n;
         if (!script_report_data(s, x->ex, r->body + x->sent - n, n)) x->refused = !r->deaf;
         left -= n;
     }
+    if (x->looped < r->loops && x->sent == r->loop_to) {
+        x->looped++;
+        x->sent = r->loop_from;
+        left += r->loop_to - r->loop_from;
+    }
     x->next_at = s->now + r->gap;
+    if (x->closed && !x->refused) return; /* the end waits too */
     if (x->refused) x->next_at = INT64_MAX; /* it must be cancelled now */
     if (left || x->refused) return;
     if (x->sent < r->size && !r->headless) return;
@@ -695,7 +749,8 @@ TEST_FN cws_status script_poll(void *user, int timeout_ms)
         abort();
     }
     for (x = s->open; x; x = x->next) {
-        int64_t at = x->full && !x->over && x->next_at > s->now ? s->now + 1 : x->next_at;
+        int64_t at = x->closed && !x->over ? INT64_MAX : x->next_at;
+        if (x->full && !x->over && at > s->now) at = s->now + 1;
         if (at < due) due = at;
     }
     if (due > s->now + timeout_ms) {
@@ -712,7 +767,7 @@ TEST_FN cws_status script_poll(void *user, int timeout_ms)
             cws_exchange_writable(x->ex);
             s->in_report = false;
         }
-        if (x->next_at <= s->now) script_step(s, x);
+        if (x->next_at <= s->now && (!x->closed || x->over)) script_step(s, x);
     }
     s->in_poll = false;
     return CWS_OK;

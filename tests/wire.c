@@ -11,138 +11,11 @@
 #define CWSANDBOX_IMPLEMENTATION
 #include "cwsandbox.h"
 
-#include "gateway.h"
-#include "test.h"
+#include "setup.h"
 
 #include <pthread.h>
-#include <time.h>
 
-#define KEY "wire-test-key-4711"
-#define WANDB_KEY "wandb-test-key-0815"
-
-typedef struct setup { /* one client and session at one of the server's addresses */
-    const char *name, *url, *ca, *cert, *key;
-    bool h2; /* streams work */
-    cws_http_version version;
-    cws_protocol protocol;
-    const char *wandb_key; /* instead of the key */
-    cws_client *client;
-    cws_session *session;
-    cws_sandbox *box;
-    char trace[200000];
-    size_t trace_len;
-} setup;
-
-static setup setups[5];
-
-static void note_trace(const cws_trace_event *event, void *user)
-{
-    setup *s = (setup *)user;
-    const char *text = event->json ? event->json : event->error ? event->error->message : "";
-    int n = snprintf(s->trace + s->trace_len, sizeof(s->trace) - s->trace_len, "%s %s\n",
-                     event->rpc, text);
-    if (n > 0 && s->trace_len + (size_t)n < sizeof(s->trace)) s->trace_len += (size_t)n;
-}
-
-static void note_log(cws_log_level level, const char *line, void *user)
-{
-    setup *s = (setup *)user;
-    int n = snprintf(s->trace + s->trace_len, sizeof(s->trace) - s->trace_len, "%d %s\n",
-                     (int)level, line);
-    if (n > 0 && s->trace_len + (size_t)n < sizeof(s->trace)) s->trace_len += (size_t)n;
-}
-
-static bool open_setup(setup *s, double retry_seconds, uint64_t max_memory)
-{
-    cws_client_opts o = {0};
-    cws_session_opts so = {0};
-    cws_error err;
-    s->trace_len = 0;
-    o.base_url = s->url;
-    o.http_version = s->version;
-    o.protocol = s->protocol;
-    o.ca_file = s->ca;
-    o.client_cert_file = s->cert;
-    o.client_key_file = s->key;
-    o.api_key = s->wandb_key ? NULL : KEY;
-    o.wandb_api_key = s->wandb_key;
-    o.allocator = &test_allocator;
-    o.max_memory_bytes = max_memory;
-    o.poll_retry_budget_seconds = retry_seconds;
-    o.no_environment = true;
-    o.trace = note_trace;
-    o.log = note_log;
-    o.trace_user = o.log_user = s;
-    if (!CHECK(cws_client_open(&o, &s->client, &err) == CWS_OK)) return false;
-    so.client = s->client;
-    so.close_timeout_seconds = 20;
-    return CHECK(cws_session_open(&so, &s->session, &err) == CWS_OK);
-}
-
-static bool start_box(setup *s)
-{
-    cws_error err;
-    if (!CHECK(cws_session_sandbox(s->session, NULL, &s->box, &err) == CWS_OK)) return false;
-    if (CHECK(cws_sandbox_wait(s->box, 20, &err) == CWS_OK)) return true;
-    printf("    %s\n", err.message);
-    return false;
-}
-
-/* Close everything; the faults are over by then, so it must succeed and leave nothing. */
-static void close_setup(setup *s)
-{
-    cws_error err;
-    CHECK(server_faults("[]"));
-    if (!CHECK(cws_session_close(s->session, &err) == CWS_OK)) printf("    %s\n", err.message);
-    CHECK_INT(cws_session_sandbox_count(s->session), 0);
-    cws_sandbox_free(s->box);
-    cws_session_free(s->session);
-    cws_client_free(s->client);
-    s->box = NULL;
-    s->client = NULL;
-    CHECK_INT(test_alloc_live(), 0);
-    CHECK(strstr(s->trace, KEY) == NULL && strstr(s->trace, WANDB_KEY) == NULL);
-}
-
-static cws_status run(setup *s, const char *script, cws_result **result, cws_error *err)
-{
-    const char *argv[] = {"/bin/sh", "-c", NULL, NULL};
-    cws_exec_opts o = {0};
-    argv[2] = script;
-    o.timeout_seconds = 3;
-    *result = NULL;
-    return cws_exec(s->box, argv, &o, result, err);
-}
-
-/* The client still works: the next command runs. */
-static void check_usable(setup *s)
-{
-    cws_result *result;
-    cws_error err;
-    CHECK(server_faults("[]"));
-    if (!CHECK(run(s, "echo still here", &result, &err) == CWS_OK)) printf("    %s\n", err.message);
-    if (result) CHECK_STR(cws_result_stdout(result, NULL), "still here\n");
-    cws_result_free(result);
-}
-
-static double now_s(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-/* The name of a test at this address; one at a time, kept until the next. */
-static const char *title(const setup *s, const char *text, const char *a, const char *b)
-{
-    static char names[2][300];
-    static int turn;
-    size_t n;
-    turn = !turn; /* the harness still shows the last one while it takes the next */
-    n = (size_t)snprintf(names[turn], sizeof(names[turn]), "%s: ", s->name);
-    snprintf(names[turn] + n, sizeof(names[turn]) - n, text, a, b);
-    return names[turn];
-}
+static setup setups[SETUPS];
 
 /* ---- everything goes well */
 
@@ -211,16 +84,6 @@ static void test_three_at_once(setup *s)
     CHECK_INT(cws_session_close(s->session, &err), CWS_OK);
     for (i = 0; i < 3; i++) cws_sandbox_free(box[i]);
     close_setup(s);
-}
-
-/* Before 8.1, the second h2c request on a connection fails; in 8.2, large calls that share one of
- * HTTP/2, so calls use HTTP/1.1 there if they may. */
-static bool one_connection_each(const setup *s)
-{
-    unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
-    if (version >> 8 == 0x0802)
-        return s->version == CWS_HTTP_2 || s->protocol == CWS_PROTOCOL_GRPC;
-    return !s->ca && s->h2 && version < 0x080100;
 }
 
 static void test_many_unary(setup *s)
@@ -459,13 +322,6 @@ static const struct {
     {"a connection that takes no more calls", "\"action\":\"goaway\""},
 };
 
-static void order_fault(const char *match, const char *json)
-{
-    char text[1000];
-    snprintf(text, sizeof text, "[{\"match\":\"%s\",%s}]", match, json);
-    CHECK(server_faults(text));
-}
-
 static cws_status ask_for(setup *s, ask what, cws_error *err)
 {
     const char *argv[] = {"/bin/sh", "-c", "echo one; echo two", NULL};
@@ -572,30 +428,6 @@ static void test_codes(setup *s)
 }
 
 /* ---- input */
-
-static cws_process *begin_input(setup *s, const char *script, double timeout_seconds)
-{
-    const char *argv[] = {"/bin/sh", "-c", NULL, NULL};
-    cws_exec_opts o = {0};
-    cws_process *p = NULL;
-    cws_error err;
-    argv[2] = script;
-    o.with_stdin = true;
-    o.timeout_seconds = timeout_seconds;
-    CHECK_INT(cws_exec_begin(s->box, argv, &o, &p, &err), CWS_OK);
-    return p;
-}
-
-/* The output of a command that ends well. */
-static void check_output(cws_process *p, const char *expected)
-{
-    const cws_result *result = NULL;
-    cws_error err;
-    if (!CHECK_INT(cws_process_wait(p, 20000, &result, &err), CWS_OK))
-        printf("    %s\n", err.message);
-    if (result) CHECK_STR(cws_result_stdout(result, NULL), expected);
-    cws_process_free(p);
-}
 
 static void test_input(setup *s)
 {
@@ -1051,23 +883,13 @@ int main(int argc, char **argv)
     }
     test_init(argc - 1, argv + 1);
     printf("libcurl %s\n", curl->version);
-    setups[0].name = "HTTP/1.1";
-    setups[1].name = "h2c";
-    setups[2].name = "TLS";
-    setups[3].name = "gRPC h2c";
-    setups[4].name = "gRPC TLS";
-    for (k = 0; k < CWSI_COUNT(setups); k++) {
+    fill_setups(setups);
+    for (k = 0; k < SETUPS; k++) {
         setup *s = &setups[k];
-        bool tls = k == 2 || k == 4;
-        s->url = tls ? server_url_tls : server_url_h1;
-        s->ca = tls ? server_ca : NULL;
-        s->h2 = k > 0;
-        s->version = k == 1 ? CWS_HTTP_2 : CWS_HTTP_AUTO;
-        s->protocol = k > 2 ? CWS_PROTOCOL_GRPC : CWS_PROTOCOL_DEFAULT;
         for (i = 0; i < CWSI_COUNT(scenarios); i++) {
             if (scenarios[i].when == WITH_HTTP2 && !s->h2) continue;
             if (scenarios[i].when == WITH_HTTP1 && s->h2) continue;
-            if (scenarios[i].when == WITH_TLS && !tls) continue;
+            if (scenarios[i].when == WITH_TLS && !s->ca) continue;
             TEST(title(s, "%s", scenarios[i].promise, "")) { scenarios[i].run(s); }
         }
         test_faults(s);
