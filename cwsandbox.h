@@ -89,13 +89,14 @@
  *                    >>impl-codec-json >>impl-decode-json >>impl-object >>impl-error
  *                    >>impl-error-map >>impl-wire >>impl-wire-grpc >>impl-loop >>impl-timer
  *                    >>impl-operation >>impl-call >>impl-call-open >>impl-judge >>impl-stream
- *                    >>impl-retry >>impl-options >>impl-quantity >>impl-places >>impl-dialect
- *                    >>impl-dialect-v1 >>impl-create >>impl-dialect-v1beta2 >>impl-create-v1beta2
- *                    >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-stop
- *                    >>impl-op-get >>impl-op-list >>impl-process >>impl-op-exec >>impl-command
- *                    >>impl-op-stream >>impl-logs >>impl-op-logs >>impl-bridge >>impl-op-file
- *                    >>impl-tar >>impl-tree >>impl-tree-down >>impl-op-close >>impl-client
- *                    >>impl-public >>impl-public-sandbox >>impl-public-exec >>impl-public-files
+ *                    >>impl-retry >>impl-options >>impl-merge >>impl-quantity >>impl-places
+ *                    >>impl-lacks >>impl-dialect >>impl-dialect-v1 >>impl-create >>impl-create-v1
+ *                    >>impl-dialect-v1beta2 >>impl-create-v1beta2 >>impl-sandbox >>impl-op-start
+ *                    >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get >>impl-op-list
+ *                    >>impl-process >>impl-op-exec >>impl-command >>impl-op-stream >>impl-logs
+ *                    >>impl-op-logs >>impl-bridge >>impl-op-file >>impl-tar >>impl-tree
+ *                    >>impl-tree-down >>impl-op-close >>impl-client >>impl-public
+ *                    >>impl-public-sandbox >>impl-public-exec >>impl-public-files
  *                    >>impl-public-process >>impl-public-stream >>impl-public-session
  *                    >>impl-public-async >>impl-curl >>impl-curl-callbacks >>impl-curl-setup
  *                    >>impl-curl-exchange >>impl-curl-poll >>impl-end
@@ -771,6 +772,18 @@ CWS_API const char *cws_state_name(cws_state state);
 /* COMPLETED, FAILED or TERMINATED. */
 CWS_API bool cws_state_is_terminal(cws_state state);
 
+/* A port of a sandbox that can be reached. */
+typedef struct cws_service_info {
+    int32_t port;
+    const char *name; /* "" : none */
+    cws_service_protocol protocol;
+    cws_visibility visibility;
+    cws_endpoint endpoint;
+    cws_endpoint_auth auth;
+    const char *url;     /* "": none */
+    const char *address; /* "": none; host and port of an endpoint without a URL */
+} cws_service_info;
+
 /* What is known of a sandbox. Strings are never NULL ("" = unknown) and, like the struct, belong to
  * the sandbox and last until the next call that polls, or until it is freed. */
 typedef struct cws_sandbox_info {
@@ -786,6 +799,21 @@ typedef struct cws_sandbox_info {
     bool has_exit_code; /* of the main command; 0 is a real code */
     int32_t exit_code;
     int64_t updated_unix_ms; /* when the server confirmed this last; 0: never */
+    /* What the service has made of the options, as far as it says; lists are ended by NULL. */
+    cws_resources resources; /* request_*, limit_*, gpu_*; NULL: unknown */
+    const cws_service_info *services; /* ports that can be reached */
+    size_t service_count;
+    const char *const *egress_hostnames; /* v1: names that may be reached */
+    const char *const *tags;             /* v1 */
+    const char *display_name;            /* v1 */
+    const char *runtime_class;           /* v1 */
+    const char *share_token; /* v1: opens endpoints with CWS_ENDPOINT_AUTH_SHARE_TOKEN; a secret */
+    cws_placement placement; /* v1 */
+    int32_t max_lifetime_seconds; /* v1; 0: unknown */
+    const char *profile_id;       /* v1beta2 */
+    const char *service_address;  /* v1beta2: host of the services */
+    const char *ingress_mode;     /* v1beta2: as applied */
+    const char *egress_mode;      /* v1beta2: as applied */
 } cws_sandbox_info;
 
 CWS_API const cws_sandbox_info *cws_sandbox_get_info(const cws_sandbox *sandbox);
@@ -4897,6 +4925,7 @@ struct cws_sandbox {
     cwsi_buf create;     /* encoded create request; empty for found sandboxes */
     int64_t request_timeout_ms;
     cws_sandbox_info info;
+    cwsi_arena learned; /* what info points at beyond the four below */
     char id[CWSI_ID_SIZE], reason[512], runner[128], group[128]; /* what info points at */
     cws_exec_stats stats;
     uint64_t file_cap; /* largest file of one message, as the service told; 0: it has not */
@@ -7106,8 +7135,6 @@ static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
 /* ================================================================================================
  * >>impl-options
  * Checking what callers give, before any network: which option, what is wrong, what is allowed.
- * Merging with the session's defaults follows the rules of the service's own clients: explicit
- * replaces, maps and tags and secrets combine.
  * ============================================================================================= */
 
 static cws_status cwsi_check_zero(cws_error *err, const char *options, uint32_t must_be_zero)
@@ -7304,7 +7331,12 @@ static cws_status cwsi_check_sandbox_opts(cws_error *err, const cws_sandbox_opts
     return CWS_OK;
 }
 
-/* ---- deep copies into an arena; *ok becomes false when memory ends */
+/* ================================================================================================
+ * >>impl-merge
+ * Deep copies into an arena (*ok becomes false when memory ends), and merging with the session's
+ * defaults after the rules of the service's own clients: explicit replaces, maps and tags and
+ * secrets combine.
+ * ============================================================================================= */
 
 static const char *cwsi_keep(cwsi_arena *a, const char *text, bool *ok)
 {
@@ -7412,6 +7444,59 @@ static cws_status cwsi_merge_secrets(cwsi_arena *a, const cws_sandbox_opts *d,
 static const char *cwsi_first_text(const char *a, const char *b)
 {
     return a && a[0] ? a : b && b[0] ? b : NULL;
+}
+
+static const char *cwsi_keep_text(cwsi_arena *a, cwsi_str text, bool *ok)
+{
+    const char *copy = cwsi_arena_copy(a, text.at, text.len);
+    if (!copy) *ok = false;
+    return copy;
+}
+
+/* The same, but nothing is NULL. */
+static const char *cwsi_keep_some(cwsi_arena *a, cwsi_str text, bool *ok)
+{
+    return text.len ? cwsi_keep_text(a, text, ok) : NULL;
+}
+
+/* A list of cwsi_str, ended by NULL. */
+static const char *const *cwsi_keep_list(cwsi_arena *a, const cwsi_list *list, bool *ok)
+{
+    const char **copy =
+        CWSI_AS(const char *, cwsi_arena_alloc(a, (list->len + 1) * sizeof(*copy)));
+    size_t i;
+    if (!copy) *ok = false;
+    for (i = 0; copy && i < list->len; i++)
+        copy[i] = cwsi_keep_text(a, CWSI_AS(cwsi_str, list->at)[i], ok);
+    return copy;
+}
+
+/* What was learned of a sandbox, into another arena. */
+static void cwsi_keep_info(cwsi_arena *a, cws_sandbox_info *info, bool *ok)
+{
+    const cws_resources *r = cwsi_keep_resources(a, &info->resources, ok);
+    const cws_service_info *old = info->services;
+    size_t i;
+    cws_service_info *s =
+        CWSI_AS(cws_service_info, cwsi_arena_alloc(a, info->service_count * sizeof(*s) + 1));
+    if (!s) *ok = false;
+    for (i = 0; s && i < info->service_count; i++) {
+        s[i] = old[i];
+        s[i].name = cwsi_keep(a, old[i].name, ok);
+        s[i].url = cwsi_keep(a, old[i].url, ok);
+        s[i].address = cwsi_keep(a, old[i].address, ok);
+    }
+    if (r) info->resources = *r;
+    info->services = s;
+    info->egress_hostnames = cwsi_keep_strings(a, info->egress_hostnames, NULL, ok);
+    info->tags = cwsi_keep_strings(a, info->tags, NULL, ok);
+    info->display_name = cwsi_keep(a, info->display_name, ok);
+    info->runtime_class = cwsi_keep(a, info->runtime_class, ok);
+    info->share_token = cwsi_keep(a, info->share_token, ok);
+    info->profile_id = cwsi_keep(a, info->profile_id, ok);
+    info->service_address = cwsi_keep(a, info->service_address, ok);
+    info->ingress_mode = cwsi_keep(a, info->ingress_mode, ok);
+    info->egress_mode = cwsi_keep(a, info->egress_mode, ok);
 }
 
 static cws_network_rule *cwsi_keep_rules(cwsi_arena *a, const cws_network_rule *rules, size_t count,
@@ -7736,8 +7821,7 @@ static cws_status cwsi_check_resources(cws_error *err, const cws_resources *r)
 
 /* ================================================================================================
  * >>impl-places
- * Checking network, storage, services and what belongs to a single sandbox; and what a dialect does
- * not have.
+ * Checking network, storage, services and what belongs to a single sandbox.
  * ============================================================================================= */
 
 static cws_status cwsi_check_count(cws_error *err, const char *name, const void *list, size_t count)
@@ -8017,6 +8101,11 @@ static cws_status cwsi_check_own(cws_error *err, const cws_sandbox_opts *o)
     return cwsi_check_mount(err, "s3_mount.mount_path", s3->mount_path);
 }
 
+/* ================================================================================================
+ * >>impl-lacks
+ * What a dialect does not have, and what to use there instead.
+ * ============================================================================================= */
+
 /* An option that this dialect does not have. */
 typedef struct cwsi_lack {
     bool given;
@@ -8103,6 +8192,9 @@ static cws_status cwsi_b2_lacks(const cws_sandbox_opts *o, cws_error *err)
 
 /* What a reply says about a sandbox, whatever the dialect. Borrowed from the decoded reply. */
 typedef struct cwsi_view {
+    const void *reply; /* that learn reads; NULL: nothing to learn */
+    /* What else a reply says goes into info, with its texts in the arena. */
+    void (*learn)(cwsi_arena *a, const void *reply, cws_sandbox_info *info, bool *ok);
     cwsi_str id, reason, runner, group;
     cws_state state;
     int32_t state_number;
@@ -8273,11 +8365,106 @@ static int32_t cwsi_v1_state_number(cws_state state)
     return CWSI_v1_STATE_UNSPECIFIED;
 }
 
+static void cwsi_v1_learn_resources(cwsi_arena *a, const cwsi_v1_SandboxStatus *s,
+                                    cws_resources *out, bool *ok)
+{
+    const cwsi_v1_ResourceRequirements *r = s->effective_resource_requirements;
+    const cwsi_v1_Resources *requests = r ? r->requests : s->effective_resources;
+    const cwsi_v1_Resources *limits = r ? r->limits : s->effective_resources;
+    const cwsi_v1_Gpu *gpu = limits && limits->gpu ? limits->gpu : requests ? requests->gpu : NULL;
+    if (!requests && !limits) return;
+    memset(out, 0, sizeof(*out));
+    if (requests) {
+        out->request_cpu = cwsi_keep_some(a, requests->cpu, ok);
+        out->request_memory = cwsi_keep_some(a, requests->memory, ok);
+    }
+    if (limits) {
+        out->limit_cpu = cwsi_keep_some(a, limits->cpu, ok);
+        out->limit_memory = cwsi_keep_some(a, limits->memory, ok);
+    }
+    if (!gpu) return;
+    out->gpu_count = gpu->count;
+    out->gpu_type = gpu->has_type ? cwsi_keep_some(a, gpu->type, ok) : NULL;
+    out->gpu_memory_gb = gpu->has_memory_gb ? gpu->memory_gb : 0;
+}
+
+/* A number newer than this header is shown as the default. */
+static unsigned cwsi_known(int32_t number, unsigned most)
+{
+    return number > 0 && CWSI_CAST(unsigned, number) <= most ? CWSI_CAST(unsigned, number) : 0;
+}
+
+static void cwsi_v1_learn_services(cwsi_arena *a, const cwsi_list *list, cws_sandbox_info *info,
+                                   bool *ok)
+{
+    size_t i;
+    cws_service_info *out =
+        CWSI_AS(cws_service_info, cwsi_arena_alloc(a, list->len * sizeof(*out) + 1));
+    if (!out) *ok = false;
+    for (i = 0; out && i < list->len; i++) {
+        const cwsi_v1_ServiceStatus *s = CWSI_AT(v1_ServiceStatus, *list, i);
+        const cwsi_v1_EndpointStatus *e = s->endpoint;
+        cwsi_str url = s->url;
+        if (!url.len && e) url = e->url;
+        out[i].port = s->port;
+        out[i].name = cwsi_keep_text(a, s->name, ok);
+        out[i].url = cwsi_keep_text(a, url, ok);
+        out[i].address = cwsi_keep_text(a, e ? e->address : cwsi_str_of(""), ok);
+        out[i].protocol = CWSI_CAST(cws_service_protocol, cwsi_known(s->protocol, CWS_SERVICE_SCTP));
+        out[i].visibility =
+            CWSI_CAST(cws_visibility, cwsi_known(s->visibility, CWS_VISIBILITY_CUSTOM));
+        if (!e) continue;
+        out[i].endpoint = CWSI_CAST(cws_endpoint, cwsi_known(e->kind, CWS_ENDPOINT_TLS_PASSTHROUGH));
+        out[i].auth =
+            CWSI_CAST(cws_endpoint_auth, cwsi_known(e->auth, CWS_ENDPOINT_AUTH_SHARE_TOKEN));
+    }
+    info->services = out;
+    info->service_count = out ? list->len : 0;
+}
+
+/* The names among the rules for egress. */
+static const char *const *cwsi_v1_learn_names(cwsi_arena *a, const cwsi_list *rules, bool *ok)
+{
+    size_t i, n = 0;
+    const char **out =
+        CWSI_AS(const char *, cwsi_arena_alloc(a, (rules->len + 1) * sizeof(*out)));
+    if (!out) *ok = false;
+    for (i = 0; out && i < rules->len; i++) {
+        const cwsi_v1_EgressRule *r = CWSI_AT(v1_EgressRule, *rules, i);
+        if (r->has_https_hostname) out[n++] = cwsi_keep_text(a, r->https_hostname, ok);
+    }
+    return out;
+}
+
+static void cwsi_v1_learn(cwsi_arena *a, const void *reply, cws_sandbox_info *info, bool *ok)
+{
+    const cwsi_v1_Sandbox *sandbox = CWSI_CAST(const cwsi_v1_Sandbox *, reply);
+    const cwsi_v1_SandboxSpec *spec = sandbox->spec;
+    const cwsi_v1_SandboxStatus *status = sandbox->status;
+    if (sandbox->display_name.len) info->display_name = cwsi_keep_text(a, sandbox->display_name, ok);
+    if (sandbox->endpoint_share_token.len)
+        info->share_token = cwsi_keep_text(a, sandbox->endpoint_share_token, ok);
+    if (spec) {
+        info->tags = cwsi_keep_list(a, &spec->tags, ok);
+        info->placement = CWSI_CAST(cws_placement, cwsi_known(spec->mode, CWS_PLACEMENT_CKS));
+    }
+    if (!status) return;
+    cwsi_v1_learn_resources(a, status, &info->resources, ok);
+    cwsi_v1_learn_services(a, &status->services, info, ok);
+    info->egress_hostnames = cwsi_v1_learn_names(a, &status->effective_egress, ok);
+    if (status->effective_max_lifetime_seconds)
+        info->max_lifetime_seconds = status->effective_max_lifetime_seconds;
+    if (status->effective_runtime_class.len)
+        info->runtime_class = cwsi_keep_text(a, status->effective_runtime_class, ok);
+}
+
 static bool cwsi_v1_view(const void *reply, cwsi_view *view)
 {
     const cwsi_v1_Sandbox *sandbox = CWSI_CAST(const cwsi_v1_Sandbox *, reply);
     const cwsi_v1_SandboxStatus *status = sandbox->status;
     memset(view, 0, sizeof(*view));
+    view->reply = sandbox;
+    view->learn = cwsi_v1_learn;
     view->id = sandbox->sandbox_id;
     view->state = CWS_STATE_UNSPECIFIED;
     if (status) {
@@ -8493,8 +8680,8 @@ static bool cwsi_v1_write_begin(cws_op *op, const cwsi_file_request *r, int64_t 
 
 /* ================================================================================================
  * >>impl-create
- * Merged options to a CreateSandboxRequest. A sandbox keeps it encoded: that is what a start sends,
- * and what a repeated start sends again with the same request id.
+ * What the requests of both dialects have in common. A sandbox keeps its request encoded: that is
+ * what a start sends, and what a repeated start sends again with the same request id.
  * ============================================================================================= */
 
 static bool cwsi_strings_of(cwsi_arena *a, const char *const *list, cwsi_list *out)
@@ -8550,6 +8737,11 @@ static const char *const *cwsi_effective_args(const cws_sandbox_opts *o)
     static const char *const keep_alive[] = {CWSI_DEFAULT_ARG1, CWSI_DEFAULT_ARG2, NULL};
     return o->args ? o->args : o->command ? NULL : keep_alive;
 }
+
+/* ================================================================================================
+ * >>impl-create-v1
+ * Merged options to a CreateSandboxRequest.
+ * ============================================================================================= */
 
 /* One side of the requirements; NULL if there is nothing in it. *ok: memory sufficed. */
 static cwsi_v1_Resources *cwsi_v1_resources(cwsi_arena *a, const char *cpu, const char *memory,
@@ -8971,11 +9163,82 @@ static bool cwsi_b2_has_id(const cwsi_view *view)
     return view->id.len > 0 && view->id.len < CWSI_ID_SIZE; /* a longer one could not be kept */
 }
 
+static void cwsi_b2_learn_text(cwsi_arena *a, cwsi_str text, const char **out, bool *ok)
+{
+    if (text.len) *out = cwsi_keep_text(a, text, ok);
+}
+
+static void cwsi_b2_learn_ports(cwsi_arena *a, const cwsi_list *ports, cws_sandbox_info *info,
+                                bool *ok)
+{
+    cws_service_info *out =
+        CWSI_AS(cws_service_info, cwsi_arena_alloc(a, ports->len * sizeof(*out) + 1));
+    size_t i;
+    if (!out) *ok = false;
+    for (i = 0; out && i < ports->len; i++) {
+        const cwsi_b2_Port *p = CWSI_AT(b2_Port, *ports, i);
+        out[i].port = p->container_port;
+        out[i].name = cwsi_keep_text(a, p->name, ok);
+        out[i].url = out[i].address = "";
+        out[i].protocol = cwsi_str_is(p->protocol, "UDP")    ? CWS_SERVICE_UDP
+                          : cwsi_str_is(p->protocol, "SCTP") ? CWS_SERVICE_SCTP
+                          : cwsi_str_is(p->protocol, "TCP")  ? CWS_SERVICE_TCP
+                                                             : CWS_SERVICE_PROTOCOL_DEFAULT;
+    }
+    info->services = out;
+    info->service_count = out ? ports->len : 0;
+}
+
+/* Start, Get and List say the same things in messages of three types. */
+#define CWSI_B2_LEARN(m)                                                                           \
+    cwsi_b2_learn_text(a, (m)->profile_id, &info->profile_id, ok);                                 \
+    cwsi_b2_learn_text(a, (m)->service_address, &info->service_address, ok);                       \
+    cwsi_b2_learn_text(a, (m)->applied_ingress_mode, &info->ingress_mode, ok);                     \
+    cwsi_b2_learn_text(a, (m)->applied_egress_mode, &info->egress_mode, ok);                       \
+    cwsi_b2_learn_ports(a, &(m)->exposed_ports, info, ok)
+
+static void cwsi_b2_learn_create(cwsi_arena *a, const void *reply, cws_sandbox_info *info, bool *ok)
+{
+    const cwsi_b2_StartSandboxResponse *m = CWSI_CAST(const cwsi_b2_StartSandboxResponse *, reply);
+    const cwsi_b2_ResourceRequest *limits = m->requested_resource_limits;
+    const cwsi_b2_ResourceRequest *requests = m->requested_resource_requests;
+    const cwsi_b2_GpuRequest *gpu = limits && limits->gpu ? limits->gpu
+                                    : requests            ? requests->gpu
+                                                          : NULL;
+    CWSI_B2_LEARN(m);
+    if (requests) {
+        info->resources.request_cpu = cwsi_keep_some(a, requests->cpu, ok);
+        info->resources.request_memory = cwsi_keep_some(a, requests->memory, ok);
+    }
+    if (limits) {
+        info->resources.limit_cpu = cwsi_keep_some(a, limits->cpu, ok);
+        info->resources.limit_memory = cwsi_keep_some(a, limits->memory, ok);
+    }
+    if (!gpu) return;
+    info->resources.gpu_count = gpu->gpu_count;
+    info->resources.gpu_type = gpu->has_gpu_type ? cwsi_keep_some(a, gpu->gpu_type, ok) : NULL;
+    info->resources.gpu_memory_gb = gpu->has_gpu_memory_gb ? gpu->gpu_memory_gb : 0;
+}
+
+static void cwsi_b2_learn_get(cwsi_arena *a, const void *reply, cws_sandbox_info *info, bool *ok)
+{
+    const cwsi_b2_GetSandboxResponse *m = CWSI_CAST(const cwsi_b2_GetSandboxResponse *, reply);
+    CWSI_B2_LEARN(m);
+}
+
+static void cwsi_b2_learn_listed(cwsi_arena *a, const void *reply, cws_sandbox_info *info, bool *ok)
+{
+    const cwsi_b2_SandboxInfo *m = CWSI_CAST(const cwsi_b2_SandboxInfo *, reply);
+    CWSI_B2_LEARN(m);
+}
+
 static bool cwsi_b2_create_view(const void *reply, cwsi_view *view)
 {
     const cwsi_b2_StartSandboxResponse *m =
         CWSI_CAST(const cwsi_b2_StartSandboxResponse *, reply);
     memset(view, 0, sizeof(*view));
+    view->reply = m;
+    view->learn = cwsi_b2_learn_create;
     view->id = m->sandbox_id;
     view->runner = m->runner_id;
     view->state = cwsi_b2_state(m->sandbox_status);
@@ -8988,6 +9251,8 @@ static bool cwsi_b2_get_view(const void *reply, cwsi_view *view)
 {
     const cwsi_b2_GetSandboxResponse *m = CWSI_CAST(const cwsi_b2_GetSandboxResponse *, reply);
     memset(view, 0, sizeof(*view));
+    view->reply = m;
+    view->learn = cwsi_b2_learn_get;
     view->id = m->sandbox_id;
     view->reason = m->status_reason;
     view->runner = m->runner_id;
@@ -9090,6 +9355,8 @@ static bool cwsi_b2_list_view(const void *reply, size_t index, cwsi_view *view)
         CWSI_AT(b2_SandboxInfo, CWSI_CAST(const cwsi_b2_ListSandboxesResponse *, reply)->sandboxes,
                 index);
     memset(view, 0, sizeof(*view));
+    view->reply = m;
+    view->learn = cwsi_b2_learn_listed;
     view->id = m->sandbox_id;
     view->runner = m->runner_id;
     view->group = m->runner_group_id;
@@ -9521,6 +9788,31 @@ static cwsi_phase cwsi_phase_of(cws_state state)
     return CWSI_STARTING;
 }
 
+static const char *const *cwsi_no_strings(void)
+{
+    static const char *const none[] = {NULL};
+    return none;
+}
+
+/* Take over what a reply says beyond the state. Without memory for it, what was known stays. */
+static void cwsi_sandbox_learn(cws_sandbox *sb, const cwsi_view *view)
+{
+    cws_sandbox_info next = sb->info;
+    cwsi_arena fresh;
+    bool ok = true;
+    if (!view->reply) return;
+    cwsi_arena_init(&fresh, &sb->client->mem);
+    cwsi_keep_info(&fresh, &next, &ok);
+    if (ok) view->learn(&fresh, view->reply, &next, &ok);
+    if (!ok) {
+        cwsi_arena_clear(&fresh);
+        return;
+    }
+    cwsi_arena_clear(&sb->learned);
+    sb->learned = fresh;
+    sb->info = next;
+}
+
 static cws_sandbox *cwsi_sandbox_new(cws_client *c)
 {
     cws_sandbox *sb = CWSI_NEW(&c->mem, cws_sandbox);
@@ -9534,6 +9826,11 @@ static cws_sandbox *cwsi_sandbox_new(cws_client *c)
     sb->info.status_reason = sb->reason;
     sb->info.runner_id = sb->runner;
     sb->info.runner_group_id = sb->group;
+    sb->info.display_name = sb->info.runtime_class = sb->info.share_token = "";
+    sb->info.profile_id = sb->info.service_address = "";
+    sb->info.ingress_mode = sb->info.egress_mode = "";
+    sb->info.tags = sb->info.egress_hostnames = cwsi_no_strings();
+    cwsi_arena_init(&sb->learned, &c->mem);
     return sb;
 }
 
@@ -9543,6 +9840,7 @@ static void cwsi_sandbox_unref(cws_sandbox *sb)
     if (--sb->refs > 0) return;
     CWS_ASSERT(!sb->start_op && !sb->running_op && !sb->complete_op && !sb->stop_op);
     cwsi_buf_free(&sb->create);
+    cwsi_arena_clear(&sb->learned);
     cwsi_free(&c->mem, sb);
     cwsi_client_unref(c);
 }
@@ -9567,6 +9865,7 @@ static void cwsi_sandbox_apply(cws_sandbox *sb, const cwsi_view *view, bool poll
     if (presumed) state = CWS_STATE_COMPLETED;
     phase = cwsi_phase_of(state);
     sb->info.updated_unix_ms = cwsi_unix_now(sb->client);
+    cwsi_sandbox_learn(sb, view);
     if (view->has_exit_code) {
         sb->info.has_exit_code = true;
         sb->info.exit_code = view->exit_code;
@@ -9720,6 +10019,7 @@ static void cwsi_start_accepted(cws_op *op)
         if (op->client->dialect->create_view(reply, &view)) {
             sb->create_unknown = false;
             cwsi_sandbox_set_id(sb, view.id);
+            cwsi_sandbox_learn(sb, &view);
             cwsi_buf_free(&sb->create); /* it has done its work, and may hold large files */
             sb->phase = CWSI_STARTING;
             sb->info.state = CWS_STATE_PENDING; /* the state of the reply is older than the reply */
@@ -13413,8 +13713,33 @@ CWS_API bool cws_state_is_terminal(cws_state state)
 
 CWS_API const cws_sandbox_info *cws_sandbox_get_info(const cws_sandbox *sandbox)
 {
-    static const cws_sandbox_info none = {"", CWS_STATE_NOT_STARTED, 0, "", "", "", 0, 0, 0,
-                                          false, 0, 0};
+    static const char *const names[] = {NULL};
+    static const cws_sandbox_info none = {"",
+                                          CWS_STATE_NOT_STARTED,
+                                          0,
+                                          "",
+                                          "",
+                                          "",
+                                          0,
+                                          0,
+                                          0,
+                                          false,
+                                          0,
+                                          0,
+                                          {NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, 0},
+                                          NULL,
+                                          0,
+                                          names,
+                                          names,
+                                          "",
+                                          "",
+                                          "",
+                                          CWS_PLACEMENT_DEFAULT,
+                                          0,
+                                          "",
+                                          "",
+                                          "",
+                                          ""};
     return sandbox ? &sandbox->info : &none;
 }
 
