@@ -90,7 +90,8 @@
  *                    >>impl-error-map >>impl-wire >>impl-wire-grpc >>impl-loop >>impl-timer
  *                    >>impl-operation >>impl-call >>impl-call-open >>impl-judge >>impl-stream
  *                    >>impl-retry >>impl-options >>impl-merge >>impl-quantity >>impl-places
- *                    >>impl-lacks >>impl-dialect >>impl-dialect-v1 >>impl-create >>impl-create-v1
+ *                    >>impl-lacks >>impl-dialect >>impl-view-v1 >>impl-dialect-v1 >>impl-create
+ *                    >>impl-create-v1 >>impl-places-v1 >>impl-request-v1 >>impl-view-v1beta2
  *                    >>impl-dialect-v1beta2 >>impl-create-v1beta2 >>impl-sandbox >>impl-op-start
  *                    >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get >>impl-op-list
  *                    >>impl-process >>impl-op-exec >>impl-command >>impl-op-stream >>impl-logs
@@ -8337,8 +8338,8 @@ static uint64_t cwsi_count_of(int64_t value)
 }
 
 /* ================================================================================================
- * >>impl-dialect-v1
- * The calls of coreweave.sandbox.v1. Only this section and the next know its messages.
+ * >>impl-view-v1
+ * What coreweave.sandbox.v1 answers. Only this section and the next two know its messages.
  * ============================================================================================= */
 
 static cws_state cwsi_v1_state(int32_t number)
@@ -8410,11 +8411,13 @@ static void cwsi_v1_learn_services(cwsi_arena *a, const cwsi_list *list, cws_san
         out[i].name = cwsi_keep_text(a, s->name, ok);
         out[i].url = cwsi_keep_text(a, url, ok);
         out[i].address = cwsi_keep_text(a, e ? e->address : cwsi_str_of(""), ok);
-        out[i].protocol = CWSI_CAST(cws_service_protocol, cwsi_known(s->protocol, CWS_SERVICE_SCTP));
+        out[i].protocol =
+            CWSI_CAST(cws_service_protocol, cwsi_known(s->protocol, CWS_SERVICE_SCTP));
         out[i].visibility =
             CWSI_CAST(cws_visibility, cwsi_known(s->visibility, CWS_VISIBILITY_CUSTOM));
         if (!e) continue;
-        out[i].endpoint = CWSI_CAST(cws_endpoint, cwsi_known(e->kind, CWS_ENDPOINT_TLS_PASSTHROUGH));
+        out[i].endpoint =
+            CWSI_CAST(cws_endpoint, cwsi_known(e->kind, CWS_ENDPOINT_TLS_PASSTHROUGH));
         out[i].auth =
             CWSI_CAST(cws_endpoint_auth, cwsi_known(e->auth, CWS_ENDPOINT_AUTH_SHARE_TOKEN));
     }
@@ -8441,7 +8444,8 @@ static void cwsi_v1_learn(cwsi_arena *a, const void *reply, cws_sandbox_info *in
     const cwsi_v1_Sandbox *sandbox = CWSI_CAST(const cwsi_v1_Sandbox *, reply);
     const cwsi_v1_SandboxSpec *spec = sandbox->spec;
     const cwsi_v1_SandboxStatus *status = sandbox->status;
-    if (sandbox->display_name.len) info->display_name = cwsi_keep_text(a, sandbox->display_name, ok);
+    if (sandbox->display_name.len)
+        info->display_name = cwsi_keep_text(a, sandbox->display_name, ok);
     if (sandbox->endpoint_share_token.len)
         info->share_token = cwsi_keep_text(a, sandbox->endpoint_share_token, ok);
     if (spec) {
@@ -8481,6 +8485,11 @@ static bool cwsi_v1_view(const void *reply, cwsi_view *view)
     }
     return view->id.len > 0 && view->id.len < CWSI_ID_SIZE; /* a longer one could not be kept */
 }
+
+/* ================================================================================================
+ * >>impl-dialect-v1
+ * The calls of coreweave.sandbox.v1.
+ * ============================================================================================= */
 
 static bool cwsi_v1_get_begin(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t rpc_ms,
                               int64_t deadline)
@@ -8831,6 +8840,11 @@ static bool cwsi_v1_files(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *o
     return true;
 }
 
+/* ================================================================================================
+ * >>impl-places-v1
+ * Network, storage, services of a CreateSandboxRequest.
+ * ============================================================================================= */
+
 static bool cwsi_v1_port_ranges(cwsi_arena *a, const cws_network_rule *r, cwsi_list *out)
 {
     size_t i;
@@ -9055,6 +9069,11 @@ static bool cwsi_v1_storage_access(cwsi_arena *a, const cws_object_storage *o,
     return cwsi_strings_of(a, o->buckets, &out->buckets);
 }
 
+/* ================================================================================================
+ * >>impl-request-v1
+ * The whole CreateSandboxRequest, and the dialect.
+ * ============================================================================================= */
+
 static cws_status cwsi_v1_create_encode(cwsi_arena *a, const cws_sandbox_opts *o,
                                         const char *request_id, cwsi_buf *out)
 {
@@ -9125,8 +9144,8 @@ static const cwsi_dialect *cwsi_dialect_v1(void)
 }
 
 /* ================================================================================================
- * >>impl-dialect-v1beta2
- * The calls of coreweave.sandbox.v1beta2. Only this section and the next know its messages.
+ * >>impl-view-v1beta2
+ * What coreweave.sandbox.v1beta2 answers. Only this section and the next two know its messages.
  * ============================================================================================= */
 
 static cws_state cwsi_b2_state(int32_t number)
@@ -9300,6 +9319,11 @@ static cws_status cwsi_b2_refused(cwsi_msg_id id, const void *reply, cwsi_str *t
     if (text->len == 0) *text = cwsi_str_of("unknown error");
     return status;
 }
+
+/* ================================================================================================
+ * >>impl-dialect-v1beta2
+ * The calls of coreweave.sandbox.v1beta2.
+ * ============================================================================================= */
 
 static bool cwsi_b2_get_begin(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t rpc_ms,
                               int64_t deadline)
