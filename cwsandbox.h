@@ -645,6 +645,17 @@ typedef enum cws_placement {
     CWS_PLACEMENT_CKS = 2 /* on your own clusters */
 } cws_placement;
 
+/* What to do when the first placement is refused for want of room there. v1 only. One more attempt,
+ * with the other placement and a request id of its own, after a refusal that names such a reason
+ * (no capacity, no suitable runner, constraints that can not be met ...); never after an outcome
+ * that is in doubt. */
+typedef enum cws_spillover {
+    CWS_SPILLOVER_DEFAULT = 0, /* the session's, else STRICT */
+    CWS_SPILLOVER_STRICT = 1,  /* the refusal is the result */
+    CWS_SPILLOVER_CKS_THEN_SERVERLESS = 2, /* then without the runner_ids */
+    CWS_SPILLOVER_SERVERLESS_THEN_CKS = 3  /* not with runner_ids */
+} cws_spillover;
+
 /* A secret to pull the image with. v1 only. */
 typedef struct cws_image_credentials {
     const char *registry; /* required, e.g. "ghcr.io" */
@@ -725,9 +736,15 @@ typedef struct cws_sandbox_opts {
     const cws_service *services;                /* v1. Replaces; */
     size_t service_count;                       /* given and 0 clears */
     cws_placement placement;                    /* v1. Replaces */
+    cws_spillover spillover;                    /* v1. Replaces */
     const char *const *profile_ids;             /* v1beta2. Replaces; given and empty clears */
     const char *const *profile_names;           /* v1beta2. Likewise */
     /* The rest is not inherited: */
+    const char *template_id;                    /* v1. Make it from a template: of the session's
+                                                   defaults only the tags count, and only what is
+                                                   given here is changed. What concerns the
+                                                   container needs container_image, args need
+                                                   command; a given list replaces the template's */
     const char *working_dir;                    /* v1. Absolute; NULL: the image's */
     const char *instance_type;                  /* v1 */
     const char *runtime_class;                  /* v1 */
@@ -4924,6 +4941,10 @@ struct cws_sandbox {
     bool create_unknown; /* a create may or may not have reached the service */
     char request_id[40]; /* idempotency token of the create */
     cwsi_buf create;     /* encoded create request; empty for found sandboxes */
+    char spill_id[40];   /* the same for the other placement, tried when the first is refused; */
+    cwsi_buf spill;      /* empty: there is none */
+    bool from_template;
+    bool spilled;        /* create is that of the other placement, spill the first */
     int64_t request_timeout_ms;
     cws_sandbox_info info;
     cwsi_arena learned; /* what info points at beyond the four below */
@@ -6235,6 +6256,7 @@ struct cwsi_call {
     bool unclear;     /* the server may have carried out an attempt that failed */
     bool maybe_done;  /* unclear was true once */
     bool long_lived;  /* the reply takes as long as a command */
+    bool spills;      /* a refusal for want of room is answered with another placement */
     cws_error err;    /* of the last attempt */
 };
 
@@ -6892,12 +6914,29 @@ static bool cwsi_call_unsent(const cwsi_call *call)
            (call->end == CWS_END_REFUSED && !call->http_status);
 }
 
+/* Is this a refusal for want of room, by the service itself? */
+static bool cwsi_is_spillable(const cws_error *err)
+{
+    static const char *const reasons[] = {"RUNNER_CAPACITY_EXHAUSTED",
+                                          "PLACEMENT_REJECTED",
+                                          "PLACEMENT_CONSTRAINT_UNSATISFIED",
+                                          "NO_SUITABLE_RUNNER",
+                                          "RUNNER_OVERLOADED",
+                                          "RUNNER_UNAVAILABLE"};
+    size_t i, prefix = strlen("CWSANDBOX_");
+    if (!cwsi_is_trusted(err) || strncmp(err->reason, "CWSANDBOX_", prefix) != 0) return false;
+    for (i = 0; i < CWSI_COUNT(reasons); i++)
+        if (strcmp(err->reason + prefix, reasons[i]) == 0) return true;
+    return false;
+}
+
 /* May this failure be answered by another attempt? */
 static bool cwsi_call_may_retry(const cwsi_call *call)
 {
     cws_status status = call->err.status;
     if (status == CWS_OK || call->budget_ms <= 0) return false;
     if (call->out_taken) return false; /* gone with the attempt */
+    if (call->spills && cwsi_is_spillable(&call->err)) return false; /* there is another way */
     if (status == CWS_ERR_TRANSPORT) {
         if (call->end == CWS_END_TLS) return false;
         if (cwsi_call_unsent(call)) return true;
@@ -7606,6 +7645,7 @@ static void cwsi_keep_places(cwsi_arena *a, const cws_sandbox_opts *d, const cws
     out->services = cwsi_keep_services(a, services->services, services->service_count, ok);
     out->service_count = services->service_count;
     out->placement = o->placement ? o->placement : d->placement;
+    out->spillover = o->spillover ? o->spillover : d->spillover;
     out->profile_ids =
         cwsi_keep_strings(a, o->profile_ids ? o->profile_ids : d->profile_ids, NULL, ok);
     out->profile_names =
@@ -7617,6 +7657,7 @@ static void cwsi_take_own(cws_sandbox_opts *out, const cws_sandbox_opts *o)
 {
     out->mounted_files = o->mounted_files;
     out->mounted_file_count = o->mounted_file_count;
+    out->template_id = o->template_id;
     out->working_dir = o->working_dir;
     out->instance_type = o->instance_type;
     out->runtime_class = o->runtime_class;
@@ -7635,6 +7676,7 @@ static void cwsi_take_own(cws_sandbox_opts *out, const cws_sandbox_opts *o)
 static const char *cwsi_own_option(const cws_sandbox_opts *o)
 {
     return o->mounted_files         ? "mounted_files"
+           : o->template_id         ? "template_id"
            : o->working_dir         ? "working_dir"
            : o->instance_type       ? "instance_type"
            : o->runtime_class       ? "runtime_class"
@@ -8018,6 +8060,8 @@ static cws_status cwsi_check_places(cws_error *err, const cws_sandbox_opts *o)
         cwsi_check_count(err, "volumes", o->volumes, o->volume_count) ||
         cwsi_check_count(err, "services", o->services, o->service_count) ||
         cwsi_check_choice(err, "placement", CWSI_CAST(unsigned, o->placement), CWS_PLACEMENT_CKS) ||
+        cwsi_check_choice(err, "spillover", CWSI_CAST(unsigned, o->spillover),
+                          CWS_SPILLOVER_SERVERLESS_THEN_CKS) ||
         cwsi_check_strings(err, "profile_ids", o->profile_ids) ||
         cwsi_check_strings(err, "profile_names", o->profile_names))
         return CWS_ERR_INVALID_ARGUMENT;
@@ -8060,6 +8104,30 @@ static cws_status cwsi_check_probe(cws_error *err, const cws_probe *p)
     return cwsi_check_strings(err, "startup_probe.argv", p->argv);
 }
 
+/* Is anything given that is about the container? */
+static bool cwsi_has_container(const cws_sandbox_opts *o)
+{
+    return o->command || o->args || o->environment_variables || o->secret_count ||
+           o->mounted_file_count || o->volume_count || o->file_system || o->resources ||
+           o->working_dir || o->security || o->startup_probe;
+}
+
+static cws_status cwsi_check_template(cws_error *err, const cws_sandbox_opts *o)
+{
+    bool image = o->container_image && o->container_image[0];
+    if (cwsi_check_required(err, "template_id", o->template_id)) return CWS_ERR_INVALID_ARGUMENT;
+    if (o->image_credentials || o->spillover > CWS_SPILLOVER_STRICT)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "template_id: %s can not be given with it",
+                         o->image_credentials ? "image_credentials" : "spillover");
+    if (cwsi_has_container(o) && !image)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "template_id: options of the container need container_image with them");
+    if (o->args && o->args[0] && !(o->command && o->command[0]))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "template_id: args need command with them");
+    return CWS_OK;
+}
+
 /* What belongs to a single sandbox. */
 static cws_status cwsi_check_own(cws_error *err, const cws_sandbox_opts *o)
 {
@@ -8070,6 +8138,7 @@ static cws_status cwsi_check_own(cws_error *err, const cws_sandbox_opts *o)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          o->max_timeout_seconds < 0 ? "max_timeout_seconds must not be negative"
                                                     : "working_dir must be an absolute path");
+    if (o->template_id && cwsi_check_template(err, o)) return CWS_ERR_INVALID_ARGUMENT;
     if (cwsi_check_optional(err, "working_dir", o->working_dir) ||
         cwsi_check_optional(err, "instance_type", o->instance_type) ||
         cwsi_check_optional(err, "runtime_class", o->runtime_class) ||
@@ -8148,6 +8217,15 @@ static cws_status cwsi_v1_lacks(const cws_sandbox_opts *o, cws_error *err)
     if (o->runner_ids && o->runner_ids[0] && o->placement == CWS_PLACEMENT_SERVERLESS)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "runner_ids mean CKS placement, not SERVERLESS");
+    if (o->spillover == CWS_SPILLOVER_CKS_THEN_SERVERLESS &&
+        o->placement == CWS_PLACEMENT_SERVERLESS)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "spillover CKS_THEN_SERVERLESS and placement SERVERLESS exclude each "
+                         "other");
+    if (o->spillover == CWS_SPILLOVER_SERVERLESS_THEN_CKS &&
+        (o->placement == CWS_PLACEMENT_CKS || (o->runner_ids && o->runner_ids[0])))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "spillover SERVERLESS_THEN_CKS excludes placement CKS and runner_ids");
     return CWS_OK;
 }
 
@@ -8158,6 +8236,8 @@ static cws_status cwsi_b2_lacks(const cws_sandbox_opts *o, cws_error *err)
     const cwsi_lack lacks[] = {
         {o->services && o->service_count, "services", "use ports and network.exposed_ports"},
         {o->placement != CWS_PLACEMENT_DEFAULT, "placement", "use profile_names or runner_ids"},
+        {o->spillover > CWS_SPILLOVER_STRICT, "spillover", "name several profiles"},
+        {o->template_id != NULL, "template_id", "give the options themselves"},
         {o->working_dir != NULL, "working_dir", "use cwd of cws_exec_opts"},
         {o->instance_type != NULL, "instance_type", "use profile_names"},
         {o->runtime_class != NULL, "runtime_class", newer},
@@ -8281,7 +8361,7 @@ struct cwsi_dialect {
                                 cwsi_buf *out);
     /* Options that this dialect does not have, or has other rules for. */
     cws_status (*lacks)(const cws_sandbox_opts *opts, cws_error *err);
-    cwsi_rpc_id create_rpc;
+    cwsi_rpc_id create_rpc, template_rpc; /* the latter with template_id */
     bool (*get_begin)(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t rpc_ms, int64_t deadline);
     bool (*stop_begin)(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok, int64_t rpc_ms,
                        int64_t deadline);
@@ -9074,6 +9154,66 @@ static bool cwsi_v1_storage_access(cwsi_arena *a, const cws_object_storage *o,
  * The whole CreateSandboxRequest, and the dialect.
  * ============================================================================================= */
 
+/* The container; of a template only what is given. */
+static bool cwsi_v1_container(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_Container *main)
+{
+    bool whole = !o->template_id;
+    const char *image = o->container_image ? o->container_image : whole ? CWSI_DEFAULT_IMAGE : NULL;
+    const char *command = o->command ? o->command : whole ? CWSI_DEFAULT_COMMAND : NULL;
+    main->name = cwsi_str_of(CWSI_CONTAINER);
+    main->image = cwsi_str_of(image);
+    main->command = cwsi_str_of(command);
+    return cwsi_strings_of(a, whole ? cwsi_effective_args(o) : o->args, &main->args) &&
+           cwsi_pairs_of(a, o->environment_variables, &main->environment_variables) &&
+           cwsi_v1_requirements(a, o->resources, main) &&
+           cwsi_v1_secrets(a, o, &main->secret_stores) && cwsi_v1_files(a, o, &main->files) &&
+           cwsi_v1_own(a, o, main);
+}
+
+static bool cwsi_v1_spec(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_SandboxSpec *spec,
+                         cwsi_v1_Container *main)
+{
+    if (!cwsi_v1_container(a, o, main)) return false;
+    spec->containers.at = main;
+    spec->containers.len = !o->template_id || o->container_image ? 1 : 0;
+    spec->max_lifetime_seconds = o->max_lifetime_seconds;
+    spec->instance_type = cwsi_str_of(o->instance_type);
+    spec->runtime_class = cwsi_str_of(o->runtime_class);
+    spec->mode = CWSI_CAST(int32_t, o->placement);
+    if (o->runner_ids && o->runner_ids[0]) /* runners exist only there */
+        spec->mode = CWSI_v1_SANDBOX_MODE_CKS;
+    return cwsi_strings_of(a, o->tags, &spec->tags) &&
+           cwsi_strings_of(a, o->runner_ids, &spec->runner_ids) &&
+           cwsi_pairs_of(a, o->annotations, &spec->annotations) &&
+           cwsi_v1_network(a, o->network, spec) && cwsi_v1_volumes(a, o, spec, main) &&
+           cwsi_v1_services(a, o, &spec->services) &&
+           cwsi_v1_storage_access(a, o->object_storage, spec);
+}
+
+/* A partial spec has the fields of a whole one, by number and type, so its bytes are the same. */
+static cws_status cwsi_v1_template_encode(cwsi_arena *a, const cws_sandbox_opts *o,
+                                          const cwsi_v1_SandboxSpec *spec, const char *request_id,
+                                          cwsi_buf *out)
+{
+    cwsi_v1_CreateSandboxFromTemplateRequest request = CWSI_ZERO;
+    cwsi_buf bytes;
+    cwsi_str partial;
+    void *overrides = NULL;
+    cws_status status;
+    cwsi_buf_init(&bytes, a->mem, CWSI_MAX_MESSAGE);
+    status = cwsi_encode(&bytes, CWSI_M_v1_SandboxSpec, spec);
+    partial.at = bytes.at ? bytes.at : "";
+    partial.len = bytes.len;
+    if (!status) status = cwsi_decode(a, CWSI_M_v1_PartialSandboxSpec, partial, &overrides);
+    request.template_id = cwsi_str_of(o->template_id);
+    request.request_id = cwsi_str_of(request_id);
+    request.display_name = cwsi_str_of(o->display_name);
+    request.overrides = CWSI_AS(cwsi_v1_PartialSandboxSpec, overrides);
+    if (!status) status = cwsi_encode(out, CWSI_M_v1_CreateSandboxFromTemplateRequest, &request);
+    cwsi_buf_free(&bytes);
+    return status;
+}
+
 static cws_status cwsi_v1_create_encode(cwsi_arena *a, const cws_sandbox_opts *o,
                                         const char *request_id, cwsi_buf *out)
 {
@@ -9081,28 +9221,9 @@ static cws_status cwsi_v1_create_encode(cwsi_arena *a, const cws_sandbox_opts *o
     cwsi_v1_Sandbox sandbox = CWSI_ZERO;
     cwsi_v1_SandboxSpec spec = CWSI_ZERO;
     cwsi_v1_Container main = CWSI_ZERO;
-    main.name = cwsi_str_of(CWSI_CONTAINER);
-    main.image = cwsi_str_of(o->container_image ? o->container_image : CWSI_DEFAULT_IMAGE);
-    main.command = cwsi_str_of(o->command ? o->command : CWSI_DEFAULT_COMMAND);
-    spec.containers.at = &main;
-    spec.containers.len = 1;
-    spec.max_lifetime_seconds = o->max_lifetime_seconds;
-    spec.instance_type = cwsi_str_of(o->instance_type);
-    spec.runtime_class = cwsi_str_of(o->runtime_class);
+    if (!cwsi_v1_spec(a, o, &spec, &main)) return CWS_ERR_NO_MEMORY;
+    if (o->template_id) return cwsi_v1_template_encode(a, o, &spec, request_id, out);
     sandbox.display_name = cwsi_str_of(o->display_name);
-    if (!cwsi_strings_of(a, cwsi_effective_args(o), &main.args) ||
-        !cwsi_strings_of(a, o->tags, &spec.tags) ||
-        !cwsi_strings_of(a, o->runner_ids, &spec.runner_ids) ||
-        !cwsi_pairs_of(a, o->environment_variables, &main.environment_variables) ||
-        !cwsi_pairs_of(a, o->annotations, &spec.annotations) ||
-        !cwsi_v1_requirements(a, o->resources, &main) ||
-        !cwsi_v1_secrets(a, o, &main.secret_stores) || !cwsi_v1_files(a, o, &main.files) ||
-        !cwsi_v1_network(a, o->network, &spec) || !cwsi_v1_volumes(a, o, &spec, &main) ||
-        !cwsi_v1_services(a, o, &spec.services) || !cwsi_v1_own(a, o, &main) ||
-        !cwsi_v1_storage_access(a, o->object_storage, &spec))
-        return CWS_ERR_NO_MEMORY;
-    spec.mode = CWSI_CAST(int32_t, o->placement);
-    if (spec.runner_ids.len) spec.mode = CWSI_v1_SANDBOX_MODE_CKS; /* runners exist only there */
     sandbox.spec = &spec;
     request.sandbox = &sandbox;
     request.request_id = cwsi_str_of(request_id);
@@ -9119,6 +9240,7 @@ static const cwsi_dialect *cwsi_dialect_v1(void)
                                     cwsi_v1_create_encode,
                                     cwsi_v1_lacks,
                                     CWSI_RPC_v1_SandboxService_CreateSandbox,
+                                    CWSI_RPC_v1_SandboxService_CreateSandboxFromTemplate,
                                     cwsi_v1_get_begin,
                                     cwsi_v1_stop_begin,
                                     cwsi_v1_delete_begin,
@@ -9758,6 +9880,7 @@ static const cwsi_dialect *cwsi_dialect_b2(void)
                                     cwsi_b2_create_encode,
                                     cwsi_b2_lacks,
                                     CWSI_RPC_b2_GatewayService_Start,
+                                    CWSI_RPC_b2_GatewayService_Start, /* there are no templates */
                                     cwsi_b2_get_begin,
                                     cwsi_b2_stop_begin,
                                     cwsi_b2_delete_begin,
@@ -9845,6 +9968,7 @@ static cws_sandbox *cwsi_sandbox_new(cws_client *c)
     c->refs++;
     sb->refs = 1;
     cwsi_buf_init(&sb->create, &c->mem, CWSI_MAX_MESSAGE);
+    cwsi_buf_init(&sb->spill, &c->mem, CWSI_MAX_MESSAGE);
     sb->request_timeout_ms = c->request_timeout_ms;
     sb->info.sandbox_id = sb->id;
     sb->info.status_reason = sb->reason;
@@ -9864,6 +9988,7 @@ static void cwsi_sandbox_unref(cws_sandbox *sb)
     if (--sb->refs > 0) return;
     CWS_ASSERT(!sb->start_op && !sb->running_op && !sb->complete_op && !sb->stop_op);
     cwsi_buf_free(&sb->create);
+    cwsi_buf_free(&sb->spill);
     cwsi_arena_clear(&sb->learned);
     cwsi_free(&c->mem, sb);
     cwsi_client_unref(c);
@@ -10024,6 +10149,7 @@ static void cwsi_sandbox_unshare(cws_op *op)
  * Create: shared by everybody who needs the sandbox started. Goes on even if nobody waits.
  *
  *      SEND --> AWAIT --accepted--> done
+ *       ^--------'  refused for want of room: the other placement, once
  * ============================================================================================= */
 
 #define CWSI_AS_STEP_NAME(name) #name,
@@ -10031,6 +10157,40 @@ static void cwsi_sandbox_unshare(cws_op *op)
 #define CWSI_START_STEPS(X) X(SEND) X(AWAIT)
 #define CWSI_AS_START_STEP(name) CWSI_START_##name,
 enum { CWSI_START_STEPS(CWSI_AS_START_STEP) CWSI_START_STEP_COUNT };
+
+/* Exchange the two requests, and their ids. */
+static void cwsi_start_swap(cws_sandbox *sb)
+{
+    cwsi_buf create = sb->create;
+    char id[sizeof(sb->request_id)];
+    sb->create = sb->spill;
+    sb->spill = create;
+    memcpy(id, sb->request_id, sizeof(id));
+    memcpy(sb->request_id, sb->spill_id, sizeof(id));
+    memcpy(sb->spill_id, id, sizeof(id));
+    sb->spilled = !sb->spilled;
+}
+
+/* The create has failed. True: it is tried with the other placement (op->step is changed). After
+ * both were refused the first one is to be tried again; while the second is in doubt, it stays. */
+static bool cwsi_start_spill(cws_op *op)
+{
+    cws_sandbox *sb = op->sandbox;
+    if (sb->spill.len == 0) return false;
+    if (sb->spilled && sb->create_unknown) {
+        cwsi_buf_free(&sb->spill); /* there is only this one now */
+    } else if (sb->spilled) {
+        cwsi_start_swap(sb);
+    } else if (cwsi_is_spillable(&op->err)) {
+        cwsi_log(op->client, CWS_LOG_INFO, "%s; trying the other placement", op->err.message);
+        cwsi_start_swap(sb);
+        cwsi_error_clear(&op->err);
+        sb->create_unknown = false;
+        op->step = CWSI_START_SEND;
+        return true;
+    }
+    return false;
+}
 
 static void cwsi_start_accepted(cws_op *op)
 {
@@ -10045,6 +10205,7 @@ static void cwsi_start_accepted(cws_op *op)
             cwsi_sandbox_set_id(sb, view.id);
             cwsi_sandbox_learn(sb, &view);
             cwsi_buf_free(&sb->create); /* it has done its work, and may hold large files */
+            cwsi_buf_free(&sb->spill);
             sb->phase = CWSI_STARTING;
             sb->info.state = CWS_STATE_PENDING; /* the state of the reply is older than the reply */
             sb->info.updated_unix_ms = cwsi_unix_now(op->client);
@@ -10054,6 +10215,10 @@ static void cwsi_start_accepted(cws_op *op)
         }
     } else {
         sb->create_unknown = op->call->unclear || !op->call->err.status;
+        if (cwsi_start_spill(op)) {
+            cwsi_arena_clear(&arena);
+            return;
+        }
         if (sb->create_unknown && op->client->dialect->once) {
             sb->create_unknown = false; /* nothing can settle it */
             cwsi_log(op->client, CWS_LOG_WARNING,
@@ -10073,7 +10238,8 @@ static bool cwsi_start_send(cws_op *op, int64_t until)
     const cwsi_buf *create = &op->sandbox->create;
     cwsi_retry retry = dialect->once ? CWSI_RETRY_UNSENT : CWSI_RETRY_SAFE;
     cwsi_str message;
-    cwsi_call *call = cwsi_call_new(op, cwsi_rpc_at(dialect->create_rpc), retry,
+    cwsi_rpc_id rpc = op->sandbox->from_template ? dialect->template_rpc : dialect->create_rpc;
+    cwsi_call *call = cwsi_call_new(op, cwsi_rpc_at(rpc), retry,
                                     op->sandbox->request_timeout_ms, until);
     if (!call) return false;
     message.at = create->at;
@@ -10093,13 +10259,15 @@ static cwsi_turn cwsi_start_run(cws_op *op, int64_t now)
             if (!cwsi_start_send(op, cwsi_after(now, sb->request_timeout_ms)))
                 return CWSI_READY;
             op->call->unclear = sb->create_unknown; /* by an earlier start */
+            op->call->spills = sb->spill.len && !sb->spilled;
             sb->create_unknown = true; /* until an answer says otherwise */
             op->step = CWSI_START_AWAIT;
             break;
         case CWSI_START_AWAIT:
             if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
             cwsi_start_accepted(op);
-            return CWSI_READY;
+            if (op->step == CWSI_START_AWAIT) return CWSI_READY;
+            break;
         }
     }
 }
@@ -15020,23 +15188,46 @@ static cws_status cwsi_enter_session(cws_session *s, const void *out, cws_error 
 }
 
 /* Merge, check, encode: after this the sandbox knows all that a start needs. */
+/* The placement that is tried first. */
+static void cwsi_spillover_first(cws_sandbox_opts *o)
+{
+    if (o->spillover == CWS_SPILLOVER_CKS_THEN_SERVERLESS) o->placement = CWS_PLACEMENT_CKS;
+    if (o->spillover == CWS_SPILLOVER_SERVERLESS_THEN_CKS) o->placement = CWS_PLACEMENT_SERVERLESS;
+}
+
+/* The other one. False: there is none. */
+static bool cwsi_spillover_second(cws_sandbox_opts *o)
+{
+    if (o->spillover <= CWS_SPILLOVER_STRICT) return false;
+    o->placement = o->placement == CWS_PLACEMENT_CKS ? CWS_PLACEMENT_SERVERLESS : CWS_PLACEMENT_CKS;
+    if (o->placement == CWS_PLACEMENT_SERVERLESS) o->runner_ids = NULL;
+    return true;
+}
+
 static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cws_sandbox_opts *o,
                                        cws_error *err)
 {
     cws_client *c = s->client;
-    cws_sandbox_opts merged;
+    cws_sandbox_opts merged, tags = CWSI_ZERO;
     cwsi_arena arena;
     cws_status status = cwsi_check_sandbox_opts(err, o);
     if (status) return status;
     cwsi_arena_init(&arena, &c->mem);
     cwsi_uuid(c, sb->request_id);
-    status = cwsi_merge_sandbox_opts(&arena, &s->defaults, o, &merged, err);
+    tags.tags = s->defaults.tags;
+    sb->from_template = o->template_id != NULL;
+    status = cwsi_merge_sandbox_opts(&arena, o->template_id ? &tags : &s->defaults, o, &merged, err);
     if (!status)
         status = cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
                                     s->request_timeout_ms, false, &sb->request_timeout_ms);
     if (!status) status = c->dialect->lacks(&merged, err);
     if (!status) {
+        cwsi_spillover_first(&merged);
         status = c->dialect->create_encode(&arena, &merged, sb->request_id, &sb->create);
+        if (!status && cwsi_spillover_second(&merged)) {
+            cwsi_uuid(c, sb->spill_id);
+            status = c->dialect->create_encode(&arena, &merged, sb->spill_id, &sb->spill);
+        }
         if (status == CWS_ERR_LIMIT)
             status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                                "the options are larger than 100 MiB together");
