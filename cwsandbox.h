@@ -11728,6 +11728,7 @@ typedef struct cwsi_logs {
     bool resumed;     /* this connection goes on behind what came */
     bool resuming;    /* and has not brought anything new yet: what it repeats is dropped */
     bool restarted;   /* the next item is the first behind a gap */
+    bool last;        /* the main command ended meanwhile: what it left is read, without follow */
     bool over;        /* a clean end: what is left is an item */
     bool stopped;     /* an end of another kind, to be acted on once all items were taken: */
     bool anew;        /* the place is lost */
@@ -11826,6 +11827,11 @@ static size_t cwsi_logs_twice(cwsi_logs *l, const cwsi_logs_event *event)
     bool known = event->offset && (event->session_id.len == 0 ||
                                    cwsi_str_is(event->session_id, l->session_id));
     if (!l->resuming) return 0;
+    if (!known && l->last) { /* other logs: it can not be told what is new in them */
+        l->stopped = true;
+        l->ending = l->lost;
+        return event->data.len;
+    }
     from = event->offset > event->data.len ? event->offset - event->data.len : 0;
     if (known && from < l->offset) twice = l->offset - from;
     if (!known || from > l->offset) cwsi_logs_gap(l);
@@ -11970,6 +11976,10 @@ static void cwsi_logs_over(cwsi_logs *l, int64_t now)
     } else if (l->request.follow && cwsi_logs_is_lost(op->call)) {
         l->lost = op->call->err;
         cwsi_logs_again(l, now);
+    } else if (l->resumed && !l->last && op->call->err.status == CWS_ERR_NOT_RUNNING) {
+        l->lost = op->call->err;
+        l->last = true;
+        op->step = CWSI_LOGS_SEND;
     } else {
         (void)cwsi_copy_error(&op->err, &op->call->err);
     }
@@ -12022,11 +12032,12 @@ static bool cwsi_logs_send(cwsi_logs *l)
     cwsi_logs_request r = l->request;
     r.sandbox_id = cwsi_str_of(op->sandbox->id);
     l->resumed = l->resuming = l->session_id[0] != '\0';
-    if (l->resumed) {
+    if (l->resumed) r.timestamps = false; /* the service refuses these beside a session */
+    if (l->resumed && !l->last) {
         r.session_id = cwsi_str_of(l->session_id);
         r.offset = l->offset;
-        r.timestamps = false; /* the service refuses these beside a session */
     }
+    r.follow = r.follow && !l->last;
     if (l->resumed || l->delivered) r.tail_lines = 0;
     if (l->resumed) r.since_ms = 0;
     else if (l->delivered) r.since_ms = l->since_ms;

@@ -3910,6 +3910,29 @@ static void st_test_known(void)
             st_forgive(t);
         }
     }
+    STREAMING("a follower that comes back when the main command has ended gets what it left") {
+        cws_sandbox *sb = api_running(t);
+        cws_logs_opts o = st_follow();
+        const char *ended = script_error_json(
+            &t->s, "failed_precondition", "ended",
+            script_reason(&t->s, "CWSANDBOX_SANDBOX_NOT_RUNNING", "cwsandbox.com"));
+        char end[600];
+        st_got g;
+        snprintf(end, sizeof end, "{\"error\":%s}", ended);
+        script_logs(&t->s, GONE, st_log(t, "a\nhal", "s", 5), NULL);
+        script_logs(&t->s, end, NULL);
+        script_logs(&t->s, "{}", st_log(t, "a\n", "s", 2), st_log(t, "half\nlast\n", "s", 12),
+                    NULL);
+        CHECK_INT(st_logs(t, sb, &o, 0, &g), CWS_OK);
+        CHECK_STR(g.text, "a$|half$|last$|");
+        HAS_NOT(script_json(&t->s, "StreamLogs", 2), "follow");
+        HAS_NOT(script_json(&t->s, "StreamLogs", 2), "resume");
+        script_logs(&t->s, GONE, st_log(t, "a\nhal", "s", 5), NULL);
+        script_logs(&t->s, end, NULL);
+        script_logs(&t->s, "{}", st_log(t, "other\n", "other", 6), NULL);
+        CHECK_INT(st_logs(t, sb, &o, 0, &g), CWS_ERR_NOT_RUNNING);
+        CHECK_STR(g.text, "a$|");
+    }
     STREAMING("K12: output of a shell that is taken behind the end of its client leaves nothing") {
         cws_sandbox *sb = api_running(t);
         cws_process *p;
