@@ -72,8 +72,9 @@
  * the last object made from the client.
  *
  * TIME. Every operation has a deadline, and ends with CWS_ERR_REQUEST_TIMEOUT or
- * CWS_ERR_TIMEOUT when it passes. Durations in options are seconds (double); NaN, infinity and
- * negative values other than CWS_NONE are refused.
+ * CWS_ERR_TIMEOUT when it passes; only shells and followed logs have none unless you give one.
+ * Durations in options are seconds (double); NaN, infinity and negative values other than CWS_NONE
+ * are refused.
  *
  * LIFETIME OF SANDBOXES. A sandbox without max_lifetime_seconds lives for the service's default,
  * which has been observed to be ten minutes. Set it.
@@ -94,7 +95,7 @@
  *                    >>impl-create-v1 >>impl-places-v1 >>impl-request-v1 >>impl-view-v1beta2
  *                    >>impl-dialect-v1beta2 >>impl-create-v1beta2 >>impl-sandbox >>impl-op-start
  *                    >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get >>impl-op-list
- *                    >>impl-process >>impl-op-exec >>impl-command >>impl-op-stream >>impl-logs
+ *                    >>impl-process >>impl-op-exec >>impl-command >>impl-items >>impl-logs
  *                    >>impl-op-logs >>impl-bridge >>impl-op-file >>impl-tar >>impl-tree
  *                    >>impl-tree-down >>impl-op-close >>impl-client >>impl-public
  *                    >>impl-public-sandbox >>impl-public-exec >>impl-public-files
@@ -370,7 +371,8 @@ typedef struct cws_transport {
      * if everything was taken. */
     size_t (*send)(void *user, void *handle, const void *data, size_t size, bool fin);
     /* Stop (false) or resume (true) reporting data; the peer must feel it. Also called while data
-     * is reported: what the same poll still reports is taken. */
+     * is reported: what the same poll still reports is taken. Trailers and the end may be reported
+     * while it is closed, or wait until it is open. */
     void (*window)(void *user, void *handle, bool open);
     /* Give up the exchange and forget the handle. Must reach the peer: stream reset or close.
      * Called after cws_exchange_end too, to release the handle, and then only releases. */
@@ -968,6 +970,7 @@ CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
                                   const cws_exec_opts *opts, cws_process **out, cws_error *err);
 
 typedef struct cws_shell_opts {
+    const char *cwd;         /* absolute; NULL: the container's. Needs /bin/sh in the image */
     uint32_t width;          /* columns and rows of the terminal, up to 65535; */
     uint32_t height;         /* 0: the service's default */
     const cws_pair *env;     /* variables added for this shell only, e.g. TERM */
@@ -991,7 +994,8 @@ typedef struct cws_shell_opts {
 CWS_API cws_status cws_shell_begin(cws_sandbox *sandbox, const char *const *argv,
                                    const cws_shell_opts *opts, cws_process **out, cws_error *err);
 /* Tell the shell the new size of its terminal, 1 to 65535 each. Never waits: what is not sent yet
- * is replaced. CWS_ERR_EXECUTION "terminal session has ended" afterwards. */
+ * is replaced, and what comes behind cws_process_close_stdin is not sent. CWS_ERR_EXECUTION
+ * "terminal session has ended" afterwards. */
 CWS_API cws_status cws_process_resize(cws_process *process, uint32_t width, uint32_t height,
                                       cws_error *err);
 
@@ -1010,7 +1014,8 @@ CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
 CWS_API cws_result *cws_process_take_result(cws_process *process);
 /* Write to the command's input (with_stdin). CWS_OK: all of it is queued. Up to 1 MiB waits in the
  * library and is sent in order once the command is ready; the transport holds some more. While the
- * queue is full this waits, and moves everything else meanwhile, output too. Queued is not
+ * queue is full this waits, and moves everything else meanwhile, output too (a shell takes no input
+ * while its output waits for you). Queued is not
  * delivered: cancel and free drop what was not sent. written (may be NULL) tells how many bytes
  * were queued, also on failure. timeout_ms < 0: without limit of its own; 0: take what fits and
  * move nothing (cws_client_poll does), allowed in callbacks, where another value gives
@@ -1030,7 +1035,7 @@ CWS_API cws_status cws_process_close_stdin(cws_process *process, cws_error *err)
 /* Take output as it arrives, of any command: between 1 and `size` bytes, waiting if there are none;
  * timeout_ms as for writing. CWS_OK with *count 0 is the end of the stream; a non-zero exit is no
  * failure here. Bytes that were taken are no longer in the result, and those of a result that was
- * taken are not here. The command is never held up: what is not read is kept up to
+ * taken are not here. A command, unlike a shell, is never held up: what is not read is kept up to
  * max_output_bytes, and after those bytes CWS_ERR_LIMIT says that there was more. Returns
  * CWS_ERR_WAIT_TIMEOUT if nothing came, or how the command failed, after all bytes before that. */
 CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, void *buffer,
@@ -1182,11 +1187,11 @@ typedef void (*cws_progress_fn)(const cws_progress *progress, void *user);
 typedef cws_flow (*cws_source_fn)(void *buffer, size_t size, size_t *count, void *user);
 
 typedef struct cws_upload_opts {
-    cws_source_fn source; /* or data */
-    const void *data;     /* `size` bytes, which must stay until the end */
+    cws_source_fn source; /* this or data is required */
+    const void *data;     /* `size` bytes, which must stay until the end; "" for an empty file */
     uint64_t size;        /* of all; with source, 0: not known. Else it is checked */
-    bool atomic;          /* into a new file beside, which replaces the old one when it is whole;
-                             false: directly, as the bytes come */
+    bool atomic;          /* into a new file beside, with the same mode, which replaces the old one
+                             when it is whole; false: directly, as the bytes come */
     double timeout_seconds; /* 0: the sandbox's request timeout; waiting for RUNNING not included */
     const char *container;  /* NULL: the primary one */
     cws_progress_fn on_progress; /* NULL: none */
@@ -1237,11 +1242,13 @@ typedef struct cws_directory_opts {
 
 /* Copy what is in the directory local_path of this machine into the directory path of the sandbox,
  * which is made if it is missing, with its parents; or the other way round, where local_path itself
- * is made. Files that are there are overwritten, others stay. Names, contents and permission bits
- * are copied; owners, times and links are not. What came before a failure stays. Local files are
- * read and written while the loop turns, which waits for them. Needs tar in the container, streams
- * in both directions, and POSIX.1-2008 here, else CWS_ERR_UNSUPPORTED. An archive is not trusted: a
- * name that leads out of local_path, also through a link, is CWS_ERR_FILE. */
+ * is made. Files that are there are replaced, others stay. Names, contents and the permission bits
+ * of files are copied; owners, times, symbolic links and bits of directories are not; a file with
+ * several names becomes several files. At most 64 directories deep. What came before a failure
+ * stays. Local files are read and written while the loop turns, which waits for them. Needs tar in
+ * the container, streams in both directions, and POSIX.1-2008 here, else CWS_ERR_UNSUPPORTED. An
+ * archive is not trusted: a name that leads out of local_path, also through a link, is
+ * CWS_ERR_FILE. */
 CWS_API cws_status cws_upload_directory(cws_sandbox *sandbox, const char *path,
                                         const char *local_path, const cws_directory_opts *opts,
                                         cws_error *err);
@@ -6316,7 +6323,8 @@ static bool cwsi_call_is_full(const cwsi_call *call)
 {
     size_t have = call->in.len - call->in_at;
     unsigned flags;
-    if (call->bare || have <= (call->held ? CWSI_STREAM_HELD : CWSI_STREAM_AHEAD)) return false;
+    if (call->bare || call->one) return false;
+    if (have <= (call->held ? CWSI_STREAM_HELD : CWSI_STREAM_AHEAD)) return false;
     return cwsi_envelope_read(call->in.at + call->in_at, &flags) <= have - CWSI_ENVELOPE;
 }
 
@@ -11609,7 +11617,7 @@ static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_ex
 }
 
 /* ================================================================================================
- * >>impl-op-stream
+ * >>impl-items
  * Items for a callback, or for somebody who asks for them. Each kind of stream gathers bytes and
  * cuts them into items (take); here they are delivered.
  * ============================================================================================= */
@@ -11781,6 +11789,7 @@ static bool cwsi_logs_take(cws_stream *s, cws_item *item)
     item->offset = l->offset;
     if (behind) item->offset = l->offset > behind ? l->offset - behind : 0;
     if (!l->placed || (behind && l->request.timestamps && !l->resumed)) item->offset = 0;
+    if (!item->session_id[0]) item->offset = 0;
     if (!item->offset) item->session_id = "";
     l->restarted = false;
     return true;
@@ -12186,57 +12195,66 @@ static bool cwsi_is_writing(const cwsi_file *f)
     return f->kind == CWSI_WRITE_FILE || f->kind == CWSI_UPLOAD || f->kind == CWSI_UPLOAD_TREE;
 }
 
-/* $1: path. */
+/* Each script has the path as $1, and makes it one that nothing takes for an option. */
+#define CWSI_SCRIPT_PATH "case $1 in /*) p=$1;; *) p=./$1;; esac\n"
+
 static const char *cwsi_script_read(void)
 {
-    return "[ -e \"$1\" ] || { echo \"File not found: $1\" >&2; exit 2; }\n"
-           "[ ! -d \"$1\" ] || { echo \"Path is a directory: $1\" >&2; exit 3; }\n"
-           "cat <\"$1\" || exit 1\n";
+    return CWSI_SCRIPT_PATH
+        "[ -e \"$p\" ] || { echo \"File not found: $p\" >&2; exit 2; }\n"
+        "[ ! -d \"$p\" ] || { echo \"Path is a directory: $p\" >&2; exit 3; }\n"
+        "cat <\"$p\" || exit 1\n";
 }
 
-/* $1: path, $2: size or nothing, $3: a name beside or nothing, $4: "commit" if the bytes are there
- * already. A file beside takes the mode of the one it replaces; links and devices are written
- * directly. Without a size a file beside stays for the commit. */
+/* $2: size or nothing, $3: a name beside or nothing, $4: "commit" if the bytes are there already. A
+ * file beside takes the mode of the one it replaces; a link leads to what is replaced. Without a
+ * size a file beside stays for the commit. */
 static const char *cwsi_script_write(void)
 {
-    return "p=$1 n=$2 t=$1 d=${1%/*}\n"
-           "[ \"$d\" != \"$p\" ] || d=.\n"
-           "[ -n \"$d\" ] || d=/\n"
-           "[ ! -d \"$p\" ] || { echo \"Path is a directory: $p\" >&2; exit 3; }\n"
-           "[ -d \"$d\" ] || { echo \"File not found: no directory $d\" >&2; exit 2; }\n"
-           "[ -L \"$p\" ] || { [ -e \"$p\" ] && [ ! -f \"$p\" ]; } || [ -z \"$3\" ] ||\n"
-           "    t=$d/.cwsandbox-$3\n"
-           "stop() { [ \"$t\" = \"$p\" ] || rm -f -- \"$t\"; echo \"$1\" >&2; exit 1; }\n"
-           "trap 'stop interrupted' HUP INT TERM\n"
-           "[ \"$4\" = commit ] || cat >\"$t\" || stop \"$p: could not be written\"\n"
-           "if [ -n \"$n\" ] && [ -f \"$t\" ]; then\n"
-           "    [ $(wc -c <\"$t\") -eq \"$n\" ] || stop \"$p: not all of $n bytes arrived\"\n"
-           "fi\n"
-           "[ \"$t\" != \"$p\" ] && [ -n \"$n\" ] || exit 0\n"
-           "m=$(stat -c %a -- \"$p\" 2>/dev/null) && chmod \"$m\" -- \"$t\"\n"
-           "mv -f -- \"$t\" \"$p\" || stop \"$p: could not be replaced\"\n";
+    return CWSI_SCRIPT_PATH
+        "n=$2\n"
+        "[ ! -L \"$p\" ] || p=$(readlink -f -- \"$p\") || exit 1\n"
+        "t=$p d=${p%/*}\n"
+        "[ -n \"$d\" ] || d=/\n"
+        "[ ! -d \"$p\" ] || { echo \"Path is a directory: $p\" >&2; exit 3; }\n"
+        "[ -d \"$d\" ] || { echo \"File not found: no directory $d\" >&2; exit 2; }\n"
+        "stop() { [ \"$t\" = \"$p\" ] || rm -f -- \"$t\"; echo \"$1\" >&2; exit 1; }\n"
+        "if [ -n \"$3\" ]; then\n"
+        "    [ ! -e \"$p\" ] || [ -f \"$p\" ] || stop \"$p: no regular file: write it directly\"\n"
+        "    t=$d/.cwsandbox-$3\n"
+        "fi\n"
+        "trap 'stop interrupted' HUP INT TERM\n"
+        "[ \"$4\" = commit ] || cat >\"$t\" || stop \"$p: could not be written\"\n"
+        "if [ -n \"$n\" ] && [ -f \"$t\" ]; then\n"
+        "    [ $(wc -c <\"$t\") -eq \"$n\" ] || stop \"$p: not all of $n bytes arrived\"\n"
+        "fi\n"
+        "[ \"$t\" != \"$p\" ] && [ -n \"$n\" ] || exit 0\n"
+        "m=$(stat -c %a -- \"$p\" 2>/dev/null) && chmod -- \"$m\" \"$t\"\n"
+        "mv -f -- \"$t\" \"$p\" || stop \"$p: could not be replaced\"\n";
 }
 
-/* $1: path. What tar leaves unread is read, so that the command ends when its input does. */
+/* What tar leaves unread is read, so that the command ends when its input does. */
 static const char *cwsi_script_write_tree(void)
 {
-    return "[ ! -e \"$1\" ] || [ -d \"$1\" ] ||\n"
-           "    { echo \"Path is not a directory: $1\" >&2; exit 4; }\n"
-           "mkdir -p -- \"$1\" && cd -- \"$1\" || exit 1\n"
-           "tar -xof - || exit 1\n"
-           "cat >/dev/null\n";
+    return CWSI_SCRIPT_PATH
+        "[ ! -e \"$p\" ] || [ -d \"$p\" ] ||\n"
+        "    { echo \"Path is not a directory: $p\" >&2; exit 4; }\n"
+        "mkdir -p -- \"$p\" && cd -- \"$p\" || exit 1\n"
+        "tar -xof - || exit 1\n"
+        "cat >/dev/null\n";
 }
 
 static const char *cwsi_script_read_tree(void)
 {
-    return "[ -e \"$1\" ] || { echo \"File not found: $1\" >&2; exit 2; }\n"
-           "[ -d \"$1\" ] || { echo \"Path is not a directory: $1\" >&2; exit 4; }\n"
-           "cd -- \"$1\" && tar -cf - . || exit 1\n";
+    return CWSI_SCRIPT_PATH
+        "[ -e \"$p\" ] || { echo \"File not found: $p\" >&2; exit 2; }\n"
+        "[ -d \"$p\" ] || { echo \"Path is not a directory: $p\" >&2; exit 4; }\n"
+        "cd -- \"$p\" && tar -cf - . || exit 1\n";
 }
 
 static const char *cwsi_script_stat(void)
 {
-    return "case $1 in -*) set -- \"./$1\";; esac\nstat -c %s -- \"$1\" 2>/dev/null\n";
+    return CWSI_SCRIPT_PATH "stat -L -c %s -- \"$p\" 2>/dev/null\n";
 }
 
 static cws_process *cwsi_bridge(const cwsi_file *f)
@@ -12463,8 +12481,9 @@ static void cwsi_bridge_failed(cwsi_file *f, const cws_process *p)
     const char *fate = writing ? cwsi_file_fate(f) : "";
     *err = p->op.err; /* its codes */
     err->status = CWS_OK;
-    if (status == CWS_ERR_TIMEOUT && !writing)
-        (void)cwsi_file_expire(&f->stream.op);
+    if (status == CWS_ERR_TIMEOUT)
+        (void)cwsi_fail(err, CWS_ERR_REQUEST_TIMEOUT, "%s '%.*s': %.*s%s", f->stream.op.kind->name,
+                        80, f->path, 180, p->op.err.message, fate);
     else if (cwsi_bridge_is_plain(status) ||
              (!writing && !cws_status_is(status, CWS_ERR_EXECUTION)))
         (void)cwsi_fail(err, status, "%.*s%s", 250, p->op.err.message, fate);
@@ -12943,7 +12962,7 @@ struct cwsi_tree {
     size_t have;
     char text_type;
     cwsi_buf text;      /* of the part */
-    cwsi_buf long_name; /* for the next entry */
+    cwsi_buf long_name, long_link; /* for the next entry */
     uint64_t pax_size;
     bool has_pax_size;
     uint32_t mode;
@@ -12973,6 +12992,7 @@ static void cwsi_tree_free(cwsi_file *f)
     cwsi_buf_free(&t->head);
     cwsi_buf_free(&t->text);
     cwsi_buf_free(&t->long_name);
+    cwsi_buf_free(&t->long_link);
     cwsi_free(&f->stream.op.client->mem, t);
     f->tree = NULL;
 }
@@ -13169,29 +13189,67 @@ static int cwsi_tree_parent(cwsi_tree *t, char *name, char **last)
     return at;
 }
 
-/* Make what an entry says. */
-static bool cwsi_tree_make(cwsi_file *f, const cwsi_tar_entry *e, char *name)
+/* A new file, in the place of an old one. -1: errno says why. */
+static int cwsi_tree_create(int parent, const char *name)
+{
+    (void)unlinkat(parent, name, 0); /* it may be read-only, or a link to elsewhere */
+    return openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+/* A directory, or one that is there. */
+static bool cwsi_tree_directory(int parent, const char *name, uint32_t mode)
+{
+    struct stat st;
+    if (mkdirat(parent, name, mode | 0700u) == 0) return true;
+    if (errno != EEXIST || fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW)) return false;
+    if (!S_ISDIR(st.st_mode)) errno = ENOTDIR;
+    return S_ISDIR(st.st_mode);
+}
+
+/* A file that the archive has already under another name: a copy of it. -1: errno says why. */
+static bool cwsi_tree_copy(cwsi_tree *t, char *from, int to)
+{
+    char *last = NULL, data[4096];
+    struct stat st;
+    int parent = cwsi_tree_parent(t, from, &last), file = -1;
+    ssize_t n = -1;
+    if (parent >= 0) file = openat(parent, last, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (parent >= 0 && parent != t->root) (void)close(parent);
+    if (file >= 0 && fstat(file, &st) == 0 && S_ISREG(st.st_mode)) {
+        while ((n = read(file, data, sizeof(data))) > 0)
+            if (write(to, data, CWSI_CAST(size_t, n)) != n) break;
+        t->mode = CWSI_CAST(uint32_t, st.st_mode & 0777);
+    }
+    cwsi_tree_close(&file);
+    return n == 0;
+}
+
+/* Make what an entry says. link: for type 1, the name it had before. */
+static bool cwsi_tree_make(cwsi_file *f, const cwsi_tar_entry *e, char *name, char *link)
 {
     cwsi_tree *t = f->tree;
     char *last = NULL, *below = cwsi_tree_name(name);
+    bool again = e->type == '1', ok;
     int parent;
-    bool ok;
-    if (!below) return cwsi_tree_fail(f, name, "the archive leads out of the directory");
-    if (e->type != '0' && e->type != '5')
+    if (again) link = cwsi_tree_name(link);
+    if (!below || (again && !link))
+        return cwsi_tree_fail(f, name, "the archive leads out of the directory");
+    if (e->type != '0' && e->type != '5' && !again)
         return t->skip || cwsi_tree_fail(f, name, "neither a file nor a directory; see "
                                          "skip_special");
     if (!below[0]) return true;
+    cwsi_copy_text(t->path, sizeof(t->path), below, strlen(below));
     parent = cwsi_tree_parent(t, below, &last);
-    if (parent < 0) return cwsi_tree_fail(f, below, NULL);
+    if (parent < 0) return cwsi_tree_fail(f, t->path, NULL);
+    t->mode = e->mode;
     if (e->type == '5') {
-        ok = mkdirat(parent, last, e->mode | 0700u) == 0 || errno == EEXIST;
+        ok = cwsi_tree_directory(parent, last, e->mode);
     } else {
-        t->file = openat(parent, last, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC |
-                         O_NONBLOCK, 0600);
-        t->mode = e->mode;
-        ok = t->file >= 0;
+        t->file = cwsi_tree_create(parent, last);
+        ok = t->file >= 0 && (!again || cwsi_tree_copy(t, link, t->file));
     }
-    if (!ok) (void)cwsi_tree_fail(f, below, NULL);
+    if (!ok) (void)cwsi_tree_fail(f, t->path, NULL);
+    if (!ok && again) (void)unlinkat(parent, last, 0);
     if (parent != t->root) (void)close(parent);
     return ok;
 }
@@ -13201,7 +13259,7 @@ static bool cwsi_tree_header(cwsi_file *f)
 {
     cwsi_tree *t = f->tree;
     cwsi_tar_entry e = CWSI_ZERO;
-    char name[260];
+    char name[260], link[101];
     size_t i;
     bool ok;
     for (i = 0; i < CWSI_TAR_BLOCK && t->block[i] == 0; i++) {}
@@ -13222,10 +13280,22 @@ static bool cwsi_tree_header(cwsi_file *f)
     if (t->has_pax_size) t->left = t->pax_size;
     if (t->left > UINT64_MAX / 4) return cwsi_tree_fail(f, "tar", "damaged archive");
     t->padding = cwsi_tar_padding(t->left);
-    ok = cwsi_tree_make(f, &e, t->long_name.len ? t->long_name.at : name);
+    memcpy(link, t->block + 157, 100);
+    link[100] = '\0';
+    ok = cwsi_tree_make(f, &e, t->long_name.len ? t->long_name.at : name,
+                        t->long_link.len ? t->long_link.at : link);
     t->has_pax_size = false;
-    t->long_name.len = 0;
+    t->long_name.len = t->long_link.len = 0;
     return ok;
+}
+
+/* Keep a name for the next entry, up to a NUL. */
+static bool cwsi_tree_keep_name(cwsi_file *f, cwsi_buf *name, cwsi_str text)
+{
+    const void *end = text.len ? memchr(text.at, 0, text.len) : NULL;
+    if (end) text.len = CWSI_CAST(size_t, CWSI_CAST(const char *, end) - text.at);
+    name->len = 0;
+    return cwsi_put(name, text.at, text.len) || cwsi_no(cwsi_op_fail_no_memory(&f->stream.op));
 }
 
 /* A long name or a pax header is there. */
@@ -13235,17 +13305,14 @@ static bool cwsi_tree_text(cwsi_file *f)
     cwsi_str text, value;
     text.at = t->text.at ? t->text.at : "";
     text.len = t->text.len;
-    value = text;
-    if (t->text_type == 'x' && cwsi_tar_pax(text, "size", &value))
+    if (t->text_type == 'L') return cwsi_tree_keep_name(f, &t->long_name, text);
+    if (t->text_type == 'K') return cwsi_tree_keep_name(f, &t->long_link, text);
+    if (t->text_type != 'x') return true;
+    if (cwsi_tar_pax(text, "size", &value))
         t->has_pax_size = cwsi_parse_u64(value.at, value.len, &t->pax_size);
-    if (t->text_type != 'L' && !(t->text_type == 'x' && cwsi_tar_pax(text, "path", &value)))
-        return true;
-    t->long_name.len = 0;
-    if (value.len && memchr(value.at, 0, value.len))
-        value.len = CWSI_CAST(size_t, CWSI_CAST(const char *, memchr(value.at, 0, value.len)) -
-                              value.at);
-    return cwsi_put(&t->long_name, value.at, value.len) ||
-           cwsi_no(cwsi_op_fail_no_memory(&f->stream.op));
+    if (cwsi_tar_pax(text, "linkpath", &value) && !cwsi_tree_keep_name(f, &t->long_link, value))
+        return false;
+    return !cwsi_tar_pax(text, "path", &value) || cwsi_tree_keep_name(f, &t->long_name, value);
 }
 
 /* Content of the entry at hand. */
@@ -13254,7 +13321,7 @@ static bool cwsi_tree_write(cwsi_file *f, const char *data, size_t size)
     cwsi_tree *t = f->tree;
     while (size && t->file >= 0) {
         ssize_t n = write(t->file, data, size);
-        if (n < 0 && errno != EINTR) return cwsi_tree_fail(f, "file", NULL);
+        if (n < 0 && errno != EINTR) return cwsi_tree_fail(f, t->path, NULL);
         if (n <= 0) continue;
         data += n;
         size -= CWSI_CAST(size_t, n);
@@ -13273,8 +13340,9 @@ static bool cwsi_tree_part_done(cwsi_file *f)
         return cwsi_tree_header(f);
     case CWSI_TREE_TEXT: ok = cwsi_tree_text(f); break;
     case CWSI_TREE_CONTENT:
-        if (t->file >= 0 && fchmod(t->file, t->mode)) ok = cwsi_tree_fail(f, "file", NULL);
-        cwsi_tree_close(&t->file);
+        ok = t->file < 0 || (fchmod(t->file, t->mode) == 0 && close(t->file) == 0);
+        t->file = -1;
+        if (!ok) (void)cwsi_tree_fail(f, t->path, NULL);
         break;
     case CWSI_TREE_PADDING: t->part = CWSI_TREE_HEADER; return true;
     case CWSI_TREE_OVER: return true;
@@ -13333,6 +13401,7 @@ static bool cwsi_tree_open(cwsi_file *f, const char *local, bool skip)
     cwsi_buf_init(&t->head, mem, SIZE_MAX / 2);
     cwsi_buf_init(&t->text, mem, CWSI_TAR_TEXT_MAX);
     cwsi_buf_init(&t->long_name, mem, CWSI_TAR_TEXT_MAX);
+    cwsi_buf_init(&t->long_link, mem, CWSI_TAR_TEXT_MAX);
     if (!cwsi_is_writing(f)) (void)mkdir(local, 0777);
     t->root = open(local, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (t->root < 0)
@@ -14277,6 +14346,7 @@ static cws_status cwsi_check_shell(const cws_shell_opts *s, cws_exec_opts *o, cw
     if (s->width > 65535 || s->height > 65535)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "width and height must be from 0 (the service's default) to 65535");
+    o->cwd = s->cwd;
     o->env = s->env;
     o->timeout_seconds = s->timeout_seconds;
     o->max_output_bytes = s->max_output_bytes;
@@ -14506,8 +14576,9 @@ CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const 
 
 static cws_status cwsi_check_upload(const cws_upload_opts *o, cws_error *err)
 {
-    if ((o->source != NULL) == (o->data != NULL) && !(o->data == NULL && o->size == 0))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "give source or data, and not both");
+    if ((o->source != NULL) == (o->data != NULL))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "give source or data, and not both; an empty file is \"\" of size 0");
     if (o->data && o->size > SIZE_MAX / 2)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "size is larger than memory can be");
     return CWS_OK;
@@ -14538,7 +14609,7 @@ CWS_API cws_status cws_upload_begin(cws_sandbox *sandbox, const char *path,
     if (!f) return cwsi_no_memory(err, "Upload");
     f->atomic = o->atomic;
     f->source = o->source;
-    if (!o->source) f->data = o->data ? CWSI_CAST(const char *, o->data) : "";
+    f->data = CWSI_CAST(const char *, o->data);
     f->size = o->size;
     f->sized = f->data || o->size;
     f->on_progress = o->on_progress;
@@ -15227,7 +15298,8 @@ static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cw
     cwsi_uuid(c, sb->request_id);
     tags.tags = s->defaults.tags;
     sb->from_template = o->template_id != NULL;
-    status = cwsi_merge_sandbox_opts(&arena, o->template_id ? &tags : &s->defaults, o, &merged, err);
+    status = cwsi_merge_sandbox_opts(&arena, sb->from_template ? &tags : &s->defaults, o, &merged,
+                                     err);
     if (!status)
         status = cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
                                     s->request_timeout_ms, false, &sb->request_timeout_ms);

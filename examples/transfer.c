@@ -80,6 +80,7 @@ static int there_and_back(cws_sandbox *box, FILE *file)
     down.timeout_seconds = 3600;
     down.user = &j;
     if (cws_download(box, "/tmp/cargo", &down, &err)) return complain(&err);
+    if (j.checked != up.size) return fprintf(stderr, "only a part came back\n"), 1;
     printf("%llu bytes went there and came back the same\n", (unsigned long long)j.checked);
     return 0;
 }

@@ -813,6 +813,14 @@ static char *st_log_error(api *t, const char *code)
 
 #define GONE "{\"error\":{\"code\":\"unavailable\",\"message\":\"gone\"}}"
 
+/* An upload of an empty file. */
+static const cws_upload_opts *st_nothing(void)
+{
+    static cws_upload_opts o;
+    o.data = "";
+    return &o;
+}
+
 static cws_logs_opts st_follow(void)
 {
     cws_logs_opts o;
@@ -2024,7 +2032,7 @@ static void st_test_shell_arguments(void)
         t->s.transport.full_duplex = false;
         sb = api_running(t);
         CHECK_INT(cws_shell_begin(sb, NULL, NULL, &p, &t->err), CWS_ERR_UNSUPPORTED);
-        CHECK_INT(cws_upload(sb, "/x", NULL, &t->err), CWS_ERR_UNSUPPORTED);
+        CHECK_INT(cws_upload(sb, "/x", st_nothing(), &t->err), CWS_ERR_UNSUPPORTED);
         CHECK_INT(cws_download_begin(sb, "/x", NULL, &stream, &t->err), CWS_ERR_UNSUPPORTED);
         CHECK(!p && !stream);
         CHECK_INT(t->s.call_count, 0);
@@ -2496,7 +2504,7 @@ static void st_test_write(void)
         }
         st_too_large(t, "WriteFile", NULL, NULL);
         script_never(&t->s, "StreamExec"); /* not even ready */
-        CHECK_INT(api_write(t, sb, "/x", "abc", 3, &o), CWS_ERR_FILE);
+        CHECK_INT(api_write(t, sb, "/x", "abc", 3, &o), CWS_ERR_REQUEST_TIMEOUT);
         HAS(t->err.message, "ready");
     }
     EACH("FL-18: a write over 256 MiB is refused, with the numbers, before anything is sent") {
@@ -2664,7 +2672,7 @@ static void st_test_upload(void)
             cws_upload_opts o = st_from(&s, 0);
             o.source = NULL;
             o.atomic = i & 1;
-            o.data = i < 2 ? data : NULL;
+            o.data = i < 2 ? data : "";
             o.size = i < 2 ? 300000 : 0;
             o.container = "side";
             st_reset(t);
@@ -2680,7 +2688,7 @@ static void st_test_upload(void)
         }
         st_reset(t);
         st_sink(t, "", 0);
-        CHECK_INT(st_upload(t, sb, "/x", NULL), CWS_OK); /* an empty file */
+        CHECK_INT(st_upload(t, sb, "/x", st_nothing()), CWS_OK); /* an empty file */
         st_check_input(t, 0, NULL, 0);
         free(data);
     }
@@ -2736,7 +2744,7 @@ static void st_test_upload(void)
             o.timeout_seconds = 3;
             script_stream(&t->s, NULL, READY, NULL)->hold = true;
             t->s.send_most = 1;
-            CHECK_INT(st_upload(t, sb, "/x", &o), CWS_ERR_FILE);
+            CHECK_INT(st_upload(t, sb, "/x", &o), CWS_ERR_REQUEST_TIMEOUT);
             HAS(t->err.message, i ? "the target is as it was" : "partial or truncated");
             t->s.send_most = 0;
             o = st_from(&s, 5000000); /* it ended well, but early */
@@ -2816,7 +2824,7 @@ static void st_test_upload(void)
             st_turns(t, 20);
             CHECK_INT(s.calls, 1);
             if (i == 0) CHECK(cws_op_cancel(op));
-            if (i < 2) CHECK_INT(st_end(t, op), i ? CWS_ERR_FILE : CWS_ERR_CANCELLED);
+            if (i < 2) CHECK_INT(st_end(t, op), i ? CWS_ERR_REQUEST_TIMEOUT : CWS_ERR_CANCELLED);
             if (i == 1) CHECK(t->s.now - from >= 20000 && t->s.now - from <= 30000);
             cws_op_free(op);
             st_turns(t, 2);
@@ -2843,9 +2851,9 @@ static void st_test_upload(void)
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
         script_raw(&t->s, "StreamExec", 505, "text/plain", "no", 2);
-        CHECK_INT(st_upload(t, sb, "/x", NULL), CWS_ERR_UNSUPPORTED);
+        CHECK_INT(st_upload(t, sb, "/x", st_nothing()), CWS_ERR_UNSUPPORTED);
         CHECK_STR(script_calls(&t->s), "CreateSandbox GetSandbox StreamExec");
-        CHECK_INT(st_upload(t, sb, "/x", NULL), CWS_ERR_UNSUPPORTED); /* at once */
+        CHECK_INT(st_upload(t, sb, "/x", st_nothing()), CWS_ERR_UNSUPPORTED); /* at once */
         CHECK_INT(t->s.call_count, 3);
     }
     STREAMING("FL-2: an ended or draining sandbox takes and gives no files") {
@@ -2854,7 +2862,7 @@ static void st_test_upload(void)
         for (i = 0; i < 2; i++) {
             cws_sandbox *sb = api_found(t, states[i]);
             st_got g;
-            CHECK_INT(st_upload(t, sb, "/x", NULL), CWS_ERR_NOT_RUNNING);
+            CHECK_INT(st_upload(t, sb, "/x", st_nothing()), CWS_ERR_NOT_RUNNING);
             CHECK_INT(st_download(t, sb, "/x", NULL, 0, &g), CWS_ERR_NOT_RUNNING);
             CHECK_INT(st_download(t, sb, "/x", NULL, 1, &g), CWS_ERR_NOT_RUNNING);
             CHECK_INT(t->s.call_count, 0);
@@ -3223,7 +3231,7 @@ static cws_flow st_inside(const cws_item *item, void *user)
     o.on_item = d.on_item = st_inside;
     CHECK_INT(cws_logs(sb, &o, &err), CWS_ERR_REENTRANT);
     CHECK_INT(cws_download(sb, "/x", &d, &err), CWS_ERR_REENTRANT);
-    CHECK_INT(cws_upload(sb, "/x", NULL, &err), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_upload(sb, "/x", st_nothing(), &err), CWS_ERR_REENTRANT);
     return CWS_FLOW_CONTINUE;
 }
 
@@ -3265,7 +3273,7 @@ static void st_test_file_arguments(void)
         }
         CHECK_INT(cws_upload_begin(sb, "/x", NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_download_begin(sb, "/x", NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_upload(NULL, "/x", NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_upload(NULL, "/x", st_nothing(), &t->err), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_download(NULL, "/x", NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_download(sb, "/x", NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
         HAS(t->err.message, "on_item");
@@ -3280,9 +3288,9 @@ static void st_test_file_arguments(void)
         cws_op *op = NULL;
         memset(&down, 0, sizeof(down));
         down.on_item = st_on_item;
-        CHECK_INT(cws_upload(sb, "/x", NULL, &t->err), CWS_ERR_UNSUPPORTED);
+        CHECK_INT(cws_upload(sb, "/x", st_nothing(), &t->err), CWS_ERR_UNSUPPORTED);
         HAS(t->err.message, "HTTP/2");
-        CHECK_INT(cws_upload_begin(sb, "/x", NULL, &op, &t->err), CWS_ERR_UNSUPPORTED);
+        CHECK_INT(cws_upload_begin(sb, "/x", st_nothing(), &op, &t->err), CWS_ERR_UNSUPPORTED);
         CHECK_INT(cws_download(sb, "/x", &down, &t->err), CWS_ERR_UNSUPPORTED);
         CHECK_INT(cws_download_begin(sb, "/x", NULL, &stream, &t->err), CWS_ERR_UNSUPPORTED);
         CHECK(!op && !stream);
@@ -3952,7 +3960,7 @@ static void st_test_known(void)
         cws_sandbox *sb = api_running(t);
         st_got g;
         st_sink(t, "", 0);
-        CHECK_INT(st_upload(t, sb, "/x", NULL), CWS_OK); /* cwsi_stdin_feed */
+        CHECK_INT(st_upload(t, sb, "/x", st_nothing()), CWS_OK); /* cwsi_stdin_feed */
         script_logs(&t->s, "{}", st_log(t, "", "s", 5), NULL);
         CHECK_INT(st_logs(t, sb, NULL, 1, &g), CWS_OK); /* cwsi_logs_data */
     }

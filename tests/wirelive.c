@@ -502,7 +502,10 @@ static void test_stream_places(setup *s)
     CHECK_STR(say(s, "stat -c %s /tmp/zero /tmp/zero2"), "0\n0\n");
     memset(&f, 0, sizeof f); /* devices */
     f.size = 100000;
-    ok(send_file(s, "/dev/null", &f, false, true, &err), &err);
+    ok(send_file(s, "/dev/null", &f, false, false, &err), &err);
+    memset(&f, 0, sizeof f);
+    f.size = 100000;
+    CHECK_INT(send_file(s, "/dev/null", &f, false, true, &err), CWS_ERR_FILE); /* can not be */
     CHECK_STR(say(s, "stat -c %F /dev/null"), "character special file\n");
     close_setup(s);
 }
