@@ -768,7 +768,7 @@ static void api_test_client(void)
             (void)unsetenv("CWSANDBOX_API_KEY");
             (void)unsetenv("CWSANDBOX_BASE_URL");
             (void)setenv("CWSANDBOX_API_VERSION", "v9", 1);
-            CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_ERR_UNSUPPORTED);
+            CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_ERR_INVALID_ARGUMENT);
             CHECK(c == NULL);
             t->copts.api_version = CWS_API_V1;
             CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_OK);
