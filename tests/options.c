@@ -1905,6 +1905,27 @@ static void op_test_exec(void)
         CHECK(script_call_at(&t->s, "StreamExec", 0)->fin);
         cws_process_free(p);
     }
+    B2_STREAMING("StreamExec: input waits for `ready`; a command can be cancelled") {
+        cws_sandbox *sb = op_running(t);
+        cws_process *p = NULL;
+        cws_exec_opts o;
+        size_t taken = 0;
+        int64_t began = t->s.now;
+        script_reply *reply = op_stream(t, "StreamExec");
+        memset(&o, 0, sizeof(o));
+        o.with_stdin = true;
+        op_says(t, reply, "{'ready':{}}");
+        reply->delay = 500;
+        reply->hold = true;
+        CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_write(p, "hi", 2, -1, &taken, &t->err), CWS_OK);
+        while (t->s.now < began + 490) CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
+        CHECK_INT(script_call_at(&t->s, "StreamExec", 0)->sent_bytes, 0);
+        while (t->s.now < began + 510) CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
+        CHECK_STR(script_sent(&t->s, "StreamExec", 0), op_json(t, "{'stdin':{'data':'aGk='}}"));
+        cws_process_free(p);
+        CHECK(script_call_at(&t->s, "StreamExec", 0)->cancelled);
+    }
     B2_STREAMING("a shell: a terminal, its size, and a new size") {
         cws_sandbox *sb = op_running(t);
         cws_process *p = NULL;
@@ -2086,6 +2107,56 @@ static void op_test_logs(void)
         CHECK_STR(t->err.stream_code, "PERMISSION_DENIED");
         CHECK_STR(items.text, "a\n|");
     }
+    B2_STREAMING("StreamLogs: a session that is not known any more: from the beginning, and told") {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        script_reply *r = op_stream(t, "StreamLogs");
+        memset(&o, 0, sizeof(o));
+        o.follow = true;
+        op_data(t, r, "a\n", "s", 2);
+        r->end = CWS_END_LOST;
+        r = op_stream(t, "StreamLogs");
+        op_says(t, r, "{'error':{'message':'who','code':'SESSION_NOT_FOUND'}}");
+        op_over(t, r);
+        r = op_stream(t, "StreamLogs");
+        op_data(t, r, "b\n", "s2", 2);
+        op_says(t, r, "{'complete':{}}");
+        op_over(t, r);
+        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
+        CHECK_STR(items.text, "a\n|b\n|");
+        CHECK_INT(items.restarted, 1);
+        CHECK_INT(script_count(&t->s, "StreamLogs"), 3);
+        HAS_NOT(script_json(&t->s, "StreamLogs", 2), "resumeSessionId");
+    }
+    B2_STREAMING("StreamLogs: long lines are cut in pieces, unless they shall fail") {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        int i;
+        memset(&o, 0, sizeof(o));
+        o.max_line_bytes = 4;
+        for (i = 0; i < 2; i++) {
+            script_reply *r = op_stream(t, "StreamLogs");
+            op_data(t, r, "abcdefg\nh\n", "s", 10);
+            op_says(t, r, "{'complete':{}}");
+            op_over(t, r);
+            o.long_lines = i ? CWS_LONG_LINES_FAIL : CWS_LONG_LINES_DEFAULT;
+            CHECK_INT(op_logs(t, sb, &o, &items), i ? CWS_ERR_STREAM_TRUNCATED : CWS_OK);
+            CHECK_STR(items.text, i ? "" : "abcd|efg\n|h\n|");
+        }
+    }
+    B2_STREAMING("StreamLogs: without follow a stream may end without `complete`") {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        script_reply *r = op_stream(t, "StreamLogs");
+        memset(&o, 0, sizeof(o));
+        op_data(t, r, "a\n", "s", 2);
+        op_over(t, r);
+        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
+        CHECK_STR(items.text, "a\n|");
+    }
     B2_RUN("StreamLogs needs a transport that carries both directions", API_PERFORM) {
         cws_sandbox *sb = op_running(t);
         cws_logs_opts o;
@@ -2232,6 +2303,41 @@ static void op_test_replies(void)
                 op_ok(t, "Get", B2_GET("COMPLETED"));
                 CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
             }
+        }
+}
+
+/* A reply that is cut at any byte is an error, or a shorter message: never a crash. */
+static void op_test_cut(void)
+{
+    int b2;
+    for (b2 = 0; b2 < 2; b2++)
+        OP_ROW(b2 ? "v1beta2" : "v1", "a reply cut at every byte, and every byte changed", 1, b2)
+        {
+            script_reply *whole = op_ok(t, b2 ? "Get" : "GetSandbox", b2 ? B2_FULL : V1_FULL);
+            const char *body = whole->body;
+            size_t size = whole->size, i;
+            whole->times = -1;
+            (void)api_client(t);
+            for (i = 0; i < 2 * size; i++) {
+                cws_sandbox *sb = NULL;
+                char *copy = (char *)malloc(size);
+                if (!copy) abort();
+                memcpy(copy, body, size);
+                if (i >= size) copy[i - size] = (char)~copy[i - size];
+                whole->body = copy;
+                whole->size = i < size ? i : size;
+                if (cws_session_from_id(t->session, "sb-1", true, &sb, &t->err)) {
+                    CHECK(sb == NULL);
+                } else {
+                    const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+                    CHECK(info->sandbox_id[0] && strlen(info->sandbox_id) < 128);
+                    CHECK(info->status_reason && info->runner_id && info->runner_group_id);
+                    CHECK(cws_state_name(info->state)[0] != '\0');
+                }
+                if (sb) cws_sandbox_free(sb);
+                free(copy);
+            }
+            whole->size = 0;
         }
 }
 
@@ -2394,7 +2500,10 @@ static void op_test_copies(void)
             cws_session *session = NULL;
             cws_sandbox *sb = NULL;
             (void)api_client(t);
-            CHECK_INT(op_make_all(t, &session, &sb), CWS_OK);
+            if (!CHECK_INT(op_make_all(t, &session, &sb), CWS_OK)) {
+                cws_session_free(session);
+                continue;
+            }
             op_ok(t, rpc, "{'sandboxId':'sb-1'}");
             CHECK_INT(api_start(t, sb), CWS_OK);
             json = script_json(&t->s, rpc, 0);
@@ -2560,6 +2669,7 @@ int main(int argc, char **argv)
     op_test_exec();
     op_test_logs();
     op_test_replies();
+    op_test_cut();
     op_test_copies();
     op_test_together();
     return test_summary();
