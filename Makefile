@@ -28,9 +28,9 @@ SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 
 HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
-PROGRAMS = unit api streams tree wire wirelive torture backend \
+PROGRAMS = unit api streams options tree wire wirelive torture backend \
 	$(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
-SUITES = unit schema oracle api streams tree torture wire wirelive examples terminal link \
+SUITES = unit schema oracle api streams options tree torture wire wirelive examples terminal link \
 	variants symbols style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
@@ -109,7 +109,7 @@ $(BUILD)/examples-san/%: examples/%.c $(HEADERS) | need
 	@echo "building $@" >&2
 	@$(CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
 
-unit api streams tree torture: %: $(BUILD)/tests/%
+unit api streams options tree torture: %: $(BUILD)/tests/%
 	@sh tests/run.sh $@ -- $<
 
 schema: $(patsubst %,$(BUILD)/tests/%,$(filter schema%,$(PROGRAMS)))

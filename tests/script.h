@@ -18,6 +18,8 @@
  * Afterwards: script_calls(s) is "CreateSandbox GetSandbox"; script_call_at(s, "GetSandbox", i)
  * tells when the call came, its request as JSON, its headers and its timeout.
  *
+ * With s->b2 all names and messages are those of v1beta2.
+ *
  * With s->grpc the replies, which are written as Connect has them, are translated: envelopes, and
  * the outcome in trailers, or in the head (every other time) where there is nothing but an outcome.
  *
@@ -68,6 +70,7 @@ typedef struct script_call {
     char *url;
     char *method;
     bool full_duplex, cancelled, reported_end;
+    bool more_body; /* the request has not ended with its first message */
     cwsi_buf sent; /* what came through send, envelopes and all */
     size_t sent_bytes;
     bool fin;
@@ -106,6 +109,7 @@ typedef struct script {
     size_t opens, cancels, closes, polls, performs, unexpected;
     cws_status refuse_open; /* what open returns instead of opening */
     bool grpc;
+    bool b2; /* the dialect: calls and messages are those of v1beta2 */
     size_t send_most; /* bytes that are taken between two polls; 0: any */
     bool forget;      /* what is sent is counted only */
     bool in_report, in_poll;
@@ -163,15 +167,16 @@ TEST_FN char *script_text(script *s, const char *text)
     return copy;
 }
 
-/* The RPC of SandboxService with this name. */
+/* The RPC with this name of v1's SandboxService, or of v1beta2's services. */
 TEST_FN const cwsi_rpc *script_rpc(const char *name)
 {
+    const char *service = script_now && script_now->b2 ? "/coreweave.sandbox.v1beta2.Gateway"
+                                                       : "/coreweave.sandbox.v1.SandboxService/";
     int i;
     for (i = 0; i < CWSI_RPC_COUNT; i++) {
         const cwsi_rpc *rpc = cwsi_rpc_at((cwsi_rpc_id)i);
         const char *slash = strrchr(rpc->path, '/');
-        if (strncmp(rpc->path, "/coreweave.sandbox.v1.SandboxService/", 37) == 0 &&
-            strcmp(slash + 1, name) == 0)
+        if (strncmp(rpc->path, service, strlen(service)) == 0 && strcmp(slash + 1, name) == 0)
             return rpc;
     }
     printf("script: no such RPC: %s\n", name);
@@ -432,7 +437,8 @@ TEST_FN size_t script_count(const script *s, const char *rpc)
 TEST_FN const script_call *script_call_at(const script *s, const char *rpc, size_t index)
 {
     static const script_call none = {"", -1, -1, -1, (char *)"", (char *)"", (char *)"",
-                                     (char *)"", false, false, false, {0}, 0, false, -1, 0, 0, 0};
+                                     (char *)"", false, false, false, false, {0}, 0, false, -1, 0,
+                                     0, 0};
     size_t i;
     for (i = 0; i < s->call_count; i++)
         if (strcmp(s->calls[i].rpc, rpc) == 0 && index-- == 0) return &s->calls[i];
@@ -482,10 +488,12 @@ TEST_FN size_t script_record(script *s, const cws_http_request *q)
     call->ended_at = -1;
     call->timeout_ms = q->timeout_ms;
     call->full_duplex = q->full_duplex;
+    call->more_body = q->more_body;
     call->url = script_text(s, q->url);
     call->method = script_text(s, q->method);
     (void)snprintf(call->rpc, sizeof(call->rpc), "%s", slash ? slash + 1 : "?");
     rpc = script_rpc(call->rpc);
+    if (!strstr(q->url, rpc->path)) script_break(s, "a call is one of the dialect", q->url);
     cwsi_buf_init(&text, &s->mem, SIZE_MAX / 2);
     for (i = 0; i < q->header_count; i++) {
         (void)cwsi_put_text(&text, q->headers[i].name);

@@ -1,0 +1,2676 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a sandbox is made of, and the dialect v1beta2, over the scripted transport: the request of
+ * every option, what a dialect does not have, what is refused, and how replies are understood. What
+ * is expected comes from the tables of the specification and the .proto files. Numbers are those of
+ * the list of edge cases that the service's own clients were written against. JSON is written with
+ * ' for ". Usage:
+ *
+ *     options [part of a test's name]
+ *
+ * Tests that fail because of a known mistake of the library are left out unless it is compiled with
+ * OPTIONS_KNOWN_BUGS.
+ */
+#include "harness.h"
+
+#define STRINGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define NO_STRINGS ((const char *const[]){NULL})
+#define PAIRS(...) ((const cws_pair[]){__VA_ARGS__, {NULL, NULL}})
+#define NO_PAIRS ((const cws_pair[]){{NULL, NULL}})
+#define NETWORK(...) (&(const cws_network){__VA_ARGS__})
+#define RULES(...) ((const cws_network_rule[]){__VA_ARGS__})
+#define RESOURCES(...) (&(const cws_resources){__VA_ARGS__})
+#define VOLUMES(...) ((const cws_volume[]){__VA_ARGS__})
+#define SERVICES(...) ((const cws_service[]){__VA_ARGS__})
+#define SECRETS(...) ((const cws_secret[]){__VA_ARGS__})
+#define FILES(...) ((const cws_mounted_file[]){__VA_ARGS__})
+#define INTS(...) ((const int32_t[]){__VA_ARGS__})
+#define PORTS(...) ((const cws_port[]){__VA_ARGS__})
+
+/* ---- helpers --------------------------------------------------------------------------------- */
+
+/* The text with ' as ". */
+static const char *op_json(api *t, const char *text)
+{
+    char *copy = script_text(&t->s, text), *p;
+    for (p = copy; *p; p++)
+        if (*p == '\'') *p = '"';
+    return copy;
+}
+
+static script_reply *op_ok(api *t, const char *rpc, const char *json)
+{
+    return script_ok(&t->s, rpc, op_json(t, json));
+}
+
+static api *op_b2(api *t)
+{
+    t->copts.api_version = CWS_API_V1BETA2;
+    t->s.b2 = true;
+    return t;
+}
+
+#define B2_RUN(text, mode)                                                                         \
+    TEST(api_name("v1beta2: " text, mode))                                                         \
+        for (api *t = op_b2(api_new(mode)); t; t = api_end(t))
+#define B2_EACH(text) for (int api_m = 0; api_m < API_MODES; api_m++) B2_RUN(text, api_m)
+#define B2_STREAMING(text) for (int api_m = 0; api_m < API_PERFORM; api_m++) B2_RUN(text, api_m)
+
+/* A test per row of a table, in one mode after the other. */
+#define OP_ROW(dialect, row, index, b2)                                                            \
+    TEST(op_name(dialect, row, (index) % API_MODES))                                               \
+        for (api *t = op_row((index) % API_MODES, b2); t; t = api_end(t))
+
+static const char *op_name(const char *dialect, const char *row, size_t mode)
+{
+    static char text[200];
+    (void)snprintf(text, sizeof(text), "%s: %s", dialect, row);
+    return api_name(text, (int)mode);
+}
+
+static api *op_row(size_t mode, bool b2)
+{
+    api *t = api_new((int)mode);
+    return b2 ? op_b2(t) : t;
+}
+
+#define B2_GET(state) "{'sandboxId':'sb-1','sandboxStatus':'SANDBOX_STATUS_" state "'}"
+#define STARTED "{'sandboxId':'sb-1','sandboxStatus':'SANDBOX_STATUS_PENDING'}"
+
+static cws_sandbox *op_started(api *t)
+{
+    cws_sandbox *sb = api_box(t, NULL);
+    op_ok(t, "Start", STARTED);
+    CHECK_INT(api_start(t, sb), CWS_OK);
+    t->s.call_count = 0;
+    return sb;
+}
+
+TEST_FN cws_sandbox *op_running(api *t)
+{
+    cws_sandbox *sb = op_started(t);
+    op_ok(t, "Get", B2_GET("RUNNING"));
+    CHECK_INT(api_wait(t, sb, 0), CWS_OK);
+    t->s.call_count = 0;
+    return sb;
+}
+
+TEST_FN cws_sandbox *op_found(api *t, const char *json)
+{
+    cws_sandbox *sb = NULL;
+    op_ok(t, t->s.b2 ? "Get" : "GetSandbox", json);
+    CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
+    t->s.call_count = 0;
+    if (!sb) abort();
+    return sb;
+}
+
+#define IS(rpc, index, expected)                                                                   \
+    CHECK_STR(script_json(&t->s, rpc, index), op_json(t, expected))
+
+/* ---- what is sent to create a sandbox -------------------------------------------------------- */
+
+#define KEEP "['-c','trap \\'exit 0\\' TERM INT; sleep infinity & wait']"
+#define MAIN(image, command, rest)                                                                 \
+    "{'name':'main','image':'" image "','command':'" command "'" rest "}"
+#define V1_ALL(container, spec, box)                                                               \
+    "{'sandbox':{'spec':{'containers':[" container "]" spec "}" box "}}"
+#define V1_MAIN(rest) V1_ALL(MAIN("python:3.11", "/bin/sh", ",'args':" KEEP rest), "", "")
+#define V1_SPEC(rest) V1_ALL(MAIN("python:3.11", "/bin/sh", ",'args':" KEEP), rest, "")
+#define V1_BOTH(main, spec) V1_ALL(MAIN("python:3.11", "/bin/sh", ",'args':" KEEP main), spec, "")
+#define B2_ALL(command, tags, image, rest)                                                         \
+    "{'command':'" command "'" tags ",'containerImage':'" image "'" rest "}"
+#define B2(rest) B2_ALL("/bin/sh", ",'args':" KEEP, "python:3.11", rest)
+#define B2_TAGS(tags) B2_ALL("/bin/sh", ",'args':" KEEP ",'tags':" tags, "python:3.11", "")
+#define V1_RES(requests, limits)                                                                   \
+    V1_MAIN(",'resourceRequirements':{'requests':" requests ",'limits':" limits "}")
+#define B2_RES(requests, limits) B2(",'resourceLimits':" limits ",'resourceRequests':" requests)
+#define V1_NET(net) V1_SPEC(",'network':" net)
+#define B2_NET(net) B2(",'network':" net)
+#define V1_EGRESS(rule) V1_NET("{'egress':[" rule "]}")
+#define V1_INGRESS(rule) V1_NET("{'ingress':[" rule "]}")
+#define V1_SERVICE(service) V1_SPEC(",'services':[" service "]")
+#define V1_SECURITY(context) V1_MAIN(",'securityContext':" context)
+#define V1_STORE(access) V1_SPEC(",'objectStorageAccess':" access)
+#define B2_STORE(access) B2(",'objectStorageAccess':" access)
+#define V1_SCRATCH(name, scratch, mount)                                                           \
+    V1_BOTH(",'volumeMounts':[{'volume':'" name "'," mount "}]",                                   \
+            ",'volumes':[{'name':'" name "','scratch':" scratch "}]")
+
+typedef struct op_shape {
+    const char *name;
+    cws_sandbox_opts defaults, own;
+    const char *v1, *b2; /* NULL: not in this dialect */
+} op_shape;
+
+/* A known mistake: the merged copy of a network has lists where none were given, and is refused as
+ * one that has what the dialect lacks. So no network passes. */
+static bool op_known(const op_shape *row)
+{
+#ifdef OPTIONS_KNOWN_BUGS
+    (void)row;
+    return false;
+#else
+    return row->defaults.network || row->own.network;
+#endif
+}
+
+static const op_shape op_shapes[] = {
+    {.name = "nothing", .v1 = V1_MAIN(""), .b2 = B2("")},
+    /* text */
+    {.name = "container_image",
+     .own = {.container_image = "alpine"},
+     .v1 = V1_ALL(MAIN("alpine", "/bin/sh", ",'args':" KEEP), "", ""),
+     .b2 = B2_ALL("/bin/sh", ",'args':" KEEP, "alpine", "")},
+    {.name = "container_image: the default",
+     .defaults = {.container_image = "alpine"},
+     .v1 = V1_ALL(MAIN("alpine", "/bin/sh", ",'args':" KEEP), "", ""),
+     .b2 = B2_ALL("/bin/sh", ",'args':" KEEP, "alpine", "")},
+    {.name = "container_image: an empty one counts as not given",
+     .defaults = {.container_image = "alpine"},
+     .own = {.container_image = ""},
+     .v1 = V1_ALL(MAIN("alpine", "/bin/sh", ",'args':" KEEP), "", ""),
+     .b2 = B2_ALL("/bin/sh", ",'args':" KEEP, "alpine", "")},
+    {.name = "container_image replaces",
+     .defaults = {.container_image = "alpine"},
+     .own = {.container_image = "busybox:1"},
+     .v1 = V1_ALL(MAIN("busybox:1", "/bin/sh", ",'args':" KEEP), "", ""),
+     .b2 = B2_ALL("/bin/sh", ",'args':" KEEP, "busybox:1", "")},
+    {.name = "command alone has no arguments",
+     .own = {.command = "ls"},
+     .v1 = V1_ALL(MAIN("python:3.11", "ls", ""), "", ""),
+     .b2 = B2_ALL("ls", "", "python:3.11", "")},
+    {.name = "command and args",
+     .own = {.command = "ls", .args = STRINGS("-l", "/")},
+     .v1 = V1_ALL(MAIN("python:3.11", "ls", ",'args':['-l','/']"), "", ""),
+     .b2 = B2_ALL("ls", ",'args':['-l','/']", "python:3.11", "")},
+    {.name = "args alone go to the default command",
+     .own = {.args = STRINGS("-c", "")},
+     .v1 = V1_ALL(MAIN("python:3.11", "/bin/sh", ",'args':['-c','']"), "", ""),
+     .b2 = B2_ALL("/bin/sh", ",'args':['-c','']", "python:3.11", "")},
+    {.name = "args: an empty list is none",
+     .own = {.args = NO_STRINGS},
+     .v1 = V1_ALL(MAIN("python:3.11", "/bin/sh", ""), "", ""),
+     .b2 = B2_ALL("/bin/sh", "", "python:3.11", "")},
+    {.name = "command and args of the defaults",
+     .defaults = {.command = "ls", .args = STRINGS("-l")},
+     .own = {.command = ""},
+     .v1 = V1_ALL(MAIN("python:3.11", "ls", ",'args':['-l']"), "", ""),
+     .b2 = B2_ALL("ls", ",'args':['-l']", "python:3.11", "")},
+    {.name = "a command of its own does not take the args of the defaults",
+     .defaults = {.command = "ls", .args = STRINGS("-l")},
+     .own = {.command = "cat"},
+     .v1 = V1_ALL(MAIN("python:3.11", "cat", ""), "", ""),
+     .b2 = B2_ALL("cat", "", "python:3.11", "")},
+    {.name = "args: an empty list replaces the default",
+     .defaults = {.command = "ls", .args = STRINGS("-l")},
+     .own = {.args = NO_STRINGS},
+     .v1 = V1_ALL(MAIN("python:3.11", "ls", ""), "", ""),
+     .b2 = B2_ALL("ls", "", "python:3.11", "")},
+    {.name = "args replace the default and keep its command",
+     .defaults = {.command = "ls", .args = STRINGS("-l")},
+     .own = {.args = STRINGS("-a")},
+     .v1 = V1_ALL(MAIN("python:3.11", "ls", ",'args':['-a']"), "", ""),
+     .b2 = B2_ALL("ls", ",'args':['-a']", "python:3.11", "")},
+    /* lists that combine */
+    {.name = "2: tags",
+     .own = {.tags = STRINGS("a", "b.c_d-9")},
+     .v1 = V1_SPEC(",'tags':['a','b.c_d-9']"),
+     .b2 = B2_TAGS("['a','b.c_d-9']")},
+    {.name = "2: tags of the defaults",
+     .defaults = {.tags = STRINGS("a", "b")},
+     .own = {.tags = NO_STRINGS},
+     .v1 = V1_SPEC(",'tags':['a','b']"),
+     .b2 = B2_TAGS("['a','b']")},
+    {.name = "2: tags: the defaults first; a repeated one stays",
+     .defaults = {.tags = STRINGS("b", "a")},
+     .own = {.tags = STRINGS("c", "a")},
+     .v1 = V1_SPEC(",'tags':['b','a','c','a']"),
+     .b2 = B2_TAGS("['b','a','c','a']")},
+    {.name = "3: environment_variables",
+     .own = {.environment_variables = PAIRS({"A", "1"}, {"B", ""})},
+     .v1 = V1_MAIN(",'environmentVariables':{'A':'1','B':''}"),
+     .b2 = B2(",'environmentVariables':{'A':'1','B':''}")},
+    {.name = "3: environment_variables: merged, the own ones win",
+     .defaults = {.environment_variables = PAIRS({"A", "1"}, {"B", "2"})},
+     .own = {.environment_variables = PAIRS({"C", "3"}, {"A", "9"})},
+     .v1 = V1_MAIN(",'environmentVariables':{'A':'9','B':'2','C':'3'}"),
+     .b2 = B2(",'environmentVariables':{'A':'9','B':'2','C':'3'}")},
+    {.name = "3: environment_variables: an empty map takes nothing away",
+     .defaults = {.environment_variables = PAIRS({"A", "1"})},
+     .own = {.environment_variables = NO_PAIRS},
+     .v1 = V1_MAIN(",'environmentVariables':{'A':'1'}"),
+     .b2 = B2(",'environmentVariables':{'A':'1'}")},
+    {.name = "3: environment_variables: empty when nothing is given",
+     .own = {.environment_variables = NO_PAIRS},
+     .v1 = V1_MAIN(""),
+     .b2 = B2("")},
+    {.name = "3: annotations",
+     .own = {.annotations = PAIRS({"a/b", "1"})},
+     .v1 = V1_SPEC(",'annotations':{'a/b':'1'}"),
+     .b2 = B2(",'podAnnotations':{'a/b':'1'}")},
+    {.name = "3: annotations: merged, the own ones win",
+     .defaults = {.annotations = PAIRS({"a", "1"}, {"b", "2"})},
+     .own = {.annotations = PAIRS({"b", "3"}, {"c", "4"})},
+     .v1 = V1_SPEC(",'annotations':{'a':'1','b':'3','c':'4'}"),
+     .b2 = B2(",'podAnnotations':{'a':'1','b':'3','c':'4'}")},
+    {.name = "15: secrets: the variable is the name; grouped by store in order of appearance",
+     .own = {.secrets = SECRETS({"s1", "K1", NULL, NULL}, {"s2", "K2", "f", NULL},
+                                {"s1", "K3", "", "VAR"}),
+             .secret_count = 3},
+     .v1 = V1_MAIN(",'secretStores':[{'storeName':'s1','secrets':[{'path':'K1','envVar':'K1'},"
+                   "{'path':'K3','envVar':'VAR'}]},{'storeName':'s2','secrets':[{'path':'K2',"
+                   "'field':'f','envVar':'K2'}]}]"),
+     .b2 = B2(",'secretStores':[{'storeName':'s1','secrets':[{'path':'K1','envVar':'K1'},"
+              "{'path':'K3','envVar':'VAR'}]},{'storeName':'s2','secrets':[{'path':'K2',"
+              "'field':'f','envVar':'K2'}]}]")},
+    {.name = "15: secrets: the defaults first; identical ones collapse",
+     .defaults = {.secrets = SECRETS({"s1", "K1", NULL, NULL}, {"s1", "K2", NULL, NULL}),
+                  .secret_count = 2},
+     .own = {.secrets = SECRETS({"s0", "K0", NULL, NULL}, {"s1", "K1", "", "K1"}),
+             .secret_count = 2},
+     .v1 = V1_MAIN(",'secretStores':[{'storeName':'s1','secrets':[{'path':'K1','envVar':'K1'},"
+                   "{'path':'K2','envVar':'K2'}]},{'storeName':'s0','secrets':[{'path':'K0',"
+                   "'envVar':'K0'}]}]"),
+     .b2 = B2(",'secretStores':[{'storeName':'s1','secrets':[{'path':'K1','envVar':'K1'},"
+              "{'path':'K2','envVar':'K2'}]},{'storeName':'s0','secrets':[{'path':'K0',"
+              "'envVar':'K0'}]}]")},
+    {.name = "mounted_files: bytes, and an empty one",
+     .own = {.mounted_files = FILES({"/a/b", "\0\xff", 2}, {"/c", NULL, 0}),
+             .mounted_file_count = 2},
+     .v1 = V1_MAIN(",'files':[{'path':'/a/b','content':'AP8='},{'path':'/c'}]"),
+     .b2 = B2(",'mountedFiles':[{'mountPath':'/a/b','fileContent':'AP8='},{'mountPath':'/c'}]")},
+    /* numbers */
+    {.name = "max_lifetime_seconds",
+     .own = {.max_lifetime_seconds = 2592000},
+     .v1 = V1_SPEC(",'maxLifetimeSeconds':2592000"),
+     .b2 = B2(",'maxLifetimeSeconds':2592000")},
+    {.name = "max_lifetime_seconds: the default",
+     .defaults = {.max_lifetime_seconds = 60},
+     .v1 = V1_SPEC(",'maxLifetimeSeconds':60"),
+     .b2 = B2(",'maxLifetimeSeconds':60")},
+    {.name = "max_lifetime_seconds replaces",
+     .defaults = {.max_lifetime_seconds = 60},
+     .own = {.max_lifetime_seconds = 1},
+     .v1 = V1_SPEC(",'maxLifetimeSeconds':1"),
+     .b2 = B2(",'maxLifetimeSeconds':1")},
+    {.name = "request_timeout_seconds is not sent",
+     .own = {.request_timeout_seconds = 7},
+     .v1 = V1_MAIN(""),
+     .b2 = B2("")},
+    {.name = "max_timeout_seconds", .own = {.max_timeout_seconds = 77},
+     .b2 = B2(",'maxTimeoutSeconds':77")},
+    /* places to run */
+    {.name = "6: runner_ids: CKS by themselves",
+     .own = {.runner_ids = STRINGS("r1", "r2")},
+     .v1 = V1_SPEC(",'runnerIds':['r1','r2'],'mode':'SANDBOX_MODE_CKS'"),
+     .b2 = B2(",'runnerIds':['r1','r2']")},
+    {.name = "6: runner_ids of the defaults",
+     .defaults = {.runner_ids = STRINGS("r1")},
+     .v1 = V1_SPEC(",'runnerIds':['r1'],'mode':'SANDBOX_MODE_CKS'"),
+     .b2 = B2(",'runnerIds':['r1']")},
+    {.name = "6: runner_ids replace",
+     .defaults = {.runner_ids = STRINGS("r1", "r2")},
+     .own = {.runner_ids = STRINGS("r3")},
+     .v1 = V1_SPEC(",'runnerIds':['r3'],'mode':'SANDBOX_MODE_CKS'"),
+     .b2 = B2(",'runnerIds':['r3']")},
+    {.name = "6: runner_ids: an empty list clears",
+     .defaults = {.runner_ids = STRINGS("r1")},
+     .own = {.runner_ids = NO_STRINGS},
+     .v1 = V1_MAIN(""),
+     .b2 = B2("")},
+    {.name = "6: runner_ids and placement CKS",
+     .own = {.runner_ids = STRINGS("r1"), .placement = CWS_PLACEMENT_CKS},
+     .v1 = V1_SPEC(",'runnerIds':['r1'],'mode':'SANDBOX_MODE_CKS'")},
+    {.name = "6: runner_ids that are cleared leave room for SERVERLESS",
+     .defaults = {.runner_ids = STRINGS("r1")},
+     .own = {.runner_ids = NO_STRINGS, .placement = CWS_PLACEMENT_SERVERLESS},
+     .v1 = V1_SPEC(",'mode':'SANDBOX_MODE_SERVERLESS'")},
+    {.name = "placement SERVERLESS",
+     .own = {.placement = CWS_PLACEMENT_SERVERLESS},
+     .v1 = V1_SPEC(",'mode':'SANDBOX_MODE_SERVERLESS'")},
+    {.name = "placement CKS of the defaults",
+     .defaults = {.placement = CWS_PLACEMENT_CKS},
+     .v1 = V1_SPEC(",'mode':'SANDBOX_MODE_CKS'")},
+    {.name = "placement replaces",
+     .defaults = {.placement = CWS_PLACEMENT_CKS},
+     .own = {.placement = CWS_PLACEMENT_SERVERLESS},
+     .v1 = V1_SPEC(",'mode':'SANDBOX_MODE_SERVERLESS'")},
+    {.name = "6: profile_ids", .own = {.profile_ids = STRINGS("p1", "p2")},
+     .b2 = B2(",'profileIds':['p1','p2']")},
+    {.name = "6: profile_names", .own = {.profile_names = STRINGS("n1")},
+     .b2 = B2(",'profileNames':['n1']")},
+    {.name = "6: profile_ids, profile_names and runner_ids are independent of each other",
+     .defaults = {.profile_ids = STRINGS("p1"), .profile_names = STRINGS("n1"),
+                  .runner_ids = STRINGS("r1")},
+     .own = {.profile_names = STRINGS("n2")},
+     .b2 = B2(",'profileIds':['p1'],'runnerIds':['r1'],'profileNames':['n2']")},
+    {.name = "6: profile_ids: an empty list clears them, not the names",
+     .defaults = {.profile_ids = STRINGS("p1"), .profile_names = STRINGS("n1")},
+     .own = {.profile_ids = NO_STRINGS},
+     .b2 = B2(",'profileNames':['n1']")},
+    {.name = "6: empty lists of profiles are no profiles, in v1 either",
+     .own = {.profile_ids = NO_STRINGS, .profile_names = NO_STRINGS},
+     .v1 = V1_MAIN(""),
+     .b2 = B2("")},
+    /* compute */
+    {.name = "11: resources: the flat form is both sides",
+     .own = {.resources = RESOURCES(.cpu = "500m", .memory = "1Gi")},
+     .v1 = V1_RES("{'cpu':'500m','memory':'1Gi'}", "{'cpu':'500m','memory':'1Gi'}"),
+     .b2 = B2_RES("{'cpu':'500m','memory':'1Gi'}", "{'cpu':'500m','memory':'1Gi'}")},
+    {.name = "11: resources: cpu alone",
+     .own = {.resources = RESOURCES(.cpu = "2")},
+     .v1 = V1_RES("{'cpu':'2'}", "{'cpu':'2'}"),
+     .b2 = B2_RES("{'cpu':'2'}", "{'cpu':'2'}")},
+    {.name = "12: resources: requests alone are limits too",
+     .own = {.resources = RESOURCES(.request_cpu = "1", .request_memory = "2Gi")},
+     .v1 = V1_RES("{'cpu':'1','memory':'2Gi'}", "{'cpu':'1','memory':'2Gi'}"),
+     .b2 = B2_RES("{'cpu':'1','memory':'2Gi'}", "{'cpu':'1','memory':'2Gi'}")},
+    {.name = "12: resources: limits alone are requests too",
+     .own = {.resources = RESOURCES(.limit_memory = "2Gi")},
+     .v1 = V1_RES("{'memory':'2Gi'}", "{'memory':'2Gi'}"),
+     .b2 = B2_RES("{'memory':'2Gi'}", "{'memory':'2Gi'}")},
+    {.name = "12: resources: both sides as given; keys of one side only are not compared",
+     .own = {.resources = RESOURCES(.request_cpu = "1", .limit_cpu = "2", .limit_memory = "1Mi")},
+     .v1 = V1_RES("{'cpu':'1'}", "{'cpu':'2','memory':'1Mi'}"),
+     .b2 = B2_RES("{'cpu':'1'}", "{'cpu':'2','memory':'1Mi'}")},
+    {.name = "12: resources: equal quantities that are written differently",
+     .own = {.resources = RESOURCES(.request_cpu = "1000m", .limit_cpu = "1",
+                                    .request_memory = "1024Mi", .limit_memory = "1Gi")},
+     .v1 = V1_RES("{'cpu':'1000m','memory':'1024Mi'}", "{'cpu':'1','memory':'1Gi'}"),
+     .b2 = B2_RES("{'cpu':'1000m','memory':'1024Mi'}", "{'cpu':'1','memory':'1Gi'}")},
+    {.name = "14: resources: a GPU is on both sides",
+     .own = {.resources = RESOURCES(.gpu_count = 2)},
+     .v1 = V1_RES("{'gpu':{'count':'2'}}", "{'gpu':{'count':'2'}}"),
+     .b2 = B2_RES("{'gpu':{'gpuCount':'2'}}", "{'gpu':{'gpuCount':'2'}}")},
+    {.name = "14: resources: a GPU by its type, beside requests",
+     .own = {.resources = RESOURCES(.request_cpu = "1", .limit_cpu = "2", .gpu_count = 1,
+                                    .gpu_type = "H100")},
+     .v1 = V1_RES("{'cpu':'1','gpu':{'count':'1','type':'H100'}}",
+                  "{'cpu':'2','gpu':{'count':'1','type':'H100'}}"),
+     .b2 = B2_RES("{'cpu':'1','gpu':{'gpuCount':'1','gpuType':'H100'}}",
+                  "{'cpu':'2','gpu':{'gpuCount':'1','gpuType':'H100'}}")},
+    {.name = "14: resources: a GPU by its memory; the count may be left out",
+     .own = {.resources = RESOURCES(.gpu_memory_gb = 80)},
+     .v1 = V1_RES("{'gpu':{'memoryGb':'80'}}", "{'gpu':{'memoryGb':'80'}}"),
+     .b2 = B2_RES("{'gpu':{'gpuMemoryGb':'80'}}", "{'gpu':{'gpuMemoryGb':'80'}}")},
+    {.name = "resources replace as a whole",
+     .defaults = {.resources = RESOURCES(.cpu = "1", .memory = "1Gi", .gpu_count = 1)},
+     .own = {.resources = RESOURCES(.memory = "2Gi")},
+     .v1 = V1_RES("{'memory':'2Gi'}", "{'memory':'2Gi'}"),
+     .b2 = B2_RES("{'memory':'2Gi'}", "{'memory':'2Gi'}")},
+    {.name = "resources of the defaults",
+     .defaults = {.resources = RESOURCES(.cpu = "1")},
+     .v1 = V1_RES("{'cpu':'1'}", "{'cpu':'1'}"),
+     .b2 = B2_RES("{'cpu':'1'}", "{'cpu':'1'}")},
+    /* network */
+    {.name = "8: network: nothing in it", .own = {.network = NETWORK(.egress_count = 0)},
+     .v1 = V1_NET("{}"), .b2 = B2_NET("{}")},
+    {.name = "8: network.ingress_mode", .own = {.network = NETWORK(.ingress_mode = "public")},
+     .b2 = B2_NET("{'ingressMode':'public'}")},
+    {.name = "8: network.egress_mode", .own = {.network = NETWORK(.egress_mode = "internet")},
+     .b2 = B2_NET("{'egressMode':'internet'}")},
+    {.name = "8: network.exposed_ports",
+     .own = {.network = NETWORK(.exposed_ports = INTS(1, 65535), .exposed_port_count = 2)},
+     .b2 = B2_NET("{'exposedPorts':[1,65535]}")},
+    {.name = "8: network: all of v1beta2",
+     .own = {.network = NETWORK(.ingress_mode = "a", .egress_mode = "b",
+                                .exposed_ports = INTS(80), .exposed_port_count = 1)},
+     .b2 = B2_NET("{'ingressMode':'a','exposedPorts':[80],'egressMode':'b'}")},
+    {.name = "8: network replaces as a whole, in v1beta2",
+     .defaults = {.network = NETWORK(.ingress_mode = "a", .exposed_ports = INTS(80),
+                                     .exposed_port_count = 1)},
+     .own = {.network = NETWORK(.egress_mode = "b")},
+     .b2 = B2_NET("{'egressMode':'b'}")},
+    {.name = "8: network of the defaults, in v1beta2",
+     .defaults = {.network = NETWORK(.exposed_ports = INTS(80, 81), .exposed_port_count = 2)},
+     .b2 = B2_NET("{'exposedPorts':[80,81]}")},
+    {.name = "8: network.exposed_ports: none is not given",
+     .own = {.network = NETWORK(.egress_mode = "b", .exposed_ports = INTS(80),
+                                .exposed_port_count = 0)},
+     .b2 = B2_NET("{'egressMode':'b'}")},
+    {.name = "network.deny_egress", .own = {.network = NETWORK(.deny_egress = CWS_YES)},
+     .v1 = V1_NET("{'denyEgress':true}")},
+    {.name = "network.deny_egress: no", .own = {.network = NETWORK(.deny_egress = CWS_NO)},
+     .v1 = V1_NET("{'denyEgress':false}")},
+    {.name = "network.deny_ingress", .own = {.network = NETWORK(.deny_ingress = CWS_YES)},
+     .v1 = V1_NET("{'denyIngress':true}")},
+    {.name = "network.deny_ingress: no", .own = {.network = NETWORK(.deny_ingress = CWS_NO)},
+     .v1 = V1_NET("{'denyIngress':false}")},
+    {.name = "network.allow_dns", .own = {.network = NETWORK(.allow_dns = CWS_YES)},
+     .v1 = V1_NET("{'dnsEgress':'DNS_EGRESS_MODE_ALLOW'}")},
+    {.name = "network.allow_dns: no", .own = {.network = NETWORK(.allow_dns = CWS_NO)},
+     .v1 = V1_NET("{'dnsEgress':'DNS_EGRESS_MODE_DENY'}")},
+    {.name = "network replaces as a whole, in v1",
+     .defaults = {.network = NETWORK(.deny_egress = CWS_YES)},
+     .own = {.network = NETWORK(.deny_ingress = CWS_YES)},
+     .v1 = V1_NET("{'denyIngress':true}")},
+    {.name = "network of the defaults, in v1",
+     .defaults = {.network = NETWORK(.egress_hostnames = STRINGS("pypi.org"))},
+     .v1 = V1_EGRESS("{'httpsHostname':'pypi.org'}")},
+    {.name = "10: network.egress_hostnames",
+     .own = {.network = NETWORK(.egress_hostnames = STRINGS("pypi.org", "*.example.com"))},
+     .v1 = V1_EGRESS("{'httpsHostname':'pypi.org'},{'httpsHostname':'*.example.com'}")},
+    {.name = "network.egress: cidr, with exceptions and ports",
+     .own = {.network = NETWORK(.egress = RULES({.cidr = "10.0.0.0/8",
+                                                 .cidr_except = STRINGS("10.1.0.0/16"),
+                                                 .ports = (const cws_port_range[]){
+                                                     {"TCP", 80, 90}, {NULL, 443, 0}},
+                                                 .port_count = 2}),
+                                .egress_count = 1)},
+     .v1 = V1_EGRESS("{'cidr':{'cidr':'10.0.0.0/8','except':['10.1.0.0/16']},'ports':["
+                     "{'protocol':'TCP','port':80,'endPort':90},{'port':443}]}")},
+    {.name = "network.egress: hostname, with exceptions, behind the short form",
+     .own = {.network = NETWORK(.egress_hostnames = STRINGS("a.b"),
+                                .egress = RULES({.hostname = "*.c.d",
+                                                 .hostname_except = STRINGS("x.c.d")}),
+                                .egress_count = 1)},
+     .v1 = V1_EGRESS("{'httpsHostname':'a.b'},{'httpsHostname':'*.c.d',"
+                     "'httpsHostnameExcept':['x.c.d']}")},
+    {.name = "network.egress: tenants",
+     .own = {.network = NETWORK(.egress = RULES({.tenant = CWS_TENANT_SAME_USER},
+                                                {.tenant = CWS_TENANT_SAME_ORG},
+                                                {.tenant = CWS_TENANT_SANDBOX_NETWORK}),
+                                .egress_count = 3)},
+     .v1 = V1_EGRESS("{'tenant':'TENANT_SCOPE_SAME_USER'},{'tenant':'TENANT_SCOPE_SAME_ORG'},"
+                     "{'tenant':'TENANT_SCOPE_SANDBOX_NETWORK'}")},
+    {.name = "network.egress: labels of pods and of namespaces",
+     .own = {.network = NETWORK(.egress = RULES({.pod_labels = PAIRS({"a", "1"}),
+                                                 .namespace_labels = PAIRS({"b", "2"})},
+                                                {.pod_labels = PAIRS({"c", "3"})},
+                                                {.namespace_labels = PAIRS({"d", "4"})}),
+                                .egress_count = 3)},
+     .v1 = V1_EGRESS("{'selector':{'podLabels':{'a':'1'},'namespaceLabels':{'b':'2'}}},"
+                     "{'selector':{'podLabels':{'c':'3'}}},"
+                     "{'selector':{'namespaceLabels':{'d':'4'}}}")},
+    {.name = "network.egress: any",
+     .own = {.network = NETWORK(.egress = RULES({.any = true}), .egress_count = 1)},
+     .v1 = V1_EGRESS("{'any':true}")},
+    {.name = "network.ingress: cidr, tenant, any",
+     .own = {.network = NETWORK(.ingress = RULES({.cidr = "::/0"}, {.tenant = CWS_TENANT_SAME_ORG},
+                                                 {.any = true,
+                                                  .ports = (const cws_port_range[]){
+                                                      {"UDP", 53, 53}},
+                                                  .port_count = 1}),
+                                .ingress_count = 3)},
+     .v1 = V1_INGRESS("{'cidr':{'cidr':'::/0'}},{'tenant':'TENANT_SCOPE_SAME_ORG'},"
+                      "{'any':true,'ports':[{'protocol':'UDP','port':53,'endPort':53}]}")},
+    {.name = "network: egress is denied, ingress has rules",
+     .own = {.network = NETWORK(.deny_egress = CWS_YES, .allow_dns = CWS_YES,
+                                .ingress = RULES({.any = true}), .ingress_count = 1)},
+     .v1 = V1_NET("{'ingress':[{'any':true}],'denyEgress':true,"
+                  "'dnsEgress':'DNS_EGRESS_MODE_ALLOW'}")},
+    /* services and ports */
+    {.name = "9: services: just a port",
+     .own = {.services = SERVICES({.port = 1}), .service_count = 1},
+     .v1 = V1_SERVICE("{'port':1}")},
+    {.name = "9: services: each protocol and visibility",
+     .own = {.services = SERVICES({.port = 1, .name = "a", .protocol = CWS_SERVICE_TCP,
+                                   .visibility = CWS_VISIBILITY_PUBLIC},
+                                  {.port = 2, .protocol = CWS_SERVICE_UDP,
+                                   .visibility = CWS_VISIBILITY_PRIVATE},
+                                  {.port = 65535, .protocol = CWS_SERVICE_SCTP,
+                                   .visibility = CWS_VISIBILITY_CUSTOM}),
+             .service_count = 3},
+     .v1 = V1_SERVICE("{'port':1,'name':'a','protocol':'SERVICE_PROTOCOL_TCP',"
+                      "'visibility':'VISIBILITY_PUBLIC'},{'port':2,'protocol':"
+                      "'SERVICE_PROTOCOL_UDP','visibility':'VISIBILITY_PRIVATE'},{'port':65535,"
+                      "'protocol':'SERVICE_PROTOCOL_SCTP','visibility':'VISIBILITY_CUSTOM'}")},
+    {.name = "9: services: an HTTPS endpoint for everybody",
+     .own = {.services = SERVICES({.port = 8080, .visibility = CWS_VISIBILITY_PUBLIC,
+                                   .endpoint = CWS_ENDPOINT_HTTPS,
+                                   .auth = CWS_ENDPOINT_AUTH_OPEN,
+                                   .request_timeout_seconds = 900}),
+             .service_count = 1},
+     .v1 = V1_SERVICE("{'port':8080,'visibility':'VISIBILITY_PUBLIC','endpoint':{'kind':"
+                      "'ENDPOINT_KIND_HTTPS','auth':'ENDPOINT_AUTH_OPEN',"
+                      "'requestTimeoutSeconds':900}}")},
+    {.name = "9: services: an HTTPS endpoint with a share token, over TCP",
+     .own = {.services = SERVICES({.port = 80, .protocol = CWS_SERVICE_TCP,
+                                   .visibility = CWS_VISIBILITY_PUBLIC,
+                                   .endpoint = CWS_ENDPOINT_HTTPS,
+                                   .auth = CWS_ENDPOINT_AUTH_SHARE_TOKEN}),
+             .service_count = 1},
+     .v1 = V1_SERVICE("{'port':80,'protocol':'SERVICE_PROTOCOL_TCP','visibility':"
+                      "'VISIBILITY_PUBLIC','endpoint':{'kind':'ENDPOINT_KIND_HTTPS',"
+                      "'auth':'ENDPOINT_AUTH_SHARE_TOKEN'}}")},
+    {.name = "9: services: TLS that ends in the sandbox",
+     .own = {.services = SERVICES({.port = 443, .visibility = CWS_VISIBILITY_PUBLIC,
+                                   .endpoint = CWS_ENDPOINT_TLS_PASSTHROUGH}),
+             .service_count = 1},
+     .v1 = V1_SERVICE("{'port':443,'visibility':'VISIBILITY_PUBLIC','endpoint':{'kind':"
+                      "'ENDPOINT_KIND_TLS_PASSTHROUGH'}}")},
+    {.name = "services of the defaults",
+     .defaults = {.services = SERVICES({.port = 1}, {.port = 2}), .service_count = 2},
+     .v1 = V1_SERVICE("{'port':1},{'port':2}")},
+    {.name = "services replace as a whole",
+     .defaults = {.services = SERVICES({.port = 1}, {.port = 2}), .service_count = 2},
+     .own = {.services = SERVICES({.port = 3, .name = "x"}), .service_count = 1},
+     .v1 = V1_SERVICE("{'port':3,'name':'x'}")},
+    {.name = "23: services: an empty list clears, and is none in v1beta2",
+     .own = {.services = SERVICES({.port = 3}), .service_count = 0},
+     .v1 = V1_MAIN(""),
+     .b2 = B2("")},
+    {.name = "23: services: an empty list clears the default",
+     .defaults = {.services = SERVICES({.port = 1}), .service_count = 1},
+     .own = {.services = SERVICES({.port = 3}), .service_count = 0},
+     .v1 = V1_MAIN("")},
+    {.name = "ports",
+     .own = {.ports = PORTS({8080, "web", "TCP"}, {1, NULL, NULL}), .port_count = 2},
+     .b2 = B2(",'ports':[{'containerPort':8080,'name':'web','protocol':'TCP'},"
+              "{'containerPort':1}]")},
+    /* storage */
+    {.name = "28: volumes: scratch",
+     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v"}), .volume_count = 1},
+     .v1 = V1_SCRATCH("v", "{}", "'mountPath':'/v'")},
+    {.name = "28: volumes: scratch with everything",
+     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .size = "10Gi",
+                                 .medium = CWS_STORAGE_MEMORY,
+                                 .restore_from_snapshot_id = "snap", .sub_path = "a/b",
+                                 .read_only = true}),
+             .volume_count = 1},
+     .v1 = V1_SCRATCH("v", "{'size':'10Gi','medium':'STORAGE_MEDIUM_MEMORY',"
+                           "'restoreFromSnapshotId':'snap'}",
+                      "'mountPath':'/v','readOnly':true,'subPath':'a/b'")},
+    {.name = "28: volumes: scratch on a disk; empty texts are not given",
+     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .size = "",
+                                 .medium = CWS_STORAGE_DISK, .restore_from_snapshot_id = ""}),
+             .volume_count = 1},
+     .v1 = V1_SCRATCH("v", "{'medium':'STORAGE_MEDIUM_DISK'}", "'mountPath':'/v'")},
+    {.name = "volumes: registered, in v1beta2",
+     .own = {.volumes = VOLUMES({.mount_path = "/v", .volume_id = "vol-1", .sub_path = "s",
+                                 .read_only = true},
+                                {.name = "ignored", .mount_path = "/w", .volume_id = "vol-2"}),
+             .volume_count = 2},
+     .b2 = B2(",'volumes':[{'volumeId':'vol-1','mountPath':'/v','subPath':'s','readOnly':true},"
+              "{'volumeId':'vol-2','mountPath':'/w'}]")},
+    {.name = "volumes: registered, in v1, with and without a place",
+     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .volume_id = "vol-1",
+                                 .read_only = true},
+                                {.name = "w", .volume_id = "vol-2"}),
+             .volume_count = 2},
+     .v1 = V1_BOTH(",'volumeMounts':[{'volume':'v','mountPath':'/v','readOnly':true}]",
+                   ",'volumes':[{'name':'v','volumeId':'vol-1'},"
+                   "{'name':'w','volumeId':'vol-2'}]")},
+    {.name = "volumes of the defaults",
+     .defaults = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .volume_id = "vol-1"}),
+                  .volume_count = 1},
+     .v1 = V1_BOTH(",'volumeMounts':[{'volume':'v','mountPath':'/v'}]",
+                   ",'volumes':[{'name':'v','volumeId':'vol-1'}]"),
+     .b2 = B2(",'volumes':[{'volumeId':'vol-1','mountPath':'/v'}]")},
+    {.name = "volumes replace as a whole",
+     .defaults = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .volume_id = "vol-1"}),
+                  .volume_count = 1},
+     .own = {.volumes = VOLUMES({.name = "w", .mount_path = "/w", .volume_id = "vol-2"}),
+             .volume_count = 1},
+     .v1 = V1_BOTH(",'volumeMounts':[{'volume':'w','mountPath':'/w'}]",
+                   ",'volumes':[{'name':'w','volumeId':'vol-2'}]"),
+     .b2 = B2(",'volumes':[{'volumeId':'vol-2','mountPath':'/w'}]")},
+    {.name = "23: volumes: an empty list clears",
+     .defaults = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .volume_id = "vol-1"}),
+                  .volume_count = 1},
+     .own = {.volumes = VOLUMES({.name = "w"}), .volume_count = 0},
+     .v1 = V1_MAIN(""),
+     .b2 = B2("")},
+    {.name = "file_system",
+     .own = {.file_system = &(const cws_file_system){.mount_path = "/work"}},
+     .v1 = V1_SCRATCH("workspace", "{}", "'mountPath':'/work'"),
+     .b2 = B2(",'fileSystem':{'mountPath':'/work'}")},
+    {.name = "file_system: size and snapshot",
+     .own = {.file_system = &(const cws_file_system){.mount_path = "/work", .size = "5Gi",
+                                                     .snapshot_id = "snap"}},
+     .v1 = V1_SCRATCH("workspace", "{'size':'5Gi','restoreFromSnapshotId':'snap'}",
+                      "'mountPath':'/work'"),
+     .b2 = B2(",'fileSystem':{'mountPath':'/work','size':'5Gi','fileSystemSnapshot':"
+              "{'fileSystemSnapshotId':'snap'}}")},
+    {.name = "file_system: empty texts are not given",
+     .own = {.file_system = &(const cws_file_system){.mount_path = "/work", .size = "",
+                                                     .snapshot_id = ""}},
+     .v1 = V1_SCRATCH("workspace", "{}", "'mountPath':'/work'"),
+     .b2 = B2(",'fileSystem':{'mountPath':'/work'}")},
+    {.name = "file_system: its name",
+     .own = {.file_system = &(const cws_file_system){.mount_path = "/work", .name = "data"}},
+     .v1 = V1_SCRATCH("data", "{}", "'mountPath':'/work'")},
+    {.name = "file_system replaces as a whole",
+     .defaults = {.file_system = &(const cws_file_system){.mount_path = "/a", .size = "5Gi"}},
+     .own = {.file_system = &(const cws_file_system){.mount_path = "/b"}},
+     .v1 = V1_SCRATCH("workspace", "{}", "'mountPath':'/b'"),
+     .b2 = B2(",'fileSystem':{'mountPath':'/b'}")},
+    {.name = "file_system comes behind volumes, and each has its own default",
+     .defaults = {.file_system = &(const cws_file_system){.mount_path = "/a"}},
+     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .volume_id = "vol-1"}),
+             .volume_count = 1},
+     .v1 = V1_BOTH(",'volumeMounts':[{'volume':'v','mountPath':'/v'},{'volume':'workspace',"
+                   "'mountPath':'/a'}]",
+                   ",'volumes':[{'name':'v','volumeId':'vol-1'},{'name':'workspace',"
+                   "'scratch':{}}]"),
+     .b2 = B2(",'fileSystem':{'mountPath':'/a'},'volumes':[{'volumeId':'vol-1',"
+              "'mountPath':'/v'}]")},
+    {.name = "s3_mount",
+     .own = {.s3_mount = &(const cws_s3_mount){"b", "d", "/s3"}},
+     .b2 = B2(",'s3Mount':{'bucket':'b','directory':'d','mountPath':'/s3'}")},
+    {.name = "s3_mount: the bucket's top",
+     .own = {.s3_mount = &(const cws_s3_mount){"b", NULL, "/s3"}},
+     .b2 = B2(",'s3Mount':{'bucket':'b','mountPath':'/s3'}")},
+    {.name = "object_storage: to read",
+     .own = {.object_storage = &(const cws_object_storage){.buckets = STRINGS("b1", "b2")}},
+     .v1 = V1_STORE("{'buckets':['b1','b2'],'permission':'OBJECT_STORAGE_PERMISSION_READ'}"),
+     .b2 = B2_STORE("{'buckets':['b1','b2'],'permission':'OBJECT_STORAGE_PERMISSION_READ'}")},
+    {.name = "object_storage: to write, below a prefix",
+     .own = {.object_storage = &(const cws_object_storage){STRINGS("b1"), true, "x/"}},
+     .v1 = V1_STORE("{'buckets':['b1'],'permission':'OBJECT_STORAGE_PERMISSION_READ_WRITE',"
+                    "'objectPrefix':'x/'}"),
+     .b2 = B2_STORE("{'buckets':['b1'],'permission':'OBJECT_STORAGE_PERMISSION_READ_WRITE',"
+                    "'objectPrefix':'x/'}")},
+    /* the container of v1 */
+    {.name = "working_dir", .own = {.working_dir = "/w"}, .v1 = V1_MAIN(",'workingDir':'/w'")},
+    {.name = "instance_type", .own = {.instance_type = "i"}, .v1 = V1_SPEC(",'instanceType':'i'")},
+    {.name = "runtime_class", .own = {.runtime_class = "r"}, .v1 = V1_SPEC(",'runtimeClass':'r'")},
+    {.name = "display_name", .own = {.display_name = "mine"},
+     .v1 = V1_ALL(MAIN("python:3.11", "/bin/sh", ",'args':" KEEP), "", ",'displayName':'mine'")},
+    {.name = "image_credentials",
+     .own = {.image_credentials = &(const cws_image_credentials){"ghcr.io", "s", "n", NULL}},
+     .v1 = V1_MAIN(",'imagePullCredentials':{'registry':'ghcr.io','credentials':{'storeName':'s',"
+                   "'path':'n'}}")},
+    {.name = "image_credentials: a field",
+     .own = {.image_credentials = &(const cws_image_credentials){"ghcr.io", "s", "n", "f"}},
+     .v1 = V1_MAIN(",'imagePullCredentials':{'registry':'ghcr.io','credentials':{'storeName':'s',"
+                   "'path':'n','field':'f'}}")},
+    {.name = "security: nothing in it",
+     .own = {.security = &(const cws_security){.run_as_user = 7, .run_as_group = 7}},
+     .v1 = V1_SECURITY("{}")},
+    {.name = "security: root is a user",
+     .own = {.security = &(const cws_security){.set_user = CWS_YES, .set_group = CWS_YES}},
+     .v1 = V1_SECURITY("{'runAsUser':0,'runAsGroup':0}")},
+    {.name = "security: everything",
+     .own = {.security = &(const cws_security){CWS_YES, 4294967295u, CWS_NO, 5, CWS_NO, CWS_NO,
+                                               CWS_YES, STRINGS("NET_ADMIN"), STRINGS("ALL"),
+                                               "RuntimeDefault"}},
+     .v1 = V1_SECURITY("{'runAsUser':4294967295,'privileged':false,"
+                       "'allowPrivilegeEscalation':false,'readOnlyRootFilesystem':true,"
+                       "'capabilitiesAdd':['NET_ADMIN'],'capabilitiesDrop':['ALL'],"
+                       "'seccompProfile':'RuntimeDefault'}")},
+    {.name = "security: privileged",
+     .own = {.security = &(const cws_security){.privileged = CWS_YES,
+                                               .allow_privilege_escalation = CWS_YES,
+                                               .read_only_root_filesystem = CWS_NO}},
+     .v1 = V1_SECURITY("{'privileged':true,'allowPrivilegeEscalation':true,"
+                       "'readOnlyRootFilesystem':false}")},
+    {.name = "startup_probe",
+     .own = {.startup_probe = &(const cws_probe){.argv = STRINGS("test", "-e", "/x")}},
+     .v1 = V1_MAIN(",'startupProbe':{'exec':['test','-e','/x']}")},
+    {.name = "startup_probe: everything",
+     .own = {.startup_probe = &(const cws_probe){STRINGS("true"), 1, 2, 3, 4}},
+     .v1 = V1_MAIN(",'startupProbe':{'exec':['true'],'periodSeconds':1,'timeoutSeconds':2,"
+                   "'failureThreshold':3,'initialDelaySeconds':4}")},
+#ifdef OPTIONS_KNOWN_BUGS
+    /* Known: what is empty is refused as something that the dialect lacks; it is not given (8, 6,
+     * section 3.7), as it is for services and profiles. */
+    {.name = "BUG, 8: network.exposed_ports: none is not given, in v1 either",
+     .own = {.network = NETWORK(.exposed_ports = INTS(80), .exposed_port_count = 0)},
+     .v1 = V1_NET("{}")},
+    {.name = "BUG: network.egress and ingress: none is not given, in v1beta2 either",
+     .own = {.network = NETWORK(.egress = RULES({.any = true}), .ingress = RULES({.any = true}),
+                                .egress_hostnames = NO_STRINGS)},
+     .b2 = B2_NET("{}")},
+    {.name = "BUG: ports: none is not given, in v1 either",
+     .own = {.ports = PORTS({1, NULL, NULL}), .port_count = 0},
+     .v1 = V1_MAIN("")},
+    {.name = "BUG: file_system.name: an empty one is not given, in v1beta2 either",
+     .own = {.file_system = &(const cws_file_system){.mount_path = "/w", .name = ""}},
+     .b2 = B2(",'fileSystem':{'mountPath':'/w'}")},
+    {.name = "BUG: volumes: an empty size of a registered one is not given",
+     .own = {.volumes = VOLUMES({.name = "v", .volume_id = "i", .size = "",
+                                 .restore_from_snapshot_id = ""}),
+             .volume_count = 1},
+     .v1 = V1_SPEC(",'volumes':[{'name':'v','volumeId':'i'}]")},
+#endif
+};
+
+/* Cut the request id off, which must be a random UUID. */
+static const char *op_without_id(api *t, const char *json)
+{
+    static const char key[] = ",\"requestId\":\"";
+    char *copy = script_text(&t->s, json), *at = strstr(copy, key), *id;
+    size_t i;
+    if (!CHECK(at != NULL)) return json;
+    id = at + sizeof(key) - 1;
+    if (!CHECK(strlen(id) == 38 && strcmp(id + 36, "\"}") == 0)) return json;
+    for (i = 0; i < 36; i++)
+        CHECK(i == 8 || i == 13 || i == 18 || i == 23 ? id[i] == '-'
+                                                      : strchr("0123456789abcdef", id[i]) != NULL);
+    CHECK(id[14] == '4' && strchr("89ab", id[19]));
+    at[0] = '}';
+    at[1] = '\0';
+    return copy;
+}
+
+static void op_test_shapes(void)
+{
+    size_t i;
+    int b2;
+    for (b2 = 0; b2 < 2; b2++) {
+        for (i = 0; i < CWSI_COUNT(op_shapes); i++) {
+            const op_shape *row = &op_shapes[i];
+            const char *expected = b2 ? row->b2 : row->v1;
+            if (!expected || op_known(row)) continue;
+            OP_ROW(b2 ? "v1beta2" : "v1", row->name, i, b2)
+            {
+                const char *rpc = b2 ? "Start" : "CreateSandbox", *json;
+                cws_sandbox *sb = NULL;
+                t->defaults = row->defaults;
+                (void)cws_session_sandbox(api_session(t), &row->own, &sb, &t->err);
+                CHECK_STR(t->err.message, "");
+                if (!sb) continue;
+                t->boxes[t->box_count++] = sb;
+                op_ok(t, rpc, "{'sandboxId':'sb-1'}");
+                CHECK_INT(api_start(t, sb), CWS_OK);
+                CHECK_INT(t->s.call_count, 1);
+                json = script_json(&t->s, rpc, 0);
+                CHECK_STR(b2 ? json : op_without_id(t, json), op_json(t, expected));
+            }
+        }
+    }
+}
+
+/* ---- what a dialect does not have ------------------------------------------------------------ */
+
+typedef struct op_lack {
+    const char *option, *instead;
+    bool single; /* can not be a default: refused as such */
+    cws_sandbox_opts o;
+} op_lack;
+
+static const op_lack op_v1_lacks[] = {
+    {"profile_ids", "runner_ids", false, {.profile_ids = STRINGS("p")}},
+    {"profile_names", "placement", false, {.profile_names = STRINGS("p")}},
+    {"ports", "services", true, {.ports = PORTS({1, NULL, NULL}), .port_count = 1}},
+    {"s3_mount", "volume", true, {.s3_mount = &(const cws_s3_mount){"b", NULL, "/s"}}},
+    {"max_timeout_seconds", "request_timeout_seconds", true, {.max_timeout_seconds = 1}},
+    {"network.ingress_mode", "services", false, {.network = NETWORK(.ingress_mode = "public")}},
+    {"network.egress_mode", "deny_egress", false, {.network = NETWORK(.egress_mode = "internet")}},
+    {"network.exposed_ports", "services", false,
+     {.network = NETWORK(.exposed_ports = INTS(80), .exposed_port_count = 1)}}};
+
+static const op_lack op_b2_lacks[] = {
+    {"services", "ports", false, {.services = SERVICES({.port = 1}), .service_count = 1}},
+    {"placement", "profile_names", false, {.placement = CWS_PLACEMENT_SERVERLESS}},
+    {"placement", "runner_ids", false, {.placement = CWS_PLACEMENT_CKS}},
+    {"working_dir", "cwd", true, {.working_dir = "/"}},
+    {"instance_type", "profile_names", true, {.instance_type = "i"}},
+    {"runtime_class", "CWS_API_V1", true, {.runtime_class = "r"}},
+    {"display_name", "annotations", true, {.display_name = "n"}},
+    {"image_credentials", "CWS_API_V1", true,
+     {.image_credentials = &(const cws_image_credentials){"r", "s", "n", NULL}}},
+    {"security", "CWS_API_V1", true, {.security = &(const cws_security){.privileged = CWS_NO}}},
+    {"startup_probe", "CWS_API_V1", true,
+     {.startup_probe = &(const cws_probe){.argv = STRINGS("true")}}},
+    {"file_system.name", "leave it out", false,
+     {.file_system = &(const cws_file_system){.mount_path = "/w", .name = "x"}}},
+    {"volumes[0]", "file_system", false,
+     {.volumes = VOLUMES({.name = "v", .mount_path = "/v"}), .volume_count = 1}},
+    {"network.deny_egress", "egress_mode", false, {.network = NETWORK(.deny_egress = CWS_NO)}},
+    {"network.deny_ingress", "ingress_mode", false, {.network = NETWORK(.deny_ingress = CWS_YES)}},
+    {"network.allow_dns", "egress_mode", false, {.network = NETWORK(.allow_dns = CWS_YES)}},
+    {"network.egress_hostnames", "egress_mode", false,
+     {.network = NETWORK(.egress_hostnames = STRINGS("a.b"))}},
+    {"network.egress", "egress_mode", false,
+     {.network = NETWORK(.egress = RULES({.any = true}), .egress_count = 1)}},
+#ifdef OPTIONS_KNOWN_BUGS
+    /* The same mistake as in op_known: the refusal names network.egress. */
+    {"network.ingress", "ingress_mode", false,
+     {.network = NETWORK(.ingress = RULES({.any = true}), .ingress_count = 1)}},
+#endif
+};
+
+/* Nothing is made, nothing is sent, and the session goes on. */
+static void op_refused(api *t, const cws_sandbox_opts *o, cws_status status)
+{
+    cws_sandbox *sb = (cws_sandbox *)t;
+    CHECK_INT(cws_session_sandbox(api_session(t), o, &sb, &t->err), status);
+    if (!CHECK(sb == NULL)) cws_sandbox_free(sb);
+    CHECK_INT(t->err.status, status);
+    CHECK_INT(cws_session_sandbox_count(t->session), 0);
+    CHECK_INT(t->s.call_count, 0);
+}
+
+static void op_refused_default(api *t, const cws_sandbox_opts *o, cws_status status)
+{
+    cws_session_opts so;
+    cws_session *session = (cws_session *)t;
+    memset(&so, 0, sizeof(so));
+    so.client = api_client(t);
+    so.defaults = o;
+    CHECK_INT(cws_session_open(&so, &session, &t->err), status);
+    if (!CHECK(session == NULL)) cws_session_free(session);
+    CHECK_INT(t->err.status, status);
+    CHECK_INT(t->s.call_count, 0);
+}
+
+static void op_test_lacks(void)
+{
+    size_t i, n;
+    int b2;
+    for (b2 = 0; b2 < 2; b2++) {
+        n = b2 ? CWSI_COUNT(op_b2_lacks) : CWSI_COUNT(op_v1_lacks);
+        for (i = 0; i < n; i++) {
+            const op_lack *row = b2 ? &op_b2_lacks[i] : &op_v1_lacks[i];
+            OP_ROW(b2 ? "not in v1beta2" : "not in v1", row->option, i, b2)
+            {
+                op_refused(t, &row->o, CWS_ERR_UNSUPPORTED);
+                HAS(t->err.message, row->option);
+                HAS(t->err.message, row->instead);
+                HAS(t->err.message, b2 ? "v1beta2" : "v1;");
+                op_refused_default(t, &row->o,
+                                   row->single ? CWS_ERR_INVALID_ARGUMENT : CWS_ERR_UNSUPPORTED);
+                HAS(t->err.message, row->option);
+                if (!row->single) HAS(t->err.message, row->instead);
+            }
+        }
+    }
+    ONCE("not in v1: filters of a list by profile") {
+        cws_list_opts o;
+        cws_sandbox_list *list = NULL;
+        memset(&o, 0, sizeof(o));
+        o.profile_ids = STRINGS("p");
+        CHECK_INT(api_list(t, &o, &list), CWS_ERR_UNSUPPORTED);
+        HAS(t->err.message, "profile_ids");
+        o.profile_ids = NULL;
+        o.profile_names = STRINGS("p");
+        CHECK_INT(api_list(t, &o, &list), CWS_ERR_UNSUPPORTED);
+        HAS(t->err.message, "profile_names");
+        CHECK_INT(t->s.call_count, 0);
+    }
+    B2_EACH("the container of a command, a file or logs can not be named") {
+        cws_sandbox *sb = op_running(t);
+        cws_exec_opts e;
+        cws_file_opts f;
+        cws_logs_opts l;
+        cws_result *r = NULL;
+        cws_bytes *bytes = NULL;
+        cws_stream *stream = NULL;
+        memset(&e, 0, sizeof(e));
+        memset(&f, 0, sizeof(f));
+        memset(&l, 0, sizeof(l));
+        e.container = f.container = l.container = "main";
+        CHECK_INT(api_exec(t, sb, api_true, &e, &r), CWS_ERR_UNSUPPORTED);
+        HAS(t->err.message, "container");
+        CHECK_INT(api_read(t, sb, "/x", &f, &bytes), CWS_ERR_UNSUPPORTED);
+        CHECK_INT(api_write(t, sb, "/x", "a", 1, &f), CWS_ERR_UNSUPPORTED);
+        CHECK_INT(cws_logs_begin(sb, &l, &stream, &t->err), CWS_ERR_UNSUPPORTED);
+        HAS(t->err.message, "container");
+        CHECK_INT(t->s.call_count, 0);
+    }
+}
+
+/* ---- values that are refused ----------------------------------------------------------------- */
+
+typedef struct op_bad {
+    const char *says;
+    cws_sandbox_opts o;
+} op_bad;
+
+#define HEAD_59 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeefffffffff"
+#define LABEL_63 HEAD_59 "gggg"
+#define NAME_253 LABEL_63 "." LABEL_63 "." LABEL_63 "." HEAD_59 "gg"
+#define BAD_RESOURCES(says, ...) {says, {.resources = RESOURCES(__VA_ARGS__)}}
+#define BAD_NETWORK(says, ...) {says, {.network = NETWORK(__VA_ARGS__)}}
+#define BAD_EGRESS(says, ...)                                                                      \
+    {says, {.network = NETWORK(.egress = RULES({.any = true}, __VA_ARGS__), .egress_count = 2)}}
+#define BAD_INGRESS(says, ...)                                                                     \
+    {says, {.network = NETWORK(.ingress = RULES(__VA_ARGS__), .ingress_count = 1)}}
+#define BAD_HOST(name) BAD_NETWORK("network.egress_hostnames[0]", .egress_hostnames = STRINGS(name))
+#define BAD_VOLUME(says, ...) {says, {.volumes = VOLUMES(__VA_ARGS__), .volume_count = 1}}
+#define BAD_SERVICE(...) {"services[0]", {.services = SERVICES({__VA_ARGS__}), .service_count = 1}}
+#define BAD_SECRET(says, ...) {says, {.secrets = SECRETS({__VA_ARGS__}), .secret_count = 1}}
+#define BAD_FS(says, ...) {says, {.file_system = &(const cws_file_system){__VA_ARGS__}}}
+#define BAD_SECURITY(says, ...) {says, {.security = &(const cws_security){__VA_ARGS__}}}
+#define BAD_CPU(text) BAD_RESOURCES("cpu", .cpu = text)
+#define NO_CHOICE (cws_choice)3
+
+/* In both dialects, but for what the other one lacks: what is wrong is said first. */
+static const op_bad op_bads[] = {
+    {"must_be_zero", {.must_be_zero = 1}},
+    {"container_image", {.container_image = "\xff"}},
+    {"command", {.command = "\xc0\x80"}},
+    {"args[1]", {.args = STRINGS("a", "\xff")}},
+    {"tags[0]", {.tags = STRINGS("")}},
+    {"tags[1]", {.tags = STRINGS("a", "b ")}},
+    {"tags[0]", {.tags = STRINGS("a.")}},
+    {"tags[0]", {.tags = STRINGS("a/b")}},
+    {"tags[0]", {.tags = STRINGS(HEAD_59 "g")}},
+    {"runner_ids[0]", {.runner_ids = STRINGS(" \t")}},
+    {"runner_ids[1]", {.runner_ids = STRINGS("a", "")}},
+    {"runner_ids[2]", {.runner_ids = STRINGS("a", "b", "a")}},
+    {"runner_ids[0]", {.runner_ids = STRINGS("\xff")}},
+    {"environment_variables", {.environment_variables = PAIRS({"", "1"})}},
+    {"environment_variables['A=B']", {.environment_variables = PAIRS({"A=B", "1"})}},
+    {"environment_variables['A']", {.environment_variables = PAIRS({"A", NULL})}},
+    {"environment_variables['A']", {.environment_variables = PAIRS({"A", "\xff"})}},
+    {"annotations", {.annotations = PAIRS({"", "1"})}},
+    {"annotations['a']", {.annotations = PAIRS({"a", ""})}},
+    {"annotations['a']", {.annotations = PAIRS({"a", NULL})}},
+    {"mounted_files[0].mount_path", {.mounted_files = FILES({NULL, "a", 1}),
+                                     .mounted_file_count = 1}},
+    {"mounted_files[0].mount_path", {.mounted_files = FILES({"a", "a", 1}),
+                                     .mounted_file_count = 1}},
+    {"mounted_files[0].mount_path", {.mounted_files = FILES({"/a/", "a", 1}),
+                                     .mounted_file_count = 1}},
+    {"mounted_files[0].content", {.mounted_files = FILES({"/a", NULL, 1}),
+                                  .mounted_file_count = 1}},
+    {"mounted_files", {.mounted_file_count = 1}},
+    {"secrets", {.secret_count = 1}},
+    BAD_SECRET("secrets[0].store", NULL, "n", NULL, NULL),
+    BAD_SECRET("secrets[0].store", "", "n", NULL, NULL),
+    BAD_SECRET("secrets[0].name", "s", NULL, NULL, NULL),
+    BAD_SECRET("secrets[0].name", "s", "", NULL, NULL),
+    BAD_SECRET("secrets[0].env_var", "s", "n", NULL, ""),
+    BAD_SECRET("secrets.field", "s", "n", "\xff", NULL),
+    {"secrets: 'n' and 'm'", {.secrets = SECRETS({"s", "n", NULL, "V"}, {"s", "m", NULL, "V"}),
+                              .secret_count = 2}},
+    {"secrets: 'n' and 'n'", {.secrets = SECRETS({"s", "n", NULL, NULL}, {"s", "n", "f", NULL}),
+                              .secret_count = 2}},
+    {"secrets: 'n' and 'n'", {.secrets = SECRETS({"s", "n", NULL, NULL}, {"t", "n", NULL, NULL}),
+                              .secret_count = 2}},
+    {"max_lifetime_seconds", {.max_lifetime_seconds = -1}},
+    {"max_lifetime_seconds", {.max_lifetime_seconds = 2592001}},
+    {"max_timeout_seconds", {.max_timeout_seconds = -1}},
+    {"request_timeout_seconds", {.request_timeout_seconds = -1}},
+    {"request_timeout_seconds", {.request_timeout_seconds = 1e10}},
+    /* 11 to 13: compute */
+    BAD_RESOURCES("resources", .cpu = NULL),
+    BAD_RESOURCES("resources", .cpu = "1", .request_cpu = "1"),
+    BAD_RESOURCES("resources", .memory = "1", .limit_cpu = "1"),
+    BAD_RESOURCES("gpu_count", .gpu_count = -1),
+    BAD_RESOURCES("gpu_memory_gb", .gpu_memory_gb = -1),
+    BAD_RESOURCES("gpu_type", .gpu_type = "H100", .gpu_memory_gb = 80),
+    BAD_RESOURCES("resources.gpu_type", .gpu_type = "\xff"),
+    BAD_RESOURCES("cpu request", .request_cpu = "2", .limit_cpu = "1"),
+    BAD_RESOURCES("cpu request", .request_cpu = "1001m", .limit_cpu = "1"),
+    BAD_RESOURCES("memory request", .request_memory = "1Gi", .limit_memory = "1G"),
+    BAD_RESOURCES("memory request", .request_memory = "1Ei", .limit_memory = "1E"),
+    BAD_RESOURCES("memory", .request_memory = "x", .limit_memory = "1"),
+    BAD_RESOURCES("memory", .request_memory = "1", .limit_memory = "x"),
+    BAD_CPU(""), BAD_CPU("  "), BAD_CPU("abc"), BAD_CPU("1.2.3Gi"), BAD_CPU("abcM"), BAD_CPU("1e"),
+    BAD_CPU("m"), BAD_CPU("5e3Mi"), BAD_CPU("-1"), BAD_CPU("NaN"), BAD_CPU("inf"), BAD_CPU("1_0"),
+    BAD_CPU("0x1"), BAD_CPU("1 m"), BAD_CPU("1K"), BAD_CPU("1ki"), BAD_CPU("1mi"), BAD_CPU("."),
+    /* network */
+    BAD_NETWORK("network.deny_egress", .deny_egress = NO_CHOICE),
+    BAD_NETWORK("network.deny_ingress", .deny_ingress = NO_CHOICE),
+    BAD_NETWORK("network.allow_dns", .allow_dns = NO_CHOICE),
+    BAD_NETWORK("network.egress", .egress_count = 1),
+    BAD_NETWORK("network.ingress", .ingress_count = 1),
+    BAD_NETWORK("network.exposed_ports", .exposed_port_count = 1),
+    BAD_NETWORK("network.exposed_ports", .exposed_ports = INTS(0), .exposed_port_count = 1),
+    BAD_NETWORK("network.exposed_ports", .exposed_ports = INTS(1, 65536), .exposed_port_count = 2),
+    BAD_NETWORK("network.ingress_mode", .ingress_mode = "\xff"),
+    BAD_NETWORK("network.egress_mode", .egress_mode = "\xff"),
+    BAD_NETWORK("deny_egress", .deny_egress = CWS_YES, .egress_hostnames = STRINGS("a.b")),
+    BAD_NETWORK("deny_egress", .deny_egress = CWS_YES, .egress = RULES({.any = true}),
+                .egress_count = 1),
+    BAD_NETWORK("deny_ingress", .deny_ingress = CWS_YES, .ingress = RULES({.any = true}),
+                .ingress_count = 1),
+    BAD_HOST(""), BAD_HOST("*"), BAD_HOST("*."), BAD_HOST("a..b"), BAD_HOST("-a.b"),
+    BAD_HOST("a-.b"), BAD_HOST("a_b.c"), BAD_HOST("a.*.b"), BAD_HOST("**.a"), BAD_HOST(".a"),
+    BAD_HOST("a."), BAD_HOST("a b"), BAD_HOST("http://a"), BAD_HOST(LABEL_63 "h.a"),
+    BAD_HOST(NAME_253 "x"), BAD_HOST("\xc3\xa4.de"),
+    BAD_EGRESS("network.egress[1]", {.cidr = NULL}),
+    BAD_EGRESS("network.egress[1]", {.cidr = "10.0.0.0/8", .any = true}),
+    BAD_EGRESS("network.egress[1]", {.hostname = "a.b", .tenant = CWS_TENANT_SAME_ORG}),
+    BAD_EGRESS("network.egress[1]", {.any = true, .pod_labels = PAIRS({"a", "b"})}),
+    BAD_EGRESS("network.egress[1]", {.cidr = "10.0.0.1"}),
+    BAD_EGRESS("network.egress[1]", {.hostname = "*"}),
+    BAD_EGRESS("network.egress[1]", {.hostname = "*.a.b", .hostname_except = STRINGS("*")}),
+    BAD_EGRESS("network.egress[1]", {.any = true, .cidr_except = STRINGS("10.0.0.0/8")}),
+    BAD_EGRESS("network.egress[1]", {.any = true, .hostname_except = STRINGS("a.b")}),
+    BAD_EGRESS("network.egress[1]", {.tenant = (cws_tenant)4}),
+    BAD_EGRESS("network.egress[1]", {.pod_labels = PAIRS({"", "b"})}),
+    BAD_EGRESS("network.egress[1]", {.any = true, .port_count = 1}),
+    BAD_EGRESS("network.egress[1]", {.any = true, .ports = (const cws_port_range[]){{NULL, 0, 0}},
+                                     .port_count = 1}),
+    BAD_EGRESS("network.egress[1]", {.any = true, .ports = (const cws_port_range[]){{NULL, 9, 8}},
+                                     .port_count = 1}),
+    BAD_EGRESS("network.egress[1]", {.any = true,
+                                     .ports = (const cws_port_range[]){{NULL, 9, 65536}},
+                                     .port_count = 1}),
+    BAD_INGRESS("network.ingress[0]", {.hostname = "a.b"}),
+    BAD_INGRESS("network.ingress[0]", {.pod_labels = PAIRS({"a", "b"})}),
+    BAD_INGRESS("network.ingress[0]", {.namespace_labels = PAIRS({"a", "b"})}),
+    BAD_INGRESS("network.ingress[0]", {.cidr = NULL}),
+    /* 9: services, ports */
+    {"services", {.service_count = 1}},
+    BAD_SERVICE(.port = 0), BAD_SERVICE(.port = 65536), BAD_SERVICE(.port = -1),
+    BAD_SERVICE(.port = 1, .name = "\xff"),
+    BAD_SERVICE(.port = 1, .protocol = (cws_service_protocol)4),
+    BAD_SERVICE(.port = 1, .visibility = (cws_visibility)4),
+    BAD_SERVICE(.port = 1, .endpoint = (cws_endpoint)3),
+    BAD_SERVICE(.port = 1, .visibility = CWS_VISIBILITY_PUBLIC, .endpoint = CWS_ENDPOINT_HTTPS,
+                .auth = (cws_endpoint_auth)3),
+    BAD_SERVICE(.port = 1, .visibility = CWS_VISIBILITY_PUBLIC, .endpoint = CWS_ENDPOINT_HTTPS),
+    BAD_SERVICE(.port = 1, .endpoint = CWS_ENDPOINT_HTTPS, .auth = CWS_ENDPOINT_AUTH_OPEN),
+    BAD_SERVICE(.port = 1, .visibility = CWS_VISIBILITY_PRIVATE, .endpoint = CWS_ENDPOINT_HTTPS,
+                .auth = CWS_ENDPOINT_AUTH_OPEN),
+    BAD_SERVICE(.port = 1, .visibility = CWS_VISIBILITY_PUBLIC, .protocol = CWS_SERVICE_UDP,
+                .endpoint = CWS_ENDPOINT_HTTPS, .auth = CWS_ENDPOINT_AUTH_OPEN),
+    BAD_SERVICE(.port = 1, .auth = CWS_ENDPOINT_AUTH_OPEN),
+    BAD_SERVICE(.port = 1, .request_timeout_seconds = 20),
+    BAD_SERVICE(.port = 1, .visibility = CWS_VISIBILITY_PUBLIC, .endpoint = CWS_ENDPOINT_HTTPS,
+                .auth = CWS_ENDPOINT_AUTH_OPEN, .request_timeout_seconds = -1),
+    BAD_SERVICE(.port = 1, .visibility = CWS_VISIBILITY_PUBLIC,
+                .endpoint = CWS_ENDPOINT_TLS_PASSTHROUGH, .request_timeout_seconds = 20),
+#ifdef OPTIONS_KNOWN_BUGS
+    /* API reference 6.2: with TLS passthrough auth must be unset. It is sent. */
+    BAD_SERVICE(.port = 1, .visibility = CWS_VISIBILITY_PUBLIC,
+                .endpoint = CWS_ENDPOINT_TLS_PASSTHROUGH, .auth = CWS_ENDPOINT_AUTH_OPEN),
+#endif
+    {"ports", {.port_count = 1}},
+    {"ports.container_port", {.ports = PORTS({0, NULL, NULL}), .port_count = 1}},
+    {"ports.container_port", {.ports = PORTS({65536, NULL, NULL}), .port_count = 1}},
+    {"ports.name", {.ports = PORTS({1, "\xff", NULL}), .port_count = 1}},
+    {"ports.protocol", {.ports = PORTS({1, NULL, "\xff"}), .port_count = 1}},
+    /* storage */
+    {"volumes", {.volume_count = 1}},
+    BAD_VOLUME("volumes[0]", {.name = "v"}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "/"}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "//"}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "v"}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "/v", .size = "big"}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "/v", .medium = (cws_storage_medium)3}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "/v", .volume_id = ""}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "/v", .volume_id = "i", .size = "1Gi"}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "/v", .volume_id = "i",
+                              .medium = CWS_STORAGE_DISK}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "/v", .volume_id = "i",
+                              .restore_from_snapshot_id = "s"}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "x", .volume_id = "i"}),
+    BAD_VOLUME("volumes[0]", {.name = "\xff", .mount_path = "/v"}),
+    BAD_VOLUME("volumes[0]", {.name = "v", .mount_path = "/v", .sub_path = "\xff"}),
+    BAD_FS("file_system.mount_path", .mount_path = NULL),
+    BAD_FS("file_system.mount_path", .mount_path = ""),
+    BAD_FS("file_system.mount_path", .mount_path = "/"),
+    BAD_FS("file_system.mount_path", .mount_path = "a"),
+    BAD_FS("file_system.size", .mount_path = "/a", .size = "1Xi"),
+    BAD_FS("file_system.snapshot_id", .mount_path = "/a", .snapshot_id = "\xff"),
+    BAD_FS("file_system.name", .mount_path = "/a", .name = "\xff"),
+    {"s3_mount.bucket", {.s3_mount = &(const cws_s3_mount){NULL, NULL, "/a"}}},
+    {"s3_mount.bucket", {.s3_mount = &(const cws_s3_mount){"", NULL, "/a"}}},
+    {"s3_mount.mount_path", {.s3_mount = &(const cws_s3_mount){"b", NULL, NULL}}},
+    {"s3_mount.mount_path", {.s3_mount = &(const cws_s3_mount){"b", NULL, "/"}}},
+    {"s3_mount.directory", {.s3_mount = &(const cws_s3_mount){"b", "\xff", "/a"}}},
+    {"object_storage.buckets", {.object_storage = &(const cws_object_storage){NULL, false, NULL}}},
+    {"object_storage.buckets", {.object_storage = &(const cws_object_storage){NO_STRINGS, false,
+                                                                              NULL}}},
+    {"object_storage.object_prefix",
+     {.object_storage = &(const cws_object_storage){STRINGS("b"), false, "\xff"}}},
+    /* the container */
+    {"placement", {.placement = (cws_placement)3}},
+    {"profile_ids[0]", {.profile_ids = STRINGS("\xff")}},
+    {"profile_names[0]", {.profile_names = STRINGS("\xff")}},
+    {"working_dir", {.working_dir = "w"}},
+    {"working_dir", {.working_dir = ""}},
+    {"instance_type", {.instance_type = "\xff"}},
+    {"runtime_class", {.runtime_class = "\xff"}},
+    {"display_name", {.display_name = "\xff"}},
+    {"image_credentials.registry",
+     {.image_credentials = &(const cws_image_credentials){"", "s", "n", NULL}}},
+    {"image_credentials.store",
+     {.image_credentials = &(const cws_image_credentials){"r", NULL, "n", NULL}}},
+    {"image_credentials.name",
+     {.image_credentials = &(const cws_image_credentials){"r", "s", "", NULL}}},
+    BAD_SECURITY("security.set_user", .set_user = NO_CHOICE),
+    BAD_SECURITY("security.set_group", .set_group = NO_CHOICE),
+    BAD_SECURITY("security.privileged", .privileged = NO_CHOICE),
+    BAD_SECURITY("security.allow_privilege_escalation", .allow_privilege_escalation = NO_CHOICE),
+    BAD_SECURITY("security.read_only_root_filesystem", .read_only_root_filesystem = NO_CHOICE),
+    BAD_SECURITY("security.capabilities_add", .capabilities_add = STRINGS("\xff")),
+    BAD_SECURITY("security.capabilities_drop", .capabilities_drop = STRINGS("\xff")),
+    BAD_SECURITY("security.seccomp_profile", .seccomp_profile = "\xff"),
+    {"startup_probe.argv", {.startup_probe = &(const cws_probe){.argv = NULL}}},
+    {"startup_probe.argv", {.startup_probe = &(const cws_probe){.argv = NO_STRINGS}}},
+    {"startup_probe", {.startup_probe = &(const cws_probe){STRINGS("a"), -1, 0, 0, 0}}},
+    {"startup_probe", {.startup_probe = &(const cws_probe){STRINGS("a"), 0, -1, 0, 0}}},
+    {"startup_probe", {.startup_probe = &(const cws_probe){STRINGS("a"), 0, 0, -1, 0}}},
+    {"startup_probe", {.startup_probe = &(const cws_probe){STRINGS("a"), 0, 0, 0, -1}}},
+};
+
+/* What only one dialect refuses, or only the union of defaults and own options. */
+typedef struct op_clash {
+    const char *says;
+    bool b2;
+    cws_sandbox_opts defaults, own;
+} op_clash;
+
+static const op_clash op_clashes[] = {
+    {"volumes[0].name", false, {.tags = NULL},
+     {.volumes = VOLUMES({.mount_path = "/v"}), .volume_count = 1}},
+    {"volumes[0].name", false, {.tags = NULL},
+     {.volumes = VOLUMES({.name = "", .volume_id = "i"}), .volume_count = 1}},
+    {"volumes[1].mount_path", true, {.tags = NULL},
+     {.volumes = VOLUMES({.volume_id = "i", .mount_path = "/i"}, {.volume_id = "j"}),
+      .volume_count = 2}},
+    {"runner_ids", false, {.tags = NULL},
+     {.runner_ids = STRINGS("r"), .placement = CWS_PLACEMENT_SERVERLESS}},
+    {"runner_ids", false, {.placement = CWS_PLACEMENT_SERVERLESS}, {.runner_ids = STRINGS("r")}},
+    {"runner_ids", false, {.runner_ids = STRINGS("r")}, {.placement = CWS_PLACEMENT_SERVERLESS}},
+    {"secrets: 'n' and 'm'", true,
+     {.secrets = SECRETS({"s", "n", NULL, "V"}), .secret_count = 1},
+     {.secrets = SECRETS({"s", "m", NULL, "V"}), .secret_count = 1}},
+    {"secrets: 'n' and 'm'", false,
+     {.secrets = SECRETS({"s", "n", NULL, "V"}), .secret_count = 1},
+     {.secrets = SECRETS({"s", "m", NULL, "V"}), .secret_count = 1}}};
+
+static const char *const *op_names(char (*room)[8], const char **list, size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++) {
+        (void)snprintf(room[i], sizeof(room[i]), "n%u", (unsigned)i);
+        list[i] = room[i];
+    }
+    list[count] = NULL;
+    return list;
+}
+
+/* These options are taken, and this is in the request. */
+TEST_FN void op_takes(api *t, const cws_sandbox_opts *o, const char *part)
+{
+    cws_sandbox *sb = NULL;
+    CHECK_INT(cws_session_sandbox(api_session(t), o, &sb, &t->err), CWS_OK);
+    if (!sb) return;
+    t->boxes[t->box_count++] = sb;
+    op_ok(t, t->s.b2 ? "Start" : "CreateSandbox", "{'sandboxId':'sb-1'}");
+    CHECK_INT(api_start(t, sb), CWS_OK);
+    HAS(t->s.calls[0].json, part);
+}
+
+static void op_test_bad(void)
+{
+    size_t i;
+    int b2;
+    for (b2 = 0; b2 < 2; b2++)
+        for (i = 0; i < CWSI_COUNT(op_bads); i++)
+            OP_ROW(b2 ? "refused by v1beta2" : "refused by v1", op_bads[i].says, i, b2)
+            {
+                op_refused(t, &op_bads[i].o, CWS_ERR_INVALID_ARGUMENT);
+                HAS(t->err.message, op_bads[i].says);
+                op_refused_default(t, &op_bads[i].o, CWS_ERR_INVALID_ARGUMENT);
+                HAS(t->err.message, op_bads[i].says);
+            }
+    for (i = 0; i < CWSI_COUNT(op_clashes); i++)
+        OP_ROW("refused together", op_clashes[i].says, i, op_clashes[i].b2)
+        {
+            t->defaults = op_clashes[i].defaults;
+            op_refused(t, &op_clashes[i].own, CWS_ERR_INVALID_ARGUMENT);
+            HAS(t->err.message, op_clashes[i].says);
+        }
+    ONCE("13: quantities that are right, also on both sides") {
+        static const char *const good[] = {"100", "0.5", "100m", "1000m", "1Ki", "1Mi", "1Gi",
+                                           "1Ti", "1Pi", "1Ei", "1k", "1M", "1G", "1T", "1P", "1E",
+                                           "0", "1e3", " 2Gi ", "1E3", "1.", ".5", "+1"};
+        cws_resources r;
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        o.resources = &r;
+        for (i = 0; i < CWSI_COUNT(good); i++) {
+            memset(&r, 0, sizeof(r));
+            r.request_cpu = r.limit_cpu = r.request_memory = r.limit_memory = good[i];
+            (void)api_box(t, &o);
+        }
+    }
+    ONCE("not a number of seconds") {
+        cws_sandbox_opts o;
+        volatile double zero = 0;
+        memset(&o, 0, sizeof(o));
+        o.request_timeout_seconds = zero / zero;
+        op_refused(t, &o, CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "request_timeout_seconds");
+        o.request_timeout_seconds = 1 / zero;
+        op_refused(t, &o, CWS_ERR_INVALID_ARGUMENT);
+    }
+    ONCE("100 annotations, 100 runner_ids and 50 secrets are the most") {
+        static char room[101][8];
+        const char *list[102];
+        cws_pair pairs[102];
+        cws_secret secrets[51];
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        memset(pairs, 0, sizeof(pairs));
+        memset(secrets, 0, sizeof(secrets));
+        o.runner_ids = op_names(room, list, 101);
+        op_refused(t, &o, CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "runner_ids");
+        for (i = 0; i < 101; i++) pairs[i].key = pairs[i].value = list[i];
+        memset(&o, 0, sizeof(o));
+        o.annotations = pairs;
+        op_refused(t, &o, CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "annotations");
+        for (i = 0; i < 51; i++) secrets[i].store = secrets[i].name = list[i];
+        memset(&o, 0, sizeof(o));
+        o.secrets = secrets;
+        o.secret_count = 51;
+        op_refused(t, &o, CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "secrets");
+        list[100] = pairs[100].key = NULL;
+        o.runner_ids = list;
+        o.annotations = pairs;
+        o.secret_count = 50;
+        (void)api_box(t, &o);
+    }
+    ONCE("10: a host name of 253 characters, with labels of 63") {
+        cws_network n;
+        cws_sandbox_opts o;
+        cws_error err;
+        memset(&n, 0, sizeof(n));
+        memset(&o, 0, sizeof(o));
+        n.egress_hostnames = STRINGS(NAME_253);
+        o.network = &n;
+        CHECK_INT(strlen(NAME_253), 253);
+        CHECK_INT(cwsi_check_sandbox_opts(&err, &o), CWS_OK);
+    }
+#ifdef OPTIONS_KNOWN_BUGS
+    ONCE("BUG, 10: names of hosts are trimmed and in lower case when they are sent") {
+        op_takes(t, &(const cws_sandbox_opts){.network = NETWORK(.egress_hostnames =
+                                                                     STRINGS(" PyPI.org "))},
+                 "\"pypi.org\"");
+    }
+    ONCE("BUG: scratch in memory may have a size in percent (API reference 7)") {
+        op_takes(t, &(const cws_sandbox_opts){.volumes = VOLUMES({.name = "v", .mount_path = "/v",
+                                                                  .size = "50%",
+                                                                  .medium = CWS_STORAGE_MEMORY}),
+                                              .volume_count = 1},
+                 "\"50%\"");
+    }
+#endif
+}
+
+/* ---- v1beta2: states, start ------------------------------------------------------------------ */
+
+static const cws_state op_b2_states[] = {
+    CWS_STATE_UNSPECIFIED, CWS_STATE_CREATING, CWS_STATE_RUNNING, CWS_STATE_COMPLETED,
+    CWS_STATE_FAILED, CWS_STATE_TERMINATED, CWS_STATE_PENDING, CWS_STATE_PAUSED,
+    CWS_STATE_UNSPECIFIED, CWS_STATE_TERMINATING, CWS_STATE_UNSPECIFIED};
+static const cws_state op_v1_states[] = {
+    CWS_STATE_UNSPECIFIED, CWS_STATE_CREATING, CWS_STATE_RUNNING, CWS_STATE_COMPLETED,
+    CWS_STATE_FAILED, CWS_STATE_TERMINATING, CWS_STATE_TERMINATED, CWS_STATE_PENDING,
+    CWS_STATE_PAUSED, CWS_STATE_PREPARING, CWS_STATE_UNSPECIFIED};
+
+static const char *op_state_reply(api *t, int number)
+{
+    char json[100];
+    (void)snprintf(json, sizeof(json),
+                   t->s.b2 ? "{'sandboxId':'sb-1','sandboxStatus':%d}"
+                           : "{'sandboxId':'sb-1','status':{'state':%d}}",
+                   number);
+    return script_text(&t->s, json);
+}
+
+static void op_test_states(void)
+{
+    static const int more[] = {11, 42, 2147483647, -1};
+    int b2, i;
+    for (b2 = 0; b2 < 2; b2++)
+        for (i = 0; i < 15; i++) {
+            int number = i < 11 ? i : more[i - 11];
+            cws_state state = i >= 11 ? CWS_STATE_UNSPECIFIED
+                              : b2    ? op_b2_states[i]
+                                      : op_v1_states[i];
+            char name[40];
+            (void)snprintf(name, sizeof(name), "31: state number %d", number);
+            OP_ROW(b2 ? "v1beta2" : "v1", name, (size_t)i, b2)
+            {
+                cws_sandbox *sb = op_found(t, op_state_reply(t, number));
+                CHECK_INT(cws_sandbox_state(sb), state);
+                CHECK_INT(cws_sandbox_get_info(sb)->state_number, number);
+            }
+        }
+    B2_EACH("31: numbers that are newer than this header are waited through") {
+        cws_sandbox *sb = op_started(t);
+        op_ok(t, "Get", op_state_reply(t, 8));
+        op_ok(t, "Get", op_state_reply(t, 10));
+        op_ok(t, "Get", op_state_reply(t, 4711));
+        op_ok(t, "Get", B2_GET("RUNNING"));
+        CHECK_INT(api_wait(t, sb, 0), CWS_OK);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
+        CHECK_INT(script_count(&t->s, "Get"), 4);
+        IS("Get", 0, "{'sandboxId':'sb-1'}");
+    }
+    B2_EACH("32: a status of 0 while polling is a clean end") {
+        cws_sandbox *sb = op_started(t);
+        op_ok(t, "Get", "{'sandboxId':'sb-1'}"); /* nobody looks for an exit code */
+        CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_COMPLETED);
+        CHECK(!cws_sandbox_get_info(sb)->has_exit_code);
+    }
+    B2_EACH("33: the exit code of a Get, 0 included") {
+        cws_sandbox *sb = op_running(t);
+        op_ok(t, "Get", "{'sandboxId':'sb-1','sandboxStatus':'SANDBOX_STATUS_COMPLETED',"
+                        "'exitCode':0}");
+        CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
+        CHECK(cws_sandbox_get_info(sb)->has_exit_code);
+        CHECK_INT(cws_sandbox_get_info(sb)->exit_code, 0);
+    }
+    B2_EACH("38: FAILED tells its reason, TERMINATED is told apart") {
+        cws_sandbox *sb = op_started(t);
+        op_ok(t, "Get", "{'sandboxId':'sb-1','sandboxStatus':'SANDBOX_STATUS_FAILED',"
+                        "'statusReason':'no such image'}");
+        CHECK_INT(api_wait(t, sb, 0), CWS_ERR_FAILED);
+        HAS(t->err.message, "no such image");
+        sb = op_started(t);
+        op_ok(t, "Get", B2_GET("TERMINATED"));
+        CHECK_INT(api_wait(t, sb, 0), CWS_ERR_TERMINATED);
+    }
+}
+
+static void op_test_start(void)
+{
+    static const char *const codes[] = {"unavailable", "deadline_exceeded", "internal", "unknown",
+                                        "aborted", "resource_exhausted", "canceled"};
+    static const cws_end ends[] = {CWS_END_LOST, CWS_END_RESET, CWS_END_TIMEOUT, CWS_END_PROTOCOL};
+    size_t i;
+    for (i = 0; i < CWSI_COUNT(codes) + CWSI_COUNT(ends); i++)
+        OP_ROW("26, v1beta2: a Start is not repeated, a later one is another",
+               i < CWSI_COUNT(codes) ? codes[i] : "the connection", i, true)
+        {
+            cws_sandbox *sb = api_box(t, NULL);
+            int64_t now = t->s.now;
+            if (i < CWSI_COUNT(codes)) script_error(&t->s, "Start", codes[i], "why", NULL);
+            else script_end(&t->s, "Start", ends[i - CWSI_COUNT(codes)]);
+            CHECK(api_start(t, sb) != CWS_OK);
+            CHECK_INT(t->s.call_count, 1);
+            CHECK_INT(t->s.now, now);
+            CHECK_STR(cws_sandbox_id(sb), "");
+            CHECK_INT(cws_sandbox_state(sb), CWS_STATE_NOT_STARTED);
+            op_ok(t, "Start", STARTED);
+            CHECK_INT(api_start(t, sb), CWS_OK);
+            CHECK_INT(t->s.call_count, 2);
+            CHECK_STR(cws_sandbox_id(sb), "sb-1");
+            CHECK_STR(script_json(&t->s, "Start", 1), script_json(&t->s, "Start", 0));
+            CHECK_INT(cws_sandbox_state(sb), CWS_STATE_PENDING);
+        }
+    B2_EACH("26: a Start that surely did not arrive is repeated") {
+        cws_sandbox *sb = api_box(t, NULL);
+        script_end(&t->s, "Start", CWS_END_NOT_SENT);
+        op_ok(t, "Start", STARTED);
+        CHECK_INT(api_start(t, sb), CWS_OK);
+        CHECK_INT(t->s.call_count, 2);
+    }
+    B2_EACH("26: a start in doubt is said in the log; a stop then has nothing to stop") {
+        cws_sandbox *sb = api_box(t, NULL);
+        script_end(&t->s, "Start", CWS_END_LOST);
+        CHECK_INT(api_start(t, sb), CWS_ERR_TRANSPORT);
+        HAS(t->said, "a sandbox may exist until its lifetime ends");
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_INT(api_start(t, sb), CWS_ERR_NOT_RUNNING);
+        CHECK_STR(script_calls(&t->s), "Start");
+    }
+    B2_EACH("26: CANCELLED is not running; a Start times out with the request timeout") {
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        o.request_timeout_seconds = 7;
+        script_error(&t->s, "Start", "canceled", "why", NULL);
+        CHECK_INT(api_start(t, api_box(t, &o)), CWS_ERR_NOT_RUNNING);
+        CHECK_INT(script_call_at(&t->s, "Start", 0)->timeout_ms, 7000);
+        script_never(&t->s, "Start");
+        CHECK_INT(api_start(t, api_box(t, &o)), CWS_ERR_REQUEST_TIMEOUT);
+        CHECK_INT(script_count(&t->s, "Start"), 2);
+    }
+    B2_EACH("a reply without an id, or with one that is too long, is no sandbox") {
+        char json[300];
+        op_ok(t, "Start", "{'sandboxStatus':'SANDBOX_STATUS_RUNNING'}");
+        CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_PROTOCOL);
+        (void)snprintf(json, sizeof(json), "{'sandboxId':'%0200d'}", 1);
+        op_ok(t, "Start", json);
+        CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_PROTOCOL);
+    }
+    ONCE("the dialect by the environment; a name that is none is refused") {
+        (void)setenv("CWSANDBOX_API_VERSION", "v1beta2", 1);
+        t->copts.no_environment = false;
+        t->s.b2 = true;
+        (void)op_started(t);
+        (void)unsetenv("CWSANDBOX_API_VERSION");
+    }
+    ONCE("the dialect: what is none is refused") {
+        cws_client *c = NULL;
+        t->copts.no_environment = false;
+        (void)setenv("CWSANDBOX_API_VERSION", "v2", 1);
+        CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "CWSANDBOX_API_VERSION");
+        (void)unsetenv("CWSANDBOX_API_VERSION");
+        t->copts.api_version = (cws_api_version)3;
+        CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "api_version");
+    }
+}
+
+/* ---- v1beta2: stop, delete, close ------------------------------------------------------------ */
+
+#define ACCEPTED "{'success':true}"
+
+static void op_test_stop(void)
+{
+    static const struct {
+        double grace;
+        int seconds;
+    } graces[] = {{0, 10}, {CWS_NONE, 0}, {1, 1}, {0.5, 1}, {10.2, 11}, {45, 45}, {86400, 86400}};
+    size_t i;
+    for (i = 0; i < CWSI_COUNT(graces); i++)
+        OP_ROW("v1beta2", "11.4: grace, its limit at the server, and the deadline", i, true)
+        {
+            cws_sandbox *sb = op_running(t);
+            cws_stop_opts o;
+            char json[200];
+            int s = graces[i].seconds;
+            memset(&o, 0, sizeof(o));
+            o.graceful_shutdown_seconds = graces[i].grace;
+            op_ok(t, "Stop", ACCEPTED);
+            op_ok(t, "Get", B2_GET("TERMINATING"));
+            op_ok(t, "Get", B2_GET("COMPLETED"));
+            CHECK_INT(api_stop(t, sb, &o), CWS_OK);
+            if (s)
+                (void)snprintf(json, sizeof(json), "{'sandboxId':'sb-1',"
+                               "'gracefulShutdownSeconds':%d,'maxTimeoutSeconds':%d}", s, s + 5);
+            else (void)snprintf(json, sizeof(json), "{'sandboxId':'sb-1','maxTimeoutSeconds':5}");
+            IS("Stop", 0, json);
+            CHECK_INT(script_call_at(&t->s, "Stop", 0)->timeout_ms, (s + 10) * 1000LL);
+            CHECK_STR(script_calls(&t->s), "Stop Get Get");
+            CHECK_INT(cws_sandbox_state(sb), CWS_STATE_COMPLETED);
+            CHECK_INT(cws_session_sandbox_count(t->session), 0); /* 21 */
+        }
+    B2_EACH("48: a stop that says no is an error with the server's text, and may be repeated") {
+        cws_sandbox *sb = op_running(t);
+        op_ok(t, "Stop", "{'errorMessage':'it does not want to'}");
+        CHECK_INT(api_stop(t, sb, NULL), CWS_ERR_SANDBOX);
+        HAS(t->err.message, "it does not want to");
+        CHECK_STR(t->err.sandbox_id, "sb-1");
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        op_ok(t, "Stop", "{}");
+        CHECK_INT(api_stop(t, sb, NULL), CWS_ERR_SANDBOX);
+        HAS(t->err.message, "unknown error");
+        op_ok(t, "Stop", ACCEPTED);
+        op_ok(t, "Get", B2_GET("FAILED"));
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK); /* idempotent */
+        CHECK_STR(script_calls(&t->s), "Stop Stop Stop Get");
+    }
+    B2_EACH("48: never started: no call, and it can not be started any more") {
+        cws_sandbox *sb = api_box(t, NULL);
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_INT(api_wait(t, sb, 0), CWS_ERR_NOT_RUNNING);
+        CHECK_INT(t->s.call_count, 0);
+    }
+    B2_EACH("49: not found, by code and by reason, with and without missing_ok") {
+        static const char *const codes[] = {"not_found", "internal", "failed_precondition"};
+        cws_stop_opts o;
+        size_t k;
+        memset(&o, 0, sizeof(o));
+        for (k = 0; k < 6; k++) {
+            cws_sandbox *sb = op_running(t);
+            const char *why =
+                k % 3 ? script_reason(&t->s, "CWSANDBOX_SANDBOX_NOT_FOUND", "cwsandbox.com") : NULL;
+            o.missing_ok = k < 3;
+            script_error(&t->s, "Stop", codes[k % 3], "gone", why);
+            CHECK_INT(api_stop(t, sb, &o), k < 3 ? CWS_OK : CWS_ERR_NOT_FOUND);
+            CHECK_INT(cws_sandbox_state(sb), k < 3 ? CWS_STATE_TERMINATED : CWS_STATE_RUNNING);
+            CHECK_STR(script_calls(&t->s), "Stop");
+            script_error(&t->s, "Delete", codes[k % 3], "gone", why);
+            CHECK_INT(api_delete(t, "sb-9", k < 3), k < 3 ? CWS_OK : CWS_ERR_NOT_FOUND);
+        }
+        script_error(&t->s, "Delete", "internal", "gone", NULL);
+        CHECK_INT(api_delete(t, "sb-9", true), CWS_ERR_SANDBOX);
+    }
+    B2_EACH("55: delete by id is Delete, and may say no") {
+        op_ok(t, "Delete", ACCEPTED);
+        CHECK_INT(api_delete(t, "sb-9", false), CWS_OK);
+        IS("Delete", 0, "{'sandboxId':'sb-9'}");
+        op_ok(t, "Delete", "{'errorMessage':'because'}");
+        CHECK_INT(api_delete(t, "sb-9", true), CWS_ERR_SANDBOX);
+        HAS(t->err.message, "because");
+        CHECK_STR(t->err.sandbox_id, "sb-9");
+        CHECK_STR(script_calls(&t->s), "Delete Delete");
+    }
+    B2_EACH("55: a Delete in doubt is repeated; then NOT_FOUND says that it is done") {
+        script_end(&t->s, "Delete", CWS_END_LOST);
+        script_error(&t->s, "Delete", "not_found", "gone", NULL);
+        CHECK_INT(api_delete(t, "sb-9", false), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "Delete Delete");
+    }
+    B2_EACH("48: a Stop in doubt is repeated; then NOT_FOUND says that it is done") {
+        cws_sandbox *sb = op_running(t);
+        script_end(&t->s, "Stop", CWS_END_LOST);
+        script_error(&t->s, "Stop", "not_found", "gone", NULL);
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "Stop Stop");
+        CHECK_STR(script_json(&t->s, "Stop", 1), script_json(&t->s, "Stop", 0));
+    }
+    B2_EACH("48: a Stop that never answers ends, and leaves the sandbox as it was") {
+        cws_sandbox *sb = op_running(t);
+        script_never(&t->s, "Stop")->times = -1;
+        CHECK(api_stop(t, sb, NULL) != CWS_OK);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+    }
+    B2_EACH("46: gone right behind an accepted stop is looked for once more") {
+        cws_sandbox *sb = op_running(t);
+        op_ok(t, "Stop", ACCEPTED);
+        script_error(&t->s, "Get", "not_found", "gone", NULL);
+        op_ok(t, "Get", B2_GET("COMPLETED"));
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "Stop Get Get");
+    }
+    B2_EACH("19, 20: close stops all, goes on after one that says no, and tells which") {
+        const cws_sandbox *failed = NULL;
+        cws_sandbox *never = api_box(t, NULL), *a = op_running(t);
+        (void)op_running(t);
+        op_ok(t, "Stop", "{'errorMessage':'not me'}");
+        op_ok(t, "Stop", ACCEPTED);
+        op_ok(t, "Get", B2_GET("COMPLETED"));
+        CHECK_INT(cws_session_sandbox_count(t->session), 3);
+        CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
+        CHECK_INT(script_count(&t->s, "Stop"), 2);
+        CHECK(cws_session_failed(t->session, 0, &failed, NULL));
+        CHECK(failed == a);
+        CHECK(!cws_session_failed(t->session, 1, NULL, NULL));
+        CHECK_INT(api_start(t, never), CWS_ERR_NOT_RUNNING);
+        op_ok(t, "Stop", ACCEPTED);
+        op_ok(t, "Get", B2_GET("COMPLETED"));
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(script_count(&t->s, "Stop"), 3);
+    }
+}
+
+/* ---- v1beta2: list, from_id ------------------------------------------------------------------ */
+
+static void op_test_list(void)
+{
+    B2_EACH("22: no filter; the session's tags and selectors; own ones replace or clear") {
+        cws_list_opts o;
+        cws_sandbox_list *list = NULL;
+        t->defaults.tags = STRINGS("d");
+        t->defaults.profile_ids = STRINGS("p0");
+        t->defaults.runner_ids = STRINGS("r0");
+        op_ok(t, "List", "{}")->times = 4;
+        CHECK_INT(api_list(t, NULL, &list), CWS_OK);
+        CHECK_INT(cws_sandbox_list_count(list), 0);
+        cws_sandbox_list_free(list);
+        IS("List", 0, "{'tags':['d'],'profileIds':['p0'],'runnerIds':['r0']}");
+        memset(&o, 0, sizeof(o));
+        o.tags = STRINGS("a", "b");
+        o.profile_ids = STRINGS("p1", "p2");
+        o.profile_names = STRINGS("n1");
+        o.runner_ids = STRINGS("r1");
+        o.status = CWS_STATE_RUNNING;
+        o.include_stopped = true;
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        cws_sandbox_list_free(list);
+        IS("List", 1, "{'tags':['d','a','b'],'status':'SANDBOX_STATUS_RUNNING','profileIds':"
+                      "['p1','p2'],'runnerIds':['r1'],'includeStopped':true,"
+                      "'profileNames':['n1']}");
+        memset(&o, 0, sizeof(o));
+        o.profile_ids = o.runner_ids = NO_STRINGS;
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        cws_sandbox_list_free(list);
+        IS("List", 2, "{'tags':['d']}");
+        o.timeout_seconds = 3;
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        cws_sandbox_list_free(list);
+        CHECK_INT(script_call_at(&t->s, "List", 3)->timeout_ms, 3000);
+    }
+    B2_EACH("54: each state as a filter") {
+        static const struct {
+            cws_state state;
+            const char *json;
+        } states[] = {{CWS_STATE_CREATING, "{'status':'SANDBOX_STATUS_CREATING'}"},
+                      {CWS_STATE_RUNNING, "{'status':'SANDBOX_STATUS_RUNNING'}"},
+                      {CWS_STATE_PENDING, "{'status':'SANDBOX_STATUS_PENDING'}"},
+                      {CWS_STATE_PAUSED, "{'status':'SANDBOX_STATUS_PAUSED'}"},
+                      {CWS_STATE_TERMINATING, "{'status':'SANDBOX_STATUS_TERMINATING'}"},
+                      {CWS_STATE_COMPLETED,
+                       "{'status':'SANDBOX_STATUS_COMPLETED','includeStopped':true}"},
+                      {CWS_STATE_FAILED,
+                       "{'status':'SANDBOX_STATUS_FAILED','includeStopped':true}"},
+                      {CWS_STATE_TERMINATED,
+                       "{'status':'SANDBOX_STATUS_TERMINATED','includeStopped':true}"},
+                      {CWS_STATE_NOT_STARTED, "{}"}};
+        cws_list_opts o;
+        size_t i;
+        memset(&o, 0, sizeof(o));
+        for (i = 0; i < CWSI_COUNT(states); i++) {
+            cws_sandbox_list *list = NULL;
+            op_ok(t, "List", "{}");
+            o.status = states[i].state;
+            CHECK_INT(api_list(t, &o, &list), CWS_OK);
+            cws_sandbox_list_free(list);
+            IS("List", i, states[i].json);
+        }
+    }
+#ifdef OPTIONS_KNOWN_BUGS
+    B2_EACH("BUG: a filter by a state that the dialect does not have is refused, not dropped") {
+        cws_list_opts o;
+        cws_sandbox_list *list = NULL;
+        memset(&o, 0, sizeof(o));
+        o.status = CWS_STATE_PREPARING; /* what is sent is a list of everything */
+        op_ok(t, "List", "{}");
+        CHECK(api_list(t, &o, &list) != CWS_OK);
+        cws_sandbox_list_free(list);
+    }
+#endif
+    B2_EACH("54: pages; elements are attached, with what a list tells") {
+        cws_sandbox_list *list = NULL;
+        cws_list_opts o;
+        const cws_sandbox_info *info;
+        memset(&o, 0, sizeof(o));
+        o.adopt = true;
+        op_ok(t, "List", "{'sandboxes':[{'sandboxId':'a','sandboxStatus':'SANDBOX_STATUS_RUNNING',"
+                         "'runnerId':'r','runnerGroupId':'g','startedAtTime':"
+                         "'2026-01-02T03:04:05Z'},{'sandboxStatus':2}],'nextPageToken':'p2'}");
+        op_ok(t, "List", "{'sandboxes':[{'sandboxId':'b','sandboxStatus':"
+                         "'SANDBOX_STATUS_COMPLETED'}]}");
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        IS("List", 1, "{'pageToken':'p2'}");
+        if (CHECK_INT(cws_sandbox_list_count(list), 2)) {
+            info = cws_sandbox_get_info(cws_sandbox_list_at(list, 0));
+            CHECK_STR(info->sandbox_id, "a");
+            CHECK_STR(info->runner_id, "r");
+            CHECK_STR(info->runner_group_id, "g");
+            CHECK_INT(info->start_unix_ms, 1767323045000);
+            CHECK_INT(info->state, CWS_STATE_RUNNING);
+            CHECK_INT(cws_sandbox_state(cws_sandbox_list_at(list, 1)), CWS_STATE_COMPLETED);
+        }
+        CHECK_INT(cws_session_sandbox_count(t->session), 2);
+        cws_sandbox_list_free(list);
+        op_ok(t, "List", "{'nextPageToken':'x'}")->times = 2;
+        CHECK_INT(api_list(t, NULL, &list), CWS_ERR_PROTOCOL); /* a token that comes again */
+    }
+    B2_EACH("22, 55: from_id adopts unless told not to; not found") {
+        cws_sandbox *sb = NULL;
+        op_ok(t, "Get", B2_GET("RUNNING"))->times = 2;
+        CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
+        IS("Get", 0, "{'sandboxId':'sb-1'}");
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_INT(api_from_id(t, "sb-1", false, &sb), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        script_error(&t->s, "Get", "not_found", "no", NULL);
+        CHECK_INT(api_from_id(t, "sb-2", false, &sb), CWS_ERR_NOT_FOUND);
+        CHECK_STR(t->err.sandbox_id, "sb-2");
+    }
+    B2_EACH("34: get_status asks once, and an ended sandbox from memory") {
+        cws_sandbox *sb = op_running(t);
+        cws_state state = CWS_STATE_NOT_STARTED;
+        op_ok(t, "Get", B2_GET("PAUSED"));
+        CHECK_INT(api_status(t, sb, &state), CWS_OK);
+        CHECK_INT(state, CWS_STATE_PAUSED);
+        CHECK_INT(script_call_at(&t->s, "Get", 0)->timeout_ms, 15000);
+        op_ok(t, "Get", B2_GET("COMPLETED"));
+        CHECK_INT(api_status(t, sb, &state), CWS_OK);
+        CHECK_INT(api_status(t, sb, &state), CWS_OK);
+        CHECK_INT(state, CWS_STATE_COMPLETED);
+        CHECK_INT(script_count(&t->s, "Get"), 2);
+    }
+}
+
+/* ---- v1beta2: files -------------------------------------------------------------------------- */
+
+static void op_test_files(void)
+{
+    static const struct {
+        double timeout;
+        const char *json;
+        int64_t deadline;
+    } times[] = {{0, ",'maxTimeoutSeconds':300", 300000}, {1, ",'maxTimeoutSeconds':1", 1000},
+                 {1.999, ",'maxTimeoutSeconds':1", 1999}, {0.5, "", 500},
+                 {60.5, ",'maxTimeoutSeconds':60", 60500},
+                 {1e9, ",'maxTimeoutSeconds':1000000000", -1}};
+    size_t i;
+    for (i = 0; i < CWSI_COUNT(times); i++)
+        OP_ROW("v1beta2", "AddFile, RetrieveFile: their limit is whole seconds, cut off", i, true)
+        {
+            cws_sandbox *sb = op_running(t);
+            cws_file_opts o;
+            cws_bytes *bytes = NULL;
+            char json[200];
+            memset(&o, 0, sizeof(o));
+            o.timeout_seconds = times[i].timeout;
+            op_ok(t, "AddFile", ACCEPTED);
+            CHECK_INT(api_write(t, sb, "/x", "a\0b", 3, &o), CWS_OK);
+            (void)snprintf(json, sizeof(json), "{'sandboxId':'sb-1','fileContents':'YQBi',"
+                           "'filepath':'/x'%s}", times[i].json);
+            IS("AddFile", 0, json);
+            op_ok(t, "RetrieveFile", "{'fileContents':'YQBi','success':true}");
+            CHECK_INT(api_read(t, sb, "/y", &o, &bytes), CWS_OK);
+            CHECK_INT(cws_bytes_size(bytes), 3);
+            CHECK(bytes && memcmp(cws_bytes_data(bytes, NULL), "a\0b", 4) == 0);
+            cws_bytes_free(bytes);
+            (void)snprintf(json, sizeof(json), "{'sandboxId':'sb-1','filepath':'/y'%s}",
+                           times[i].json);
+            IS("RetrieveFile", 0, json);
+            if (times[i].deadline > 0) {
+                CHECK_INT(script_call_at(&t->s, "AddFile", 0)->timeout_ms, times[i].deadline);
+                CHECK_INT(script_call_at(&t->s, "RetrieveFile", 0)->timeout_ms, times[i].deadline);
+            }
+        }
+    B2_EACH("a file call that says no is an error with the server's text; it is not repeated") {
+        cws_sandbox *sb = op_running(t);
+        cws_bytes *bytes = NULL;
+        op_ok(t, "AddFile", "{'errorMessage':'disk full'}");
+        CHECK_INT(api_write(t, sb, "/x", "a", 1, NULL), CWS_ERR_FILE);
+        HAS(t->err.message, "disk full");
+        CHECK_STR(t->err.sandbox_id, "sb-1");
+        CHECK_STR(t->err.filepath, "/x");
+        op_ok(t, "RetrieveFile", "{'fileContents':'YQ==','errorMessage':'no such file'}");
+        CHECK_INT(api_read(t, sb, "/y", NULL, &bytes), CWS_ERR_FILE);
+        HAS(t->err.message, "no such file");
+        CHECK_STR(t->err.filepath, "/y");
+        CHECK(bytes == NULL);
+        op_ok(t, "AddFile", "{}");
+        CHECK_INT(api_write(t, sb, "/x", "a", 1, NULL), CWS_ERR_FILE);
+        HAS(t->err.message, "unknown error");
+        CHECK_STR(script_calls(&t->s), "AddFile RetrieveFile AddFile");
+    }
+    B2_EACH("an empty file, both ways") {
+        cws_sandbox *sb = op_running(t);
+        cws_bytes *bytes = NULL;
+        op_ok(t, "AddFile", ACCEPTED);
+        CHECK_INT(api_write(t, sb, "/x", NULL, 0, NULL), CWS_OK);
+        IS("AddFile", 0, "{'sandboxId':'sb-1','filepath':'/x','maxTimeoutSeconds':300}");
+        op_ok(t, "RetrieveFile", ACCEPTED);
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+        CHECK_INT(cws_bytes_size(bytes), 0);
+        cws_bytes_free(bytes);
+    }
+    B2_EACH("a write in doubt is not repeated, a read is") {
+        cws_sandbox *sb = op_running(t);
+        cws_bytes *bytes = NULL;
+        script_error(&t->s, "AddFile", "unavailable", "later", NULL);
+        CHECK_INT(api_write(t, sb, "/x", "a", 1, NULL), CWS_ERR_UNAVAILABLE);
+        script_error(&t->s, "RetrieveFile", "unavailable", "later", NULL);
+        op_ok(t, "RetrieveFile", "{'fileContents':'YQ==','success':true}");
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+        cws_bytes_free(bytes);
+        CHECK_STR(script_calls(&t->s), "AddFile RetrieveFile RetrieveFile");
+    }
+}
+
+/* ---- v1beta2: commands, shells, logs --------------------------------------------------------- */
+
+/* The bytes as base64. */
+static const char *op_64(api *t, const char *text)
+{
+    return grpc_base64(&t->s.arena, cwsi_str_of(text));
+}
+
+static script_reply *op_stream(api *t, const char *rpc)
+{
+    return script_stream_of(&t->s, rpc);
+}
+
+static void op_says(api *t, script_reply *r, const char *json)
+{
+    script_message(&t->s, r, op_json(t, json));
+}
+
+static void op_output(api *t, script_reply *r, const char *stream, const char *text)
+{
+    char json[300];
+    (void)snprintf(json, sizeof(json), "{'output':{'streamType':'STREAM_TYPE_%s','data':'%s'}}",
+                   stream, op_64(t, text));
+    op_says(t, r, json);
+}
+
+static void op_data(api *t, script_reply *r, const char *text, const char *session, int offset)
+{
+    char json[300];
+    (void)snprintf(json, sizeof(json), "{'data':{'data':'%s','sessionId':'%s','offset':'%d'}}",
+                   op_64(t, text), session, offset);
+    op_says(t, r, json);
+}
+
+static void op_over(api *t, script_reply *r)
+{
+    script_envelope(&t->s, r, 2, "{}", 2);
+}
+
+static void op_test_exec(void)
+{
+    B2_STREAMING("StreamExec: what is asked, and its messages") {
+        cws_sandbox *sb = op_running(t);
+        cws_result *r = NULL;
+        cws_exec_opts o;
+        script_reply *reply = op_stream(t, "StreamExec");
+        memset(&o, 0, sizeof(o));
+        o.env = PAIRS({"A", "1"});
+        o.timeout_seconds = 7;
+        op_says(t, reply, "{'ready':{'sessionId':'s','readyAt':'2026-01-02T03:04:05Z'}}");
+        op_output(t, reply, "STDOUT", "out");
+        op_output(t, reply, "STDERR", "err");
+        op_output(t, reply, "UNSPECIFIED", "put");
+        op_says(t, reply, "{'exit':{'exitCode':3,'completedAt':'2026-01-02T03:04:05Z'}}");
+        op_over(t, reply);
+        CHECK_INT(api_exec(t, sb, STRINGS("ls", "-l", ""), &o, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "3|output|err");
+        cws_result_free(r);
+        IS("StreamExec", 0, "{'init':{'sandboxId':'sb-1','command':['ls','-l',''],"
+                            "'env':{'A':'1'}}}");
+        CHECK(!script_call_at(&t->s, "StreamExec", 0)->more_body);
+        CHECK_INT(script_call_at(&t->s, "StreamExec", 0)->timeout_ms, 12000);
+        HAS(script_call_at(&t->s, "StreamExec", 0)->url,
+            "/coreweave.sandbox.v1beta2.GatewayStreamingService/StreamExec");
+    }
+    B2_STREAMING("StreamExec: an error in the stream; no exit; a message that is none") {
+        cws_sandbox *sb = op_running(t);
+        cws_result *r = NULL;
+        script_reply *reply = op_stream(t, "StreamExec");
+        op_says(t, reply, "{'ready':{}}");
+        op_says(t, reply, "{'error':{'message':'it broke','code':'STREAM_TRUNCATED'}}");
+        op_over(t, reply);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_ERR_STREAM_TRUNCATED);
+        HAS(t->err.message, "it broke");
+        CHECK_STR(t->err.stream_code, "STREAM_TRUNCATED");
+        cws_result_free(r);
+        reply = op_stream(t, "StreamExec");
+        op_says(t, reply, "{'ready':{}}");
+        op_over(t, reply);
+        CHECK(api_exec(t, sb, api_true, NULL, &r) != CWS_OK);
+        CHECK_STR(api_shown(r), "-||");
+        cws_result_free(r);
+        reply = op_stream(t, "StreamExec");
+        op_says(t, reply, "{}");
+        op_output(t, reply, "STDOUT", "a");
+        op_says(t, reply, "{'exit':{}}");
+        op_over(t, reply);
+        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "0|a|");
+        cws_result_free(r);
+    }
+    B2_STREAMING("StreamExec: input is a message, its end another") {
+        cws_sandbox *sb = op_running(t);
+        cws_process *p = NULL;
+        cws_exec_opts o;
+        size_t taken = 0;
+        script_reply *reply = op_stream(t, "StreamExec");
+        memset(&o, 0, sizeof(o));
+        o.with_stdin = true;
+        op_says(t, reply, "{'ready':{}}");
+        reply->until_fin = reply->size;
+        op_says(t, reply, "{'exit':{}}");
+        op_over(t, reply);
+        CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_write(p, "hi", 2, -1, &taken, &t->err), CWS_OK);
+        CHECK_INT(taken, 2);
+        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
+        CHECK_STR(script_sent(&t->s, "StreamExec", 0), op_json(t, "{'stdin':{'data':'aGk='}}"));
+        CHECK_STR(script_sent(&t->s, "StreamExec", 1), op_json(t, "{'close':{}}"));
+        CHECK(script_call_at(&t->s, "StreamExec", 0)->fin);
+        cws_process_free(p);
+    }
+    B2_STREAMING("StreamExec: input waits for `ready`; a command can be cancelled") {
+        cws_sandbox *sb = op_running(t);
+        cws_process *p = NULL;
+        cws_exec_opts o;
+        size_t taken = 0;
+        int64_t began = t->s.now;
+        script_reply *reply = op_stream(t, "StreamExec");
+        memset(&o, 0, sizeof(o));
+        o.with_stdin = true;
+        op_says(t, reply, "{'ready':{}}");
+        reply->delay = 500;
+        reply->hold = true;
+        CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_write(p, "hi", 2, -1, &taken, &t->err), CWS_OK);
+        while (t->s.now < began + 490) CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
+        CHECK_INT(script_call_at(&t->s, "StreamExec", 0)->sent_bytes, 0);
+        while (t->s.now < began + 510) CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
+        CHECK_STR(script_sent(&t->s, "StreamExec", 0), op_json(t, "{'stdin':{'data':'aGk='}}"));
+        cws_process_free(p);
+        CHECK(script_call_at(&t->s, "StreamExec", 0)->cancelled);
+    }
+    B2_STREAMING("a shell: a terminal, its size, and a new size") {
+        cws_sandbox *sb = op_running(t);
+        cws_process *p = NULL;
+        cws_shell_opts o;
+        script_reply *reply = op_stream(t, "StreamExec");
+        memset(&o, 0, sizeof(o));
+        o.width = 80;
+        o.height = 24;
+        op_says(t, reply, "{'ready':{}}");
+        reply->until_fin = reply->size;
+        op_says(t, reply, "{'exit':{'exitCode':130}}");
+        op_over(t, reply);
+        CHECK_INT(cws_shell_begin(sb, NULL, &o, &p, &t->err), CWS_OK);
+        while (!t->s.call_count) CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
+        CHECK_INT(cws_process_resize(p, 100, 50, &t->err), CWS_OK);
+        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK);
+        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
+        IS("StreamExec", 0, "{'init':{'sandboxId':'sb-1','command':['/bin/bash'],'tty':true,"
+                            "'ttyWidth':80,'ttyHeight':24}}");
+        CHECK_STR(script_sent(&t->s, "StreamExec", 0),
+                  op_json(t, "{'resize':{'width':100,'height':50}}"));
+        CHECK_STR(script_sent(&t->s, "StreamExec", 1), op_json(t, "{'close':{}}"));
+        cws_process_free(p);
+    }
+    B2_EACH("Exec, unary: what is asked, its limits, and its reply") {
+        cws_sandbox *sb = op_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        memset(&o, 0, sizeof(o));
+        o.unary = true;
+        o.timeout_seconds = 60.9;
+        o.max_output_bytes = 4096;
+        op_ok(t, "Exec", "{'result':{'stdout':'YQ==','stderr':'Yg==','exitCode':2,"
+                         "'stdoutTruncated':true,'stdoutBytesProduced':'500'}}");
+        CHECK_INT(api_exec(t, sb, STRINGS("ls", "-l"), &o, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "2|a|b");
+        CHECK(cws_result_truncated(r, CWS_STDOUT));
+        CHECK(!cws_result_truncated(r, CWS_STDERR));
+        CHECK_INT(cws_result_bytes_produced(r, CWS_STDOUT), 500);
+        cws_result_free(r);
+        HAS(script_json(&t->s, "Exec", 0),
+            op_json(t, "{'sandboxId':'sb-1','command':['ls','-l'],'maxTimeoutSeconds':60,"
+                       "'outputHandling':'OUTPUT_POLICY_BUFFERED','bufferedMaxKib':"));
+        CHECK_INT(script_call_at(&t->s, "Exec", 0)->timeout_ms, 65900);
+        op_ok(t, "Exec", "{'result':{}}");
+        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_OK);
+        CHECK_STR(api_shown(r), "0||");
+        cws_result_free(r);
+        op_ok(t, "Exec", "{}"); /* nothing about the command */
+        CHECK(api_exec(t, sb, api_true, &o, &r) != CWS_OK);
+        cws_result_free(r);
+        CHECK_INT(script_count(&t->s, "Exec"), 3);
+    }
+    B2_EACH("Exec, unary: there is no environment") {
+        cws_sandbox *sb = op_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        memset(&o, 0, sizeof(o));
+        o.unary = true;
+        o.env = PAIRS({"A", "1"});
+        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_ERR_UNSUPPORTED);
+        HAS(t->err.message, "env");
+        cws_result_free(r);
+        CHECK_INT(t->s.call_count, 0);
+    }
+    B2_EACH("26: a command starts the sandbox and waits until it runs") {
+        cws_sandbox *sb = api_box(t, NULL);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        memset(&o, 0, sizeof(o));
+        o.unary = true;
+        op_ok(t, "Start", STARTED);
+        op_ok(t, "Get", B2_GET("CREATING"));
+        op_ok(t, "Get", B2_GET("RUNNING"));
+        op_ok(t, "Exec", "{'result':{'stdout':'YQ=='}}");
+        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "Start Get Get Exec");
+        cws_result_free(r);
+    }
+}
+
+typedef struct op_items {
+    char text[300];
+    size_t restarted;
+} op_items;
+
+static cws_flow op_on_item(const cws_item *item, void *user)
+{
+    op_items *items = (op_items *)user;
+    size_t n = strlen(items->text);
+    (void)snprintf(items->text + n, sizeof(items->text) - n, "%s|", item->data);
+    items->restarted += item->restarted;
+    return CWS_FLOW_CONTINUE;
+}
+
+static cws_status op_logs(api *t, cws_sandbox *sb, cws_logs_opts *o, op_items *items)
+{
+    cws_stream *stream = NULL;
+    cws_status status;
+    memset(items, 0, sizeof(*items));
+    o->on_item = op_on_item;
+    o->user = items;
+    if (!api_async(t)) return cws_logs(sb, o, &t->err);
+    status = cws_logs_begin(sb, o, &stream, &t->err);
+    if (status) return status;
+    status = api_drive(t, cws_stream_op(stream));
+    cws_stream_free(stream);
+    return status;
+}
+
+static void op_test_logs(void)
+{
+    B2_STREAMING("StreamLogs: without follow our side ends with what is asked") {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        script_reply *r = op_stream(t, "StreamLogs");
+        memset(&o, 0, sizeof(o));
+        o.timestamps = true;
+        o.tail_lines = 5;
+        o.since_unix_ms = 1767323045250;
+        op_data(t, r, "a\nb", "s", 3);
+        op_data(t, r, "c\n", "s", 5);
+        op_says(t, r, "{'complete':{}}");
+        op_over(t, r);
+        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
+        CHECK_STR(items.text, "a\n|bc\n|");
+        IS("StreamLogs", 0, "{'init':{'sandboxId':'sb-1','tailLines':5,'sinceTime':"
+                            "'2026-01-02T03:04:05.250Z','timestamps':true}}");
+        CHECK(!script_call_at(&t->s, "StreamLogs", 0)->more_body);
+        HAS(script_call_at(&t->s, "StreamLogs", 0)->url, "v1beta2.GatewayStreamingService/");
+    }
+    B2_STREAMING("StreamLogs: with follow our side stays open; `complete` is the end") {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        script_reply *r = op_stream(t, "StreamLogs");
+        memset(&o, 0, sizeof(o));
+        o.follow = true;
+        op_data(t, r, "a\n", "s", 2);
+        op_says(t, r, "{'complete':{}}");
+        r->hold = true; /* the server does not end its side either */
+        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
+        CHECK_STR(items.text, "a\n|");
+        IS("StreamLogs", 0, "{'init':{'sandboxId':'sb-1','follow':true}}");
+        CHECK(script_call_at(&t->s, "StreamLogs", 0)->more_body);
+        CHECK_STR(script_calls(&t->s), "StreamLogs");
+    }
+    B2_STREAMING("StreamLogs: a connection that is lost is taken up where it was") {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        script_reply *r = op_stream(t, "StreamLogs");
+        memset(&o, 0, sizeof(o));
+        o.follow = true;
+        op_data(t, r, "a\n", "s", 2);
+        r->end = CWS_END_LOST;
+        r = op_stream(t, "StreamLogs");
+        op_data(t, r, "b\n", "s", 4);
+        op_says(t, r, "{'complete':{}}");
+        op_over(t, r);
+        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
+        CHECK_STR(items.text, "a\n|b\n|");
+        CHECK_INT(items.restarted, 0);
+        IS("StreamLogs", 1, "{'init':{'sandboxId':'sb-1','follow':true,'resumeSessionId':'s',"
+                            "'resumeOffset':'2'}}");
+    }
+    B2_STREAMING("StreamLogs: an error in the stream") {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        script_reply *r = op_stream(t, "StreamLogs");
+        memset(&o, 0, sizeof(o));
+        op_data(t, r, "a\n", "s", 2);
+        op_says(t, r, "{'error':{'message':'not for you','code':'PERMISSION_DENIED'}}");
+        op_over(t, r);
+        CHECK(op_logs(t, sb, &o, &items) != CWS_OK);
+        HAS(t->err.message, "not for you");
+        CHECK_STR(t->err.stream_code, "PERMISSION_DENIED");
+        CHECK_STR(items.text, "a\n|");
+    }
+    B2_STREAMING("StreamLogs: a session that is not known any more: from the beginning, and told") {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        script_reply *r = op_stream(t, "StreamLogs");
+        memset(&o, 0, sizeof(o));
+        o.follow = true;
+        op_data(t, r, "a\n", "s", 2);
+        r->end = CWS_END_LOST;
+        r = op_stream(t, "StreamLogs");
+        op_says(t, r, "{'error':{'message':'who','code':'SESSION_NOT_FOUND'}}");
+        op_over(t, r);
+        r = op_stream(t, "StreamLogs");
+        op_data(t, r, "b\n", "s2", 2);
+        op_says(t, r, "{'complete':{}}");
+        op_over(t, r);
+        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
+        CHECK_STR(items.text, "a\n|b\n|");
+        CHECK_INT(items.restarted, 1);
+        CHECK_INT(script_count(&t->s, "StreamLogs"), 3);
+        HAS_NOT(script_json(&t->s, "StreamLogs", 2), "resumeSessionId");
+    }
+    B2_STREAMING("StreamLogs: long lines are cut in pieces, unless they shall fail") {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        int i;
+        memset(&o, 0, sizeof(o));
+        o.max_line_bytes = 4;
+        for (i = 0; i < 2; i++) {
+            script_reply *r = op_stream(t, "StreamLogs");
+            op_data(t, r, "abcdefg\nh\n", "s", 10);
+            op_says(t, r, "{'complete':{}}");
+            op_over(t, r);
+            o.long_lines = i ? CWS_LONG_LINES_FAIL : CWS_LONG_LINES_DEFAULT;
+            CHECK_INT(op_logs(t, sb, &o, &items), i ? CWS_ERR_STREAM_TRUNCATED : CWS_OK);
+            CHECK_STR(items.text, i ? "" : "abcd|efg\n|h\n|");
+        }
+    }
+    B2_STREAMING("StreamLogs: without follow a stream may end without `complete`") {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        script_reply *r = op_stream(t, "StreamLogs");
+        memset(&o, 0, sizeof(o));
+        op_data(t, r, "a\n", "s", 2);
+        op_over(t, r);
+        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
+        CHECK_STR(items.text, "a\n|");
+    }
+    B2_RUN("StreamLogs needs a transport that carries both directions", API_PERFORM) {
+        cws_sandbox *sb = op_running(t);
+        cws_logs_opts o;
+        op_items items;
+        memset(&o, 0, sizeof(o));
+        CHECK_INT(op_logs(t, sb, &o, &items), CWS_ERR_UNSUPPORTED);
+        CHECK_INT(t->s.call_count, 0);
+    }
+}
+
+/* ---- replies --------------------------------------------------------------------------------- */
+
+#define TIME "'2026-01-02T03:04:05.678Z'"
+#define V1_RESOURCES "{'cpu':'1','memory':'1Gi','gpu':{'count':'1','type':'H100'}}"
+#define V1_FULL                                                                                    \
+    "{'sandboxId':'sb-1','spec':{'containers':[{'name':'main','image':'i','command':'c','args':"   \
+    "['a'],'environmentVariables':{'A':'1'},'resources':" V1_RESOURCES ",'files':[{'path':'/f',"   \
+    "'content':'YQ=='}],'primary':true,'startupProbe':{'exec':['x']}}],'volumes':[{'name':'v',"    \
+    "'scratch':{'size':'1Gi'}}],'services':[{'port':1}],'maxLifetimeSeconds':9,'networkIds':"      \
+    "['n'],'tags':['t'],'runnerIds':['r'],'network':{'denyEgress':true},'annotations':{'a':"       \
+    "'b'},'instanceType':'it','mode':'SANDBOX_MODE_CKS','runtimeClass':'rc'},'status':{'state':"   \
+    "'STATE_RUNNING','stateReason':'well','createTime':" TIME ",'startTime':" TIME ",'endTime':"   \
+    TIME ",'services':[{'port':1,'name':'n','protocol':'SERVICE_PROTOCOL_TCP','visibility':"       \
+    "'VISIBILITY_PUBLIC','endpoint':{'kind':'ENDPOINT_KIND_HTTPS','auth':'ENDPOINT_AUTH_OPEN',"    \
+    "'url':'u','requestTimeoutSeconds':15,'address':'a:1'},'url':'u'}],'exitCode':0,"              \
+    "'effectiveResources':" V1_RESOURCES ",'effectiveMaxLifetimeSeconds':9,'containerStatuses':"   \
+    "[{'name':'main','state':'STATE_RUNNING','exitCode':1,'restartCount':2}],'runnerId':'run',"    \
+    "'runnerGroupId':'grp','effectiveIngress':[{'any':true}],'effectiveEgress':[{'httpsHostname':" \
+    "'a.b'}],'effectiveResourceRequirements':{'requests':" V1_RESOURCES ",'limits':" V1_RESOURCES  \
+    "},'attachedVolumeIds':['v'],'effectiveRuntimeClass':'rc','effectiveDnsEgress':"               \
+    "'DNS_EGRESS_MODE_ALLOW'},'sourceTemplateId':'t','sourceTemplateRevision':'7',"                \
+    "'displayName':'d','endpointShareToken':'token'}"
+#define B2_FULL                                                                                    \
+    "{'sandboxId':'sb-1','startedAtTime':" TIME ",'sandboxStatus':'SANDBOX_STATUS_RUNNING',"       \
+    "'currentResourceUsage':{'cpuMillicoresUsed':'1','memoryMbUsed':'2','gpuCountUsed':'3'},"      \
+    "'runnerId':'run','runnerGroupId':'grp','profileId':'p','serviceAddress':'a','exposedPorts':"  \
+    "[{'containerPort':1,'name':'n','protocol':'TCP'}],'appliedIngressMode':'i',"                  \
+    "'appliedEgressMode':'e','statusReason':'well','exitCode':0}"
+#define B2_FULL_START                                                                              \
+    "{'sandboxId':'sb-1','startedAtTime':" TIME ",'serviceAddress':'a','exposedPorts':[{"          \
+    "'containerPort':1,'name':'n','protocol':'TCP'}],'requestedResources':{'cpu':'1'},"            \
+    "'profileId':'p','runnerId':'run','sandboxStatus':'SANDBOX_STATUS_RUNNING',"                   \
+    "'appliedIngressMode':'i','appliedEgressMode':'e','requestedResourceLimits':{'cpu':'1'},"      \
+    "'requestedResourceRequests':{'gpu':{'gpuCount':'1','gpuMemoryGb':'80'}}}"
+
+/* Ten fields that no schema has, of every wire type, behind a reply. */
+static void op_strange(api *t, script_reply *r)
+{
+    static const unsigned char more[] = {
+        0xc0, 0x3e, 5, /* 1000: a varint; the longest one; 64 bits; 32 bits; bytes; none */
+        0xc8, 0x3e, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1,
+        0xd1, 0x3e, 1, 2, 3, 4, 5, 6, 7, 8,
+        0xdd, 0x3e, 1, 2, 3, 4,
+        0xe2, 0x3e, 3, 'a', 'b', 'c',
+        0xea, 0x3e, 0,
+        0xf3, 0x3e, 8, 1, 0xf4, 0x3e, /* 1006: a group; a varint; a message; a varint */
+        0xf8, 0x3e, 0,
+        0x82, 0x3f, 2, 8, 1,
+        0x88, 0x3f, 1};
+    char *body = (char *)cwsi_arena_alloc(&t->s.arena, r->size + sizeof(more));
+    if (!body) abort();
+    if (r->size) memcpy(body, r->body, r->size);
+    memcpy(body + r->size, more, sizeof(more));
+    script_body(&t->s, r, body, r->size + sizeof(more));
+}
+
+static void op_test_replies(void)
+{
+    int b2, i;
+    for (b2 = 0; b2 < 2; b2++)
+        for (i = 0; i < API_MODES; i++) {
+            const char *create = b2 ? "Start" : "CreateSandbox", *get = b2 ? "Get" : "GetSandbox";
+            OP_ROW(b2 ? "v1beta2" : "v1", "35: a reply with everything", (size_t)i, b2)
+            {
+                cws_sandbox *sb = op_found(t, b2 ? B2_FULL : V1_FULL);
+                const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+                CHECK_STR(info->sandbox_id, "sb-1");
+                CHECK_INT(info->state, CWS_STATE_RUNNING);
+                CHECK_INT(info->state_number, 2);
+                CHECK_STR(info->status_reason, "well");
+                CHECK_STR(info->runner_id, "run");
+                CHECK_STR(info->runner_group_id, "grp");
+                CHECK_INT(info->create_unix_ms, b2 ? 0 : 1767323045678);
+                CHECK_INT(info->start_unix_ms, 1767323045678);
+                CHECK_INT(info->end_unix_ms, b2 ? 0 : 1767323045678);
+                CHECK(info->has_exit_code);
+                CHECK_INT(info->exit_code, 0);
+                CHECK(info->updated_unix_ms > 0);
+                op_ok(t, get, b2 ? "{'sandboxId':'sb-1'}" : "{'sandboxId':'sb-1','status':{}}");
+                CHECK_INT(api_status(t, sb, NULL), CWS_OK); /* what is known stays */
+                CHECK_STR(info->runner_id, "run");
+                CHECK_INT(info->start_unix_ms, 1767323045678);
+                sb = api_box(t, NULL);
+                op_ok(t, create, b2 ? B2_FULL_START : V1_FULL);
+                CHECK_INT(api_start(t, sb), CWS_OK);
+                CHECK_STR(cws_sandbox_id(sb), "sb-1");
+                CHECK_INT(cws_sandbox_state(sb), CWS_STATE_PENDING); /* 8.1 */
+            }
+            OP_ROW(b2 ? "v1beta2" : "v1", "a reply with nothing but an id", (size_t)i, b2)
+            {
+                cws_sandbox *sb = op_found(t, "{'sandboxId':'sb-1'}");
+                const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+                CHECK_STR(info->sandbox_id, "sb-1");
+                CHECK_INT(info->state, CWS_STATE_UNSPECIFIED);
+                CHECK_INT(info->state_number, 0);
+                CHECK_STR(info->status_reason, "");
+                CHECK_STR(info->runner_id, "");
+                CHECK_STR(info->runner_group_id, "");
+                CHECK_INT(info->create_unix_ms, 0);
+                CHECK_INT(info->start_unix_ms, 0);
+                CHECK_INT(info->end_unix_ms, 0);
+                CHECK(!info->has_exit_code);
+            }
+            OP_ROW(b2 ? "v1beta2" : "v1", "a reply with no field at all is none", (size_t)i, b2)
+            {
+                cws_sandbox *sb = NULL;
+                op_ok(t, get, "{}");
+                CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_ERR_PROTOCOL);
+                op_ok(t, create, "{}");
+                CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_PROTOCOL);
+            }
+            OP_ROW(b2 ? "v1beta2" : "v1", "ten unknown fields and a new state", (size_t)i, b2)
+            {
+                cws_sandbox *sb = NULL;
+                op_strange(t, op_ok(t, get, b2 ? "{'sandboxId':'sb-1','sandboxStatus':77,"
+                                                 "'runnerId':'run'}"
+                                               : "{'sandboxId':'sb-1','status':{'state':77,"
+                                                 "'runnerId':'run','effectiveDnsEgress':9,"
+                                                 "'services':[{'protocol':9,'visibility':9}]}}"));
+                CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
+                if (!sb) continue;
+                CHECK_INT(cws_sandbox_state(sb), CWS_STATE_UNSPECIFIED);
+                CHECK_INT(cws_sandbox_get_info(sb)->state_number, 77);
+                CHECK_STR(cws_sandbox_get_info(sb)->runner_id, "run");
+                op_strange(t, op_ok(t, create, "{'sandboxId':'sb-2'}"));
+                sb = api_box(t, NULL);
+                CHECK_INT(api_start(t, sb), CWS_OK);
+                CHECK_STR(cws_sandbox_id(sb), "sb-2");
+                op_strange(t, op_ok(t, get, b2 ? B2_GET("RUNNING")
+                                               : "{'sandboxId':'sb-2','status':{'state':2}}"));
+                CHECK_INT(api_wait(t, sb, 0), CWS_OK);
+                if (!b2) continue;
+                op_strange(t, op_ok(t, "Stop", ACCEPTED));
+                op_ok(t, "Get", B2_GET("COMPLETED"));
+                CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+            }
+        }
+}
+
+/* A reply that is cut at any byte is an error, or a shorter message: never a crash. */
+static void op_test_cut(void)
+{
+    int b2;
+    for (b2 = 0; b2 < 2; b2++)
+        OP_ROW(b2 ? "v1beta2" : "v1", "a reply cut at every byte, and every byte changed", 1, b2)
+        {
+            script_reply *whole = op_ok(t, b2 ? "Get" : "GetSandbox", b2 ? B2_FULL : V1_FULL);
+            const char *body = whole->body;
+            size_t size = whole->size, i;
+            whole->times = -1;
+            (void)api_client(t);
+            for (i = 0; i < 2 * size; i++) {
+                cws_sandbox *sb = NULL;
+                char *copy = (char *)malloc(size);
+                if (!copy) abort();
+                memcpy(copy, body, size);
+                if (i >= size) copy[i - size] = (char)~copy[i - size];
+                whole->body = copy;
+                whole->size = i < size ? i : size;
+                if (cws_session_from_id(t->session, "sb-1", true, &sb, &t->err)) {
+                    CHECK(sb == NULL);
+                } else {
+                    const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+                    CHECK(info->sandbox_id[0] && strlen(info->sandbox_id) < 128);
+                    CHECK(info->status_reason && info->runner_id && info->runner_group_id);
+                    CHECK(cws_state_name(info->state)[0] != '\0');
+                }
+                if (sb) cws_sandbox_free(sb);
+                free(copy);
+            }
+            whole->size = 0;
+        }
+}
+
+/* ---- copies, memory, secrecy ----------------------------------------------------------------- */
+
+/* Everything that a session can have as a default in both dialects, and everything of its own that
+ * is in one of them. The lists are of the caller, and written over behind the call. */
+typedef struct op_all {
+    char text[8][16];
+    const char *list[3];
+    cws_pair pairs[2];
+    cws_resources resources;
+    cws_secret secret;
+    cws_mounted_file file;
+    cws_file_system fs;
+    cws_volume volume;
+    cws_service service;
+    cws_image_credentials pull;
+    cws_object_storage storage;
+    cws_security security;
+    cws_probe probe;
+    cws_port port;
+    cws_s3_mount s3;
+    cws_port_range range;
+    cws_network_rule rule;
+    cws_network network;
+    int32_t ports[1];
+} op_all;
+
+static const char *op_put(op_all *a, size_t i, const char *text)
+{
+    (void)snprintf(a->text[i], sizeof(a->text[i]), "%s", text);
+    return a->text[i];
+}
+
+static void op_fill_defaults(op_all *a, cws_sandbox_opts *o, bool b2)
+{
+    const char *word = op_put(a, 0, "word"), *path = op_put(a, 1, "/path");
+    memset(o, 0, sizeof(*o));
+    a->list[0] = word;
+    a->list[1] = op_put(a, 2, "other");
+    a->list[2] = NULL;
+    a->pairs[0].key = word;
+    a->pairs[0].value = op_put(a, 3, "hidden-value");
+    a->pairs[1].key = NULL;
+    a->resources.request_cpu = a->resources.limit_cpu = op_put(a, 4, "1");
+    a->resources.gpu_type = word;
+    a->secret.store = a->secret.name = a->secret.field = a->secret.env_var = word;
+    a->fs.mount_path = path;
+    a->fs.size = op_put(a, 5, "1Gi");
+    a->fs.snapshot_id = word;
+    a->volume.name = b2 ? NULL : word;
+    a->volume.volume_id = a->volume.sub_path = word;
+    a->volume.mount_path = path;
+    o->container_image = o->command = word;
+    o->args = o->tags = o->runner_ids = a->list;
+    o->environment_variables = o->annotations = a->pairs;
+    o->resources = &a->resources;
+    o->secrets = &a->secret;
+    o->secret_count = 1;
+    o->file_system = &a->fs;
+    o->volumes = &a->volume;
+    o->volume_count = 1;
+    o->max_lifetime_seconds = 9;
+    if (b2) {
+        o->profile_ids = o->profile_names = a->list;
+    } else {
+        a->service.port = 1;
+        a->service.name = word;
+        o->services = &a->service;
+        o->service_count = 1;
+    }
+#ifdef OPTIONS_KNOWN_BUGS
+    a->ports[0] = 80;
+    a->network.ingress_mode = a->network.egress_mode = b2 ? word : NULL;
+    a->network.exposed_ports = b2 ? a->ports : NULL;
+    a->network.exposed_port_count = b2;
+    a->range.protocol = word;
+    a->range.port = 1;
+    a->rule.cidr = op_put(a, 6, "10.0.0.0/8");
+    a->rule.cidr_except = a->list;
+    a->rule.ports = &a->range;
+    a->rule.port_count = 1;
+    a->network.egress = a->network.ingress = b2 ? NULL : &a->rule;
+    a->network.egress_count = a->network.ingress_count = !b2;
+    a->network.egress_hostnames = b2 ? NULL : a->list;
+    o->network = &a->network;
+#endif
+}
+
+static void op_fill_own(op_all *a, cws_sandbox_opts *o, bool b2)
+{
+    const char *word = op_put(a, 0, "mine"), *path = op_put(a, 1, "/mine");
+    memset(o, 0, sizeof(*o));
+    a->list[0] = word;
+    a->list[1] = NULL;
+    a->pairs[0].key = word;
+    a->pairs[0].value = op_put(a, 2, "hidden-mine");
+    a->pairs[1].key = NULL;
+    a->file.mount_path = path;
+    a->file.content = op_put(a, 3, "hidden-file");
+    a->file.size = 11;
+    a->storage.buckets = a->list;
+    a->storage.object_prefix = word;
+    o->tags = a->list;
+    o->environment_variables = o->annotations = a->pairs;
+    o->mounted_files = &a->file;
+    o->mounted_file_count = 1;
+    o->object_storage = &a->storage;
+    if (b2) {
+        a->port.container_port = 1;
+        a->port.name = a->port.protocol = word;
+        a->s3.bucket = a->s3.directory = word;
+        a->s3.mount_path = path;
+        o->ports = &a->port;
+        o->port_count = 1;
+        o->s3_mount = &a->s3;
+        o->max_timeout_seconds = 5;
+        return;
+    }
+    a->pull.registry = a->pull.store = a->pull.name = a->pull.field = word;
+    a->security.capabilities_add = a->security.capabilities_drop = a->list;
+    a->security.seccomp_profile = word;
+    a->probe.argv = a->list;
+    o->working_dir = path;
+    o->instance_type = o->runtime_class = o->display_name = word;
+    o->image_credentials = &a->pull;
+    o->security = &a->security;
+    o->startup_probe = &a->probe;
+}
+
+/* A session with all defaults and a sandbox with all options; what was given is written over. */
+static cws_status op_make_all(api *t, cws_session **session, cws_sandbox **sb)
+{
+    op_all a;
+    cws_sandbox_opts o;
+    cws_session_opts so;
+    cws_status status;
+    memset(&a, 0, sizeof(a));
+    memset(&so, 0, sizeof(so));
+    op_fill_defaults(&a, &o, t->s.b2);
+    so.client = t->client;
+    so.defaults = &o;
+    status = cws_session_open(&so, session, &t->err);
+    memset(&a, 0, sizeof(a));
+    if (status) return status;
+    op_fill_own(&a, &o, t->s.b2);
+    status = cws_session_sandbox(*session, &o, sb, &t->err);
+    memset(&a, 0, sizeof(a));
+    return status;
+}
+
+static void op_test_copies(void)
+{
+    int b2;
+    for (b2 = 0; b2 < 2; b2++) {
+        OP_ROW(b2 ? "v1beta2" : "v1", "all options at once: copied, and hidden in the trace", 1, b2)
+        {
+            const char *rpc = b2 ? "Start" : "CreateSandbox", *json;
+            cws_session *session = NULL;
+            cws_sandbox *sb = NULL;
+            (void)api_client(t);
+            if (!CHECK_INT(op_make_all(t, &session, &sb), CWS_OK)) {
+                cws_session_free(session);
+                continue;
+            }
+            op_ok(t, rpc, "{'sandboxId':'sb-1'}");
+            CHECK_INT(api_start(t, sb), CWS_OK);
+            json = script_json(&t->s, rpc, 0);
+            HAS(json, b2 ? "\"tags\":[\"word\",\"other\",\"mine\"]" : "\"command\":\"word\"");
+            HAS(json, "{\"word\":\"hidden-value\",\"mine\":\"hidden-mine\"}");
+            HAS(json, op_64(t, "hidden-file"));
+            HAS(json, "SnapshotId\":\"word\"");
+            HAS(t->said, rpc);
+            HAS(t->said, "\"word\"");
+            HAS_NOT(t->said, op_64(t, "hidden-file"));
+            cws_sandbox_free(sb);
+            cws_session_free(session);
+        }
+        OP_ROW(b2 ? "v1beta2" : "v1", "memory that ends is told, and nothing is lost", 1, b2)
+        {
+            bool failed = true;
+            long n;
+            (void)api_client(t);
+            for (n = 0; failed && n < 2000; n++) {
+                size_t live = test_alloc_live();
+                cws_session *session = NULL;
+                cws_sandbox *sb = NULL;
+                cws_status status;
+                test_alloc_fail_at(n, false);
+                status = op_make_all(t, &session, &sb);
+                failed = test_alloc_failed();
+                test_alloc_fail_at(-1, false);
+                CHECK_INT(status, failed ? CWS_ERR_NO_MEMORY : CWS_OK);
+                if (sb) cws_sandbox_free(sb);
+                cws_session_free(session);
+                CHECK_INT(test_alloc_live(), live);
+            }
+            CHECK(n > 2 && n < 2000);
+        }
+    }
+    B2_EACH("the trace hides variables, files, input and output") {
+        cws_sandbox_opts o;
+        cws_sandbox *sb;
+        cws_bytes *bytes = NULL;
+        cws_exec_opts e;
+        cws_result *r = NULL;
+        memset(&o, 0, sizeof(o));
+        memset(&e, 0, sizeof(e));
+        o.environment_variables = PAIRS({"NAME", "hidden-1"});
+        sb = api_box(t, &o);
+        op_ok(t, "Start", STARTED);
+        op_ok(t, "Get", B2_GET("RUNNING"));
+        CHECK_INT(api_wait(t, sb, 0), CWS_OK);
+        op_ok(t, "AddFile", ACCEPTED);
+        CHECK_INT(api_write(t, sb, "/x", "hidden-2", 8, NULL), CWS_OK);
+        op_ok(t, "RetrieveFile", "{'fileContents':'aGlkZGVuLTM=','success':true}");
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+        cws_bytes_free(bytes);
+        e.unary = true;
+        op_ok(t, "Exec", "{'result':{'stdout':'aGlkZGVuLTQ=','stderr':'aGlkZGVuLTU='}}");
+        CHECK_INT(api_exec(t, sb, api_true, &e, &r), CWS_OK);
+        cws_result_free(r);
+        HAS(t->said, "NAME");
+        HAS_NOT(t->said, "hidden-1");
+        HAS_NOT(t->said, op_64(t, "hidden-2"));
+        HAS_NOT(t->said, "aGlkZGVuLTM");
+        HAS_NOT(t->said, "aGlkZGVuLTQ");
+        HAS_NOT(t->said, "aGlkZGVuLTU");
+    }
+    B2_STREAMING("the trace hides the variables, the input and the output of a stream") {
+        cws_sandbox *sb = op_running(t);
+        cws_exec_opts e;
+        cws_result *r = NULL;
+        script_reply *reply = op_stream(t, "StreamExec");
+        memset(&e, 0, sizeof(e));
+        e.env = PAIRS({"NAME", "hidden-6"});
+        op_says(t, reply, "{'ready':{}}");
+        op_output(t, reply, "STDOUT", "hidden-7");
+        op_says(t, reply, "{'exit':{}}");
+        op_over(t, reply);
+        CHECK_INT(api_exec(t, sb, api_true, &e, &r), CWS_OK);
+        cws_result_free(r);
+        HAS(t->said, "NAME");
+        HAS_NOT(t->said, "hidden-6");
+        HAS_NOT(t->said, op_64(t, "hidden-7"));
+    }
+}
+
+/* ---- v1beta2: several at once ---------------------------------------------------------------- */
+
+static void op_test_together(void)
+{
+    B2_RUN("26: a stop waits for the Start in flight and stops what it made", API_ASYNC) {
+        cws_sandbox *sb = api_box(t, NULL);
+        cws_op *start = NULL, *stop = NULL;
+        op_ok(t, "Start", STARTED)->delay = 1000;
+        op_ok(t, "Stop", ACCEPTED);
+        op_ok(t, "Get", B2_GET("COMPLETED"));
+        CHECK_INT(cws_sandbox_start_begin(sb, &start, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &stop, &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(stop, -1, &t->err), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "Start Stop Get");
+        cws_op_free(start);
+        cws_op_free(stop);
+    }
+    B2_RUN("36, 48: waiters share one poll, and stops one Stop", API_ASYNC) {
+        cws_sandbox *sb = op_started(t);
+        cws_op *ops[4] = {NULL, NULL, NULL, NULL};
+        size_t i;
+        op_ok(t, "Get", B2_GET("RUNNING"));
+        op_ok(t, "Stop", ACCEPTED);
+        op_ok(t, "Get", B2_GET("COMPLETED"));
+        for (i = 0; i < 2; i++)
+            CHECK_INT(cws_sandbox_wait_begin(sb, 0, &ops[i], &t->err), CWS_OK);
+        api_settle(t);
+        for (i = 2; i < 4; i++)
+            CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &ops[i], &t->err), CWS_OK);
+        api_settle(t);
+        CHECK_STR(script_calls(&t->s), "Get Stop Get");
+        for (i = 0; i < 4; i++) {
+            CHECK_INT(cws_op_result(ops[i], &t->err), CWS_OK);
+            cws_op_free(ops[i]);
+        }
+    }
+    B2_STREAMING("a file that is too large for AddFile goes through a command") {
+        cws_sandbox *sb = op_running(t);
+        script_reply *r;
+        script_error(&t->s, "AddFile", "failed_precondition", "large",
+                     script_reason(&t->s, "CWSANDBOX_FILE_TOO_LARGE", "cwsandbox.com"));
+        r = op_stream(t, "StreamExec");
+        op_says(t, r, "{'ready':{}}");
+        r->until_fin = r->size;
+        op_says(t, r, "{'exit':{}}");
+        op_over(t, r);
+        CHECK_INT(api_write(t, sb, "/x", "abc", 3, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "AddFile StreamExec");
+        CHECK_STR(script_sent(&t->s, "StreamExec", 0), op_json(t, "{'stdin':{'data':'YWJj'}}"));
+    }
+    B2_EACH("26: a hint to come again does not repeat a Start") {
+        cws_sandbox *sb = api_box(t, NULL);
+        script_error(&t->s, "Start", "unavailable", "later", script_hint(&t->s, "1s"));
+        CHECK_INT(api_start(t, sb), CWS_ERR_UNAVAILABLE);
+        CHECK(t->err.has_retry_after);
+        CHECK_INT(t->s.call_count, 1);
+    }
+#ifdef OPTIONS_KNOWN_BUGS
+    B2_EACH("BUG: there is no token of a Start that an error could tell") {
+        script_error(&t->s, "Start", "internal", "no", NULL);
+        CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_SANDBOX);
+        CHECK_STR(t->err.request_id, "");
+    }
+#endif
+}
+
+int main(int argc, char **argv)
+{
+    (void)setvbuf(stdout, NULL, _IOLBF, 4096);
+    test_init(argc, argv);
+    op_test_shapes();
+    op_test_lacks();
+    op_test_bad();
+    op_test_states();
+    op_test_start();
+    op_test_stop();
+    op_test_list();
+    op_test_files();
+    op_test_exec();
+    op_test_logs();
+    op_test_replies();
+    op_test_cut();
+    op_test_copies();
+    op_test_together();
+    return test_summary();
+}
