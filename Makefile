@@ -55,11 +55,10 @@ help:
 
 # --- The main job ---------------------------------------------------------------------------------
 
-# Offline whatever the environment says; with CWSANDBOX_API_KEY set, $(BUILD)/examples/quickstart
-# does the same thing with the service.
+# Offline whatever the environment says, in the dialect that CWSANDBOX_API_VERSION names; with
+# CWSANDBOX_API_KEY set, $(BUILD)/examples/quickstart does the same thing with the service.
 run: $(BUILD)/examples/quickstart
-	@env -u CWSANDBOX_API_KEY -u CWSANDBOX_BASE_URL \
-		-u CWSANDBOX_PROTOCOL $<
+	@env -u CWSANDBOX_API_KEY -u CWSANDBOX_BASE_URL -u CWSANDBOX_PROTOCOL $<
 
 $(BUILD)/examples/%: examples/%.c $(HEADERS) | need
 	@mkdir -p $(@D)
