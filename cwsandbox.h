@@ -565,7 +565,7 @@ typedef struct cws_service {
     cws_service_protocol protocol; /* with an endpoint: default or TCP */
     cws_visibility visibility;     /* with an endpoint: PUBLIC */
     cws_endpoint endpoint;
-    cws_endpoint_auth auth;          /* required by an HTTPS endpoint */
+    cws_endpoint_auth auth;          /* of an HTTPS endpoint, which requires it */
     int32_t request_timeout_seconds; /* of an HTTPS endpoint; 0: the service's default */
 } cws_service;
 
@@ -625,7 +625,8 @@ typedef struct cws_volume {
     const char *name;       /* v1: required. v1beta2: not used */
     const char *mount_path; /* absolute, not "/"; required for scratch and in v1beta2 */
     const char *volume_id;
-    const char *size;          /* scratch: a quantity, "10Gi"; NULL: the service's default */
+    const char *size;          /* scratch: a quantity, "10Gi", or in memory "1%" to "100%"; NULL:
+                                  the service's default */
     cws_storage_medium medium; /* scratch */
     const char *restore_from_snapshot_id; /* scratch; NULL: empty */
     const char *sub_path;      /* NULL: all of it */
@@ -7547,21 +7548,48 @@ static void cwsi_keep_info(cwsi_arena *a, cws_sandbox_info *info, bool *ok)
     info->egress_mode = cwsi_keep(a, info->egress_mode, ok);
 }
 
+/* A host name without white space around it, in lower case. */
+static const char *cwsi_keep_hostname(cwsi_arena *a, const char *name, bool *ok)
+{
+    size_t n, i;
+    char *copy;
+    if (!name) return NULL;
+    name += strspn(name, " \t");
+    n = strcspn(name, " \t");
+    copy = cwsi_arena_copy(a, name, n);
+    if (!copy) *ok = false;
+    for (i = 0; copy && i < n; i++)
+        if (copy[i] >= 'A' && copy[i] <= 'Z') copy[i] = CWSI_CAST(char, copy[i] - 'A' + 'a');
+    return copy;
+}
+
+static const char *const *cwsi_keep_hostnames(cwsi_arena *a, const char *const *names, bool *ok)
+{
+    size_t i, n = cwsi_count_strings(names);
+    const char **copy;
+    if (!names) return NULL;
+    copy = CWSI_AS(const char *, cwsi_arena_alloc(a, (n + 1) * sizeof(*copy)));
+    if (!copy) *ok = false;
+    for (i = 0; copy && i < n; i++) copy[i] = cwsi_keep_hostname(a, names[i], ok);
+    return copy;
+}
+
 static cws_network_rule *cwsi_keep_rules(cwsi_arena *a, const cws_network_rule *rules, size_t count,
                                          bool *ok)
 {
     size_t i, k;
-    cws_network_rule *copy =
-        CWSI_AS(cws_network_rule, cwsi_arena_alloc(a, count * sizeof(*copy) + 1));
+    cws_network_rule *copy = NULL;
+    if (count == 0) return NULL;
+    copy = CWSI_AS(cws_network_rule, cwsi_arena_alloc(a, count * sizeof(*copy)));
     if (!copy) *ok = false;
     for (i = 0; copy && i < count; i++) {
         const cws_network_rule *r = &rules[i];
         cws_port_range *ports;
         copy[i] = *r;
         copy[i].cidr = cwsi_keep(a, r->cidr, ok);
-        copy[i].hostname = cwsi_keep(a, r->hostname, ok);
+        copy[i].hostname = cwsi_keep_hostname(a, r->hostname, ok);
         copy[i].cidr_except = cwsi_keep_strings(a, r->cidr_except, NULL, ok);
-        copy[i].hostname_except = cwsi_keep_strings(a, r->hostname_except, NULL, ok);
+        copy[i].hostname_except = cwsi_keep_hostnames(a, r->hostname_except, ok);
         copy[i].pod_labels = cwsi_keep_pairs(a, r->pod_labels, NULL, ok);
         copy[i].namespace_labels = cwsi_keep_pairs(a, r->namespace_labels, NULL, ok);
         ports = CWSI_AS(cws_port_range, cwsi_arena_alloc(a, r->port_count * sizeof(*ports) + 1));
@@ -7582,7 +7610,7 @@ static const cws_network *cwsi_keep_network(cwsi_arena *a, const cws_network *n,
     if (n && !copy) *ok = false;
     if (!copy) return NULL;
     *copy = *n;
-    copy->egress_hostnames = cwsi_keep_strings(a, n->egress_hostnames, NULL, ok);
+    copy->egress_hostnames = cwsi_keep_hostnames(a, n->egress_hostnames, ok);
     copy->egress = cwsi_keep_rules(a, n->egress, n->egress_count, ok);
     copy->ingress = cwsi_keep_rules(a, n->ingress, n->ingress_count, ok);
     copy->ingress_mode = cwsi_keep(a, n->ingress_mode, ok);
@@ -7920,18 +7948,20 @@ static cws_status cwsi_check_choice(cws_error *err, const char *name, unsigned v
     return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s: %u is none of its constants", name, value);
 }
 
-/* A DNS name in lower or upper case, labels of letters, digits and '-', maybe "*." in front. */
+/* A DNS name, labels of letters, digits and '-', maybe "*." in front. White space around it and
+ * upper case do not count. */
 static cws_status cwsi_check_hostname(cws_error *err, const char *label, const char *name)
 {
-    const char *p = name[0] == '*' && name[1] == '.' ? name + 2 : name;
-    size_t n, i;
-    bool ok = *p && strlen(name) <= 253;
-    while (ok && *p) {
-        n = strcspn(p, ".");
+    const char *from = name + strspn(name, " \t");
+    size_t len = strcspn(from, " \t"), n, i;
+    const char *p = from[0] == '*' && from[1] == '.' ? from + 2 : from, *end = from + len;
+    bool ok = p < end && len <= 253 && end[strspn(end, " \t")] == '\0';
+    while (ok && p < end) {
+        n = strcspn(p, ". \t");
         ok = n >= 1 && n <= 63 && p[0] != '-' && p[n - 1] != '-';
         for (i = 0; ok && i < n; i++) ok = cwsi_is_alnum(p[i]) || p[i] == '-';
         p += n;
-        if (*p == '.' && p[1] == '\0') ok = false;
+        if (*p == '.' && p + 1 == end) ok = false;
         if (*p == '.') p++;
     }
     if (ok) return CWS_OK;
@@ -8015,16 +8045,27 @@ static cws_status cwsi_check_network(cws_error *err, const cws_network *n)
     return CWS_OK;
 }
 
+/* Scratch in memory may be a part of the container's: 1% to 100%. */
+static bool cwsi_is_percentage(const cws_volume *v)
+{
+    uint64_t percent = 0;
+    size_t n = v->size ? strlen(v->size) : 0;
+    return v->medium == CWS_STORAGE_MEMORY && n > 1 && v->size[n - 1] == '%' &&
+           cwsi_parse_u64(v->size, n - 1, &percent) && percent >= 1 && percent <= 100;
+}
+
 static cws_status cwsi_check_volume(cws_error *err, const cws_volume *v, size_t i)
 {
     char label[64];
     (void)cwsi_format(label, sizeof(label), "volumes[%zu]", i);
     if (cwsi_check_optional(err, label, v->name) || cwsi_check_optional(err, label, v->volume_id) ||
         cwsi_check_optional(err, label, v->restore_from_snapshot_id) ||
-        cwsi_check_optional(err, label, v->sub_path) || cwsi_check_size(err, label, v->size) ||
+        cwsi_check_optional(err, label, v->sub_path) ||
+        (!cwsi_is_percentage(v) && cwsi_check_size(err, label, v->size)) ||
         cwsi_check_choice(err, label, CWSI_CAST(unsigned, v->medium), CWS_STORAGE_MEMORY))
         return CWS_ERR_INVALID_ARGUMENT;
-    if (v->volume_id && (v->size || v->medium || v->restore_from_snapshot_id))
+    if (v->volume_id && ((v->size && v->size[0]) || v->medium ||
+                         (v->restore_from_snapshot_id && v->restore_from_snapshot_id[0])))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "%s: size, medium and restore_from_snapshot_id are for scratch, which has "
                          "no volume_id",
@@ -8053,9 +8094,10 @@ static cws_status cwsi_check_service(cws_error *err, const cws_service *s, size_
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "%s: an HTTPS endpoint needs auth: OPEN or SHARE_TOKEN", label);
     if ((s->endpoint != CWS_ENDPOINT_HTTPS && s->request_timeout_seconds) ||
-        (!s->endpoint && s->auth) || s->request_timeout_seconds < 0)
+        (s->endpoint != CWS_ENDPOINT_HTTPS && s->auth) || s->request_timeout_seconds < 0)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "%s: auth and request_timeout_seconds (not negative) are of endpoints",
+                         "%s: auth and request_timeout_seconds (not negative) are of HTTPS "
+                         "endpoints",
                          label);
     return CWS_OK;
 }
@@ -8208,14 +8250,14 @@ static cws_status cwsi_v1_lacks(const cws_sandbox_opts *o, cws_error *err)
     const cwsi_lack lacks[] = {
         {o->profile_ids && o->profile_ids[0], "profile_ids", runners},
         {o->profile_names && o->profile_names[0], "profile_names", runners},
-        {o->ports != NULL, "ports", "use services"},
+        {o->port_count > 0, "ports", "use services"},
         {o->s3_mount != NULL, "s3_mount", "use volumes with a volume_id"},
         {o->max_timeout_seconds != 0, "max_timeout_seconds", "use request_timeout_seconds"},
-        {n && n->ingress_mode, "network.ingress_mode",
+        {n && n->ingress_mode && n->ingress_mode[0], "network.ingress_mode",
          "use services with a visibility, or network.deny_ingress"},
-        {n && n->egress_mode, "network.egress_mode",
+        {n && n->egress_mode && n->egress_mode[0], "network.egress_mode",
          "use network.deny_egress, or rules in network.egress"},
-        {n && n->exposed_ports, "network.exposed_ports", "use services"}};
+        {n && n->exposed_port_count, "network.exposed_ports", "use services"}};
     size_t i;
     if (cwsi_check_lacks(err, "v1", lacks, CWSI_COUNT(lacks))) return CWS_ERR_UNSUPPORTED;
     for (i = 0; i < o->volume_count; i++)
@@ -8253,13 +8295,15 @@ static cws_status cwsi_b2_lacks(const cws_sandbox_opts *o, cws_error *err)
         {o->image_credentials != NULL, "image_credentials", newer},
         {o->security != NULL, "security", newer},
         {o->startup_probe != NULL, "startup_probe", newer},
-        {o->file_system && o->file_system->name, "file_system.name", "leave it out"},
+        {o->file_system && o->file_system->name && o->file_system->name[0], "file_system.name",
+         "leave it out"},
         {n && n->deny_egress, "network.deny_egress", "use network.egress_mode"},
         {n && n->deny_ingress, "network.deny_ingress", "use network.ingress_mode"},
         {n && n->allow_dns, "network.allow_dns", "use network.egress_mode"},
-        {n && n->egress_hostnames, "network.egress_hostnames", "use network.egress_mode"},
-        {n && n->egress, "network.egress", "use network.egress_mode"},
-        {n && n->ingress, "network.ingress", "use network.ingress_mode"}};
+        {n && n->egress_hostnames && n->egress_hostnames[0], "network.egress_hostnames",
+         "use network.egress_mode"},
+        {n && n->egress_count, "network.egress", "use network.egress_mode"},
+        {n && n->ingress_count, "network.ingress", "use network.ingress_mode"}};
     size_t i;
     if (cwsi_check_lacks(err, "v1beta2", lacks, CWSI_COUNT(lacks))) return CWS_ERR_UNSUPPORTED;
     for (i = 0; i < o->volume_count; i++) {
@@ -8375,6 +8419,7 @@ struct cwsi_dialect {
                        int64_t deadline);
     bool (*delete_begin)(cws_op *op, cwsi_str id, int64_t rpc_ms, int64_t deadline);
     bool (*list_begin)(cws_op *op, const cwsi_list_request *r, int64_t rpc_ms, int64_t deadline);
+    int32_t (*state_number)(cws_state state); /* 0: there is no such state */
     bool (*exec_begin)(cws_op *op, const cwsi_exec_request *r, bool unary, int64_t deadline);
     bool (*read_begin)(cws_op *op, const cwsi_file_request *r, int64_t deadline);
     bool (*write_begin)(cws_op *op, const cwsi_file_request *r, int64_t deadline);
@@ -9253,6 +9298,7 @@ static const cwsi_dialect *cwsi_dialect_v1(void)
                                     cwsi_v1_stop_begin,
                                     cwsi_v1_delete_begin,
                                     cwsi_v1_list_begin,
+                                    cwsi_v1_state_number,
                                     cwsi_v1_exec_begin,
                                     cwsi_v1_read_begin,
                                     cwsi_v1_write_begin,
@@ -9893,6 +9939,7 @@ static const cwsi_dialect *cwsi_dialect_b2(void)
                                     cwsi_b2_stop_begin,
                                     cwsi_b2_delete_begin,
                                     cwsi_b2_list_begin,
+                                    cwsi_b2_state_number,
                                     cwsi_b2_exec_begin,
                                     cwsi_b2_read_begin,
                                     cwsi_b2_write_begin,
@@ -10233,8 +10280,9 @@ static void cwsi_start_accepted(cws_op *op)
                      "%s: the outcome is not known; a sandbox may exist until its lifetime ends",
                      op->kind->name);
         }
-        cwsi_copy_text(op->err.request_id, sizeof(op->err.request_id), sb->request_id,
-                       strlen(sb->request_id));
+        if (!op->client->dialect->once)
+            cwsi_copy_text(op->err.request_id, sizeof(op->err.request_id), sb->request_id,
+                           strlen(sb->request_id));
     }
     cwsi_arena_clear(&arena);
 }
@@ -15429,6 +15477,10 @@ CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_o
     if (!status) status = cwsi_check_zero(err, "cws_list_opts", o->must_be_zero);
     if (!status && CWSI_CAST(unsigned, o->status) > CWS_STATE_UNSPECIFIED)
         status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "status: not a cws_state");
+    if (!status && o->status && o->status != CWS_STATE_UNSPECIFIED &&
+        session->client->dialect->state_number(o->status) == 0)
+        status = cwsi_fail(err, CWS_ERR_UNSUPPORTED, "status '%s' is not there in %s",
+                           cws_state_name(o->status), session->client->dialect->name);
     if (!status) status = cwsi_check_tags(err, o->tags);
     if (!status) status = cwsi_check_runner_ids(err, o->runner_ids);
     if (!status) status = cwsi_check_list_profiles(session->client, o, err);

@@ -7,9 +7,6 @@
  * ' for ". Usage:
  *
  *     options [part of a test's name]
- *
- * Tests that fail because of a known mistake of the library are left out unless it is compiled with
- * OPTIONS_KNOWN_BUGS.
  */
 #include "harness.h"
 
@@ -142,18 +139,6 @@ typedef struct op_shape {
     cws_sandbox_opts defaults, own;
     const char *v1, *b2; /* NULL: not in this dialect */
 } op_shape;
-
-/* A known mistake: the merged copy of a network has lists where none were given, and is refused as
- * one that has what the dialect lacks. So no network passes. */
-static bool op_known(const op_shape *row)
-{
-#ifdef OPTIONS_KNOWN_BUGS
-    (void)row;
-    return false;
-#else
-    return row->defaults.network || row->own.network;
-#endif
-}
 
 static const op_shape op_shapes[] = {
     {.name = "nothing", .v1 = V1_MAIN(""), .b2 = B2("")},
@@ -703,28 +688,26 @@ static const op_shape op_shapes[] = {
      .own = {.startup_probe = &(const cws_probe){STRINGS("true"), 1, 2, 3, 4}},
      .v1 = V1_MAIN(",'startupProbe':{'exec':['true'],'periodSeconds':1,'timeoutSeconds':2,"
                    "'failureThreshold':3,'initialDelaySeconds':4}")},
-#ifdef OPTIONS_KNOWN_BUGS
     /* Known: what is empty is refused as something that the dialect lacks; it is not given (8, 6,
      * section 3.7), as it is for services and profiles. */
-    {.name = "BUG, 8: network.exposed_ports: none is not given, in v1 either",
+    {.name = "8: network.exposed_ports: none is not given, in v1 either",
      .own = {.network = NETWORK(.exposed_ports = INTS(80), .exposed_port_count = 0)},
      .v1 = V1_NET("{}")},
-    {.name = "BUG: network.egress and ingress: none is not given, in v1beta2 either",
+    {.name = "network.egress and ingress: none is not given, in v1beta2 either",
      .own = {.network = NETWORK(.egress = RULES({.any = true}), .ingress = RULES({.any = true}),
                                 .egress_hostnames = NO_STRINGS)},
      .b2 = B2_NET("{}")},
-    {.name = "BUG: ports: none is not given, in v1 either",
+    {.name = "ports: none is not given, in v1 either",
      .own = {.ports = PORTS({1, NULL, NULL}), .port_count = 0},
      .v1 = V1_MAIN("")},
-    {.name = "BUG: file_system.name: an empty one is not given, in v1beta2 either",
+    {.name = "file_system.name: an empty one is not given, in v1beta2 either",
      .own = {.file_system = &(const cws_file_system){.mount_path = "/w", .name = ""}},
      .b2 = B2(",'fileSystem':{'mountPath':'/w'}")},
-    {.name = "BUG: volumes: an empty size of a registered one is not given",
+    {.name = "volumes: an empty size of a registered one is not given",
      .own = {.volumes = VOLUMES({.name = "v", .volume_id = "i", .size = "",
                                  .restore_from_snapshot_id = ""}),
              .volume_count = 1},
      .v1 = V1_SPEC(",'volumes':[{'name':'v','volumeId':'i'}]")},
-#endif
 };
 
 /* Cut the request id off, which must be a random UUID. */
@@ -753,7 +736,7 @@ static void op_test_shapes(void)
         for (i = 0; i < CWSI_COUNT(op_shapes); i++) {
             const op_shape *row = &op_shapes[i];
             const char *expected = b2 ? row->b2 : row->v1;
-            if (!expected || op_known(row)) continue;
+            if (!expected) continue;
             OP_ROW(b2 ? "v1beta2" : "v1", row->name, i, b2)
             {
                 const char *rpc = b2 ? "Start" : "CreateSandbox", *json;
@@ -816,11 +799,8 @@ static const op_lack op_b2_lacks[] = {
      {.network = NETWORK(.egress_hostnames = STRINGS("a.b"))}},
     {"network.egress", "egress_mode", false,
      {.network = NETWORK(.egress = RULES({.any = true}), .egress_count = 1)}},
-#ifdef OPTIONS_KNOWN_BUGS
-    /* The same mistake as in op_known: the refusal names network.egress. */
     {"network.ingress", "ingress_mode", false,
      {.network = NETWORK(.ingress = RULES({.any = true}), .ingress_count = 1)}},
-#endif
 };
 
 /* Nothing is made, nothing is sent, and the session goes on. */
@@ -1058,11 +1038,9 @@ static const op_bad op_bads[] = {
                 .auth = CWS_ENDPOINT_AUTH_OPEN, .request_timeout_seconds = -1),
     BAD_SERVICE(.port = 1, .visibility = CWS_VISIBILITY_PUBLIC,
                 .endpoint = CWS_ENDPOINT_TLS_PASSTHROUGH, .request_timeout_seconds = 20),
-#ifdef OPTIONS_KNOWN_BUGS
     /* API reference 6.2: with TLS passthrough auth must be unset. It is sent. */
     BAD_SERVICE(.port = 1, .visibility = CWS_VISIBILITY_PUBLIC,
                 .endpoint = CWS_ENDPOINT_TLS_PASSTHROUGH, .auth = CWS_ENDPOINT_AUTH_OPEN),
-#endif
     {"ports", {.port_count = 1}},
     {"ports.container_port", {.ports = PORTS({0, NULL, NULL}), .port_count = 1}},
     {"ports.container_port", {.ports = PORTS({65536, NULL, NULL}), .port_count = 1}},
@@ -1266,20 +1244,18 @@ static void op_test_bad(void)
         CHECK_INT(strlen(NAME_253), 253);
         CHECK_INT(cwsi_check_sandbox_opts(&err, &o), CWS_OK);
     }
-#ifdef OPTIONS_KNOWN_BUGS
-    ONCE("BUG, 10: names of hosts are trimmed and in lower case when they are sent") {
+    ONCE("10: names of hosts are trimmed and in lower case when they are sent") {
         op_takes(t, &(const cws_sandbox_opts){.network = NETWORK(.egress_hostnames =
                                                                      STRINGS(" PyPI.org "))},
                  "\"pypi.org\"");
     }
-    ONCE("BUG: scratch in memory may have a size in percent (API reference 7)") {
+    ONCE("scratch in memory may have a size in percent (API reference 7)") {
         op_takes(t, &(const cws_sandbox_opts){.volumes = VOLUMES({.name = "v", .mount_path = "/v",
                                                                   .size = "50%",
                                                                   .medium = CWS_STORAGE_MEMORY}),
                                               .volume_count = 1},
                  "\"50%\"");
     }
-#endif
 }
 
 /* ---- v1beta2: states, start ------------------------------------------------------------------ */
@@ -1645,17 +1621,14 @@ static void op_test_list(void)
             IS("List", i, states[i].json);
         }
     }
-#ifdef OPTIONS_KNOWN_BUGS
-    B2_EACH("BUG: a filter by a state that the dialect does not have is refused, not dropped") {
+    B2_EACH("a filter by a state that the dialect does not have is refused, not dropped") {
         cws_list_opts o;
         cws_sandbox_list *list = NULL;
         memset(&o, 0, sizeof(o));
-        o.status = CWS_STATE_PREPARING; /* what is sent is a list of everything */
-        op_ok(t, "List", "{}");
-        CHECK(api_list(t, &o, &list) != CWS_OK);
+        o.status = CWS_STATE_PREPARING; /* a list of everything is not what was asked for */
+        CHECK_INT(api_list(t, &o, &list), CWS_ERR_UNSUPPORTED);
         cws_sandbox_list_free(list);
     }
-#endif
     B2_EACH("54: pages; elements are attached, with what a list tells") {
         cws_sandbox_list *list = NULL;
         cws_list_opts o;
@@ -2410,7 +2383,6 @@ static void op_fill_defaults(op_all *a, cws_sandbox_opts *o, bool b2)
         o->services = &a->service;
         o->service_count = 1;
     }
-#ifdef OPTIONS_KNOWN_BUGS
     a->ports[0] = 80;
     a->network.ingress_mode = a->network.egress_mode = b2 ? word : NULL;
     a->network.exposed_ports = b2 ? a->ports : NULL;
@@ -2425,7 +2397,6 @@ static void op_fill_defaults(op_all *a, cws_sandbox_opts *o, bool b2)
     a->network.egress_count = a->network.ingress_count = !b2;
     a->network.egress_hostnames = b2 ? NULL : a->list;
     o->network = &a->network;
-#endif
 }
 
 static void op_fill_own(op_all *a, cws_sandbox_opts *o, bool b2)
@@ -2645,13 +2616,11 @@ static void op_test_together(void)
         CHECK(t->err.has_retry_after);
         CHECK_INT(t->s.call_count, 1);
     }
-#ifdef OPTIONS_KNOWN_BUGS
-    B2_EACH("BUG: there is no token of a Start that an error could tell") {
+    B2_EACH("there is no token of a Start that an error could tell") {
         script_error(&t->s, "Start", "internal", "no", NULL);
         CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_SANDBOX);
         CHECK_STR(t->err.request_id, "");
     }
-#endif
 }
 
 int main(int argc, char **argv)
