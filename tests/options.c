@@ -2623,6 +2623,159 @@ static void op_test_together(void)
     }
 }
 
+/* ---- placement that spills over, and templates ----------------------------------------------- */
+
+/* A sandbox that is not started yet. */
+static cws_sandbox *op_box(api *t, const cws_sandbox_opts *o)
+{
+    cws_sandbox *sb = NULL;
+    CHECK_INT(cws_session_sandbox(api_session(t), o, &sb, &t->err), CWS_OK);
+    if (sb) t->boxes[t->box_count++] = sb;
+    return sb;
+}
+
+static void op_refuse(api *t, const char *code, const char *reason, const char *domain)
+{
+    script_error(&t->s, "CreateSandbox", code, "no room", script_reason(&t->s, reason, domain));
+}
+
+static void op_test_spillover(void)
+{
+    static const char *const room[] = {
+        "CWSANDBOX_RUNNER_CAPACITY_EXHAUSTED",        "CWSANDBOX_PLACEMENT_REJECTED",
+        "CWSANDBOX_PLACEMENT_CONSTRAINT_UNSATISFIED", "CWSANDBOX_NO_SUITABLE_RUNNER",
+        "CWSANDBOX_RUNNER_OVERLOADED",                "CWSANDBOX_RUNNER_UNAVAILABLE"};
+    static const char *const other[] = {"CWSANDBOX_SERVERLESS_NOT_ALLOWED",
+                                        "CWSANDBOX_SERVERLESS_DISABLED", "CWSANDBOX_SOMETHING"};
+    EACH("29: a create that is refused for want of room is tried once with the other placement") {
+        size_t i;
+        cws_sandbox_opts o = {.runner_ids = STRINGS("r"),
+                              .spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
+        for (i = 0; i < CWSI_COUNT(room); i++) {
+            cws_sandbox *sb = op_box(t, &o);
+            size_t n = script_count(&t->s, "CreateSandbox");
+            op_refuse(t, i == 5 ? "unavailable" : "failed_precondition", room[i], "cwsandbox.com");
+            op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}");
+            CHECK_INT(api_start(t, sb), CWS_OK);
+            CHECK_INT(script_count(&t->s, "CreateSandbox"), n + 2);
+            HAS(script_json(&t->s, "CreateSandbox", n), "\"runnerIds\":[\"r\"]");
+            HAS(script_json(&t->s, "CreateSandbox", n), "\"mode\":\"SANDBOX_MODE_CKS\"");
+            HAS_NOT(script_json(&t->s, "CreateSandbox", n + 1), "runnerIds");
+            HAS(script_json(&t->s, "CreateSandbox", n + 1),
+                "\"mode\":\"SANDBOX_MODE_SERVERLESS\"");
+            CHECK(strcmp(strstr(script_json(&t->s, "CreateSandbox", n), "requestId"),
+                         strstr(script_json(&t->s, "CreateSandbox", n + 1), "requestId")) != 0);
+        }
+    }
+    EACH("29: the other way round; and no more than once") {
+        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS};
+        cws_sandbox *sb = op_box(t, &o);
+        op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
+        op_refuse(t, "failed_precondition", room[1], "cwsandbox.com");
+        CHECK(api_start(t, sb) != CWS_OK);
+        CHECK_STR(t->err.reason, room[1]); /* that of the second */
+        HAS(script_json(&t->s, "CreateSandbox", 0), "\"mode\":\"SANDBOX_MODE_SERVERLESS\"");
+        HAS(script_json(&t->s, "CreateSandbox", 1), "\"mode\":\"SANDBOX_MODE_CKS\"");
+        op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}"); /* later: the first again */
+        CHECK_INT(api_start(t, sb), CWS_OK);
+        CHECK_STR(script_json(&t->s, "CreateSandbox", 2), script_json(&t->s, "CreateSandbox", 0));
+    }
+    EACH("29: other refusals, and other people's reasons, are the result") {
+        size_t i;
+        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
+        for (i = 0; i < CWSI_COUNT(other) + 3; i++) {
+            cws_sandbox *sb = op_box(t, &o);
+            size_t n = script_count(&t->s, "CreateSandbox");
+            if (i < CWSI_COUNT(other))
+                op_refuse(t, "failed_precondition", other[i], "cwsandbox.com");
+            else if (i == CWSI_COUNT(other))
+                op_refuse(t, "failed_precondition", room[0], "example.com");
+            else if (i == CWSI_COUNT(other) + 1)
+                script_error(&t->s, "CreateSandbox", "invalid_argument", "", NULL);
+            else script_error(&t->s, "CreateSandbox", "resource_exhausted", "", NULL);
+            CHECK(api_start(t, sb) != CWS_OK);
+            CHECK_INT(script_count(&t->s, "CreateSandbox"), n + 1);
+        }
+    }
+    EACH("29: while the second create is in doubt, it is the one that is repeated") {
+        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
+        cws_sandbox *sb;
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        sb = op_box(t, &o);
+        op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
+        script_end(&t->s, "CreateSandbox", CWS_END_LOST);
+        CHECK(api_start(t, sb) != CWS_OK);
+        op_refuse(t, "failed_precondition", room[0], "cwsandbox.com"); /* spills no more */
+        CHECK(api_start(t, sb) != CWS_OK);
+        CHECK_INT(script_count(&t->s, "CreateSandbox"), 3);
+        CHECK_STR(script_json(&t->s, "CreateSandbox", 2), script_json(&t->s, "CreateSandbox", 1));
+    }
+    EACH("spillover and placement that contradict each other are refused") {
+        cws_sandbox_opts bad[] = {{.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS,
+                                   .placement = CWS_PLACEMENT_SERVERLESS},
+                                  {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS,
+                                   .placement = CWS_PLACEMENT_CKS},
+                                  {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS,
+                                   .runner_ids = STRINGS("r")},
+                                  {.spillover = (cws_spillover)9}};
+        cws_sandbox *sb = NULL;
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(bad); i++)
+            CHECK_INT(cws_session_sandbox(api_session(t), &bad[i], &sb, &t->err),
+                      CWS_ERR_INVALID_ARGUMENT);
+        CHECK(!sb);
+    }
+}
+
+static void op_test_template(void)
+{
+    EACH("30: from a template only what is given is sent, and the tags of the session") {
+        cws_pair env[] = {{"A", "1"}, {NULL, NULL}};
+        cws_sandbox_opts nothing = {.template_id = "t-1"};
+        cws_sandbox_opts some = {.template_id = "t-1",
+                                 .container_image = "alpine",
+                                 .command = "/bin/a",
+                                 .args = STRINGS("b"),
+                                 .tags = STRINGS("own"),
+                                 .display_name = "d",
+                                 .max_lifetime_seconds = 5};
+        t->defaults.environment_variables = env;
+        t->defaults.container_image = "other";
+        t->defaults.max_lifetime_seconds = 77;
+        t->defaults.tags = STRINGS("all");
+        op_ok(t, "CreateSandboxFromTemplate", "{'sandboxId':'sb-1'}")->times = 2;
+        CHECK_INT(api_start(t, op_box(t, &nothing)), CWS_OK);
+        HAS(script_json(&t->s, "CreateSandboxFromTemplate", 0),
+            "{\"templateId\":\"t-1\",\"overrides\":{\"tags\":[\"all\"]},\"requestId\":");
+        CHECK_INT(api_start(t, op_box(t, &some)), CWS_OK);
+        HAS(script_json(&t->s, "CreateSandboxFromTemplate", 1),
+            "\"overrides\":{\"containers\":[{\"name\":\"main\",\"image\":\"alpine\",\"command\":"
+            "\"/bin/a\",\"args\":[\"b\"]}],\"maxLifetimeSeconds\":5,\"tags\":[\"all\",\"own\"]}");
+        HAS(script_json(&t->s, "CreateSandboxFromTemplate", 1), "\"displayName\":\"d\"");
+    }
+    EACH("30: what a template can not take is refused") {
+        cws_image_credentials c = {"r", "s", "n", NULL};
+        cws_sandbox_opts bad[] = {{.template_id = ""},
+                                  {.template_id = "t", .command = "/bin/a"},
+                                  {.template_id = "t", .args = STRINGS("a")},
+                                  {.template_id = "t",
+                                   .container_image = "i",
+                                   .args = STRINGS("a")},
+                                  {.template_id = "t",
+                                   .container_image = "i",
+                                   .image_credentials = &c},
+                                  {.template_id = "t",
+                                   .spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS}};
+        cws_sandbox *sb = NULL;
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(bad); i++)
+            CHECK_INT(cws_session_sandbox(api_session(t), &bad[i], &sb, &t->err),
+                      CWS_ERR_INVALID_ARGUMENT);
+        CHECK(!sb);
+        CHECK_INT(t->s.call_count, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     (void)setvbuf(stdout, NULL, _IOLBF, 4096);
@@ -2641,5 +2794,7 @@ int main(int argc, char **argv)
     op_test_cut();
     op_test_copies();
     op_test_together();
+    op_test_spillover();
+    op_test_template();
     return test_summary();
 }
