@@ -8880,6 +8880,40 @@ static const char *const *cwsi_effective_args(const cws_sandbox_opts *o)
     return o->args ? o->args : o->command ? NULL : keep_alive;
 }
 
+/* Secrets grouped by store, groups and entries in order of first appearance. The messages of both
+ * dialects are the same but for their types. */
+#define CWSI_DEFINE_SECRETS(p)                                                                     \
+    static bool cwsi_##p##_secrets(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)       \
+    {                                                                                              \
+        size_t i, k;                                                                               \
+        memset(out, 0, sizeof(*out));                                                              \
+        for (i = 0; i < o->secret_count; i++) {                                                    \
+            const cws_secret *s = &o->secrets[i];                                                  \
+            cwsi_##p##_SecretStoreReference *group =                                               \
+                CWSI_AS(cwsi_##p##_SecretStoreReference, out->at);                                 \
+            cwsi_##p##_SecretMapping *entry;                                                       \
+            for (k = 0; k < out->len && !cwsi_str_is(group[k].store_name, s->store); k++) {}       \
+            if (k == out->len) {                                                                   \
+                group = CWSI_AS(cwsi_##p##_SecretStoreReference,                                   \
+                                cwsi_list_grow(a, out, sizeof(*group)));                           \
+                if (!group) return false;                                                          \
+                group->store_name = cwsi_str_of(s->store);                                         \
+            } else {                                                                               \
+                group += k;                                                                        \
+            }                                                                                      \
+            entry = CWSI_AS(cwsi_##p##_SecretMapping,                                              \
+                            cwsi_list_grow(a, &group->secrets, sizeof(*entry)));                   \
+            if (!entry) return false;                                                              \
+            entry->path = cwsi_str_of(s->name);                                                    \
+            entry->field = cwsi_str_of(s->field);                                                  \
+            entry->env_var = cwsi_str_of(cwsi_secret_variable(s));                                 \
+        }                                                                                          \
+        return true;                                                                               \
+    }
+
+CWSI_DEFINE_SECRETS(v1)
+CWSI_DEFINE_SECRETS(b2)
+
 /* ================================================================================================
  * >>impl-create-v1
  * Merged options to a CreateSandboxRequest.
@@ -8930,32 +8964,6 @@ static bool cwsi_v1_requirements(cwsi_arena *a, const cws_resources *r, cwsi_v1_
     out->limits = cwsi_v1_resources(a, sides.limit_cpu, sides.limit_memory, r, &ok);
     if (out->requests || out->limits) main->resource_requirements = out;
     return ok;
-}
-
-/* Grouped by store, groups and entries in order of first appearance. */
-static bool cwsi_v1_secrets(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
-{
-    size_t i, k;
-    memset(out, 0, sizeof(*out));
-    for (i = 0; i < o->secret_count; i++) {
-        const cws_secret *s = &o->secrets[i];
-        cwsi_v1_SecretStoreReference *group = CWSI_AS(cwsi_v1_SecretStoreReference, out->at);
-        cwsi_v1_SecretMapping *entry;
-        for (k = 0; k < out->len && !cwsi_str_is(group[k].store_name, s->store); k++) {}
-        if (k == out->len) {
-            group = CWSI_AS(cwsi_v1_SecretStoreReference, cwsi_list_grow(a, out, sizeof(*group)));
-            if (!group) return false;
-            group->store_name = cwsi_str_of(s->store);
-        } else {
-            group += k;
-        }
-        entry = CWSI_AS(cwsi_v1_SecretMapping, cwsi_list_grow(a, &group->secrets, sizeof(*entry)));
-        if (!entry) return false;
-        entry->path = cwsi_str_of(s->name);
-        entry->field = cwsi_str_of(s->field);
-        entry->env_var = cwsi_str_of(cwsi_secret_variable(s));
-    }
-    return true;
 }
 
 static bool cwsi_v1_files(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
@@ -9775,31 +9783,6 @@ static bool cwsi_b2_requirements(cwsi_arena *a, const cws_resources *r,
     m->resource_requests = cwsi_b2_resources(a, sides.request_cpu, sides.request_memory, r, &ok);
     m->resource_limits = cwsi_b2_resources(a, sides.limit_cpu, sides.limit_memory, r, &ok);
     return ok;
-}
-
-static bool cwsi_b2_secrets(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
-{
-    size_t i, k;
-    memset(out, 0, sizeof(*out));
-    for (i = 0; i < o->secret_count; i++) {
-        const cws_secret *s = &o->secrets[i];
-        cwsi_b2_SecretStoreReference *group = CWSI_AS(cwsi_b2_SecretStoreReference, out->at);
-        cwsi_b2_SecretMapping *entry;
-        for (k = 0; k < out->len && !cwsi_str_is(group[k].store_name, s->store); k++) {}
-        if (k == out->len) {
-            group = CWSI_AS(cwsi_b2_SecretStoreReference, cwsi_list_grow(a, out, sizeof(*group)));
-            if (!group) return false;
-            group->store_name = cwsi_str_of(s->store);
-        } else {
-            group += k;
-        }
-        entry = CWSI_AS(cwsi_b2_SecretMapping, cwsi_list_grow(a, &group->secrets, sizeof(*entry)));
-        if (!entry) return false;
-        entry->path = cwsi_str_of(s->name);
-        entry->field = cwsi_str_of(s->field);
-        entry->env_var = cwsi_str_of(cwsi_secret_variable(s));
-    }
-    return true;
 }
 
 static bool cwsi_b2_files(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
