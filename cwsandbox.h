@@ -1015,15 +1015,15 @@ CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
 CWS_API cws_result *cws_process_take_result(cws_process *process);
 /* Write to the command's input (with_stdin). CWS_OK: all of it is queued. Up to 1 MiB waits in the
  * library and is sent in order once the command is ready; the transport holds some more. While the
- * queue is full this waits, and moves everything else meanwhile, output too (a shell takes no input
- * while its output waits for you). Queued is not
- * delivered: cancel and free drop what was not sent. written (may be NULL) tells how many bytes
- * were queued, also on failure. timeout_ms < 0: without limit of its own; 0: take what fits and
- * move nothing (cws_client_poll does), allowed in callbacks, where another value gives
- * CWS_ERR_REENTRANT once the queue is full. Inside a callback from the turns of another write to
- * the same process nothing fits. Returns CWS_ERR_WAIT_TIMEOUT if some did not fit in time,
- * CWS_ERR_EXECUTION "stream is closed" after cws_process_close_stdin, and "stream has failed" once
- * the command has ended or was cancelled, with the reason.
+ * queue is full this waits, and moves everything else meanwhile, output too (a shell takes no
+ * input while its output waits for you). Queued is not delivered: cancel and free drop what was
+ * not sent. written (may be NULL) tells how many bytes were queued, also on failure. timeout_ms <
+ * 0: without limit of its own; 0: take what fits and move nothing (cws_client_poll does), allowed
+ * in callbacks, where another value gives CWS_ERR_REENTRANT once the queue is full. Inside a
+ * callback from the turns of another write to the same process nothing fits. Returns
+ * CWS_ERR_WAIT_TIMEOUT if some did not fit in time, CWS_ERR_EXECUTION "stream is closed" after
+ * cws_process_close_stdin, and "stream has failed" once the command has ended or was cancelled,
+ * with the reason.
  * Example: examples/stdin.c */
 CWS_API cws_status cws_process_write(cws_process *process, const void *data, size_t size,
                                      int64_t timeout_ms, size_t *written, cws_error *err);
@@ -1128,7 +1128,7 @@ CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opt
 CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws_error *err);
 
 /* Take the next item, waiting for it: timeout_ms < 0 without limit of its own, 0 without moving
- * anything (allowed in callbacks; a later poll fetches what was asked for). CWS_OK with item->data
+ * anything (allowed in callbacks; polls fetch what it hands out). CWS_OK with item->data
  * NULL is the end. Returns CWS_ERR_WAIT_TIMEOUT if none came, or, behind the last item, how the
  * stream failed, every time. Not for a stream with a callback. */
 CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_item *item,
@@ -14456,9 +14456,12 @@ typedef struct cwsi_file_args {
     uint32_t must_be_zero;
 } cwsi_file_args;
 
-static cws_status cwsi_check_file(cws_sandbox *sb, const cwsi_file_args *a, int64_t *timeout_ms,
-                                  cws_error *err)
+/* Everything that the file calls check alike. */
+static cws_status cwsi_check_file(cws_sandbox *sb, const cwsi_file_args *a, const void *out,
+                                  int64_t *timeout_ms, cws_error *err)
 {
+    cws_status status = cwsi_enter_sandbox(sb, out, err);
+    if (status) return status;
     if (cwsi_check_zero(err, a->options, a->must_be_zero)) return CWS_ERR_INVALID_ARGUMENT;
     if (!a->path || !a->path[0])
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "path must not be empty");
@@ -14494,28 +14497,31 @@ static cwsi_file *cwsi_file_new(cws_sandbox *sb, cwsi_file_kind_id kind, const c
     return NULL;
 }
 
-static cwsi_file_args cwsi_file_args_of(const char *path, const cws_file_opts *o)
+static cwsi_file_args cwsi_file_args_of(const char *options, const char *path,
+                                        const char *container, double timeout_seconds,
+                                        uint32_t must_be_zero)
 {
-    cwsi_file_args a = CWSI_ZERO;
+    cwsi_file_args a;
+    a.options = options;
     a.path = path;
-    a.options = "cws_file_opts";
-    if (!o) return a;
-    a.container = o->container;
-    a.timeout_seconds = o->timeout_seconds;
-    a.must_be_zero = o->must_be_zero;
+    a.container = container;
+    a.timeout_seconds = timeout_seconds;
+    a.must_be_zero = must_be_zero;
     return a;
 }
 
 CWS_API cws_status cws_read_file_begin(cws_sandbox *sandbox, const char *path,
                                        const cws_file_opts *opts, cws_op **out, cws_error *err)
 {
-    cwsi_file_args a = cwsi_file_args_of(path, opts);
+    cws_file_opts none = CWSI_ZERO;
+    const cws_file_opts *o = opts ? opts : &none;
+    cwsi_file_args a = cwsi_file_args_of("cws_file_opts", path, o->container, o->timeout_seconds,
+                                         o->must_be_zero);
     cwsi_file *f;
     int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (!status) status = cwsi_check_file(sandbox, &a, &timeout_ms, err);
+    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
     if (status) return status;
     f = cwsi_file_new(sandbox, CWSI_READ_FILE, &a, timeout_ms);
     if (f) f->bytes = CWSI_NEW(&sandbox->client->mem, cws_bytes);
@@ -14573,13 +14579,15 @@ CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, 
                                         size_t size, const cws_file_opts *opts, cws_op **out,
                                         cws_error *err)
 {
-    cwsi_file_args a = cwsi_file_args_of(path, opts);
+    cws_file_opts none = CWSI_ZERO;
+    const cws_file_opts *o = opts ? opts : &none;
+    cwsi_file_args a = cwsi_file_args_of("cws_file_opts", path, o->container, o->timeout_seconds,
+                                         o->must_be_zero);
     cwsi_file *f;
     int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (!status) status = cwsi_check_file(sandbox, &a, &timeout_ms, err);
+    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
     if (!status) status = cwsi_check_content(sandbox, &a, data, size, err);
     if (status) return status;
     f = cwsi_file_new(sandbox, CWSI_WRITE_FILE, &a, timeout_ms);
@@ -14587,7 +14595,7 @@ CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, 
         if (f) cws_op_free(&f->stream.op);
         return cwsi_no_memory(err, "Write file");
     }
-    f->atomic = !opts || !opts->direct;
+    f->atomic = !o->direct;
     f->data = f->content.at;
     f->size = size;
     f->sized = true;
@@ -14620,18 +14628,13 @@ CWS_API cws_status cws_upload_begin(cws_sandbox *sandbox, const char *path,
 {
     cws_upload_opts none = CWSI_ZERO;
     const cws_upload_opts *o = opts ? opts : &none;
-    cwsi_file_args a = CWSI_ZERO;
+    cwsi_file_args a = cwsi_file_args_of("cws_upload_opts", path, o->container, o->timeout_seconds,
+                                         o->must_be_zero);
     cwsi_file *f;
     int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
-    a.path = path;
-    a.container = o->container;
-    a.timeout_seconds = o->timeout_seconds;
-    a.options = "cws_upload_opts";
-    a.must_be_zero = o->must_be_zero;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (!status) status = cwsi_check_file(sandbox, &a, &timeout_ms, err);
+    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
     if (!status) status = cwsi_check_upload(o, err);
     if (!status && !cwsi_has_duplex(sandbox->client))
         status = cwsi_exec_no_duplex(sandbox->client, "an upload", err);
@@ -14666,18 +14669,13 @@ CWS_API cws_status cws_download_begin(cws_sandbox *sandbox, const char *path,
 {
     cws_download_opts none = CWSI_ZERO;
     const cws_download_opts *o = opts ? opts : &none;
-    cwsi_file_args a = CWSI_ZERO;
+    cwsi_file_args a = cwsi_file_args_of("cws_download_opts", path, o->container,
+                                         o->timeout_seconds, o->must_be_zero);
     cwsi_file *f;
     int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
-    a.path = path;
-    a.container = o->container;
-    a.timeout_seconds = o->timeout_seconds;
-    a.options = "cws_download_opts";
-    a.must_be_zero = o->must_be_zero;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (!status) status = cwsi_check_file(sandbox, &a, &timeout_ms, err);
+    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
     if (!status && !cwsi_has_duplex(sandbox->client))
         status = cwsi_exec_no_duplex(sandbox->client, "a download", err);
     if (status) return status;
@@ -14714,18 +14712,13 @@ static cws_status cwsi_tree_begin(cws_sandbox *sb, const char *path, const char 
 {
     cws_directory_opts none = CWSI_ZERO;
     const cws_directory_opts *o = opts ? opts : &none;
-    cwsi_file_args a = CWSI_ZERO;
+    cwsi_file_args a = cwsi_file_args_of("cws_directory_opts", path, o->container,
+                                         o->timeout_seconds, o->must_be_zero);
     cwsi_file *f;
     int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
-    a.path = path;
-    a.container = o->container;
-    a.timeout_seconds = o->timeout_seconds;
-    a.options = "cws_directory_opts";
-    a.must_be_zero = o->must_be_zero;
-    status = cwsi_enter_sandbox(sb, out, err);
-    if (!status) status = cwsi_check_file(sb, &a, &timeout_ms, err);
+    status = cwsi_check_file(sb, &a, out, &timeout_ms, err);
     if (!status && (!local_path || !local_path[0]))
         status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "local_path must not be empty");
     if (!status && !cwsi_has_duplex(sb->client))
