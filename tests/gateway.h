@@ -23,6 +23,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -209,15 +210,29 @@ SERVER_FN long server_stat(const char *name)
     return value;
 }
 
-/* A counter that has yet to arrive at a value: asks until it is there or two seconds are over. */
-SERVER_FN bool server_stat_becomes(const char *name, long value)
+/* What the server has yet to notice: asks until it is so or ten seconds are over. */
+SERVER_FN bool server_stat_is(const char *name, long least, long most)
 {
+    long value = -1;
     int i;
-    for (i = 0; i < 100; i++) {
-        if (server_stat(name) == value) return true;
+    for (i = 0; i < 500; i++) {
+        value = server_stat(name);
+        if (value >= least && value <= most) return true;
         usleep(20000);
     }
+    printf("    %s is %ld\n", name, value);
     return false;
+}
+
+/* A gauge that comes down, a counter that grows. */
+SERVER_FN bool server_stat_becomes(const char *name, long value)
+{
+    return server_stat_is(name, value, value);
+}
+
+SERVER_FN bool server_stat_reaches(const char *name, long value)
+{
+    return server_stat_is(name, value, LONG_MAX);
 }
 
 /* How many requests were received whose line of JSON contains this text. */

@@ -178,7 +178,7 @@ static void test_cancel_reaches_server(setup *s)
     while (now_s() - start < 0.3) cws_client_poll(s->client, 50, &err);
     cws_process_free(p); /* in mid-flight */
     cws_client_poll(s->client, 50, &err);
-    CHECK(server_stat_becomes("reset_by_client", before + 1));
+    CHECK(server_stat_reaches("reset_by_client", before + 1));
     check_usable(s);
     close_setup(s);
 }
