@@ -82,7 +82,7 @@
  * >>contents
  *
  *   API              >>config >>basic >>transport >>client >>create >>sandbox >>exec >>logs >>files
- *                    >>session >>async
+ *                    >>session >>snapshots >>discovery >>async
  *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
  *                    >>impl-time >>impl-decimal >>impl-json >>impl-schema >>impl-schema-v1
  *                    >>impl-schema-v1-calls >>impl-schema-v1beta2 >>impl-schema-v1beta2-calls
@@ -91,17 +91,19 @@
  *                    >>impl-error-map >>impl-wire >>impl-wire-grpc >>impl-loop >>impl-timer
  *                    >>impl-operation >>impl-call >>impl-call-open >>impl-judge >>impl-stream
  *                    >>impl-retry >>impl-options >>impl-merge >>impl-quantity >>impl-places
- *                    >>impl-lacks >>impl-dialect >>impl-view-v1 >>impl-dialect-v1 >>impl-create
- *                    >>impl-create-v1 >>impl-places-v1 >>impl-request-v1 >>impl-view-v1beta2
- *                    >>impl-dialect-v1beta2 >>impl-create-v1beta2 >>impl-sandbox >>impl-op-start
- *                    >>impl-op-poll >>impl-op-wait >>impl-op-stop >>impl-op-get >>impl-op-list
- *                    >>impl-process >>impl-op-exec >>impl-command >>impl-items >>impl-logs
- *                    >>impl-op-logs >>impl-bridge >>impl-op-file >>impl-tar >>impl-tree
- *                    >>impl-tree-down >>impl-op-close >>impl-client >>impl-public
- *                    >>impl-public-sandbox >>impl-public-exec >>impl-public-files
+ *                    >>impl-lacks >>impl-dialect >>impl-view-v1 >>impl-dialect-v1 >>impl-found
+ *                    >>impl-ask-v1 >>impl-create >>impl-create-v1 >>impl-places-v1
+ *                    >>impl-request-v1 >>impl-view-v1beta2 >>impl-dialect-v1beta2
+ *                    >>impl-ask-v1beta2 >>impl-create-v1beta2 >>impl-sandbox >>impl-op-start
+ *                    >>impl-op-poll >>impl-op-wait >>impl-op-ask >>impl-op-snapshot >>impl-op-stop
+ *                    >>impl-op-get >>impl-op-list >>impl-process >>impl-op-exec >>impl-command
+ *                    >>impl-items >>impl-logs >>impl-op-logs >>impl-bridge >>impl-op-file
+ *                    >>impl-tar >>impl-tree >>impl-tree-down >>impl-op-close >>impl-client
+ *                    >>impl-public >>impl-public-sandbox >>impl-public-exec >>impl-public-files
  *                    >>impl-public-process >>impl-public-stream >>impl-public-session
- *                    >>impl-public-async >>impl-curl >>impl-curl-callbacks >>impl-curl-setup
- *                    >>impl-curl-exchange >>impl-curl-poll >>impl-end
+ *                    >>impl-public-snapshots >>impl-public-discovery >>impl-public-async
+ *                    >>impl-curl >>impl-curl-callbacks >>impl-curl-setup >>impl-curl-exchange
+ *                    >>impl-curl-poll >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -697,6 +699,35 @@ typedef struct cws_probe {
     int32_t initial_delay_seconds;
 } cws_probe;
 
+/* Where a container has a volume. */
+typedef struct cws_mount {
+    const char *volume;     /* its name in cws_sandbox_opts.volumes, or of the file_system */
+    const char *mount_path; /* absolute, not "/" */
+    const char *sub_path;   /* NULL: all of it */
+    bool read_only;
+} cws_mount;
+
+/* One more container beside the main one, which is called "main", in the same sandbox: they share
+ * network and volumes. The main one's end is the sandbox's. v1 only. */
+typedef struct cws_container {
+    const char *name;        /* required, unique: 1 to 63 of a-z, 0-9, '-', none at an end */
+    const char *image;       /* required */
+    const char *command;     /* NULL: the image's */
+    const char *const *args; /* needs command */
+    const char *working_dir; /* absolute; NULL: the image's */
+    const cws_pair *environment_variables;
+    const cws_resources *resources; /* without a GPU, which only the main one can have */
+    const cws_secret *secrets;
+    size_t secret_count;
+    const cws_mounted_file *mounted_files;
+    size_t mounted_file_count;
+    const cws_mount *mounts;
+    size_t mount_count;
+    const cws_image_credentials *image_credentials;
+    const cws_security *security;
+    const cws_probe *startup_probe; /* the next container begins once it succeeds */
+} cws_container;
+
 /* v1beta2 only; v1: services. */
 typedef struct cws_port {
     int32_t container_port; /* 1 to 65535 */
@@ -755,6 +786,8 @@ typedef struct cws_sandbox_opts {
     const cws_image_credentials *image_credentials; /* v1 */
     const cws_security *security;               /* v1 */
     const cws_probe *startup_probe;             /* v1 */
+    const cws_container *containers;            /* v1: more of them */
+    size_t container_count;
     const cws_object_storage *object_storage;
     const cws_port *ports;                      /* v1beta2 */
     size_t port_count;
@@ -831,6 +864,9 @@ typedef struct cws_sandbox_info {
     const char *share_token; /* v1: opens endpoints with CWS_ENDPOINT_AUTH_SHARE_TOKEN; a secret */
     cws_placement placement; /* v1 */
     int32_t max_lifetime_seconds; /* v1; 0: unknown */
+    const cws_volume *volumes;    /* v1: those of this object's options until the service tells */
+    size_t volume_count;
+    const char *const *snapshot_ids; /* taken by a stop; in the order of the volumes */
     const char *profile_id;       /* v1beta2 */
     const char *service_address;  /* v1beta2: host of the services */
     const char *ingress_mode;     /* v1beta2: as applied */
@@ -886,20 +922,36 @@ CWS_API cws_status cws_sandbox_get_status_begin(cws_sandbox *sandbox, cws_op **o
                                                 cws_error *err);
 
 typedef struct cws_stop_opts {
-    double graceful_shutdown_seconds; /* 0: 10; CWS_NONE: at once; fractions are rounded up */
+    double graceful_shutdown_seconds; /* 0: 10; CWS_NONE: at once; fractions are rounded up. With
+                                         snapshot at most 300, and in v1beta2 never less than 30 */
     bool missing_ok;                  /* a sandbox the service does not know counts as stopped */
-    double timeout_seconds;           /* for the whole stop; 0: grace + 60 */
+    double timeout_seconds;           /* for the whole stop; 0: grace + 60, with snapshot + 635 */
+    bool snapshot; /* first keep the scratch volumes; their ids are then in snapshot_ids of
+                      cws_sandbox_info. CWS_ERR_SNAPSHOT if there are none */
+    bool snapshot_no_wait; /* do not wait until the snapshots are ready */
+    const char *const *snapshot_volumes; /* v1: names of scratch volumes; NULL: all known */
+    const char *request_id; /* token of the snapshots, up to 128 bytes; NULL: the service's */
     uint32_t must_be_zero;
 } cws_stop_opts;
 
 /* Stop the sandbox and wait until it has ended. Stopping an unstarted sandbox means that it can
  * never start. A start in flight is awaited first and then stopped, so nothing leaks. Calls that
- * overlap join the first one, whose grace counts. An ended sandbox is success. On failure the
- * sandbox stays tracked by its session, and stop may be called again. */
+ * overlap join the first one, whose options count. An ended sandbox is success. On failure the
+ * sandbox stays tracked by its session, and stop may be called again. A stop with snapshot that
+ * comes too late to take one (the sandbox ends or has ended without, or a stop without is under
+ * way) is CWS_ERR_SNAPSHOT_CONFLICT and leaves everything as it is. */
 CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts,
                                     cws_error *err);
 CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_opts *opts,
                                           cws_op **out, cws_error *err);
+
+/* Freeze all processes of a running sandbox, and let them go on. v1beta2 only, else
+ * CWS_ERR_UNSUPPORTED. Never starts a sandbox: CWS_ERR_NOT_RUNNING if unstarted or ended. Commands
+ * in a paused sandbox wait, or are refused by the service. */
+CWS_API cws_status cws_sandbox_pause(cws_sandbox *sandbox, cws_error *err);
+CWS_API cws_status cws_sandbox_pause_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err);
+CWS_API cws_status cws_sandbox_resume(cws_sandbox *sandbox, cws_error *err);
+CWS_API cws_status cws_sandbox_resume_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err);
 
 /* Forget the handle. Local: a session goes on tracking the sandbox and will stop it. */
 CWS_API void cws_sandbox_free(cws_sandbox *sandbox);
@@ -1347,6 +1399,223 @@ CWS_API bool cws_session_failed(const cws_session *session, size_t index,
 CWS_API void cws_session_free(cws_session *session);
 
 /* ================================================================================================
+ * >>snapshots
+ * Copies of scratch volumes (v1: volumes without volume_id, file_system; v1beta2: file_system) that
+ * outlive their sandbox: begin another from one with cws_file_system.snapshot_id or
+ * cws_volume.restore_from_snapshot_id. They belong to the organization and stay until deleted.
+ * ============================================================================================= */
+
+typedef enum cws_snapshot_state {
+    CWS_SNAPSHOT_UNSPECIFIED = 0, /* not told, or a number newer than this header */
+    CWS_SNAPSHOT_CREATING = 1,
+    CWS_SNAPSHOT_READY = 2,
+    CWS_SNAPSHOT_FAILED = 3, /* see status_reason */
+    CWS_SNAPSHOT_DELETING = 4
+} cws_snapshot_state;
+
+typedef enum cws_snapshot_trigger {
+    CWS_SNAPSHOT_TRIGGER_UNSPECIFIED = 0,
+    CWS_SNAPSHOT_MANUAL = 1, /* cws_snapshot_create */
+    CWS_SNAPSHOT_ON_STOP = 2
+} cws_snapshot_trigger;
+
+/* Strings are never NULL ("" = unknown) and belong to the list. */
+typedef struct cws_snapshot {
+    const char *snapshot_id;
+    cws_snapshot_state state;
+    const char *status_reason;
+    int64_t size_bytes;
+    const char *source_sandbox_id;
+    const char *source_volume_name; /* v1 */
+    cws_snapshot_trigger trigger;
+    const char *request_id;    /* token given at creation */
+    const char *object_bucket; /* where it lies */
+    int64_t create_unix_ms;    /* these three: 0: unknown */
+    int64_t update_unix_ms;
+    int64_t complete_unix_ms;
+} cws_snapshot;
+
+typedef struct cws_snapshot_list cws_snapshot_list;
+CWS_API size_t cws_snapshot_list_count(const cws_snapshot_list *list);
+/* Borrowed from the list; NULL past the end. */
+CWS_API const cws_snapshot *cws_snapshot_list_at(const cws_snapshot_list *list, size_t index);
+CWS_API void cws_snapshot_list_free(cws_snapshot_list *list);
+
+typedef struct cws_snapshot_opts {
+    const char *volume;     /* v1: name of a scratch volume; NULL: the only one, else
+                               CWS_ERR_SNAPSHOT before any network */
+    bool no_wait;           /* do not wait until it is ready */
+    const char *request_id; /* token, up to 128 bytes: repeating a create with it gives the same
+                               snapshot. NULL: a new one */
+    double timeout_seconds; /* once the sandbox runs; 0: 605, with no_wait the request timeout */
+    uint32_t must_be_zero;
+} cws_snapshot_opts;
+
+/* Keep a scratch volume of a running sandbox, which is started if needed. *out is a list of one,
+ * yours: cws_snapshot_list_free; out may be NULL. In v1beta2 the reply tells id and state only: ask
+ * with cws_snapshot_get for the rest. Returns CWS_ERR_SNAPSHOT if it failed (with the service's
+ * reason), CWS_ERR_SNAPSHOT_WAIT_TIMEOUT if it was not ready in time: it goes on, and its id is in
+ * cws_error_metadata(err, "file_system_snapshot_id"). */
+CWS_API cws_status cws_snapshot_create(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
+                                       cws_snapshot_list **out, cws_error *err);
+CWS_API cws_status cws_snapshot_create_begin(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
+                                             cws_op **out, cws_error *err);
+
+/* What is known of a snapshot: a list of one. CWS_ERR_SNAPSHOT_NOT_FOUND. */
+CWS_API cws_status cws_snapshot_get(cws_client *client, const char *snapshot_id,
+                                    cws_snapshot_list **out, cws_error *err);
+CWS_API cws_status cws_snapshot_get_begin(cws_client *client, const char *snapshot_id,
+                                          cws_op **out, cws_error *err);
+
+typedef struct cws_snapshot_list_opts {
+    const char *source_sandbox_id; /* NULL: any */
+    cws_snapshot_state state;      /* 0: any */
+    double timeout_seconds;        /* for all pages together; 0: the request timeout */
+    uint32_t must_be_zero;
+} cws_snapshot_list_opts;
+
+/* The organization's snapshots, all pages. */
+CWS_API cws_status cws_snapshot_find(cws_client *client, const cws_snapshot_list_opts *opts,
+                                     cws_snapshot_list **out, cws_error *err);
+CWS_API cws_status cws_snapshot_find_begin(cws_client *client, const cws_snapshot_list_opts *opts,
+                                           cws_op **out, cws_error *err);
+
+/* Delete a snapshot; sandboxes begun from it go on. With missing_ok one that is not there is
+ * success. */
+CWS_API cws_status cws_snapshot_delete(cws_client *client, const char *snapshot_id,
+                                       bool missing_ok, cws_error *err);
+CWS_API cws_status cws_snapshot_delete_begin(cws_client *client, const char *snapshot_id,
+                                             bool missing_ok, cws_op **out, cws_error *err);
+
+/* Where the organization's snapshots lie. */
+typedef struct cws_snapshot_bucket {
+    bool managed;          /* by the service; false: your own, or not told */
+    char bucket_name[256]; /* your own, or "" */
+    char region[128];
+    char effective_bucket_name[256]; /* the one in use */
+} cws_snapshot_bucket;
+
+/* out may be NULL. */
+CWS_API cws_status cws_snapshot_bucket_get(cws_client *client, cws_snapshot_bucket *out,
+                                           cws_error *err);
+CWS_API cws_status cws_snapshot_bucket_get_begin(cws_client *client, cws_op **out, cws_error *err);
+/* Use an own bucket: both names are required. Or go back to the service's: bucket_name NULL or "".
+ * Snapshots in another bucket can not be used until it is set again. out: what holds now. */
+CWS_API cws_status cws_snapshot_bucket_set(cws_client *client, const char *bucket_name,
+                                           const char *region, cws_snapshot_bucket *out,
+                                           cws_error *err);
+CWS_API cws_status cws_snapshot_bucket_set_begin(cws_client *client, const char *bucket_name,
+                                                 const char *region, cws_op **out, cws_error *err);
+
+/* ================================================================================================
+ * >>discovery
+ * What there is to run on: runners and, in v1beta2, profiles. Not for W&B credentials. A failure
+ * that is not about credentials or arguments is CWS_ERR_DISCOVERY, and retryable tells the rest.
+ * ============================================================================================= */
+
+/* A place that runs sandboxes. Strings are never NULL, lists end with NULL; all belong to the list
+ * of runners. Numbers are 0 where the service tells nothing. */
+typedef struct cws_runner {
+    const char *runner_id;
+    const char *runner_group_id;
+    const char *organization_id; /* v1 */
+    const char *const *tags;
+    bool healthy;
+    bool is_shared;
+    int64_t connected_unix_ms;
+    int64_t max_cpu_millicores; /* of one sandbox */
+    int64_t max_memory_bytes;
+    int64_t max_gpu_count;
+    const char *const *gpu_types;
+    const char *const *architectures;
+    bool supports_privileged;
+    const char *const *storage_classes;
+    const cws_visibility *service_visibilities; /* v1 */
+    size_t service_visibility_count;
+    const char *const *profile_names; /* v1beta2 */
+    bool has_resources; /* the rest was told: see include_resources */
+    int64_t available_cpu_millicores;
+    int64_t available_memory_bytes;
+    int64_t available_gpu_count;
+    int32_t running_sandboxes;
+} cws_runner;
+
+typedef struct cws_runner_list cws_runner_list;
+CWS_API size_t cws_runner_list_count(const cws_runner_list *list);
+/* Borrowed from the list; NULL past the end. */
+CWS_API const cws_runner *cws_runner_list_at(const cws_runner_list *list, size_t index);
+CWS_API void cws_runner_list_free(cws_runner_list *list);
+
+typedef struct cws_runner_opts { /* what a runner must have; 0 and NULL: anything */
+    const char *runner_group_id;
+    const char *gpu_type;
+    const char *architecture;
+    bool healthy_only;
+    bool include_resources; /* tell what is free now; the three below imply it */
+    int64_t min_available_cpu_millicores;
+    int64_t min_available_memory_bytes;
+    int64_t min_available_gpu_count;
+    cws_visibility service_visibility; /* v1 */
+    bool exclude_shared;               /* v1beta2 */
+    const char *profile_name;          /* v1beta2 */
+    const char *service_exposure_mode; /* v1beta2: one of its profiles offers it */
+    const char *egress_mode;           /* v1beta2: likewise */
+    double timeout_seconds;            /* for all pages together; 0: 30 */
+    uint32_t must_be_zero;
+} cws_runner_opts;
+
+/* Runners, all pages. *out is yours: cws_runner_list_free. */
+CWS_API cws_status cws_runner_find(cws_client *client, const cws_runner_opts *opts,
+                                   cws_runner_list **out, cws_error *err);
+CWS_API cws_status cws_runner_find_begin(cws_client *client, const cws_runner_opts *opts,
+                                         cws_op **out, cws_error *err);
+/* One, with what is free: a list of one. v1 needs organization_id too, because ids of runners are
+ * not unique among organizations; v1beta2 does not use it. CWS_ERR_RUNNER_NOT_FOUND. */
+CWS_API cws_status cws_runner_get(cws_client *client, const char *runner_id,
+                                  const char *organization_id, cws_runner_list **out,
+                                  cws_error *err);
+CWS_API cws_status cws_runner_get_begin(cws_client *client, const char *runner_id,
+                                        const char *organization_id, cws_op **out, cws_error *err);
+
+/* A set of rules under which a runner takes sandboxes. v1beta2. */
+typedef struct cws_profile {
+    const char *profile_name;
+    const char *runner_id;
+    const char *const *gpu_types;
+    const char *const *architectures;
+    const char *const *service_exposure_modes; /* for cws_network.ingress_mode */
+    const char *const *egress_modes;
+} cws_profile;
+
+typedef struct cws_profile_list cws_profile_list;
+CWS_API size_t cws_profile_list_count(const cws_profile_list *list);
+/* Borrowed from the list; NULL past the end. */
+CWS_API const cws_profile *cws_profile_list_at(const cws_profile_list *list, size_t index);
+CWS_API void cws_profile_list_free(cws_profile_list *list);
+
+typedef struct cws_profile_opts { /* what a profile must have; NULL: anything */
+    const char *runner_id;
+    const char *gpu_type;
+    const char *architecture;
+    bool exclude_shared;
+    const char *service_exposure_mode;
+    const char *egress_mode;
+    double timeout_seconds; /* for all pages together; 0: 30 */
+    uint32_t must_be_zero;
+} cws_profile_opts;
+
+/* Profiles, all pages; v1 has none: CWS_ERR_UNSUPPORTED. *out is yours: cws_profile_list_free. */
+CWS_API cws_status cws_profile_find(cws_client *client, const cws_profile_opts *opts,
+                                    cws_profile_list **out, cws_error *err);
+CWS_API cws_status cws_profile_find_begin(cws_client *client, const cws_profile_opts *opts,
+                                          cws_op **out, cws_error *err);
+/* One: a list of one. runner_id NULL: on any runner. CWS_ERR_PROFILE_NOT_FOUND. */
+CWS_API cws_status cws_profile_get(cws_client *client, const char *profile_name,
+                                   const char *runner_id, cws_profile_list **out, cws_error *err);
+CWS_API cws_status cws_profile_get_begin(cws_client *client, const char *profile_name,
+                                         const char *runner_id, cws_op **out, cws_error *err);
+
+/* ================================================================================================
  * >>async
  * Operations in flight, and the loop that moves them.
  * ============================================================================================= */
@@ -1375,6 +1644,11 @@ CWS_API void cws_op_free(cws_op *op);
 CWS_API cws_bytes *cws_op_take_bytes(cws_op *op);             /* cws_read_file_begin */
 CWS_API cws_sandbox_list *cws_op_take_list(cws_op *op);       /* cws_session_list_begin */
 CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op);         /* cws_session_from_id_begin */
+CWS_API cws_snapshot_list *cws_op_take_snapshots(cws_op *op); /* cws_snapshot_X_begin */
+CWS_API cws_runner_list *cws_op_take_runners(cws_op *op);     /* cws_runner_X_begin */
+CWS_API cws_profile_list *cws_op_take_profiles(cws_op *op);   /* cws_profile_X_begin */
+/* True, and *out is filled, after cws_snapshot_bucket_X_begin has ended well. */
+CWS_API bool cws_op_snapshot_bucket(const cws_op *op, cws_snapshot_bucket *out);
 
 #define CWS_ALL SIZE_MAX
 
@@ -1505,6 +1779,11 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_STOP_SLACK_S 60.0     /* a stop may take its grace and this */
 #define CWSI_CLIENT_BUFFER_MS 5000 /* added where the server's own limit should be heard first */
 #define CWSI_POLL_FIRST_MS 200
+#define CWSI_SNAPSHOT_S 600         /* what a service takes at most for a snapshot */
+#define CWSI_SNAPSHOT_SLACK_S 35    /* and what is added to a stop with one */
+#define CWSI_SNAPSHOT_GRACE_S 30    /* what v1beta2 makes of a grace of 0 then */
+#define CWSI_DISCOVERY_MS 30000     /* all pages of runners or profiles */
+#define CWSI_DISCOVERY_PAGE 100
 #define CWSI_READY_MS 5000          /* a command with input must have started by then */
 #define CWSI_STDIN_QUEUE (1u << 20) /* bytes that may wait */
 #define CWSI_STDIN_FRAME 65536      /* bytes of one message at most */
@@ -7350,6 +7629,7 @@ static cws_status cwsi_check_files(cws_error *err, const cws_mounted_file *files
 static cws_status cwsi_check_resources(cws_error *err, const cws_resources *r);
 static cws_status cwsi_check_places(cws_error *err, const cws_sandbox_opts *o);
 static cws_status cwsi_check_own(cws_error *err, const cws_sandbox_opts *o);
+static cws_status cwsi_check_containers(cws_error *err, const cws_sandbox_opts *o);
 
 /* Everything about one set of options that can be wrong by itself. */
 static cws_status cwsi_check_sandbox_opts(cws_error *err, const cws_sandbox_opts *o)
@@ -7377,7 +7657,7 @@ static cws_status cwsi_check_sandbox_opts(cws_error *err, const cws_sandbox_opts
     if (o->max_lifetime_seconds < 0 || o->max_lifetime_seconds > CWSI_MAX_LIFETIME_S)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "max_lifetime_seconds must be 0 (default) to 2592000 (30 days)");
-    return CWS_OK;
+    return cwsi_check_containers(err, o);
 }
 
 /* ================================================================================================
@@ -7508,6 +7788,12 @@ static const char *cwsi_keep_some(cwsi_arena *a, cwsi_str text, bool *ok)
     return text.len ? cwsi_keep_text(a, text, ok) : NULL;
 }
 
+static const char *const *cwsi_no_strings(void)
+{
+    static const char *const none[] = {NULL};
+    return none;
+}
+
 /* A list of cwsi_str, ended by NULL. */
 static const char *const *cwsi_keep_list(cwsi_arena *a, const cwsi_list *list, bool *ok)
 {
@@ -7517,6 +7803,24 @@ static const char *const *cwsi_keep_list(cwsi_arena *a, const cwsi_list *list, b
     if (!copy) *ok = false;
     for (i = 0; copy && i < list->len; i++)
         copy[i] = cwsi_keep_text(a, CWSI_AS(cwsi_str, list->at)[i], ok);
+    return copy;
+}
+
+static const cws_volume *cwsi_keep_volumes(cwsi_arena *a, const cws_volume *v, size_t count,
+                                           bool *ok)
+{
+    cws_volume *copy = v ? CWSI_AS(cws_volume, cwsi_arena_alloc(a, count * sizeof(*v) + 1)) : NULL;
+    size_t i;
+    if (v && !copy) *ok = false;
+    for (i = 0; copy && i < count; i++) {
+        copy[i] = v[i];
+        copy[i].name = cwsi_keep(a, v[i].name, ok);
+        copy[i].mount_path = cwsi_keep(a, v[i].mount_path, ok);
+        copy[i].volume_id = cwsi_keep(a, v[i].volume_id, ok);
+        copy[i].size = cwsi_keep(a, v[i].size, ok);
+        copy[i].restore_from_snapshot_id = cwsi_keep(a, v[i].restore_from_snapshot_id, ok);
+        copy[i].sub_path = cwsi_keep(a, v[i].sub_path, ok);
+    }
     return copy;
 }
 
@@ -7537,6 +7841,8 @@ static void cwsi_keep_info(cwsi_arena *a, cws_sandbox_info *info, bool *ok)
     }
     if (r) info->resources = *r;
     info->services = s;
+    info->volumes = cwsi_keep_volumes(a, info->volumes, info->volume_count, ok);
+    info->snapshot_ids = cwsi_keep_strings(a, info->snapshot_ids, NULL, ok);
     info->egress_hostnames = cwsi_keep_strings(a, info->egress_hostnames, NULL, ok);
     info->tags = cwsi_keep_strings(a, info->tags, NULL, ok);
     info->display_name = cwsi_keep(a, info->display_name, ok);
@@ -7636,24 +7942,6 @@ static const cws_file_system *cwsi_keep_file_system(cwsi_arena *a, const cws_fil
     return copy;
 }
 
-static const cws_volume *cwsi_keep_volumes(cwsi_arena *a, const cws_volume *v, size_t count,
-                                           bool *ok)
-{
-    cws_volume *copy = v ? CWSI_AS(cws_volume, cwsi_arena_alloc(a, count * sizeof(*v) + 1)) : NULL;
-    size_t i;
-    if (v && !copy) *ok = false;
-    for (i = 0; copy && i < count; i++) {
-        copy[i] = v[i];
-        copy[i].name = cwsi_keep(a, v[i].name, ok);
-        copy[i].mount_path = cwsi_keep(a, v[i].mount_path, ok);
-        copy[i].volume_id = cwsi_keep(a, v[i].volume_id, ok);
-        copy[i].size = cwsi_keep(a, v[i].size, ok);
-        copy[i].restore_from_snapshot_id = cwsi_keep(a, v[i].restore_from_snapshot_id, ok);
-        copy[i].sub_path = cwsi_keep(a, v[i].sub_path, ok);
-    }
-    return copy;
-}
-
 static const cws_service *cwsi_keep_services(cwsi_arena *a, const cws_service *s, size_t count,
                                              bool *ok)
 {
@@ -7701,6 +7989,8 @@ static void cwsi_take_own(cws_sandbox_opts *out, const cws_sandbox_opts *o)
     out->image_credentials = o->image_credentials;
     out->security = o->security;
     out->startup_probe = o->startup_probe;
+    out->containers = o->containers;
+    out->container_count = o->container_count;
     out->object_storage = o->object_storage;
     out->ports = o->ports;
     out->port_count = o->port_count;
@@ -7720,6 +8010,7 @@ static const char *cwsi_own_option(const cws_sandbox_opts *o)
            : o->image_credentials   ? "image_credentials"
            : o->security            ? "security"
            : o->startup_probe       ? "startup_probe"
+           : o->containers          ? "containers"
            : o->object_storage      ? "object_storage"
            : o->ports               ? "ports"
            : o->s3_mount            ? "s3_mount"
@@ -8102,6 +8393,17 @@ static cws_status cwsi_check_service(cws_error *err, const cws_service *s, size_
     return CWS_OK;
 }
 
+/* A file_system is one more scratch volume. */
+static cws_volume cwsi_file_system_volume(const cws_file_system *f)
+{
+    cws_volume v = CWSI_ZERO;
+    v.name = f->name && f->name[0] ? f->name : CWSI_FILE_SYSTEM;
+    v.mount_path = f->mount_path;
+    v.size = f->size;
+    v.restore_from_snapshot_id = f->snapshot_id;
+    return v;
+}
+
 /* What a session can have as defaults. */
 static cws_status cwsi_check_places(cws_error *err, const cws_sandbox_opts *o)
 {
@@ -8159,7 +8461,7 @@ static bool cwsi_has_container(const cws_sandbox_opts *o)
 {
     return o->command || o->args || o->environment_variables || o->secret_count ||
            o->mounted_file_count || o->volume_count || o->file_system || o->resources ||
-           o->working_dir || o->security || o->startup_probe;
+           o->working_dir || o->security || o->startup_probe || o->container_count;
 }
 
 static cws_status cwsi_check_template(cws_error *err, const cws_sandbox_opts *o)
@@ -8221,6 +8523,78 @@ static cws_status cwsi_check_own(cws_error *err, const cws_sandbox_opts *o)
     return cwsi_check_mount(err, "s3_mount.mount_path", s3->mount_path);
 }
 
+/* What a further container has in common with the main one. */
+static cws_sandbox_opts cwsi_container_opts(const cws_container *c)
+{
+    cws_sandbox_opts o = CWSI_ZERO;
+    o.container_image = c->image;
+    o.command = c->command;
+    o.args = c->args;
+    o.working_dir = c->working_dir;
+    o.environment_variables = c->environment_variables;
+    o.resources = c->resources;
+    o.secrets = c->secrets;
+    o.secret_count = c->secret_count;
+    o.mounted_files = c->mounted_files;
+    o.mounted_file_count = c->mounted_file_count;
+    o.image_credentials = c->image_credentials;
+    o.security = c->security;
+    o.startup_probe = c->startup_probe;
+    return o;
+}
+
+/* The name of a container: a DNS-1123 label. */
+static bool cwsi_is_label(const char *name)
+{
+    size_t i, n = name ? strlen(name) : 0;
+    if (n == 0 || n > 63 || name[0] == '-' || name[n - 1] == '-') return false;
+    for (i = 0; i < n; i++)
+        if (!(name[i] >= 'a' && name[i] <= 'z') && !cwsi_is_digit(name[i]) && name[i] != '-')
+            return false;
+    return true;
+}
+
+static cws_status cwsi_check_sidecar(cws_error *err, const cws_sandbox_opts *o, size_t at)
+{
+    const cws_container *c = &o->containers[at];
+    const cws_resources *r = c->resources;
+    cws_sandbox_opts like = cwsi_container_opts(c);
+    size_t i;
+    for (i = 0; i < at && strcmp(o->containers[i].name, c->name ? c->name : "") != 0; i++) {}
+    if (!cwsi_is_label(c->name) || strcmp(c->name, CWSI_CONTAINER) == 0 || i < at)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "name: up to 63 of a-z, 0-9, '-', not at an end; unique, not \"main\"");
+    if (!c->image || !c->image[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "image must not be empty");
+    if (c->args && c->args[0] && !(c->command && c->command[0]))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "args need command");
+    if (r && (r->gpu_count || r->gpu_type || r->gpu_memory_gb))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "resources: only main can have a GPU");
+    if (cwsi_check_count(err, "mounts", c->mounts, c->mount_count))
+        return CWS_ERR_INVALID_ARGUMENT;
+    for (i = 0; i < c->mount_count; i++) {
+        const cws_mount *m = &c->mounts[i];
+        if (cwsi_check_required(err, "mounts: volume", m->volume) ||
+            cwsi_check_mount(err, "mounts: mount_path", m->mount_path) ||
+            cwsi_check_optional(err, "mounts: sub_path", m->sub_path))
+            return CWS_ERR_INVALID_ARGUMENT;
+    }
+    return cwsi_check_sandbox_opts(err, &like);
+}
+
+static cws_status cwsi_check_containers(cws_error *err, const cws_sandbox_opts *o)
+{
+    size_t i;
+    cws_error why;
+    if (cwsi_check_count(err, "containers", o->containers, o->container_count))
+        return CWS_ERR_INVALID_ARGUMENT;
+    for (i = 0; i < o->container_count; i++) {
+        if (!cwsi_check_sidecar(&why, o, i)) continue;
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "containers[%zu].%s", i, why.message);
+    }
+    return CWS_OK;
+}
+
 /* ================================================================================================
  * >>impl-lacks
  * What a dialect does not have, and what to use there instead.
@@ -8243,6 +8617,31 @@ static cws_status cwsi_check_lacks(cws_error *err, const char *dialect, const cw
     return CWS_OK;
 }
 
+static bool cwsi_has_volume(const cws_sandbox_opts *o, const char *name)
+{
+    size_t i;
+    for (i = 0; i < o->volume_count; i++)
+        if (o->volumes[i].name && strcmp(o->volumes[i].name, name) == 0) return true;
+    return o->file_system && strcmp(cwsi_file_system_volume(o->file_system).name, name) == 0;
+}
+
+/* Do the names of volumes lead somewhere? o is merged. */
+static cws_status cwsi_v1_check_volumes(cws_error *err, const cws_sandbox_opts *o)
+{
+    size_t i, k;
+    for (i = 0; i < o->volume_count; i++)
+        if (!o->volumes[i].name || !o->volumes[i].name[0])
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "volumes[%zu].name must not be empty",
+                             i);
+    for (i = 0; !o->template_id && i < o->container_count; i++)
+        for (k = 0; k < o->containers[i].mount_count; k++)
+            if (!cwsi_has_volume(o, o->containers[i].mounts[k].volume))
+                return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                                 "containers[%zu].mounts[%zu].volume '%.*s' is not in volumes", i,
+                                 k, 64, o->containers[i].mounts[k].volume);
+    return CWS_OK;
+}
+
 static cws_status cwsi_v1_lacks(const cws_sandbox_opts *o, cws_error *err)
 {
     const cws_network *n = o->network;
@@ -8258,12 +8657,8 @@ static cws_status cwsi_v1_lacks(const cws_sandbox_opts *o, cws_error *err)
         {n && n->egress_mode && n->egress_mode[0], "network.egress_mode",
          "use network.deny_egress, or rules in network.egress"},
         {n && n->exposed_port_count, "network.exposed_ports", "use services"}};
-    size_t i;
     if (cwsi_check_lacks(err, "v1", lacks, CWSI_COUNT(lacks))) return CWS_ERR_UNSUPPORTED;
-    for (i = 0; i < o->volume_count; i++)
-        if (!o->volumes[i].name || !o->volumes[i].name[0])
-            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "volumes[%zu].name must not be empty",
-                             i);
+    if (cwsi_v1_check_volumes(err, o)) return CWS_ERR_INVALID_ARGUMENT;
     if (o->runner_ids && o->runner_ids[0] && o->placement == CWS_PLACEMENT_SERVERLESS)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "runner_ids mean CKS placement, not SERVERLESS");
@@ -8295,6 +8690,7 @@ static cws_status cwsi_b2_lacks(const cws_sandbox_opts *o, cws_error *err)
         {o->image_credentials != NULL, "image_credentials", newer},
         {o->security != NULL, "security", newer},
         {o->startup_probe != NULL, "startup_probe", newer},
+        {o->container_count > 0, "containers", newer},
         {o->file_system && o->file_system->name && o->file_system->name[0], "file_system.name",
          "leave it out"},
         {n && n->deny_egress, "network.deny_egress", "use network.egress_mode"},
@@ -8334,6 +8730,8 @@ typedef struct cwsi_view {
     int64_t create_ms, start_ms, end_ms;
     bool has_exit_code;
     int32_t exit_code;
+    const cwsi_str *snapshot_ids; /* taken by a stop */
+    size_t snapshot_count;
 } cwsi_view;
 
 /* One message of an exec stream. */
@@ -8396,6 +8794,65 @@ typedef struct cwsi_list_request {
     cwsi_str page_token;
 } cwsi_list_request;
 
+typedef struct cwsi_stop_request {
+    cwsi_str id;
+    int32_t grace_s;
+    bool missing_ok;
+    bool snapshot, wait;
+    cwsi_list volumes; /* of cwsi_str: whose snapshots are taken */
+    cwsi_str request_id;
+} cwsi_stop_request;
+
+/* What can be asked without a sandbox object. */
+typedef enum cwsi_ask {
+    CWSI_ASK_SNAPSHOT_CREATE,
+    CWSI_ASK_SNAPSHOT_GET,
+    CWSI_ASK_SNAPSHOT_LIST,
+    CWSI_ASK_SNAPSHOT_DELETE,
+    CWSI_ASK_BUCKET_GET,
+    CWSI_ASK_BUCKET_SET,
+    CWSI_ASK_RUNNER_LIST,
+    CWSI_ASK_RUNNER_GET,
+    CWSI_ASK_PROFILE_LIST,
+    CWSI_ASK_PROFILE_GET,
+    CWSI_ASK_COUNT
+} cwsi_ask;
+
+typedef struct cwsi_question {
+    cwsi_ask ask;
+    cwsi_str id; /* of the snapshot or runner, SNAPSHOT_CREATE: of the sandbox; BUCKET_SET: name */
+    cwsi_str page_token;
+    cwsi_str volume, request_id; /* SNAPSHOT_CREATE */
+    bool wait;                   /* SNAPSHOT_CREATE: the service may wait until it is ready */
+    int64_t timeout_ms;          /* SNAPSHOT_CREATE */
+    cwsi_str sandbox_id;         /* SNAPSHOT_LIST */
+    bool missing_ok;             /* SNAPSHOT_DELETE */
+    cwsi_str region;             /* BUCKET_SET */
+    cwsi_str group, organization, profile, gpu_type, architecture;
+    int32_t visibility;
+    bool full, healthy_only, exclude_shared;
+} cwsi_question;
+
+/* What was found: items of one type, with their texts. */
+typedef struct cwsi_found {
+    cws_client *client; /* held */
+    cwsi_arena arena;
+    cwsi_list items; /* of cws_snapshot, cws_runner or cws_profile */
+    cws_snapshot_bucket bucket;
+} cwsi_found;
+
+struct cws_snapshot_list {
+    cwsi_found found;
+};
+
+struct cws_runner_list {
+    cwsi_found found;
+};
+
+struct cws_profile_list {
+    cwsi_found found;
+};
+
 /* A file in one message. */
 typedef struct cwsi_file_request {
     cwsi_str sandbox_id, path, container, content;
@@ -8408,6 +8865,8 @@ struct cwsi_dialect {
     bool split_lines; /* long lines of a log are cut by default, not an error */
     bool duplex_logs; /* logs are a stream in both directions */
     bool containers;  /* a command, file or log can name its container */
+    bool profiles;    /* there are such things */
+    bool one_volume;  /* a sandbox has at most one that snapshots are taken of, without a name */
     /* Encode the create request. opts is merged and complete but for built-in defaults. */
     cws_status (*create_encode)(cwsi_arena *a, const cws_sandbox_opts *opts, const char *request_id,
                                 cwsi_buf *out);
@@ -8415,8 +8874,7 @@ struct cwsi_dialect {
     cws_status (*lacks)(const cws_sandbox_opts *opts, cws_error *err);
     cwsi_rpc_id create_rpc, template_rpc; /* the latter with template_id */
     bool (*get_begin)(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t rpc_ms, int64_t deadline);
-    bool (*stop_begin)(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok, int64_t rpc_ms,
-                       int64_t deadline);
+    bool (*stop_begin)(cws_op *op, const cwsi_stop_request *r, int64_t rpc_ms, int64_t deadline);
     bool (*delete_begin)(cws_op *op, cwsi_str id, int64_t rpc_ms, int64_t deadline);
     bool (*list_begin)(cws_op *op, const cwsi_list_request *r, int64_t rpc_ms, int64_t deadline);
     int32_t (*state_number)(cws_state state); /* 0: there is no such state */
@@ -8441,6 +8899,12 @@ struct cwsi_dialect {
     bool (*exec_resize)(cwsi_buf *out, uint32_t width, uint32_t height);
     bool (*logs_begin)(cws_op *op, const cwsi_logs_request *r, int64_t deadline);
     void (*logs_event)(const void *message, cwsi_logs_event *event);
+    /* NULL: there is no such thing. */
+    bool (*pause_begin)(cws_op *op, cwsi_str id, bool resume, int64_t rpc_ms, int64_t deadline);
+    /* Op's kind names what is missing if the dialect can not be asked: op->err is set. */
+    bool (*ask_begin)(cws_op *op, const cwsi_question *q, int64_t rpc_ms, int64_t deadline);
+    /* Add what a reply tells; returns the token of the next page. */
+    cwsi_str (*ask_read)(const cwsi_question *q, const void *reply, cwsi_found *found, bool *ok);
 };
 
 /* Does a reply say no, although its call went well? */
@@ -8572,6 +9036,47 @@ static const char *const *cwsi_v1_learn_names(cwsi_arena *a, const cwsi_list *ru
     return out;
 }
 
+/* Where the first container that has it has a volume; NULL: none does. */
+static const cwsi_v1_VolumeMount *cwsi_v1_find_mount(const cwsi_v1_SandboxSpec *spec, cwsi_str name)
+{
+    size_t i, k;
+    for (i = 0; i < spec->containers.len; i++) {
+        const cwsi_v1_Container *c = CWSI_AT(v1_Container, spec->containers, i);
+        for (k = 0; k < c->volume_mounts.len; k++) {
+            const cwsi_v1_VolumeMount *m = CWSI_AT(v1_VolumeMount, c->volume_mounts, k);
+            if (cwsi_str_same(m->volume, name)) return m;
+        }
+    }
+    return NULL;
+}
+
+static void cwsi_v1_learn_volumes(cwsi_arena *a, const cwsi_v1_SandboxSpec *spec,
+                                  cws_sandbox_info *info, bool *ok)
+{
+    size_t i, n = spec->volumes.len;
+    cws_volume *out = CWSI_AS(cws_volume, cwsi_arena_alloc(a, n * sizeof(*out) + 1));
+    if (!out) *ok = false;
+    for (i = 0; out && i < n; i++) {
+        const cwsi_v1_SandboxVolume *v = CWSI_AT(v1_SandboxVolume, spec->volumes, i);
+        const cwsi_v1_VolumeMount *m = cwsi_v1_find_mount(spec, v->name);
+        const cwsi_v1_ScratchVolume *s = v->scratch;
+        out[i].name = cwsi_keep_text(a, v->name, ok);
+        if (v->has_volume_id) out[i].volume_id = cwsi_keep_some(a, v->volume_id, ok);
+        if (s) {
+            out[i].size = cwsi_keep_some(a, s->size, ok);
+            out[i].medium =
+                CWSI_CAST(cws_storage_medium, cwsi_known(s->medium, CWS_STORAGE_MEMORY));
+            out[i].restore_from_snapshot_id = cwsi_keep_some(a, s->restore_from_snapshot_id, ok);
+        }
+        if (!m) continue;
+        out[i].mount_path = cwsi_keep_some(a, m->mount_path, ok);
+        out[i].sub_path = cwsi_keep_some(a, m->sub_path, ok);
+        out[i].read_only = m->read_only;
+    }
+    info->volumes = out;
+    info->volume_count = out ? n : 0;
+}
+
 static void cwsi_v1_learn(cwsi_arena *a, const void *reply, cws_sandbox_info *info, bool *ok)
 {
     const cwsi_v1_Sandbox *sandbox = CWSI_CAST(const cwsi_v1_Sandbox *, reply);
@@ -8584,6 +9089,7 @@ static void cwsi_v1_learn(cwsi_arena *a, const void *reply, cws_sandbox_info *in
     if (spec) {
         info->tags = cwsi_keep_list(a, &spec->tags, ok);
         info->placement = CWSI_CAST(cws_placement, cwsi_known(spec->mode, CWS_PLACEMENT_CKS));
+        cwsi_v1_learn_volumes(a, spec, info, ok);
     }
     if (!status) return;
     cwsi_v1_learn_resources(a, status, &info->resources, ok);
@@ -8632,28 +9138,36 @@ static bool cwsi_v1_get_begin(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t
     return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_GetSandbox, &m, retry, rpc_ms, deadline);
 }
 
-static bool cwsi_v1_stop_begin(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok,
-                               int64_t rpc_ms, int64_t deadline)
+static bool cwsi_v1_stop_begin(cws_op *op, const cwsi_stop_request *r, int64_t rpc_ms,
+                               int64_t deadline)
 {
     cwsi_v1_DeleteSandboxRequest m = CWSI_ZERO;
-    m.sandbox_id = id;
-    m.grace_period_seconds = grace_s;
-    m.allow_missing = missing_ok;
+    m.sandbox_id = r->id;
+    m.grace_period_seconds = r->grace_s;
+    m.allow_missing = r->missing_ok;
+    m.snapshot_volumes = r->volumes;
+    m.request_id = r->request_id;
     return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_DeleteSandbox, &m, CWSI_RETRY_SAFE,
                            rpc_ms, deadline);
 }
 
 static bool cwsi_v1_delete_begin(cws_op *op, cwsi_str id, int64_t rpc_ms, int64_t deadline)
 {
-    return cwsi_v1_stop_begin(op, id, 0, false, rpc_ms, deadline);
+    cwsi_stop_request r = CWSI_ZERO;
+    r.id = id;
+    return cwsi_v1_stop_begin(op, &r, rpc_ms, deadline);
 }
 
 static bool cwsi_v1_stop_view(const void *reply, cwsi_view *view)
 {
     const cwsi_v1_DeleteSandboxResponse *m =
         CWSI_CAST(const cwsi_v1_DeleteSandboxResponse *, reply);
+    bool known;
     memset(view, 0, sizeof(*view));
-    return m->sandbox && cwsi_v1_view(m->sandbox, view);
+    known = m->sandbox && cwsi_v1_view(m->sandbox, view);
+    view->snapshot_ids = CWSI_CAST(const cwsi_str *, m->file_system_snapshot_ids.at);
+    view->snapshot_count = m->file_system_snapshot_ids.len;
+    return known || m->file_system_snapshot_ids.len;
 }
 
 static bool cwsi_v1_list_begin(cws_op *op, const cwsi_list_request *r, int64_t rpc_ms,
@@ -8818,6 +9332,224 @@ static bool cwsi_v1_write_begin(cws_op *op, const cwsi_file_request *r, int64_t 
     m.content = r->content;
     return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_WriteFile, &m, CWSI_RETRY_UNSENT,
                            CWSI_NEVER, deadline);
+}
+
+/* ================================================================================================
+ * >>impl-found
+ * What snapshots, runners and profiles have in common in both dialects: the list that is found, and
+ * reading one whose messages differ in their types only.
+ * ============================================================================================= */
+
+/* One more item of `size` bytes, all zero. NULL: out of memory. */
+static void *cwsi_found_add(cwsi_found *f, size_t size, bool *ok)
+{
+    void *item = cwsi_list_grow(&f->arena, &f->items, size);
+    if (!item) *ok = false;
+    return item;
+}
+
+/* A name of the configuration that is too long to be one would not be the same when cut. */
+static void cwsi_found_name(char *out, size_t size, cwsi_str text, bool *ok)
+{
+    if (text.len < size) cwsi_copy_text(out, size, text.at, text.len);
+    else *ok = false;
+}
+
+#define CWSI_DEFINE_BUCKET(p)                                                                      \
+    static void cwsi_##p##_read_bucket(const cwsi_##p##_FileSystemSnapshotBucketConfig *m,         \
+                                       cws_snapshot_bucket *out, bool *ok)                         \
+    {                                                                                              \
+        out->managed = m->mode == CWSI_##p##_FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_CW_MANAGED;          \
+        cwsi_found_name(out->bucket_name, sizeof(out->bucket_name), m->bucket_name, ok);           \
+        cwsi_found_name(out->region, sizeof(out->region), m->region, ok);                          \
+        cwsi_found_name(out->effective_bucket_name, sizeof(out->effective_bucket_name),            \
+                        m->effective_bucket_name, ok);                                             \
+    }
+
+CWSI_DEFINE_BUCKET(v1)
+CWSI_DEFINE_BUCKET(b2)
+
+#define CWSI_DEFINE_RUNNER(p)                                                                      \
+    static cws_runner *cwsi_##p##_read_runner(const cwsi_##p##_AvailableRunner *m, cwsi_found *f,  \
+                                              bool *ok)                                            \
+    {                                                                                              \
+        static const cwsi_##p##_RunnerCapabilitySummary nothing = CWSI_ZERO;                       \
+        const cwsi_##p##_RunnerCapabilitySummary *c = m->capabilities ? m->capabilities : &nothing;\
+        cws_runner *r = CWSI_AS(cws_runner, cwsi_found_add(f, sizeof(*r), ok));                    \
+        cwsi_arena *a = &f->arena;                                                                 \
+        if (!r) return NULL;                                                                       \
+        r->runner_id = cwsi_keep_text(a, m->runner_id, ok);                                        \
+        r->runner_group_id = cwsi_keep_text(a, m->runner_group_id, ok);                            \
+        r->organization_id = "";                                                                   \
+        r->tags = cwsi_keep_list(a, &m->tags, ok);                                                 \
+        r->healthy = m->healthy;                                                                   \
+        r->is_shared = m->is_shared;                                                               \
+        r->connected_unix_ms = cwsi_pb_time(m->connected_at);                                      \
+        r->max_cpu_millicores = c->max_cpu_millicores;                                             \
+        r->max_memory_bytes = c->max_memory_bytes;                                                 \
+        r->max_gpu_count = c->max_gpu_count;                                                       \
+        r->gpu_types = cwsi_keep_list(a, &c->supported_gpu_types, ok);                             \
+        r->architectures = cwsi_keep_list(a, &c->supported_architectures, ok);                     \
+        r->supports_privileged = c->supports_privileged;                                           \
+        r->storage_classes = cwsi_keep_list(a, &c->available_storage_classes, ok);                 \
+        r->profile_names = cwsi_no_strings();                                                      \
+        r->has_resources = m->resources != NULL;                                                   \
+        if (!m->resources) return r;                                                               \
+        r->available_cpu_millicores = m->resources->available_cpu_millicores;                      \
+        r->available_memory_bytes = m->resources->available_memory_bytes;                          \
+        r->available_gpu_count = m->resources->available_gpu_count;                                \
+        r->running_sandboxes = m->resources->running_sandboxes;                                    \
+        return r;                                                                                  \
+    }
+
+CWSI_DEFINE_RUNNER(v1)
+CWSI_DEFINE_RUNNER(b2)
+
+/* ================================================================================================
+ * >>impl-ask-v1
+ * Snapshots and runners in coreweave.sandbox.v1.
+ * ============================================================================================= */
+
+static void cwsi_v1_read_snapshot(const cwsi_v1_FileSystemSnapshot *m, cwsi_found *f, bool *ok)
+{
+    cws_snapshot *s = CWSI_AS(cws_snapshot, cwsi_found_add(f, sizeof(*s), ok));
+    cwsi_arena *a = &f->arena;
+    if (!s) return;
+    s->snapshot_id = cwsi_keep_text(a, m->file_system_snapshot_id, ok);
+    s->state = CWSI_CAST(cws_snapshot_state, cwsi_known(m->state, CWS_SNAPSHOT_DELETING));
+    s->status_reason = cwsi_keep_text(a, m->state_reason, ok);
+    s->size_bytes = m->size_bytes;
+    s->source_sandbox_id = cwsi_keep_text(a, m->source_sandbox_id, ok);
+    s->source_volume_name = cwsi_keep_text(a, m->source_volume_name, ok);
+    if (m->trigger == CWSI_v1_SNAPSHOT_TRIGGER_MANUAL) s->trigger = CWS_SNAPSHOT_MANUAL;
+    if (m->trigger == CWSI_v1_SNAPSHOT_TRIGGER_ON_DELETE) s->trigger = CWS_SNAPSHOT_ON_STOP;
+    s->request_id = cwsi_keep_text(a, m->request_id, ok);
+    s->object_bucket = cwsi_keep_text(a, m->object_bucket, ok);
+    s->create_unix_ms = cwsi_pb_time(m->create_time);
+    s->update_unix_ms = cwsi_pb_time(m->updated_at);
+    s->complete_unix_ms = cwsi_pb_time(m->complete_time);
+}
+
+static void cwsi_v1_add_runner(const cwsi_v1_AvailableRunner *m, cwsi_found *f, bool *ok)
+{
+    cws_runner *r = cwsi_v1_read_runner(m, f, ok);
+    const cwsi_list *from = m->capabilities ? &m->capabilities->supported_service_visibilities
+                                            : NULL;
+    cws_visibility *to;
+    size_t i;
+    if (!r) return;
+    r->organization_id = cwsi_keep_text(&f->arena, m->organization_id, ok);
+    if (!from || from->len == 0) return;
+    to = CWSI_AS(cws_visibility, cwsi_arena_alloc(&f->arena, from->len * sizeof(*to)));
+    if (!to) *ok = false;
+    for (i = 0; to && i < from->len; i++)
+        to[i] = CWSI_CAST(cws_visibility, cwsi_known(CWSI_CAST(const int32_t *, from->at)[i],
+                                                     CWS_VISIBILITY_CUSTOM));
+    r->service_visibilities = to;
+    r->service_visibility_count = to ? from->len : 0;
+}
+
+static bool cwsi_v1_ask_snapshot(cws_op *op, const cwsi_question *q, int64_t rpc_ms,
+                                 int64_t deadline)
+{
+    cwsi_v1_CreateFileSystemSnapshotRequest create = CWSI_ZERO;
+    cwsi_v1_GetFileSystemSnapshotRequest get = CWSI_ZERO;
+    cwsi_v1_ListFileSystemSnapshotsRequest list = CWSI_ZERO;
+    cwsi_v1_DeleteFileSystemSnapshotRequest del = CWSI_ZERO;
+    create.sandbox_id = get.file_system_snapshot_id = del.file_system_snapshot_id = q->id;
+    create.request_id = q->request_id;
+    create.scratch_volume_name = q->volume;
+    list.page_token = q->page_token;
+    list.source_sandbox_id = q->sandbox_id;
+    del.allow_missing = q->missing_ok;
+    if (q->ask == CWSI_ASK_SNAPSHOT_CREATE)
+        return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_CreateFileSystemSnapshot, &create,
+                               CWSI_RETRY_SAFE, rpc_ms, deadline);
+    if (q->ask == CWSI_ASK_SNAPSHOT_GET)
+        return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_GetFileSystemSnapshot, &get,
+                               CWSI_RETRY_POLL, rpc_ms, deadline);
+    if (q->ask == CWSI_ASK_SNAPSHOT_LIST)
+        return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_ListFileSystemSnapshots, &list,
+                               CWSI_RETRY_SAFE, rpc_ms, deadline);
+    return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_DeleteFileSystemSnapshot, &del,
+                           CWSI_RETRY_SAFE, rpc_ms, deadline);
+}
+
+static bool cwsi_v1_ask_bucket(cws_op *op, const cwsi_question *q, int64_t rpc_ms, int64_t deadline)
+{
+    cwsi_v1_GetFileSystemSnapshotBucketConfigRequest get = CWSI_ZERO;
+    cwsi_v1_UpdateFileSystemSnapshotBucketConfigRequest set = CWSI_ZERO;
+    cwsi_v1_FileSystemSnapshotBucketConfig config = CWSI_ZERO;
+    config.bucket_name = q->id;
+    config.region = q->region;
+    set.file_system_snapshot_bucket_config = &config;
+    if (q->ask == CWSI_ASK_BUCKET_GET)
+        return cwsi_call_begin(op, CWSI_RPC_v1_SettingsService_GetFileSystemSnapshotBucketConfig,
+                               &get, CWSI_RETRY_SAFE, rpc_ms, deadline);
+    return cwsi_call_begin(op, CWSI_RPC_v1_SettingsService_UpdateFileSystemSnapshotBucketConfig,
+                           &set, CWSI_RETRY_SAFE, rpc_ms, deadline);
+}
+
+static bool cwsi_v1_ask_runner(cws_op *op, const cwsi_question *q, int64_t rpc_ms, int64_t deadline)
+{
+    cwsi_v1_ListAvailableRunnersRequest list = CWSI_ZERO;
+    cwsi_v1_GetAvailableRunnerRequest get = CWSI_ZERO;
+    list.runner_group_id = q->group;
+    list.gpu_type = q->gpu_type;
+    list.architecture = q->architecture;
+    list.healthy_only = q->healthy_only;
+    list.service_visibility = q->visibility;
+    list.page_size = CWSI_DISCOVERY_PAGE;
+    list.page_token = q->page_token;
+    get.runner_id = q->id;
+    get.organization_id = q->organization;
+    list.view = get.view = q->full ? CWSI_v1_RUNNER_VIEW_FULL : CWSI_v1_RUNNER_VIEW_BASIC;
+    if (q->ask == CWSI_ASK_RUNNER_LIST)
+        return cwsi_call_begin(op, CWSI_RPC_v1_DiscoveryService_ListAvailableRunners, &list,
+                               CWSI_RETRY_SAFE, rpc_ms, deadline);
+    return cwsi_call_begin(op, CWSI_RPC_v1_DiscoveryService_GetAvailableRunner, &get,
+                           CWSI_RETRY_SAFE, rpc_ms, deadline);
+}
+
+static bool cwsi_v1_ask_begin(cws_op *op, const cwsi_question *q, int64_t rpc_ms, int64_t deadline)
+{
+    if (q->ask <= CWSI_ASK_SNAPSHOT_DELETE) return cwsi_v1_ask_snapshot(op, q, rpc_ms, deadline);
+    if (q->ask <= CWSI_ASK_BUCKET_SET) return cwsi_v1_ask_bucket(op, q, rpc_ms, deadline);
+    return cwsi_v1_ask_runner(op, q, rpc_ms, deadline);
+}
+
+static cwsi_str cwsi_v1_ask_read(const cwsi_question *q, const void *reply, cwsi_found *f, bool *ok)
+{
+    const cwsi_v1_ListFileSystemSnapshotsResponse *snapshots;
+    const cwsi_v1_ListAvailableRunnersResponse *runners;
+    cwsi_str none = CWSI_ZERO;
+    size_t i;
+    switch (CWSI_CAST(int, q->ask)) {
+    case CWSI_ASK_SNAPSHOT_CREATE:
+    case CWSI_ASK_SNAPSHOT_GET:
+        cwsi_v1_read_snapshot(CWSI_CAST(const cwsi_v1_FileSystemSnapshot *, reply), f, ok);
+        return none;
+    case CWSI_ASK_SNAPSHOT_LIST:
+        snapshots = CWSI_CAST(const cwsi_v1_ListFileSystemSnapshotsResponse *, reply);
+        for (i = 0; i < snapshots->file_system_snapshots.len; i++)
+            cwsi_v1_read_snapshot(
+                CWSI_AT(v1_FileSystemSnapshot, snapshots->file_system_snapshots, i), f, ok);
+        return snapshots->next_page_token;
+    case CWSI_ASK_BUCKET_GET:
+    case CWSI_ASK_BUCKET_SET:
+        cwsi_v1_read_bucket(CWSI_CAST(const cwsi_v1_FileSystemSnapshotBucketConfig *, reply),
+                            &f->bucket, ok);
+        return none;
+    case CWSI_ASK_RUNNER_GET:
+        cwsi_v1_add_runner(CWSI_CAST(const cwsi_v1_AvailableRunner *, reply), f, ok);
+        return none;
+    case CWSI_ASK_RUNNER_LIST:
+        runners = CWSI_CAST(const cwsi_v1_ListAvailableRunnersResponse *, reply);
+        for (i = 0; i < runners->runners.len; i++)
+            cwsi_v1_add_runner(CWSI_AT(v1_AvailableRunner, runners->runners, i), f, ok);
+        return runners->next_page_token;
+    default: return none;
+    }
 }
 
 /* ================================================================================================
@@ -9078,13 +9810,26 @@ static bool cwsi_v1_network(cwsi_arena *a, const cws_network *n, cwsi_v1_Sandbox
     return true;
 }
 
+static bool cwsi_v1_mount(cwsi_arena *a, const cws_mount *m, cwsi_v1_Container *container)
+{
+    cwsi_v1_VolumeMount *mount =
+        CWSI_AS(cwsi_v1_VolumeMount,
+                cwsi_list_grow(a, &container->volume_mounts, sizeof(cwsi_v1_VolumeMount)));
+    if (!mount) return false;
+    mount->volume = cwsi_str_of(m->volume);
+    mount->mount_path = cwsi_str_of(m->mount_path);
+    mount->read_only = m->read_only;
+    mount->sub_path = cwsi_str_of(m->sub_path);
+    return true;
+}
+
 /* A volume of the sandbox, and where the container has it. */
 static bool cwsi_v1_volume(cwsi_arena *a, const cws_volume *v, cwsi_v1_SandboxSpec *spec,
                            cwsi_v1_Container *main)
 {
     cwsi_v1_SandboxVolume *volume = CWSI_AS(
         cwsi_v1_SandboxVolume, cwsi_list_grow(a, &spec->volumes, sizeof(cwsi_v1_SandboxVolume)));
-    cwsi_v1_VolumeMount *mount;
+    cws_mount mount = CWSI_ZERO;
     if (!volume) return false;
     volume->name = cwsi_str_of(v->name);
     if (v->volume_id) {
@@ -9097,30 +9842,22 @@ static bool cwsi_v1_volume(cwsi_arena *a, const cws_volume *v, cwsi_v1_SandboxSp
         volume->scratch->medium = CWSI_CAST(int32_t, v->medium);
         volume->scratch->restore_from_snapshot_id = cwsi_str_of(v->restore_from_snapshot_id);
     }
-    if (!v->mount_path) return true;
-    mount = CWSI_AS(cwsi_v1_VolumeMount,
-                    cwsi_list_grow(a, &main->volume_mounts, sizeof(cwsi_v1_VolumeMount)));
-    if (!mount) return false;
-    mount->volume = volume->name;
-    mount->mount_path = cwsi_str_of(v->mount_path);
-    mount->read_only = v->read_only;
-    mount->sub_path = cwsi_str_of(v->sub_path);
-    return true;
+    mount.volume = v->name;
+    mount.mount_path = v->mount_path;
+    mount.sub_path = v->sub_path;
+    mount.read_only = v->read_only;
+    return !v->mount_path || cwsi_v1_mount(a, &mount, main);
 }
 
 static bool cwsi_v1_volumes(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_SandboxSpec *spec,
                             cwsi_v1_Container *main)
 {
-    const cws_file_system *f = o->file_system;
-    cws_volume v = CWSI_ZERO;
+    cws_volume v;
     size_t i;
     for (i = 0; i < o->volume_count; i++)
         if (!cwsi_v1_volume(a, &o->volumes[i], spec, main)) return false;
-    if (!f) return true;
-    v.name = f->name && f->name[0] ? f->name : CWSI_FILE_SYSTEM;
-    v.mount_path = f->mount_path;
-    v.size = f->size;
-    v.restore_from_snapshot_id = f->snapshot_id;
+    if (!o->file_system) return true;
+    v = cwsi_file_system_volume(o->file_system);
     return cwsi_v1_volume(a, &v, spec, main);
 }
 
@@ -9215,28 +9952,45 @@ static bool cwsi_v1_storage_access(cwsi_arena *a, const cws_object_storage *o,
  * The whole CreateSandboxRequest, and the dialect.
  * ============================================================================================= */
 
-/* The container; of a template only what is given. */
-static bool cwsi_v1_container(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_Container *main)
+/* A container. defaults: what is not given is the library's own, not the image's. */
+static bool cwsi_v1_container(cwsi_arena *a, const char *name, const cws_sandbox_opts *o,
+                              bool defaults, cwsi_v1_Container *c)
 {
-    bool whole = !o->template_id;
-    const char *image = o->container_image ? o->container_image : whole ? CWSI_DEFAULT_IMAGE : NULL;
-    const char *command = o->command ? o->command : whole ? CWSI_DEFAULT_COMMAND : NULL;
-    main->name = cwsi_str_of(CWSI_CONTAINER);
-    main->image = cwsi_str_of(image);
-    main->command = cwsi_str_of(command);
-    return cwsi_strings_of(a, whole ? cwsi_effective_args(o) : o->args, &main->args) &&
-           cwsi_pairs_of(a, o->environment_variables, &main->environment_variables) &&
-           cwsi_v1_requirements(a, o->resources, main) &&
-           cwsi_v1_secrets(a, o, &main->secret_stores) && cwsi_v1_files(a, o, &main->files) &&
-           cwsi_v1_own(a, o, main);
+    const char *own_image = defaults ? CWSI_DEFAULT_IMAGE : NULL;
+    const char *own_command = defaults ? CWSI_DEFAULT_COMMAND : NULL;
+    c->name = cwsi_str_of(name);
+    c->image = cwsi_str_of(o->container_image ? o->container_image : own_image);
+    c->command = cwsi_str_of(o->command ? o->command : own_command);
+    return cwsi_strings_of(a, defaults ? cwsi_effective_args(o) : o->args, &c->args) &&
+           cwsi_pairs_of(a, o->environment_variables, &c->environment_variables) &&
+           cwsi_v1_requirements(a, o->resources, c) && cwsi_v1_secrets(a, o, &c->secret_stores) &&
+           cwsi_v1_files(a, o, &c->files) && cwsi_v1_own(a, o, c);
 }
 
-static bool cwsi_v1_spec(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_SandboxSpec *spec,
-                         cwsi_v1_Container *main)
+/* The main container, unless a template's is to stay as it is, and those beside it. */
+static bool cwsi_v1_containers(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_SandboxSpec *spec)
 {
-    if (!cwsi_v1_container(a, o, main)) return false;
-    spec->containers.at = main;
-    spec->containers.len = !o->template_id || o->container_image ? 1 : 0;
+    size_t i, k, n = o->container_count + 1;
+    cwsi_v1_Container *at = CWSI_AS(cwsi_v1_Container, cwsi_arena_alloc(a, n * sizeof(*at)));
+    if (!at || !cwsi_v1_container(a, CWSI_CONTAINER, o, !o->template_id, at) ||
+        !cwsi_v1_volumes(a, o, spec, at))
+        return false;
+    spec->containers.at = at;
+    spec->containers.len = !o->template_id || o->container_image ? n : 0;
+    at->has_primary = at->primary = n > 1; /* a lone one is it anyway */
+    for (i = 1; i < n; i++) {
+        const cws_container *c = &o->containers[i - 1];
+        cws_sandbox_opts like = cwsi_container_opts(c);
+        if (!cwsi_v1_container(a, c->name, &like, false, at + i)) return false;
+        for (k = 0; k < c->mount_count; k++)
+            if (!cwsi_v1_mount(a, &c->mounts[k], at + i)) return false;
+    }
+    return true;
+}
+
+static bool cwsi_v1_spec(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_SandboxSpec *spec)
+{
+    if (!cwsi_v1_containers(a, o, spec)) return false;
     spec->max_lifetime_seconds = o->max_lifetime_seconds;
     spec->instance_type = cwsi_str_of(o->instance_type);
     spec->runtime_class = cwsi_str_of(o->runtime_class);
@@ -9246,8 +10000,7 @@ static bool cwsi_v1_spec(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_Sandb
     return cwsi_strings_of(a, o->tags, &spec->tags) &&
            cwsi_strings_of(a, o->runner_ids, &spec->runner_ids) &&
            cwsi_pairs_of(a, o->annotations, &spec->annotations) &&
-           cwsi_v1_network(a, o->network, spec) && cwsi_v1_volumes(a, o, spec, main) &&
-           cwsi_v1_services(a, o, &spec->services) &&
+           cwsi_v1_network(a, o->network, spec) && cwsi_v1_services(a, o, &spec->services) &&
            cwsi_v1_storage_access(a, o->object_storage, spec);
 }
 
@@ -9281,8 +10034,7 @@ static cws_status cwsi_v1_create_encode(cwsi_arena *a, const cws_sandbox_opts *o
     cwsi_v1_CreateSandboxRequest request = CWSI_ZERO;
     cwsi_v1_Sandbox sandbox = CWSI_ZERO;
     cwsi_v1_SandboxSpec spec = CWSI_ZERO;
-    cwsi_v1_Container main = CWSI_ZERO;
-    if (!cwsi_v1_spec(a, o, &spec, &main)) return CWS_ERR_NO_MEMORY;
+    if (!cwsi_v1_spec(a, o, &spec)) return CWS_ERR_NO_MEMORY;
     if (o->template_id) return cwsi_v1_template_encode(a, o, &spec, request_id, out);
     sandbox.display_name = cwsi_str_of(o->display_name);
     sandbox.spec = &spec;
@@ -9298,6 +10050,8 @@ static const cwsi_dialect *cwsi_dialect_v1(void)
                                     false,
                                     false,
                                     true,
+                                    false,
+                                    false,
                                     cwsi_v1_create_encode,
                                     cwsi_v1_lacks,
                                     CWSI_RPC_v1_SandboxService_CreateSandbox,
@@ -9323,7 +10077,10 @@ static const cwsi_dialect *cwsi_dialect_v1(void)
                                     cwsi_v1_exec_input,
                                     cwsi_v1_exec_resize,
                                     cwsi_v1_logs_begin,
-                                    cwsi_v1_logs_event};
+                                    cwsi_v1_logs_event,
+                                    NULL,
+                                    cwsi_v1_ask_begin,
+                                    cwsi_v1_ask_read};
     return &v1;
 }
 
@@ -9471,8 +10228,10 @@ static bool cwsi_b2_get_view(const void *reply, cwsi_view *view)
 /* An accepted stop says nothing about the sandbox. */
 static bool cwsi_b2_stop_view(const void *reply, cwsi_view *view)
 {
-    (void)reply;
+    const cwsi_b2_StopSandboxResponse *m = CWSI_CAST(const cwsi_b2_StopSandboxResponse *, reply);
     memset(view, 0, sizeof(*view));
+    view->snapshot_ids = &m->file_system_snapshot_id;
+    view->snapshot_count = m->file_system_snapshot_id.len ? 1 : 0;
     return true;
 }
 
@@ -9517,15 +10276,32 @@ static bool cwsi_b2_get_begin(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t
     return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_Get, &m, retry, rpc_ms, deadline);
 }
 
-static bool cwsi_b2_stop_begin(cws_op *op, cwsi_str id, int32_t grace_s, bool missing_ok,
-                               int64_t rpc_ms, int64_t deadline)
+/* missing_ok is not in the request: NOT_FOUND is understood by the caller. */
+static bool cwsi_b2_stop_begin(cws_op *op, const cwsi_stop_request *r, int64_t rpc_ms,
+                               int64_t deadline)
 {
     cwsi_b2_StopSandboxRequest m = CWSI_ZERO;
-    (void)missing_ok; /* NOT_FOUND is understood by the caller */
-    m.sandbox_id = id;
-    m.graceful_shutdown_seconds = grace_s;
-    m.max_timeout_seconds = grace_s + CWSI_CLIENT_BUFFER_MS / 1000;
+    m.sandbox_id = r->id;
+    m.graceful_shutdown_seconds = r->grace_s;
+    m.max_timeout_seconds =
+        r->snapshot ? CWSI_SNAPSHOT_S : r->grace_s + CWSI_CLIENT_BUFFER_MS / 1000;
+    m.file_system_snapshot_on_stop = m.has_wait_for_ready = r->snapshot;
+    m.wait_for_ready = r->wait;
+    m.idempotency_key = r->request_id;
     return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_Stop, &m, CWSI_RETRY_SAFE, rpc_ms,
+                           deadline);
+}
+
+static bool cwsi_b2_pause_begin(cws_op *op, cwsi_str id, bool resume, int64_t rpc_ms,
+                                int64_t deadline)
+{
+    cwsi_b2_PauseSandboxRequest pause = CWSI_ZERO;
+    cwsi_b2_ResumeSandboxRequest go = CWSI_ZERO;
+    pause.sandbox_id = go.sandbox_id = id;
+    if (resume)
+        return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_Resume, &go, CWSI_RETRY_UNSENT,
+                               rpc_ms, deadline);
+    return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_Pause, &pause, CWSI_RETRY_UNSENT, rpc_ms,
                            deadline);
 }
 
@@ -9741,6 +10517,208 @@ static bool cwsi_b2_write_begin(cws_op *op, const cwsi_file_request *r, int64_t 
 }
 
 /* ================================================================================================
+ * >>impl-ask-v1beta2
+ * Snapshots, runners and profiles in coreweave.sandbox.v1beta2.
+ * ============================================================================================= */
+
+static void cwsi_b2_read_snapshot(const cwsi_b2_FileSystemSnapshot *m, cwsi_found *f, bool *ok)
+{
+    cws_snapshot *s = CWSI_AS(cws_snapshot, cwsi_found_add(f, sizeof(*s), ok));
+    cwsi_arena *a = &f->arena;
+    if (!s) return;
+    s->snapshot_id = cwsi_keep_text(a, m->file_system_snapshot_id, ok);
+    s->state = CWSI_CAST(cws_snapshot_state, cwsi_known(m->status, CWS_SNAPSHOT_DELETING));
+    s->status_reason = cwsi_keep_text(a, m->status_reason, ok);
+    s->size_bytes = m->size_bytes;
+    s->source_sandbox_id = cwsi_keep_text(a, m->source_sandbox_id, ok);
+    s->source_volume_name = "";
+    if (m->trigger == CWSI_b2_FILE_SYSTEM_SNAPSHOT_TRIGGER_MANUAL) s->trigger = CWS_SNAPSHOT_MANUAL;
+    if (m->trigger == CWSI_b2_FILE_SYSTEM_SNAPSHOT_TRIGGER_STOP) s->trigger = CWS_SNAPSHOT_ON_STOP;
+    s->request_id = cwsi_keep_text(a, m->idempotency_key, ok);
+    s->object_bucket = cwsi_keep_text(a, m->object_bucket, ok);
+    s->create_unix_ms = cwsi_pb_time(m->created_at);
+    s->update_unix_ms = cwsi_pb_time(m->updated_at);
+    s->complete_unix_ms = cwsi_pb_time(m->completed_at);
+}
+
+/* All that a create tells is the id. */
+static void cwsi_b2_read_created(const cwsi_question *q,
+                                 const cwsi_b2_CreateFileSystemSnapshotResponse *m, cwsi_found *f,
+                                 bool *ok)
+{
+    cwsi_b2_FileSystemSnapshot s = CWSI_ZERO;
+    s.file_system_snapshot_id = m->file_system_snapshot_id;
+    s.source_sandbox_id = q->id;
+    s.idempotency_key = q->request_id;
+    s.trigger = CWSI_b2_FILE_SYSTEM_SNAPSHOT_TRIGGER_MANUAL;
+    s.status = q->wait ? CWSI_b2_FILE_SYSTEM_SNAPSHOT_STATUS_READY
+                       : CWSI_b2_FILE_SYSTEM_SNAPSHOT_STATUS_CREATING;
+    cwsi_b2_read_snapshot(&s, f, ok);
+}
+
+static void cwsi_b2_add_runner(const cwsi_b2_AvailableRunner *m, cwsi_found *f, bool *ok)
+{
+    cws_runner *r = cwsi_b2_read_runner(m, f, ok);
+    if (r) r->profile_names = cwsi_keep_list(&f->arena, &m->profile_names, ok);
+}
+
+static void cwsi_b2_add_profile(const cwsi_b2_ProfileSummary *m, cwsi_found *f, bool *ok)
+{
+    cws_profile *p = CWSI_AS(cws_profile, cwsi_found_add(f, sizeof(*p), ok));
+    size_t i, n = m->service_exposure_modes.len, k = m->egress_modes.len;
+    cwsi_arena *a = &f->arena;
+    const char **in = CWSI_AS(const char *, cwsi_arena_alloc(a, (n + 1) * sizeof(*in)));
+    const char **out = CWSI_AS(const char *, cwsi_arena_alloc(a, (k + 1) * sizeof(*out)));
+    if (!in || !out) *ok = false;
+    if (!p || !in || !out) return;
+    p->profile_name = cwsi_keep_text(a, m->profile_name, ok);
+    p->runner_id = cwsi_keep_text(a, m->runner_id, ok);
+    p->gpu_types = cwsi_keep_list(a, &m->supported_gpu_types, ok);
+    p->architectures = cwsi_keep_list(a, &m->supported_architectures, ok);
+    for (i = 0; i < n; i++)
+        in[i] = cwsi_keep_text(a, CWSI_AT(b2_ServiceExposureMode, m->service_exposure_modes,
+                                          i)->name, ok);
+    for (i = 0; i < k; i++)
+        out[i] = cwsi_keep_text(a, CWSI_AT(b2_EgressMode, m->egress_modes, i)->name, ok);
+    p->service_exposure_modes = in;
+    p->egress_modes = out;
+}
+
+static bool cwsi_b2_ask_snapshot(cws_op *op, const cwsi_question *q, int64_t rpc_ms,
+                                 int64_t deadline)
+{
+    cwsi_b2_CreateFileSystemSnapshotRequest create = CWSI_ZERO;
+    cwsi_b2_GetFileSystemSnapshotRequest get = CWSI_ZERO;
+    cwsi_b2_ListFileSystemSnapshotsRequest list = CWSI_ZERO;
+    cwsi_b2_DeleteFileSystemSnapshotRequest del = CWSI_ZERO;
+    create.sandbox_id = get.file_system_snapshot_id = del.file_system_snapshot_id = q->id;
+    create.idempotency_key = q->request_id;
+    create.has_wait_for_ready = true;
+    create.wait_for_ready = create.has_max_timeout_seconds = q->wait;
+    create.max_timeout_seconds = cwsi_b2_seconds(q->timeout_ms - CWSI_CLIENT_BUFFER_MS);
+    if (create.max_timeout_seconds < 1) create.max_timeout_seconds = 1;
+    list.page_token = q->page_token;
+    if (q->ask == CWSI_ASK_SNAPSHOT_CREATE)
+        return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_CreateFileSystemSnapshot, &create,
+                               CWSI_RETRY_SAFE, q->wait ? CWSI_NEVER : rpc_ms, deadline);
+    if (q->ask == CWSI_ASK_SNAPSHOT_GET)
+        return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_GetFileSystemSnapshot, &get,
+                               CWSI_RETRY_POLL, rpc_ms, deadline);
+    if (q->ask == CWSI_ASK_SNAPSHOT_LIST)
+        return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_ListFileSystemSnapshots, &list,
+                               CWSI_RETRY_SAFE, rpc_ms, deadline);
+    return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_DeleteFileSystemSnapshot, &del,
+                           CWSI_RETRY_SAFE, rpc_ms, deadline);
+}
+
+static bool cwsi_b2_ask_bucket(cws_op *op, const cwsi_question *q, int64_t rpc_ms, int64_t deadline)
+{
+    cwsi_b2_GetFileSystemSnapshotBucketConfigRequest get = CWSI_ZERO;
+    cwsi_b2_SetFileSystemSnapshotBucketConfigRequest set = CWSI_ZERO;
+    set.bucket_name = q->id;
+    set.region = q->region;
+    if (q->ask == CWSI_ASK_BUCKET_GET)
+        return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_GetFileSystemSnapshotBucketConfig,
+                               &get, CWSI_RETRY_SAFE, rpc_ms, deadline);
+    return cwsi_call_begin(op, CWSI_RPC_b2_GatewayService_SetFileSystemSnapshotBucketConfig, &set,
+                           CWSI_RETRY_SAFE, rpc_ms, deadline);
+}
+
+static bool cwsi_b2_ask_runner(cws_op *op, const cwsi_question *q, int64_t rpc_ms, int64_t deadline)
+{
+    cwsi_b2_ListAvailableRunnersRequest list = CWSI_ZERO;
+    cwsi_b2_GetAvailableRunnerRequest get = CWSI_ZERO;
+    list.runner_group_id = q->group;
+    list.profile_name = q->profile;
+    list.gpu_type = q->gpu_type;
+    list.architecture = q->architecture;
+    list.exclude_shared = q->exclude_shared;
+    list.healthy_only = q->healthy_only;
+    list.page_size = CWSI_DISCOVERY_PAGE;
+    list.page_token = q->page_token;
+    get.runner_id = q->id;
+    list.view = get.view = q->full ? CWSI_b2_RUNNER_VIEW_FULL : CWSI_b2_RUNNER_VIEW_BASIC;
+    if (q->ask == CWSI_ASK_RUNNER_LIST)
+        return cwsi_call_begin(op, CWSI_RPC_b2_DiscoveryService_ListAvailableRunners, &list,
+                               CWSI_RETRY_SAFE, rpc_ms, deadline);
+    return cwsi_call_begin(op, CWSI_RPC_b2_DiscoveryService_GetAvailableRunner, &get,
+                           CWSI_RETRY_SAFE, rpc_ms, deadline);
+}
+
+static bool cwsi_b2_ask_profile(cws_op *op, const cwsi_question *q, int64_t rpc_ms,
+                                int64_t deadline)
+{
+    cwsi_b2_ListProfilesRequest list = CWSI_ZERO;
+    cwsi_b2_GetProfileRequest get = CWSI_ZERO;
+    list.gpu_type = q->gpu_type;
+    list.architecture = q->architecture;
+    list.exclude_shared = q->exclude_shared;
+    list.runner_id = get.runner_id = q->id;
+    list.page_size = CWSI_DISCOVERY_PAGE;
+    list.page_token = q->page_token;
+    get.profile_name = q->profile;
+    if (q->ask == CWSI_ASK_PROFILE_LIST)
+        return cwsi_call_begin(op, CWSI_RPC_b2_DiscoveryService_ListProfiles, &list,
+                               CWSI_RETRY_SAFE, rpc_ms, deadline);
+    return cwsi_call_begin(op, CWSI_RPC_b2_DiscoveryService_GetProfile, &get, CWSI_RETRY_SAFE,
+                           rpc_ms, deadline);
+}
+
+static bool cwsi_b2_ask_begin(cws_op *op, const cwsi_question *q, int64_t rpc_ms, int64_t deadline)
+{
+    if (q->ask <= CWSI_ASK_SNAPSHOT_DELETE) return cwsi_b2_ask_snapshot(op, q, rpc_ms, deadline);
+    if (q->ask <= CWSI_ASK_BUCKET_SET) return cwsi_b2_ask_bucket(op, q, rpc_ms, deadline);
+    if (q->ask <= CWSI_ASK_RUNNER_GET) return cwsi_b2_ask_runner(op, q, rpc_ms, deadline);
+    return cwsi_b2_ask_profile(op, q, rpc_ms, deadline);
+}
+
+static cwsi_str cwsi_b2_ask_read(const cwsi_question *q, const void *reply, cwsi_found *f, bool *ok)
+{
+    const cwsi_b2_ListFileSystemSnapshotsResponse *snapshots;
+    const cwsi_b2_ListAvailableRunnersResponse *runners;
+    const cwsi_b2_ListProfilesResponse *profiles;
+    cwsi_str none = CWSI_ZERO;
+    size_t i;
+    switch (CWSI_CAST(int, q->ask)) {
+    case CWSI_ASK_SNAPSHOT_CREATE:
+        cwsi_b2_read_created(q, CWSI_CAST(const cwsi_b2_CreateFileSystemSnapshotResponse *, reply),
+                             f, ok);
+        return none;
+    case CWSI_ASK_SNAPSHOT_GET:
+        cwsi_b2_read_snapshot(CWSI_CAST(const cwsi_b2_FileSystemSnapshot *, reply), f, ok);
+        return none;
+    case CWSI_ASK_SNAPSHOT_LIST:
+        snapshots = CWSI_CAST(const cwsi_b2_ListFileSystemSnapshotsResponse *, reply);
+        for (i = 0; i < snapshots->file_system_snapshots.len; i++)
+            cwsi_b2_read_snapshot(
+                CWSI_AT(b2_FileSystemSnapshot, snapshots->file_system_snapshots, i), f, ok);
+        return snapshots->next_page_token;
+    case CWSI_ASK_BUCKET_GET:
+    case CWSI_ASK_BUCKET_SET:
+        cwsi_b2_read_bucket(CWSI_CAST(const cwsi_b2_FileSystemSnapshotBucketConfig *, reply),
+                            &f->bucket, ok);
+        return none;
+    case CWSI_ASK_RUNNER_GET:
+        cwsi_b2_add_runner(CWSI_CAST(const cwsi_b2_AvailableRunner *, reply), f, ok);
+        return none;
+    case CWSI_ASK_RUNNER_LIST:
+        runners = CWSI_CAST(const cwsi_b2_ListAvailableRunnersResponse *, reply);
+        for (i = 0; i < runners->runners.len; i++)
+            cwsi_b2_add_runner(CWSI_AT(b2_AvailableRunner, runners->runners, i), f, ok);
+        return runners->next_page_token;
+    case CWSI_ASK_PROFILE_GET:
+        cwsi_b2_add_profile(CWSI_CAST(const cwsi_b2_ProfileSummary *, reply), f, ok);
+        return none;
+    case CWSI_ASK_PROFILE_LIST:
+        profiles = CWSI_CAST(const cwsi_b2_ListProfilesResponse *, reply);
+        for (i = 0; i < profiles->profiles.len; i++)
+            cwsi_b2_add_profile(CWSI_AT(b2_ProfileSummary, profiles->profiles, i), f, ok);
+        return profiles->next_page_token;
+    default: return none;
+    }
+}
+
+/* ================================================================================================
  * >>impl-create-v1beta2
  * Merged options to a StartSandboxRequest.
  * ============================================================================================= */
@@ -9914,6 +10892,8 @@ static const cwsi_dialect *cwsi_dialect_b2(void)
                                     true,
                                     true,
                                     false,
+                                    true,
+                                    true,
                                     cwsi_b2_create_encode,
                                     cwsi_b2_lacks,
                                     CWSI_RPC_b2_GatewayService_Start,
@@ -9939,7 +10919,10 @@ static const cwsi_dialect *cwsi_dialect_b2(void)
                                     cwsi_b2_exec_input,
                                     cwsi_b2_exec_resize,
                                     cwsi_b2_logs_begin,
-                                    cwsi_b2_logs_event};
+                                    cwsi_b2_logs_event,
+                                    cwsi_b2_pause_begin,
+                                    cwsi_b2_ask_begin,
+                                    cwsi_b2_ask_read};
     return &b2;
 }
 
@@ -9971,12 +10954,6 @@ static cwsi_phase cwsi_phase_of(cws_state state)
     case CWS_STATE_UNSPECIFIED: break;
     }
     return CWSI_STARTING;
-}
-
-static const char *const *cwsi_no_strings(void)
-{
-    static const char *const none[] = {NULL};
-    return none;
 }
 
 /* Take over what a reply says beyond the state. Without memory for it, what was known stays. */
@@ -10015,7 +10992,7 @@ static cws_sandbox *cwsi_sandbox_new(cws_client *c)
     sb->info.display_name = sb->info.runtime_class = sb->info.share_token = "";
     sb->info.profile_id = sb->info.service_address = "";
     sb->info.ingress_mode = sb->info.egress_mode = "";
-    sb->info.tags = sb->info.egress_hostnames = cwsi_no_strings();
+    sb->info.tags = sb->info.egress_hostnames = sb->info.snapshot_ids = cwsi_no_strings();
     cwsi_arena_init(&sb->learned, &c->mem);
     return sb;
 }
@@ -10511,6 +11488,18 @@ static void cwsi_await_new(cws_op *op, cws_op *child)
     if (child) (void)cwsi_op_await(op, child);
 }
 
+/* Wait for an operation that nobody else has: it ends when op does. NULL: out of memory. */
+static void cwsi_await_own(cws_op *op, cws_op *child)
+{
+    if (!child) {
+        (void)cwsi_op_fail_no_memory(op);
+        return;
+    }
+    child->for_waiters = true;
+    (void)cwsi_op_await(op, child);
+    cwsi_op_unref(child);
+}
+
 /* READY: the goal is reached or out of reach (op->err). */
 static cwsi_turn cwsi_wait_judge(cwsi_wait *w)
 {
@@ -10610,14 +11599,489 @@ static cwsi_turn cwsi_prelude(cws_op *op)
     if (sb->cancelled || sb->phase == CWSI_STOPPING || sb->phase == CWSI_TERMINAL)
         return cwsi_failed(cwsi_not_running(&op->err, sb));
     if (sb->phase == CWSI_RUNNING) return CWSI_READY;
-    {
-        cws_op *wait = cwsi_wait_new(sb, CWSI_GOAL_RUNNING, sb->request_timeout_ms, false);
-        if (!wait) return cwsi_failed(cwsi_op_fail_no_memory(op));
-        wait->for_waiters = true;
-        (void)cwsi_op_await(op, wait);
-        cwsi_op_unref(wait);
-        return CWSI_PENDING;
+    cwsi_await_own(op, cwsi_wait_new(sb, CWSI_GOAL_RUNNING, sb->request_timeout_ms, false));
+    return op->err.status ? CWSI_READY : CWSI_PENDING;
+}
+
+/* ================================================================================================
+ * >>impl-op-ask
+ * Questions without a sandbox object: snapshots, buckets, runners, profiles. All pages under one
+ * deadline, or the same question again until a snapshot is ready.
+ *
+ *      SEND --> AWAIT --last page--> PROFILES --> done
+ *       ^ ^-------'  more pages        (runners by a mode of their profiles)
+ *       `--REST <-'  not ready
+ * ============================================================================================= */
+
+#define CWSI_ASK_STEPS(X) X(SEND) X(AWAIT) X(REST) X(PROFILES)
+#define CWSI_AS_ASK_STEP(name) CWSI_ASKING_##name,
+enum { CWSI_ASK_STEPS(CWSI_AS_ASK_STEP) CWSI_ASKING_STEP_COUNT };
+
+typedef struct cwsi_asking {
+    cws_op op;
+    cwsi_arena arena; /* the texts of the question, and the tokens seen */
+    cwsi_question q;
+    cwsi_list tokens;
+    int64_t rpc_ms;
+    cwsi_found *found;
+    bool until_ready; /* of a snapshot */
+    int64_t delay, resume;
+    /* what is filtered on this side */
+    cws_snapshot_state state;
+    int64_t min_cpu, min_memory, min_gpu;
+    const char *exposure_mode, *egress_mode; /* NULL: any */
+} cwsi_asking;
+
+static void cwsi_found_free(cwsi_found *f)
+{
+    cws_client *c;
+    if (!f) return;
+    c = f->client;
+    cwsi_arena_clear(&f->arena);
+    cwsi_free(&c->mem, f);
+    cwsi_client_unref(c);
+}
+
+static void cwsi_asking_destroy(cws_op *op)
+{
+    cwsi_asking *a = CWSI_AS(cwsi_asking, op);
+    cwsi_arena_clear(&a->arena);
+    cwsi_found_free(a->found);
+}
+
+/* Remember where the next page begins. False: there is none, or op->err is set. A server that
+ * repeats a token would keep us for ever. */
+static bool cwsi_next_page(cws_op *op, cwsi_arena *a, cwsi_list *tokens, cwsi_str token,
+                           cwsi_str *out)
+{
+    cwsi_str *kept;
+    size_t i;
+    if (token.len == 0) return false;
+    for (i = 0; i < tokens->len; i++)
+        if (cwsi_str_same(token, CWSI_CAST(const cwsi_str *, tokens->at)[i]))
+            return cwsi_no(cwsi_fail(&op->err, CWS_ERR_PROTOCOL,
+                                     "%s: the server repeats a page token", op->kind->name));
+    if (tokens->len + 1 >= CWSI_MAX_PAGES)
+        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: more than %d pages", op->kind->name,
+                                 CWSI_MAX_PAGES));
+    kept = CWSI_AS(cwsi_str, cwsi_list_grow(a, tokens, sizeof(*kept)));
+    if (kept) kept->at = cwsi_arena_copy(a, token.at, token.len);
+    if (!kept || !kept->at) return cwsi_no(cwsi_op_fail_no_memory(op));
+    kept->len = token.len;
+    *out = *kept;
+    return true;
+}
+
+static bool cwsi_is_discovery(cwsi_ask ask)
+{
+    return ask >= CWSI_ASK_RUNNER_LIST;
+}
+
+/* A failure in the words of what was asked. */
+static void cwsi_asking_failed(cwsi_asking *a)
+{
+    cws_error *err = &a->op.err;
+    bool missing = err->rpc_code == CWSI_CODE_NOT_FOUND || err->status == CWS_ERR_NOT_FOUND;
+    bool trusted = cwsi_is_trusted(err);
+    switch (CWSI_CAST(int, a->q.ask)) {
+    case CWSI_ASK_SNAPSHOT_GET:
+    case CWSI_ASK_SNAPSHOT_DELETE:
+        if (err->status == CWS_ERR_NOT_FOUND) err->status = CWS_ERR_SNAPSHOT_NOT_FOUND;
+        break;
+    case CWSI_ASK_RUNNER_GET:
+        if (missing || (trusted && strcmp(err->reason, "CWSANDBOX_RUNNER_NOT_FOUND") == 0))
+            err->status = CWS_ERR_RUNNER_NOT_FOUND;
+        break;
+    case CWSI_ASK_PROFILE_GET:
+        if (missing || (trusted && strcmp(err->reason, "CWSANDBOX_PROFILE_NOT_FOUND") == 0))
+            err->status = CWS_ERR_PROFILE_NOT_FOUND;
+        break;
+    default: break;
     }
+    if (!cwsi_is_discovery(a->q.ask)) return;
+    if (err->status == CWS_ERR_SANDBOX_VALIDATION) err->status = CWS_ERR_VALIDATION;
+    else if (cws_status_is(err->status, CWS_ERR_SANDBOX)) err->status = CWS_ERR_DISCOVERY;
+}
+
+static bool cwsi_listed(const char *const *list, const char *text)
+{
+    for (; list && *list; list++)
+        if (strcmp(*list, text) == 0) return true;
+    return false;
+}
+
+/* Is this item what was asked for, as far as the service did not look itself? */
+static bool cwsi_asking_wants(const cwsi_asking *a, size_t i)
+{
+    const cwsi_list *items = &a->found->items;
+    const cws_snapshot *s = CWSI_CAST(const cws_snapshot *, items->at) + i;
+    const cws_runner *r = CWSI_CAST(const cws_runner *, items->at) + i;
+    const cws_profile *p = CWSI_CAST(const cws_profile *, items->at) + i;
+    switch (CWSI_CAST(int, a->q.ask)) {
+    case CWSI_ASK_SNAPSHOT_LIST:
+        return (!a->state || s->state == a->state) &&
+               (!a->q.sandbox_id.len || cwsi_str_is(a->q.sandbox_id, s->source_sandbox_id));
+    case CWSI_ASK_RUNNER_LIST:
+        if (!a->min_cpu && !a->min_memory && !a->min_gpu) return true;
+        return r->has_resources && r->available_cpu_millicores >= a->min_cpu &&
+               r->available_memory_bytes >= a->min_memory &&
+               r->available_gpu_count >= a->min_gpu;
+    case CWSI_ASK_PROFILE_LIST:
+        return (!a->exposure_mode || cwsi_listed(p->service_exposure_modes, a->exposure_mode)) &&
+               (!a->egress_mode || cwsi_listed(p->egress_modes, a->egress_mode));
+    default: return true;
+    }
+}
+
+static size_t cwsi_item_size(cwsi_ask ask)
+{
+    if (ask <= CWSI_ASK_SNAPSHOT_DELETE) return sizeof(cws_snapshot);
+    return ask <= CWSI_ASK_RUNNER_GET ? sizeof(cws_runner) : sizeof(cws_profile);
+}
+
+/* Leave out what is not wanted. */
+static void cwsi_asking_filter(cwsi_asking *a)
+{
+    cwsi_list *items = &a->found->items;
+    size_t i, n = 0, size = cwsi_item_size(a->q.ask);
+    char *at = CWSI_CAST(char *, items->at);
+    for (i = 0; i < items->len; i++) {
+        if (!cwsi_asking_wants(a, i)) continue;
+        if (n < i) memcpy(at + n * size, at + i * size, size);
+        n++;
+    }
+    items->len = n;
+}
+
+/* One page, or the only answer. The step says what is next; op->err, that nothing is. */
+static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
+{
+    cws_op *op = &a->op;
+    cwsi_arena arena;
+    cwsi_str token = CWSI_ZERO;
+    void *reply;
+    bool ok = true, repeated = op->call->maybe_done;
+    const cws_snapshot *s;
+    cwsi_arena_init(&arena, &op->client->mem);
+    if (a->until_ready) { /* the one of last time */
+        cwsi_arena_clear(&a->found->arena);
+        memset(&a->found->items, 0, sizeof(a->found->items));
+    }
+    op->step = CWSI_ASKING_PROFILES;
+    if (!cwsi_call_reply(op, &arena, &reply)) {
+        cwsi_asking_failed(a);
+        if (op->err.status == CWS_ERR_SNAPSHOT_NOT_FOUND && (a->q.missing_ok || repeated) &&
+            a->q.ask == CWSI_ASK_SNAPSHOT_DELETE)
+            cwsi_error_clear(&op->err);
+    } else {
+        token = op->client->dialect->ask_read(&a->q, reply, a->found, &ok);
+        if (!ok) (void)cwsi_op_fail_no_memory(op);
+        else if (cwsi_next_page(op, &a->arena, &a->tokens, token, &a->q.page_token))
+            op->step = CWSI_ASKING_SEND;
+    }
+    cwsi_arena_clear(&arena);
+    if (op->err.status || !a->until_ready) return;
+    s = CWSI_CAST(const cws_snapshot *, a->found->items.at);
+    if (s->state == CWS_SNAPSHOT_READY) return;
+    if (s->state == CWS_SNAPSHOT_FAILED) {
+        (void)cwsi_fail(&op->err, CWS_ERR_SNAPSHOT, "Snapshot '%s' failed: %s", s->snapshot_id,
+                        s->status_reason[0] ? s->status_reason : "the service gives no reason");
+        return;
+    }
+    a->resume = now + a->delay;
+    a->delay = a->delay * 3 / 2 < CWSI_POLL_MAX_MS ? a->delay * 3 / 2 : CWSI_POLL_MAX_MS;
+    op->step = CWSI_ASKING_REST;
+}
+
+static cws_op *cwsi_asking_of_profiles(cwsi_asking *a);
+
+/* Which of the runners have a profile among those that were found? */
+static void cwsi_asking_match(cwsi_asking *runners, const cwsi_asking *profiles)
+{
+    cwsi_list *items = &runners->found->items;
+    cws_runner *at = CWSI_CAST(cws_runner *, items->at);
+    const cwsi_list *p = &profiles->found->items;
+    size_t i, k, n = 0;
+    for (i = 0; i < items->len; i++) {
+        for (k = 0; k < p->len; k++)
+            if (strcmp(CWSI_CAST(const cws_profile *, p->at)[k].runner_id, at[i].runner_id) == 0)
+                break;
+        if (k < p->len) at[n++] = at[i];
+    }
+    items->len = n;
+}
+
+/* Runners by a mode: any of their profiles may offer it, and each mode another one. READY: done. */
+static cwsi_turn cwsi_asking_profiles(cwsi_asking *a)
+{
+    cws_op *op = &a->op;
+    const cwsi_asking *child;
+    for (;;) {
+        if (op->child) {
+            if (!op->child->done) return CWSI_PENDING;
+            child = CWSI_AS(const cwsi_asking, op->child);
+            if (op->child->err.status) (void)cwsi_copy_error(&op->err, &op->child->err);
+            else cwsi_asking_match(a, child);
+            cwsi_op_leave(op);
+            if (op->err.status) return CWSI_READY;
+        }
+        if (a->found->items.len == 0 || (!a->exposure_mode && !a->egress_mode)) return CWSI_READY;
+        cwsi_await_own(op, cwsi_asking_of_profiles(a));
+        if (op->err.status) return CWSI_READY;
+    }
+}
+
+static cwsi_turn cwsi_asking_run(cws_op *op, int64_t now)
+{
+    cwsi_asking *a = CWSI_AS(cwsi_asking, op);
+    for (;;) {
+        if (op->err.status) return CWSI_READY;
+        switch (op->step) {
+        case CWSI_ASKING_SEND:
+            if (!op->client->dialect->ask_begin(op, &a->q, a->rpc_ms, op->deadline_ms))
+                return CWSI_READY;
+            op->step = CWSI_ASKING_AWAIT;
+            break;
+        case CWSI_ASKING_AWAIT:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            cwsi_asking_answer(a, now);
+            break;
+        case CWSI_ASKING_REST:
+            if (now < a->resume) {
+                cwsi_op_wake_at(op, a->resume);
+                return CWSI_PENDING;
+            }
+            op->step = CWSI_ASKING_SEND;
+            break;
+        case CWSI_ASKING_PROFILES:
+            if (!op->child) cwsi_asking_filter(a);
+            return a->q.ask == CWSI_ASK_RUNNER_LIST ? cwsi_asking_profiles(a) : CWSI_READY;
+        }
+    }
+}
+
+static bool cwsi_asking_expire(cws_op *op)
+{
+    const cwsi_asking *a = CWSI_AS(cwsi_asking, op);
+    if (a->until_ready) {
+        (void)cwsi_fail(&op->err, CWS_ERR_SNAPSHOT_WAIT_TIMEOUT,
+                        "Snapshot '%.*s' was not ready in time; it goes on",
+                        CWSI_CAST(int, a->q.id.len), a->q.id.at);
+        cwsi_add_detail(&op->err, 'm', cwsi_str_of("file_system_snapshot_id"), a->q.id);
+        return true;
+    }
+    if (!cwsi_is_discovery(a->q.ask)) return false;
+    (void)cwsi_fail(&op->err, CWS_ERR_DISCOVERY, "%s timed out", op->kind->name);
+    op->err.retryable = true;
+    return true;
+}
+
+static const cwsi_op_kind *cwsi_asking_kind(cwsi_ask ask)
+{
+    static const char *const steps[] = {CWSI_ASK_STEPS(CWSI_AS_STEP_NAME) NULL};
+#define CWSI_ASKING_KIND(name)                                                                     \
+    {name, steps, cwsi_asking_run, cwsi_asking_expire, NULL, cwsi_asking_destroy}
+    static const cwsi_op_kind kinds[CWSI_ASK_COUNT] = {
+        CWSI_ASKING_KIND("Create snapshot"),     CWSI_ASKING_KIND("Get snapshot"),
+        CWSI_ASKING_KIND("List snapshots"),      CWSI_ASKING_KIND("Delete snapshot"),
+        CWSI_ASKING_KIND("Get snapshot bucket"), CWSI_ASKING_KIND("Set snapshot bucket"),
+        CWSI_ASKING_KIND("List runners"),        CWSI_ASKING_KIND("Get runner"),
+        CWSI_ASKING_KIND("List profiles"),       CWSI_ASKING_KIND("Get profile")};
+#undef CWSI_ASKING_KIND
+    return &kinds[ask];
+}
+
+/* A new question, whose texts are to be filled in from its arena. NULL: out of memory. */
+static cwsi_asking *cwsi_asking_new(cws_client *c, cwsi_ask ask, int64_t deadline_ms)
+{
+    cws_op *op = cwsi_op_new(c, sizeof(cwsi_asking), cwsi_asking_kind(ask), NULL);
+    cwsi_asking *a = CWSI_AS(cwsi_asking, op);
+    if (!a) return NULL;
+    cwsi_arena_init(&a->arena, &c->mem);
+    a->q.ask = ask;
+    a->rpc_ms = c->request_timeout_ms;
+    a->delay = CWSI_POLL_FIRST_MS;
+    op->deadline_ms = deadline_ms;
+    a->found = CWSI_NEW(&c->mem, cwsi_found);
+    if (!a->found) {
+        cws_op_free(op);
+        return NULL;
+    }
+    a->found->client = c;
+    c->refs++;
+    cwsi_arena_init(&a->found->arena, &c->mem);
+    return a;
+}
+
+/* A text of a question, copied; NULL is "". */
+static cwsi_str cwsi_asking_text(cwsi_asking *a, const char *text, bool *ok)
+{
+    return cwsi_str_of(cwsi_keep(&a->arena, text, ok));
+}
+
+/* The profiles that offer one of the modes, which is then no longer asked for. */
+static cws_op *cwsi_asking_of_profiles(cwsi_asking *a)
+{
+    cwsi_asking *p = cwsi_asking_new(a->op.client, CWSI_ASK_PROFILE_LIST, a->op.deadline_ms);
+    const char **mode = a->exposure_mode ? &a->exposure_mode : &a->egress_mode;
+    bool ok = true;
+    if (!p) return NULL;
+    if (a->exposure_mode) p->exposure_mode = cwsi_keep(&p->arena, *mode, &ok);
+    else p->egress_mode = cwsi_keep(&p->arena, *mode, &ok);
+    *mode = NULL;
+    if (ok) return &p->op;
+    cws_op_free(&p->op);
+    return NULL;
+}
+
+/* Wait until a snapshot is ready. A new operation, or NULL: out of memory. */
+static cws_op *cwsi_ready_new(cws_client *c, const char *snapshot_id, int64_t deadline_ms)
+{
+    cwsi_asking *a = cwsi_asking_new(c, CWSI_ASK_SNAPSHOT_GET, deadline_ms);
+    bool ok = true;
+    if (!a) return NULL;
+    a->q.id = cwsi_asking_text(a, snapshot_id, &ok);
+    a->rpc_ms = c->poll_rpc_ms;
+    a->until_ready = true;
+    if (ok) return &a->op;
+    cws_op_free(&a->op);
+    return NULL;
+}
+
+/* ================================================================================================
+ * >>impl-op-snapshot
+ * A snapshot of a running sandbox.
+ *
+ *      PRELUDE --> CREATE --accepted--> READY --> done
+ * ============================================================================================= */
+
+#define CWSI_SNAPSHOT_STEPS(X) X(PRELUDE) X(CREATE) X(READY)
+#define CWSI_AS_SNAPSHOT_STEP(name) CWSI_SNAPSHOT_##name,
+enum { CWSI_SNAPSHOT_STEPS(CWSI_AS_SNAPSHOT_STEP) CWSI_SNAPSHOT_STEP_COUNT };
+
+typedef struct cwsi_snapshot {
+    cws_op op;
+    cwsi_arena arena; /* of the two texts */
+    const char *volume; /* NULL: the only one */
+    const char *request_id;
+    char token[40];
+    bool wait;
+    int64_t timeout_ms, until;
+    cwsi_found *found;
+} cwsi_snapshot;
+
+static void cwsi_snapshot_destroy(cws_op *op)
+{
+    cwsi_snapshot *s = CWSI_AS(cwsi_snapshot, op);
+    cwsi_arena_clear(&s->arena);
+    cwsi_found_free(s->found);
+}
+
+/* How many scratch volumes are known; *name is the first one's. */
+static size_t cwsi_scratch_count(const cws_sandbox *sb, const char **name)
+{
+    size_t i, n = 0;
+    for (i = 0; i < sb->info.volume_count; i++) {
+        const cws_volume *v = &sb->info.volumes[i];
+        if (!v->volume_id && v->name && n++ == 0) *name = v->name;
+    }
+    return n;
+}
+
+/* Which volume, if none was named? NULL is for the service to say. */
+static cws_status cwsi_snapshot_volume(const cws_sandbox *sb, const char **volume, cws_error *err)
+{
+    if (*volume || sb->client->dialect->one_volume || cwsi_scratch_count(sb, volume) <= 1)
+        return CWS_OK;
+    *volume = NULL;
+    return cwsi_fail(err, CWS_ERR_SNAPSHOT, "the sandbox has several scratch volumes: name one");
+}
+
+static const char *cwsi_found_id(const cwsi_found *f)
+{
+    return CWSI_CAST(const cws_snapshot *, f->items.at)->snapshot_id;
+}
+
+/* The child's answer, good or bad, becomes this operation's. */
+static void cwsi_snapshot_take(cwsi_snapshot *s)
+{
+    cws_op *op = &s->op;
+    cwsi_asking *a = CWSI_AS(cwsi_asking, op->child);
+    if (a->op.err.status) {
+        (void)cwsi_copy_error(&op->err, &a->op.err);
+    } else {
+        cwsi_found_free(s->found);
+        s->found = a->found;
+        a->found = NULL;
+    }
+    cwsi_op_leave(op);
+}
+
+static void cwsi_snapshot_create(cwsi_snapshot *s, int64_t now)
+{
+    cws_op *op = &s->op;
+    bool ok = true;
+    cwsi_asking *a;
+    if (cwsi_snapshot_volume(op->sandbox, &s->volume, &op->err)) return;
+    a = cwsi_asking_new(op->client, CWSI_ASK_SNAPSHOT_CREATE, cwsi_after(now, s->timeout_ms));
+    if (a) {
+        a->q.id = cwsi_asking_text(a, op->sandbox->id, &ok);
+        a->q.volume = cwsi_asking_text(a, s->volume, &ok);
+        a->q.request_id = cwsi_asking_text(a, s->request_id, &ok);
+        a->q.wait = s->wait;
+        a->q.timeout_ms = s->timeout_ms;
+        a->rpc_ms = op->sandbox->request_timeout_ms;
+        if (!ok) (void)cwsi_op_fail_no_memory(&a->op);
+    }
+    cwsi_await_own(op, a ? &a->op : NULL);
+}
+
+/* It was accepted. READY: nothing more is to be waited for. */
+static cwsi_turn cwsi_snapshot_accepted(cwsi_snapshot *s)
+{
+    cws_op *op = &s->op;
+    const cws_snapshot *item = CWSI_CAST(const cws_snapshot *, s->found->items.at);
+    if (!item->snapshot_id[0]) {
+        (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no id", op->kind->name);
+        return CWSI_READY;
+    }
+    return !s->wait || item->state == CWS_SNAPSHOT_READY ? CWSI_READY : CWSI_PENDING;
+}
+
+static cwsi_turn cwsi_snapshot_run(cws_op *op, int64_t now)
+{
+    cwsi_snapshot *s = CWSI_AS(cwsi_snapshot, op);
+    for (;;) {
+        if (op->err.status) return CWSI_READY;
+        switch (op->step) {
+        case CWSI_SNAPSHOT_PRELUDE:
+            if (cwsi_prelude(op) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->err.status) return CWSI_READY;
+            s->until = cwsi_after(now, s->timeout_ms);
+            cwsi_snapshot_create(s, now);
+            op->step = CWSI_SNAPSHOT_CREATE;
+            break;
+        case CWSI_SNAPSHOT_CREATE:
+            if (!op->child->done) return CWSI_PENDING;
+            cwsi_snapshot_take(s);
+            if (op->err.status || cwsi_snapshot_accepted(s) == CWSI_READY) return CWSI_READY;
+            cwsi_await_own(op, cwsi_ready_new(op->client, cwsi_found_id(s->found), s->until));
+            op->step = CWSI_SNAPSHOT_READY;
+            break;
+        case CWSI_SNAPSHOT_READY:
+            if (!op->child->done) return CWSI_PENDING;
+            cwsi_snapshot_take(s);
+            return CWSI_READY;
+        }
+    }
+}
+
+static const cwsi_op_kind *cwsi_snapshot_kind(void)
+{
+    static const char *const steps[] = {CWSI_SNAPSHOT_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Create snapshot", steps, cwsi_snapshot_run, NULL, NULL,
+                                      cwsi_snapshot_destroy};
+    return &kind;
 }
 
 /* ================================================================================================
@@ -10627,29 +12091,66 @@ static cwsi_turn cwsi_prelude(cws_op *op)
  * request id to learn the sandbox's id: else it could run on without an owner.
  *
  *      START --id known--> SEND --> AWAIT --accepted--> DRAIN --ended--> done
+ *        |                                `--SNAPSHOTS--^  (with snapshots: until they are ready)
  *        `--never started: cancelled for good--> done
  * ============================================================================================= */
 
-#define CWSI_STOP_STEPS(X) X(START) X(SEND) X(AWAIT) X(DRAIN)
+#define CWSI_STOP_STEPS(X) X(START) X(SEND) X(AWAIT) X(SNAPSHOTS) X(DRAIN)
 #define CWSI_AS_STOP_STEP(name) CWSI_STOP_##name,
 enum { CWSI_STOP_STEPS(CWSI_AS_STOP_STEP) CWSI_STOP_STEP_COUNT };
 
 typedef struct cwsi_stop {
     cws_op op;
-    int32_t grace_s;
-    bool missing_ok;
+    cwsi_stop_request request; /* without the id */
+    cwsi_arena arena;          /* its texts */
+    int64_t rpc_ms;
+    size_t ready;  /* so many snapshots are ready, or have failed: */
+    cws_error why; /* the first failure, told when the sandbox has ended */
 } cwsi_stop;
+
+/* The time for one snapshot is over, or another stop was quicker. */
+static cws_status cwsi_snapshot_conflict(cws_error *err, const cws_sandbox *sb, const char *why)
+{
+    return cwsi_fail(err, CWS_ERR_SNAPSHOT_CONFLICT, "Stop sandbox: no snapshot of '%s': %s",
+                     sb->id, why);
+}
 
 /* Is a stop with missing_ok under way? Then a sandbox that is gone is what it wants. */
 static bool cwsi_stop_forgives(const cws_sandbox *sb)
 {
-    return sb->stop_op && CWSI_AS(cwsi_stop, sb->stop_op)->missing_ok;
+    return sb->stop_op && CWSI_AS(cwsi_stop, sb->stop_op)->request.missing_ok;
 }
 
 /* Did a stop fail only because the sandbox is not there any more? */
 static bool cwsi_stop_found_nothing(cws_status status)
 {
     return status == CWS_ERR_NOT_FOUND || status == CWS_ERR_TERMINAL_STATE_UNAVAILABLE;
+}
+
+/* The ids of the snapshots that a stop has taken. False: out of memory. */
+static bool cwsi_sandbox_took(cws_sandbox *sb, const cwsi_view *view)
+{
+    cwsi_list ids = CWSI_ZERO;
+    const char *const *kept;
+    bool ok = true;
+    size_t i;
+    for (i = 0; i < view->snapshot_count; i++) {
+        cwsi_str *id = CWSI_AS(cwsi_str, cwsi_list_grow(&sb->learned, &ids, sizeof(*id)));
+        if (!id) return false;
+        *id = view->snapshot_ids[i];
+    }
+    kept = cwsi_keep_list(&sb->learned, &ids, &ok);
+    if (ok) sb->info.snapshot_ids = kept;
+    return ok;
+}
+
+/* Is it that a stop with snapshot found nothing it could take one of? */
+static bool cwsi_stop_too_late(const cwsi_stop *stop)
+{
+    const cws_error *err = &stop->op.err;
+    return stop->request.snapshot && stop->request.missing_ok &&
+           (err->status == CWS_ERR_NOT_FOUND ||
+            (cwsi_is_trusted(err) && strcmp(err->reason, "CWSANDBOX_INVALID_REQUEST") == 0));
 }
 
 /* The delete call is over. READY: the stop is too. */
@@ -10670,25 +12171,55 @@ static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
                 sb->info.state = CWS_STATE_TERMINATING;
             }
             if (view.id.len) cwsi_sandbox_apply(sb, &view, false);
+            if (view.snapshot_count && !cwsi_sandbox_took(sb, &view))
+                (void)cwsi_op_fail_no_memory(op);
         } else {
             cwsi_sandbox_gone(sb); /* nothing there to stop any more */
         }
-    } else if (op->err.status == CWS_ERR_NOT_FOUND &&
-               (stop->missing_ok || repeated || sb->phase == CWSI_TERMINAL)) {
+        if (stop->request.snapshot && view.snapshot_count == 0 && !op->err.status)
+            (void)cwsi_snapshot_conflict(&op->err, sb, "the service took none");
+    } else if (cwsi_stop_too_late(stop)) {
+        (void)cwsi_snapshot_conflict(&op->err, sb, "it has ended");
+    } else if (op->err.status == CWS_ERR_NOT_FOUND && !stop->request.snapshot &&
+               (stop->request.missing_ok || repeated || sb->phase == CWSI_TERMINAL)) {
         cwsi_error_clear(&op->err); /* gone, by an earlier attempt of ours or by another hand */
         cwsi_sandbox_gone(sb);
     }
     if (!op->err.status) sb->presumed = false;
     cwsi_arena_clear(&arena);
-    return op->err.status || sb->phase == CWSI_TERMINAL ? CWSI_READY : CWSI_PENDING;
+    if (op->err.status) return CWSI_READY;
+    op->step = stop->request.snapshot ? CWSI_STOP_SNAPSHOTS : CWSI_STOP_DRAIN;
+    return sb->phase == CWSI_TERMINAL && !stop->request.snapshot ? CWSI_READY : CWSI_PENDING;
+}
+
+/* Wait for one snapshot after the other. READY: for the last one. A failure is told when the
+ * sandbox, which ends in any case, has ended. */
+static cwsi_turn cwsi_stop_snapshots(cwsi_stop *stop, int64_t now)
+{
+    cws_op *op = &stop->op;
+    const char *const *ids = op->sandbox->info.snapshot_ids;
+    int64_t until = cwsi_after(now, CWSI_CAST(int64_t, CWSI_SNAPSHOT_S) * 1000);
+    for (;;) {
+        if (op->child) {
+            if (!op->child->done) return CWSI_PENDING;
+            if (op->child->err.status && !stop->why.status) stop->why = op->child->err;
+            cwsi_op_leave(op);
+            stop->ready++;
+        }
+        if (!stop->request.wait || op->client->dialect->one_volume || !ids[stop->ready])
+            return CWSI_READY; /* or the service has waited */
+        if (until > op->deadline_ms) until = op->deadline_ms - 1;
+        cwsi_await_own(op, cwsi_ready_new(op->client, ids[stop->ready], until));
+        if (op->err.status) return CWSI_READY;
+    }
 }
 
 static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
 {
     cws_op *op = &stop->op;
     cws_sandbox *sb = op->sandbox;
-    int64_t rpc_ms = CWSI_CAST(int64_t, stop->grace_s) * 1000 + 2 * CWSI_CLIENT_BUFFER_MS;
     for (;;) {
+        if (op->err.status) return CWSI_READY;
         switch (op->step) {
         case CWSI_STOP_START:
             if (op->child) { /* a start is awaited; its failure matters only if it leaves doubt */
@@ -10703,29 +12234,42 @@ static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
                 break;
             }
             if (!sb->id[0]) sb->cancelled = true;
+            if (stop->request.snapshot && !sb->cancelled && sb->phase >= CWSI_STOPPING &&
+                !sb->info.snapshot_ids[0])
+                return cwsi_failed(cwsi_snapshot_conflict(&op->err, sb, "it is ending"));
             if (cwsi_sandbox_done(sb) && !sb->presumed) return CWSI_READY;
             op->step = sb->phase == CWSI_STOPPING ? CWSI_STOP_DRAIN : CWSI_STOP_SEND;
             break;
         case CWSI_STOP_SEND:
-            if (!op->client->dialect->stop_begin(op, cwsi_str_of(sb->id), stop->grace_s,
-                                                 stop->missing_ok, rpc_ms, op->deadline_ms))
+            stop->request.id = cwsi_str_of(sb->id);
+            if (!op->client->dialect->stop_begin(op, &stop->request, stop->rpc_ms,
+                                                 op->deadline_ms))
                 return CWSI_READY;
             op->step = CWSI_STOP_AWAIT;
             break;
         case CWSI_STOP_AWAIT:
             if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
             if (cwsi_stop_answer(stop) == CWSI_READY) return CWSI_READY;
+            break;
+        case CWSI_STOP_SNAPSHOTS:
+            if (cwsi_stop_snapshots(stop, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->err.status) return CWSI_READY;
             op->step = CWSI_STOP_DRAIN;
             break;
         case CWSI_STOP_DRAIN:
             if (!op->child) cwsi_await_new(op, cwsi_sandbox_poll_op(sb, true));
             if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
-            if (op->err.status == CWS_ERR_TERMINAL_STATE_UNAVAILABLE && stop->missing_ok) {
+            if (op->err.status == CWS_ERR_TERMINAL_STATE_UNAVAILABLE &&
+                stop->request.missing_ok) {
                 cwsi_error_clear(&op->err);
                 cwsi_sandbox_gone(sb);
             }
-            if (op->err.status || sb->phase == CWSI_TERMINAL) return CWSI_READY;
-            break;
+            if (!op->err.status && sb->phase != CWSI_TERMINAL) break;
+            if (!op->err.status && stop->why.status) {
+                cwsi_session_forget(sb); /* it has ended, though a snapshot has failed */
+                (void)cwsi_copy_error(&op->err, &stop->why);
+            }
+            return CWSI_READY;
         }
     }
 }
@@ -10738,6 +12282,11 @@ static cwsi_turn cwsi_stop_run(cws_op *op, int64_t now)
 static void cwsi_stop_ended(cws_op *op)
 {
     if (!op->err.status) cwsi_session_forget(op->sandbox);
+}
+
+static void cwsi_stop_destroy(cws_op *op)
+{
+    cwsi_arena_clear(&CWSI_AS(cwsi_stop, op)->arena);
 }
 
 static bool cwsi_stop_expire(cws_op *op)
@@ -10753,22 +12302,67 @@ static const cwsi_op_kind *cwsi_stop_kind(void)
 {
     static const char *const steps[] = {CWSI_STOP_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Stop sandbox",   steps, cwsi_stop_run, cwsi_stop_expire,
-                                      cwsi_stop_ended, NULL};
+                                      cwsi_stop_ended, cwsi_stop_destroy};
     return &kind;
 }
 
+/* How long a stop with snapshot may take: the service archives first, then gives the grace. */
+static int64_t cwsi_snapshot_stop_ms(const cws_client *c, int64_t grace_ms)
+{
+    if (grace_ms == 0 && c->dialect->one_volume) grace_ms = CWSI_SNAPSHOT_GRACE_S * 1000;
+    return grace_ms + (CWSI_SNAPSHOT_S + CWSI_SNAPSHOT_SLACK_S) * 1000;
+}
+
+/* What a stop asks for, beyond its times. */
+typedef struct cwsi_stop_wish {
+    int32_t grace_s;
+    bool missing_ok, snapshot, wait;
+    const char *const *volumes; /* NULL: all scratch volumes that are known */
+    const char *request_id;
+} cwsi_stop_wish;
+
+/* The volumes to take snapshots of. */
+static bool cwsi_stop_volumes(cwsi_stop *stop, const cws_sandbox *sb, const char *const *names)
+{
+    size_t i;
+    bool ok = true;
+    if (names)
+        return cwsi_strings_of(&stop->arena, cwsi_keep_strings(&stop->arena, names, NULL, &ok),
+                               &stop->request.volumes) && ok;
+    for (i = 0; i < sb->info.volume_count && ok; i++) {
+        const cws_volume *v = &sb->info.volumes[i];
+        cwsi_str *name;
+        if (v->volume_id || !v->name) continue;
+        name = CWSI_AS(cwsi_str,
+                       cwsi_list_grow(&stop->arena, &stop->request.volumes, sizeof(*name)));
+        if (name) *name = cwsi_str_of(cwsi_keep(&stop->arena, v->name, &ok));
+        else ok = false;
+    }
+    return ok;
+}
+
 /* The stop in flight, or a new one. Borrowed. NULL: out of memory. */
-static cws_op *cwsi_sandbox_stop_op(cws_sandbox *sb, int32_t grace_s, bool missing_ok,
-                                    int64_t timeout_ms)
+static cws_op *cwsi_sandbox_stop_op(cws_sandbox *sb, const cwsi_stop_wish *wish, int64_t timeout_ms)
 {
     cwsi_stop *stop;
+    int64_t grace_ms = CWSI_CAST(int64_t, wish->grace_s) * 1000;
+    bool ok = true;
     if (sb->stop_op) return sb->stop_op;
     sb->stop_op = cwsi_op_new(sb->client, sizeof(cwsi_stop), cwsi_stop_kind(), sb);
     if (!sb->stop_op) return NULL;
     stop = CWSI_AS(cwsi_stop, sb->stop_op);
-    stop->grace_s = grace_s;
-    stop->missing_ok = missing_ok;
+    cwsi_arena_init(&stop->arena, &sb->client->mem);
+    stop->request.grace_s = wish->grace_s;
+    stop->request.missing_ok = wish->missing_ok;
+    stop->request.snapshot = wish->snapshot;
+    stop->request.wait = wish->wait;
     stop->op.deadline_ms = cwsi_after(cwsi_now(sb->client), timeout_ms);
+    stop->rpc_ms = grace_ms + 2 * CWSI_CLIENT_BUFFER_MS;
+    if (!wish->snapshot) return sb->stop_op;
+    stop->rpc_ms = cwsi_snapshot_stop_ms(sb->client, grace_ms);
+    stop->request.request_id = cwsi_str_of(cwsi_keep(&stop->arena, wish->request_id, &ok));
+    if (!sb->client->dialect->one_volume) ok = cwsi_stop_volumes(stop, sb, wish->volumes) && ok;
+    if (!ok) (void)cwsi_op_fail_no_memory(&stop->op);
     return sb->stop_op;
 }
 
@@ -10803,7 +12397,7 @@ static const cwsi_op_kind *cwsi_joining_kind(void)
 
 /* ================================================================================================
  * >>impl-op-get
- * One unary call about one sandbox: its status, attaching by id, deleting by id.
+ * One unary call about one sandbox: its status, attaching by id, deleting by id, pause, resume.
  *
  *      SEND --> AWAIT --> done
  * ============================================================================================= */
@@ -10819,6 +12413,22 @@ typedef struct cwsi_get {
     bool adopt, missing_ok;
     cws_sandbox *found; /* from_id: the result */
 } cwsi_get;
+
+typedef enum cwsi_get_what {
+    CWSI_GET_STATUS,
+    CWSI_GET_FROM_ID,
+    CWSI_GET_DELETE,
+    CWSI_GET_PAUSE,
+    CWSI_GET_RESUME,
+    CWSI_GET_WHAT_COUNT
+} cwsi_get_what;
+
+static const cwsi_op_kind *cwsi_get_kind(cwsi_get_what what);
+
+static bool cwsi_get_is(const cws_op *op, cwsi_get_what what)
+{
+    return op->kind == cwsi_get_kind(what);
+}
 
 static void cwsi_get_destroy(cws_op *op)
 {
@@ -10875,9 +12485,13 @@ static void cwsi_get_answer(cwsi_get *get)
     cwsi_arena_init(&arena, &op->client->mem);
     ok = cwsi_call_reply(op, &arena, &reply);
     if (!ok) {
-        bool deleting = !op->sandbox && !get->session;
-        if (deleting && op->err.status == CWS_ERR_NOT_FOUND && (get->missing_ok || repeated))
+        if (cwsi_get_is(op, CWSI_GET_DELETE) && op->err.status == CWS_ERR_NOT_FOUND &&
+            (get->missing_ok || repeated))
             cwsi_error_clear(&op->err);
+    } else if (cwsi_get_is(op, CWSI_GET_PAUSE) || cwsi_get_is(op, CWSI_GET_RESUME)) {
+        if (op->sandbox->phase == CWSI_RUNNING)
+            op->sandbox->info.state =
+                cwsi_get_is(op, CWSI_GET_PAUSE) ? CWS_STATE_PAUSED : CWS_STATE_RUNNING;
     } else if (op->sandbox || get->session) {
         if (!dialect->get_view(reply, &view))
             (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox",
@@ -10888,29 +12502,33 @@ static void cwsi_get_answer(cwsi_get *get)
     cwsi_arena_clear(&arena);
 }
 
+/* Send it. False: there is nothing to send, or op->err is set. */
+static bool cwsi_get_send(cwsi_get *get, int64_t now)
+{
+    cws_op *op = &get->op;
+    cws_client *c = op->client;
+    cwsi_str id = cwsi_str_of(op->sandbox ? op->sandbox->id : get->id);
+    int64_t rpc_ms = cwsi_get_is(op, CWSI_GET_STATUS) ? c->poll_rpc_ms
+                     : op->sandbox                    ? op->sandbox->request_timeout_ms
+                     : get->session                   ? get->session->request_timeout_ms
+                                                      : c->request_timeout_ms;
+    int64_t until = cwsi_after(now, rpc_ms);
+    if (cwsi_get_is(op, CWSI_GET_DELETE)) return c->dialect->delete_begin(op, id, rpc_ms, until);
+    if (cwsi_get_is(op, CWSI_GET_PAUSE) || cwsi_get_is(op, CWSI_GET_RESUME))
+        return c->dialect->pause_begin(op, id, cwsi_get_is(op, CWSI_GET_RESUME), rpc_ms, until);
+    if (op->sandbox && op->sandbox->phase == CWSI_TERMINAL) return false; /* known for good */
+    return c->dialect->get_begin(op, id, CWSI_RETRY_SAFE, rpc_ms, until);
+}
+
 static cwsi_turn cwsi_get_run(cws_op *op, int64_t now)
 {
     cwsi_get *get = CWSI_AS(cwsi_get, op);
-    cws_client *c = op->client;
     for (;;) {
         switch (op->step) {
-        case CWSI_GET_SEND: {
-            bool deleting = !op->sandbox && !get->session, begun;
-            int64_t rpc_ms = op->sandbox    ? c->poll_rpc_ms
-                             : get->session ? get->session->request_timeout_ms
-                                            : c->request_timeout_ms;
-            int64_t until = cwsi_after(now, rpc_ms);
-            if (op->sandbox && op->sandbox->phase == CWSI_TERMINAL) return CWSI_READY;
-            if (deleting)
-                begun = c->dialect->delete_begin(op, cwsi_str_of(get->id), rpc_ms, until);
-            else
-                begun = c->dialect->get_begin(
-                    op, cwsi_str_of(op->sandbox ? op->sandbox->id : get->id), CWSI_RETRY_SAFE,
-                    rpc_ms, until);
-            if (!begun) return CWSI_READY;
+        case CWSI_GET_SEND:
+            if (!cwsi_get_send(get, now)) return CWSI_READY;
             op->step = CWSI_GET_AWAIT;
             break;
-        }
         case CWSI_GET_AWAIT:
             if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
             cwsi_get_answer(get);
@@ -10919,15 +12537,15 @@ static cwsi_turn cwsi_get_run(cws_op *op, int64_t now)
     }
 }
 
-typedef enum cwsi_get_what { CWSI_GET_STATUS, CWSI_GET_FROM_ID, CWSI_GET_DELETE } cwsi_get_what;
-
 static const cwsi_op_kind *cwsi_get_kind(cwsi_get_what what)
 {
     static const char *const steps[] = {CWSI_GET_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kinds[] = {
+    static const cwsi_op_kind kinds[CWSI_GET_WHAT_COUNT] = {
         {"Get status", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
         {"Get sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
-        {"Delete sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy}};
+        {"Delete sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
+        {"Pause sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
+        {"Resume sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy}};
     return &kinds[what];
 }
 
@@ -10954,7 +12572,7 @@ typedef struct cwsi_listing {
     cws_session *session; /* held */
     cwsi_arena arena;     /* the filters and the tokens seen */
     cwsi_list_request request;
-    cwsi_list tokens; /* of cwsi_str: a server that repeats one would keep us for ever */
+    cwsi_list tokens;
     bool adopt;
     int64_t timeout_ms;
     cws_sandbox_list *found;
@@ -10986,28 +12604,6 @@ static bool cwsi_listing_add(cwsi_listing *l, cws_sandbox *sb)
         found->cap = cap;
     }
     found->at[found->len++] = sb;
-    return true;
-}
-
-/* Remember where the next page begins. False: there is none, or op->err is set. */
-static bool cwsi_listing_next(cwsi_listing *l, cwsi_str token)
-{
-    cws_op *op = &l->op;
-    cwsi_str *kept;
-    size_t i;
-    if (token.len == 0) return false;
-    for (i = 0; i < l->tokens.len; i++)
-        if (cwsi_str_same(token, CWSI_CAST(const cwsi_str *, l->tokens.at)[i]))
-            return cwsi_no(cwsi_fail(&op->err, CWS_ERR_PROTOCOL,
-                                   "%s: the server repeats a page token", op->kind->name));
-    if (l->tokens.len + 1 >= CWSI_MAX_PAGES)
-        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: more than %d pages", op->kind->name,
-                               CWSI_MAX_PAGES));
-    kept = CWSI_AS(cwsi_str, cwsi_list_grow(&l->arena, &l->tokens, sizeof(*kept)));
-    if (kept) kept->at = cwsi_arena_copy(&l->arena, token.at, token.len);
-    if (!kept || !kept->at) return cwsi_no(cwsi_op_fail_no_memory(op));
-    kept->len = token.len;
-    l->request.page_token = *kept;
     return true;
 }
 
@@ -11055,7 +12651,9 @@ static cwsi_turn cwsi_listing_page(cwsi_listing *l)
             sb = cwsi_attach(op, l->session, &view, false);
             if (sb) (void)cwsi_listing_add(l, sb);
         }
-        if (!op->err.status) more = cwsi_listing_next(l, dialect->list_next(reply));
+        if (!op->err.status)
+            more = cwsi_next_page(op, &l->arena, &l->tokens, dialect->list_next(reply),
+                                  &l->request.page_token);
     }
     cwsi_arena_clear(&arena);
     if (l->adopt && !more && !op->err.status) cwsi_listing_adopt(l);
@@ -13492,13 +15090,15 @@ typedef struct cwsi_close {
 
 static void cwsi_close_begin_stops(cws_session *s)
 {
-    int32_t grace_s = CWSI_CAST(int32_t, CWSI_GRACE_S);
+    cwsi_stop_wish wish = CWSI_ZERO;
     size_t i;
+    wish.grace_s = CWSI_CAST(int32_t, CWSI_GRACE_S);
+    wish.missing_ok = true;
     for (i = 0; i < s->tracked_len; i++) {
         cwsi_tracked *t = s->tracked[i];
         t->failed = false;
         cwsi_error_clear(&t->why);
-        t->stop = cwsi_sandbox_stop_op(t->sandbox, grace_s, true, s->close_timeout_ms);
+        t->stop = cwsi_sandbox_stop_op(t->sandbox, &wish, s->close_timeout_ms);
         if (t->stop) {
             t->stop->refs++;
         } else {
@@ -14039,6 +15639,9 @@ CWS_API const cws_sandbox_info *cws_sandbox_get_info(const cws_sandbox *sandbox)
                                           "",
                                           CWS_PLACEMENT_DEFAULT,
                                           0,
+                                          NULL,
+                                          0,
+                                          names,
                                           "",
                                           "",
                                           "",
@@ -14207,35 +15810,85 @@ CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state
     return status;
 }
 
+static cws_status cwsi_check_stop(const cws_sandbox *sb, const cws_stop_opts *o,
+                                  cwsi_stop_wish *wish, int64_t *timeout_ms, cws_error *err)
+{
+    int64_t grace_ms = 0, whole;
+    if (cwsi_check_zero(err, "cws_stop_opts", o->must_be_zero) ||
+        cwsi_check_seconds(err, "graceful_shutdown_seconds", o->graceful_shutdown_seconds,
+                           CWSI_CAST(int64_t, CWSI_GRACE_S * 1000), true, &grace_ms))
+        return CWS_ERR_INVALID_ARGUMENT;
+    whole = o->snapshot ? cwsi_snapshot_stop_ms(sb->client, grace_ms)
+                        : grace_ms + CWSI_CAST(int64_t, CWSI_STOP_SLACK_S * 1000);
+    if (cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, whole, false, timeout_ms))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (grace_ms > (o->snapshot ? 300000 : 86400000))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "graceful_shutdown_seconds: at most %s",
+                         o->snapshot ? "300 with snapshot" : "one day");
+    wish->grace_s = CWSI_CAST(int32_t, (grace_ms + 999) / 1000);
+    wish->missing_ok = o->missing_ok;
+    wish->snapshot = o->snapshot;
+    wish->wait = !o->snapshot_no_wait;
+    wish->volumes = o->snapshot_volumes;
+    wish->request_id = o->request_id;
+    return CWS_OK;
+}
+
+/* A token as an argument: up to 128 bytes of UTF-8. */
+static cws_status cwsi_check_token(cws_error *err, const char *token)
+{
+    size_t n = token ? strlen(token) : 0;
+    if (n <= 128 && (n == 0 || cwsi_utf8_valid(token, n))) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "request_id: at most 128 bytes of UTF-8");
+}
+
+/* May a stop with snapshot begin, or join the one under way? */
+static cws_status cwsi_check_stop_snapshot(cws_sandbox *sb, const cws_stop_opts *o, cws_error *err)
+{
+    const cwsi_stop *stop = CWSI_AS(const cwsi_stop, sb->stop_op);
+    const cwsi_dialect *dialect = sb->client->dialect;
+    const char *unused;
+    if (cwsi_check_token(err, o->request_id) ||
+        cwsi_check_strings(err, "snapshot_volumes", o->snapshot_volumes))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (dialect->one_volume && o->snapshot_volumes)
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "snapshot_volumes is not there in %s; leave it "
+                         "out: the file_system is meant", dialect->name);
+    if (sb->cancelled) return CWS_OK;
+    if (stop && !stop->request.snapshot)
+        return cwsi_snapshot_conflict(err, sb, "a stop without is under way");
+    if (!stop && sb->phase >= CWSI_STOPPING && !sb->info.snapshot_ids[0])
+        return cwsi_snapshot_conflict(err, sb, sb->phase == CWSI_TERMINAL ? "it has ended"
+                                                                          : "it is ending");
+    if (!dialect->one_volume && !cwsi_scratch_count(sb, &unused) &&
+        !(o->snapshot_volumes && o->snapshot_volumes[0]))
+        return cwsi_fail(err, CWS_ERR_SNAPSHOT, "the sandbox has no scratch volume that is known");
+    return CWS_OK;
+}
+
 CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_opts *opts,
                                           cws_op **out, cws_error *err)
 {
     cws_stop_opts none = CWSI_ZERO;
     const cws_stop_opts *o = opts ? opts : &none;
-    int64_t grace_ms = 0, timeout_ms = 0;
-    int32_t grace_s;
+    cwsi_stop_wish wish = CWSI_ZERO;
+    int64_t timeout_ms = 0;
     cws_op *op, *stop;
     cws_status status;
     if (out) *out = NULL;
     status = cwsi_enter_sandbox(sandbox, out, err);
-    if (!status) status = cwsi_check_zero(err, "cws_stop_opts", o->must_be_zero);
-    if (!status)
-        status = cwsi_check_seconds(err, "graceful_shutdown_seconds", o->graceful_shutdown_seconds,
-                                    CWSI_CAST(int64_t, CWSI_GRACE_S * 1000), true, &grace_ms);
-    if (!status)
-        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
-                                    grace_ms + CWSI_CAST(int64_t, CWSI_STOP_SLACK_S * 1000), false,
-                                    &timeout_ms);
-    if (!status && grace_ms > 86400000)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                           "graceful_shutdown_seconds: at most one day");
+    if (!status) status = cwsi_check_stop(sandbox, o, &wish, &timeout_ms, err);
+    if (!status && o->snapshot) status = cwsi_check_stop_snapshot(sandbox, o, err);
     if (status) return status;
-    grace_s = CWSI_CAST(int32_t, (grace_ms + 999) / 1000);
     op = cwsi_op_new(sandbox->client, sizeof(cwsi_joining), cwsi_joining_kind(), sandbox);
     if (!op) return cwsi_no_memory(err, "Stop sandbox");
     CWSI_AS(cwsi_joining, op)->missing_ok = o->missing_ok;
     op->deadline_ms = cwsi_after(cwsi_now(sandbox->client), timeout_ms);
-    stop = cwsi_sandbox_stop_op(sandbox, grace_s, o->missing_ok, timeout_ms);
+    if (o->snapshot && sandbox->info.snapshot_ids[0] && cwsi_sandbox_done(sandbox)) {
+        *out = op; /* an earlier one took them */
+        return CWS_OK;
+    }
+    stop = cwsi_sandbox_stop_op(sandbox, &wish, timeout_ms);
     if (!stop) {
         cws_op_free(op);
         return cwsi_no_memory(err, "Stop sandbox");
@@ -14251,6 +15904,51 @@ CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *o
     cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
     begun = cws_sandbox_stop_begin(sandbox, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+/* Pause and resume. */
+static cws_status cwsi_pause_begin(cws_sandbox *sb, cwsi_get_what what, cws_op **out,
+                                   cws_error *err)
+{
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sb, out, err);
+    if (status) return status;
+    if (!sb->client->dialect->pause_begin)
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                         "%s is not there in %s; use api_version CWS_API_V1BETA2",
+                         cwsi_get_kind(what)->name, sb->client->dialect->name);
+    if (!sb->id[0] || cwsi_sandbox_done(sb)) return cwsi_not_running(err, sb);
+    return cwsi_give_op(cwsi_op_new(sb->client, sizeof(cwsi_get), cwsi_get_kind(what), sb),
+                        cwsi_get_kind(what)->name, out, err);
+}
+
+CWS_API cws_status cws_sandbox_pause_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
+{
+    return cwsi_pause_begin(sandbox, CWSI_GET_PAUSE, out, err);
+}
+
+CWS_API cws_status cws_sandbox_pause(cws_sandbox *sandbox, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_pause_begin(sandbox, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API cws_status cws_sandbox_resume_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
+{
+    return cwsi_pause_begin(sandbox, CWSI_GET_RESUME, out, err);
+}
+
+CWS_API cws_status cws_sandbox_resume(cws_sandbox *sandbox, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_resume_begin(sandbox, &op, err);
     return cwsi_finish_blocking(begun, op, err);
 }
 
@@ -15223,7 +16921,8 @@ static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *
     if (cwsi_own_option(d))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "defaults: %s belongs to single sandboxes",
                          cwsi_own_option(d));
-    if (s->client->dialect->lacks(d, err)) return CWS_ERR_UNSUPPORTED;
+    status = s->client->dialect->lacks(d, err);
+    if (status) return status;
     status = cwsi_check_seconds(err, "request_timeout_seconds", d->request_timeout_seconds,
                                 s->client->request_timeout_ms, false, &s->request_timeout_ms);
     return status ? status : cwsi_merge_sandbox_opts(&s->arena, &none, d, &s->defaults, err);
@@ -15293,7 +16992,6 @@ static cws_status cwsi_enter_session(cws_session *s, const void *out, cws_error 
     return cwsi_enter(s->client, out, err);
 }
 
-/* Merge, check, encode: after this the sandbox knows all that a start needs. */
 /* The placement that is tried first. */
 static void cwsi_spillover_first(cws_sandbox_opts *o)
 {
@@ -15310,6 +17008,22 @@ static bool cwsi_spillover_second(cws_sandbox_opts *o)
     return true;
 }
 
+/* Storage is known from the options until the service tells. */
+static bool cwsi_sandbox_know_volumes(cwsi_arena *a, cws_sandbox *sb, const cws_sandbox_opts *o)
+{
+    const cws_file_system *f = o->file_system;
+    size_t n = o->volume_count + (f ? 1 : 0);
+    cws_volume *all = CWSI_AS(cws_volume, cwsi_arena_alloc(a, n * sizeof(*all) + 1));
+    bool ok = true;
+    if (!all) return false;
+    if (o->volume_count) memcpy(all, o->volumes, o->volume_count * sizeof(*all));
+    if (f) all[n - 1] = cwsi_file_system_volume(f);
+    if (n) sb->info.volumes = cwsi_keep_volumes(&sb->learned, all, n, &ok);
+    sb->info.volume_count = ok ? n : 0;
+    return ok;
+}
+
+/* Merge, check, encode: after this the sandbox knows all that a start needs. */
 static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cws_sandbox_opts *o,
                                        cws_error *err)
 {
@@ -15338,7 +17052,8 @@ static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cw
         if (status == CWS_ERR_LIMIT)
             status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                                "the options are larger than 100 MiB together");
-        else if (status) status = cwsi_no_memory(err, "sandbox");
+        else if (status || !cwsi_sandbox_know_volumes(&arena, sb, &merged))
+            status = cwsi_no_memory(err, "sandbox");
     }
     cwsi_arena_clear(&arena);
     return status;
@@ -15595,6 +17310,524 @@ CWS_API void cws_session_free(cws_session *session)
     session->own_client = false;
     cws_client_free(own); /* while the session still holds it */
     cwsi_session_unref(session);
+}
+
+/* ================================================================================================
+ * >>impl-public-snapshots
+ * The functions of >>snapshots.
+ * ============================================================================================= */
+
+#define CWSI_DEFINE_LIST(kind)                                                                     \
+    CWS_API size_t cws_##kind##_list_count(const cws_##kind##_list *list)                          \
+    {                                                                                              \
+        return list ? list->found.items.len : 0;                                                   \
+    }                                                                                              \
+    CWS_API const cws_##kind *cws_##kind##_list_at(const cws_##kind##_list *list, size_t index)    \
+    {                                                                                              \
+        return index < cws_##kind##_list_count(list)                                               \
+                   ? CWSI_CAST(const cws_##kind *, list->found.items.at) + index                   \
+                   : NULL;                                                                         \
+    }                                                                                              \
+    CWS_API void cws_##kind##_list_free(cws_##kind##_list *list)                                   \
+    {                                                                                              \
+        if (list) cwsi_found_free(&list->found);                                                   \
+    }
+
+CWSI_DEFINE_LIST(snapshot)
+CWSI_DEFINE_LIST(runner)
+CWSI_DEFINE_LIST(profile)
+
+/* What an ended operation has found, if it is one of the questions from first to last. */
+static cwsi_found *cwsi_take_found(cws_op *op, cwsi_ask first, cwsi_ask last)
+{
+    cwsi_found **slot = NULL, *found;
+    int ask;
+    if (!op || !op->done || op->err.status) return NULL;
+    for (ask = CWSI_CAST(int, first); ask <= CWSI_CAST(int, last); ask++)
+        if (op->kind == cwsi_asking_kind(CWSI_CAST(cwsi_ask, ask)))
+            slot = &CWSI_AS(cwsi_asking, op)->found;
+    if (first == CWSI_ASK_SNAPSHOT_GET && op->kind == cwsi_snapshot_kind())
+        slot = &CWSI_AS(cwsi_snapshot, op)->found;
+    if (!slot) return NULL;
+    found = *slot;
+    *slot = NULL;
+    return found;
+}
+
+CWS_API cws_snapshot_list *cws_op_take_snapshots(cws_op *op)
+{
+    return CWSI_AS(cws_snapshot_list,
+                   cwsi_take_found(op, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST));
+}
+
+CWS_API cws_runner_list *cws_op_take_runners(cws_op *op)
+{
+    return CWSI_AS(cws_runner_list,
+                   cwsi_take_found(op, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET));
+}
+
+CWS_API cws_profile_list *cws_op_take_profiles(cws_op *op)
+{
+    return CWSI_AS(cws_profile_list,
+                   cwsi_take_found(op, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET));
+}
+
+CWS_API bool cws_op_snapshot_bucket(const cws_op *op, cws_snapshot_bucket *out)
+{
+    if (!op || !out || !op->done || op->err.status ||
+        (op->kind != cwsi_asking_kind(CWSI_ASK_BUCKET_GET) &&
+         op->kind != cwsi_asking_kind(CWSI_ASK_BUCKET_SET)))
+        return false;
+    *out = CWSI_CAST(const cwsi_asking *, CWSI_CAST(const void *, op))->found->bucket;
+    return true;
+}
+
+CWS_API cws_status cws_snapshot_create_begin(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
+                                             cws_op **out, cws_error *err)
+{
+    cws_snapshot_opts none = CWSI_ZERO;
+    const cws_snapshot_opts *o = opts ? opts : &none;
+    const char *volume = o->volume;
+    int64_t timeout_ms = 0;
+    cwsi_snapshot *s;
+    bool ok = true;
+    cws_op *op;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_zero(err, "cws_snapshot_opts", o->must_be_zero);
+    if (!status) status = cwsi_check_token(err, o->request_id);
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    o->no_wait ? sandbox->request_timeout_ms
+                                               : CWSI_SNAPSHOT_S * 1000 + CWSI_CLIENT_BUFFER_MS,
+                                    false, &timeout_ms);
+    if (!status && volume && sandbox->client->dialect->one_volume)
+        status = cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                           "volume is not there in %s; leave it out: the file_system is meant",
+                           sandbox->client->dialect->name);
+    if (!status) status = cwsi_snapshot_volume(sandbox, &volume, err);
+    if (!status && cwsi_sandbox_done(sandbox)) status = cwsi_not_running(err, sandbox);
+    if (status) return status;
+    op = cwsi_op_new(sandbox->client, sizeof(cwsi_snapshot), cwsi_snapshot_kind(), sandbox);
+    if (!op) return cwsi_no_memory(err, "Create snapshot");
+    s = CWSI_AS(cwsi_snapshot, op);
+    cwsi_arena_init(&s->arena, &sandbox->client->mem);
+    cwsi_uuid(sandbox->client, s->token);
+    s->volume = cwsi_keep(&s->arena, o->volume, &ok);
+    s->request_id = o->request_id && o->request_id[0] ? cwsi_keep(&s->arena, o->request_id, &ok)
+                                                      : s->token;
+    s->wait = !o->no_wait;
+    s->timeout_ms = timeout_ms;
+    if (!ok) (void)cwsi_op_fail_no_memory(op);
+    *out = op;
+    return CWS_OK;
+}
+
+/* The end of a blocking question: the operation, or what it has found if somebody wants it. */
+static cws_status cwsi_finish_asking(cws_status begun, cws_op *op, cwsi_found **out, cwsi_ask first,
+                                     cwsi_ask last, cws_error *err)
+{
+    cws_status status = begun;
+    if (!begun) {
+        status = cws_op_wait(op, -1, err);
+        if (!status && out) *out = cwsi_take_found(op, first, last);
+        cws_op_free(op);
+    }
+    return status;
+}
+
+CWS_API cws_status cws_snapshot_create(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
+                                       cws_snapshot_list **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    status = cws_snapshot_create_begin(sandbox, opts, &op, err);
+    status = cwsi_finish_asking(status, op, out ? &found : NULL, CWSI_ASK_SNAPSHOT_GET,
+                                CWSI_ASK_SNAPSHOT_LIST, err);
+    if (out) *out = CWSI_AS(cws_snapshot_list, found);
+    return status;
+}
+
+/* What every question checks first. timeout_seconds 0: default_ms. NULL: err says why not. */
+static cwsi_asking *cwsi_asking_begin(cws_client *c, cwsi_ask ask, double timeout_seconds,
+                                      int64_t default_ms, cws_op **out, cws_error *err)
+{
+    int64_t timeout_ms = 0;
+    cwsi_asking *a;
+    cwsi_error_clear(err);
+    if (out) *out = NULL;
+    if (!c) {
+        (void)cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "client must not be NULL");
+        return NULL;
+    }
+    if (cwsi_enter(c, out, err) ||
+        cwsi_check_seconds(err, "timeout_seconds", timeout_seconds,
+                           default_ms ? default_ms : c->request_timeout_ms, false, &timeout_ms))
+        return NULL;
+    a = cwsi_asking_new(c, ask, cwsi_after(cwsi_now(c), timeout_ms));
+    if (!a) (void)cwsi_no_memory(err, cwsi_asking_kind(ask)->name);
+    return a;
+}
+
+/* The question is complete, if memory sufficed. */
+static cws_status cwsi_asking_give(cwsi_asking *a, bool ok, cws_op **out, cws_error *err)
+{
+    if (ok) {
+        *out = &a->op;
+        return CWS_OK;
+    }
+    (void)cwsi_no_memory(err, a->op.kind->name);
+    cws_op_free(&a->op);
+    return CWS_ERR_NO_MEMORY;
+}
+
+/* A name that is required. Clears what is given out. */
+static cws_status cwsi_check_name(cws_error *err, const char *name, const char *value, cws_op **out)
+{
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (value && value[strspn(value, " \t\r\n")]) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must not be empty or blank", name);
+}
+
+CWS_API cws_status cws_snapshot_get_begin(cws_client *client, const char *snapshot_id, cws_op **out,
+                                          cws_error *err)
+{
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (cwsi_check_name(err, "snapshot_id", snapshot_id, out)) return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_GET, 0, 0, out, err);
+    if (!a) return err->status;
+    a->q.id = cwsi_asking_text(a, snapshot_id, &ok);
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_snapshot_get(cws_client *client, const char *snapshot_id,
+                                    cws_snapshot_list **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_snapshot_get_begin(client, snapshot_id, out ? &op : NULL, err);
+    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST,
+                                err);
+    if (out) *out = CWSI_AS(cws_snapshot_list, found);
+    return status;
+}
+
+CWS_API cws_status cws_snapshot_find_begin(cws_client *client, const cws_snapshot_list_opts *opts,
+                                           cws_op **out, cws_error *err)
+{
+    cws_snapshot_list_opts none = CWSI_ZERO;
+    const cws_snapshot_list_opts *o = opts ? opts : &none;
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (cwsi_check_zero(err, "cws_snapshot_list_opts", o->must_be_zero) ||
+        cwsi_check_choice(err, "state", CWSI_CAST(unsigned, o->state), CWS_SNAPSHOT_DELETING))
+        return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_LIST, o->timeout_seconds, 0, out, err);
+    if (!a) return err->status;
+    a->state = o->state;
+    a->q.sandbox_id = cwsi_asking_text(a, o->source_sandbox_id, &ok);
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_snapshot_find(cws_client *client, const cws_snapshot_list_opts *opts,
+                                     cws_snapshot_list **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_snapshot_find_begin(client, opts, out ? &op : NULL, err);
+    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST,
+                                err);
+    if (out) *out = CWSI_AS(cws_snapshot_list, found);
+    return status;
+}
+
+CWS_API cws_status cws_snapshot_delete_begin(cws_client *client, const char *snapshot_id,
+                                             bool missing_ok, cws_op **out, cws_error *err)
+{
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (cwsi_check_name(err, "snapshot_id", snapshot_id, out)) return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_DELETE, 0, 0, out, err);
+    if (!a) return err->status;
+    a->q.id = cwsi_asking_text(a, snapshot_id, &ok);
+    a->q.missing_ok = missing_ok;
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_snapshot_delete(cws_client *client, const char *snapshot_id, bool missing_ok,
+                                       cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_snapshot_delete_begin(client, snapshot_id, missing_ok, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+/* The end of a blocking question about the bucket. */
+static cws_status cwsi_finish_bucket(cws_status begun, cws_op *op, cws_snapshot_bucket *out,
+                                     cws_error *err)
+{
+    cws_status status = begun;
+    if (begun) return status;
+    status = cws_op_wait(op, -1, err);
+    if (!status && out) (void)cws_op_snapshot_bucket(op, out);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_snapshot_bucket_get_begin(cws_client *client, cws_op **out, cws_error *err)
+{
+    cws_error scratch;
+    cwsi_asking *a;
+    if (!err) err = &scratch;
+    a = cwsi_asking_begin(client, CWSI_ASK_BUCKET_GET, 0, 0, out, err);
+    return a ? cwsi_asking_give(a, true, out, err) : err->status;
+}
+
+CWS_API cws_status cws_snapshot_bucket_get(cws_client *client, cws_snapshot_bucket *out,
+                                           cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_snapshot_bucket_get_begin(client, &op, err);
+    return cwsi_finish_bucket(begun, op, out, err);
+}
+
+CWS_API cws_status cws_snapshot_bucket_set_begin(cws_client *client, const char *bucket_name,
+                                                 const char *region, cws_op **out, cws_error *err)
+{
+    bool ok = true, own = bucket_name && bucket_name[0];
+    cws_error scratch;
+    cwsi_asking *a;
+    if (!err) err = &scratch;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (own != (region && region[0]))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "give both bucket_name and region, or none of them");
+    a = cwsi_asking_begin(client, CWSI_ASK_BUCKET_SET, 0, 0, out, err);
+    if (!a) return err->status;
+    a->q.id = cwsi_asking_text(a, bucket_name, &ok);
+    a->q.region = cwsi_asking_text(a, region, &ok);
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_snapshot_bucket_set(cws_client *client, const char *bucket_name,
+                                           const char *region, cws_snapshot_bucket *out,
+                                           cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_snapshot_bucket_set_begin(client, bucket_name, region, &op, err);
+    return cwsi_finish_bucket(begun, op, out, err);
+}
+
+/* ================================================================================================
+ * >>impl-public-discovery
+ * The functions of >>discovery.
+ * ============================================================================================= */
+
+static cws_status cwsi_check_runner_opts(const cws_client *c, const cws_runner_opts *o,
+                                         cws_error *err)
+{
+    bool profiles = c->dialect->profiles;
+    const cwsi_lack lacks[] = {
+        {!profiles && o->profile_name, "profile_name", "use runner_group_id, or nothing"},
+        {!profiles && o->service_exposure_mode, "service_exposure_mode", "use service_visibility"},
+        {!profiles && o->egress_mode, "egress_mode", "leave it out"},
+        {!profiles && o->exclude_shared, "exclude_shared", "look at is_shared of the answers"},
+        {profiles && o->service_visibility, "service_visibility", "use service_exposure_mode"}};
+    if (cwsi_check_zero(err, "cws_runner_opts", o->must_be_zero) ||
+        cwsi_check_choice(err, "service_visibility", CWSI_CAST(unsigned, o->service_visibility),
+                          CWS_VISIBILITY_CUSTOM))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (o->min_available_cpu_millicores < 0 || o->min_available_memory_bytes < 0 ||
+        o->min_available_gpu_count < 0)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "min_available_*: must not be negative");
+    return cwsi_check_lacks(err, c->dialect->name, lacks, CWSI_COUNT(lacks));
+}
+
+CWS_API cws_status cws_runner_find_begin(cws_client *client, const cws_runner_opts *opts,
+                                         cws_op **out, cws_error *err)
+{
+    cws_runner_opts none = CWSI_ZERO;
+    const cws_runner_opts *o = opts ? opts : &none;
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (client && cwsi_check_runner_opts(client, o, err)) return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_RUNNER_LIST, o->timeout_seconds, CWSI_DISCOVERY_MS, out,
+                          err);
+    if (!a) return err->status;
+    a->q.group = cwsi_asking_text(a, o->runner_group_id, &ok);
+    a->q.profile = cwsi_asking_text(a, o->profile_name, &ok);
+    a->q.gpu_type = cwsi_asking_text(a, o->gpu_type, &ok);
+    a->q.architecture = cwsi_asking_text(a, o->architecture, &ok);
+    a->q.healthy_only = o->healthy_only;
+    a->q.exclude_shared = o->exclude_shared;
+    a->q.visibility = CWSI_CAST(int32_t, o->service_visibility);
+    a->min_cpu = o->min_available_cpu_millicores;
+    a->min_memory = o->min_available_memory_bytes;
+    a->min_gpu = o->min_available_gpu_count;
+    a->q.full = o->include_resources || a->min_cpu || a->min_memory || a->min_gpu;
+    a->exposure_mode = cwsi_keep(&a->arena, o->service_exposure_mode, &ok);
+    a->egress_mode = cwsi_keep(&a->arena, o->egress_mode, &ok);
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_runner_find(cws_client *client, const cws_runner_opts *opts,
+                                   cws_runner_list **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_runner_find_begin(client, opts, out ? &op : NULL, err);
+    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET, err);
+    if (out) *out = CWSI_AS(cws_runner_list, found);
+    return status;
+}
+
+CWS_API cws_status cws_runner_get_begin(cws_client *client, const char *runner_id,
+                                        const char *organization_id, cws_op **out, cws_error *err)
+{
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (cwsi_check_name(err, "runner_id", runner_id, out)) return err->status;
+    if (client && !client->dialect->profiles &&
+        cwsi_check_name(err, "organization_id", organization_id, out))
+        return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_RUNNER_GET, 0, CWSI_DISCOVERY_MS, out, err);
+    if (!a) return err->status;
+    a->q.id = cwsi_asking_text(a, runner_id, &ok);
+    a->q.organization = cwsi_asking_text(a, organization_id, &ok);
+    a->q.full = true;
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_runner_get(cws_client *client, const char *runner_id,
+                                  const char *organization_id, cws_runner_list **out,
+                                  cws_error *err)
+{
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_runner_get_begin(client, runner_id, organization_id, out ? &op : NULL, err);
+    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET, err);
+    if (out) *out = CWSI_AS(cws_runner_list, found);
+    return status;
+}
+
+/* Are there profiles? */
+static cws_status cwsi_check_profiles(const cws_client *c, cws_error *err)
+{
+    if (!c || c->dialect->profiles) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "profiles are not there in %s; use runners",
+                     c->dialect->name);
+}
+
+CWS_API cws_status cws_profile_find_begin(cws_client *client, const cws_profile_opts *opts,
+                                          cws_op **out, cws_error *err)
+{
+    cws_profile_opts none = CWSI_ZERO;
+    const cws_profile_opts *o = opts ? opts : &none;
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (cwsi_check_zero(err, "cws_profile_opts", o->must_be_zero) ||
+        cwsi_check_profiles(client, err))
+        return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_PROFILE_LIST, o->timeout_seconds, CWSI_DISCOVERY_MS, out,
+                          err);
+    if (!a) return err->status;
+    a->q.id = cwsi_asking_text(a, o->runner_id, &ok);
+    a->q.gpu_type = cwsi_asking_text(a, o->gpu_type, &ok);
+    a->q.architecture = cwsi_asking_text(a, o->architecture, &ok);
+    a->q.exclude_shared = o->exclude_shared;
+    a->exposure_mode = cwsi_keep(&a->arena, o->service_exposure_mode, &ok);
+    a->egress_mode = cwsi_keep(&a->arena, o->egress_mode, &ok);
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_profile_find(cws_client *client, const cws_profile_opts *opts,
+                                    cws_profile_list **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_profile_find_begin(client, opts, out ? &op : NULL, err);
+    status =
+        cwsi_finish_asking(status, op, &found, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET, err);
+    if (out) *out = CWSI_AS(cws_profile_list, found);
+    return status;
+}
+
+CWS_API cws_status cws_profile_get_begin(cws_client *client, const char *profile_name,
+                                         const char *runner_id, cws_op **out, cws_error *err)
+{
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (cwsi_check_name(err, "profile_name", profile_name, out) ||
+        cwsi_check_profiles(client, err))
+        return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_PROFILE_GET, 0, CWSI_DISCOVERY_MS, out, err);
+    if (!a) return err->status;
+    a->q.profile = cwsi_asking_text(a, profile_name, &ok);
+    a->q.id = cwsi_asking_text(a, runner_id, &ok);
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_profile_get(cws_client *client, const char *profile_name,
+                                   const char *runner_id, cws_profile_list **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_profile_get_begin(client, profile_name, runner_id, out ? &op : NULL, err);
+    status =
+        cwsi_finish_asking(status, op, &found, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET, err);
+    if (out) *out = CWSI_AS(cws_profile_list, found);
+    return status;
 }
 
 /* ================================================================================================
