@@ -38,6 +38,7 @@
  *                             required
  *   CWS_NO_STDIO              do not use <stdio.h>: request ids are then seeded from clock and
  *                             addresses unless cws_client_opts.random is given
+ *   CWS_EXIT_GUARD            declare and emit cws_session_guard, which has global state
  *   CWS_ASSERT(x)             checks of the library's own invariants; default: nothing
  *
  * OPTIONS. Every option struct may be NULL, and all bytes zero means every default. Set it up with
@@ -82,7 +83,7 @@
  * >>contents
  *
  *   API              >>config >>basic >>transport >>client >>create >>sandbox >>exec >>logs >>files
- *                    >>session >>snapshots >>discovery >>async
+ *                    >>session >>pool >>snapshots >>discovery >>async
  *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
  *                    >>impl-time >>impl-decimal >>impl-json >>impl-schema >>impl-schema-v1
  *                    >>impl-schema-v1-calls >>impl-schema-v1beta2 >>impl-schema-v1beta2-calls
@@ -94,13 +95,14 @@
  *                    >>impl-lacks >>impl-dialect >>impl-view-v1 >>impl-dialect-v1 >>impl-found
  *                    >>impl-ask-v1 >>impl-create >>impl-create-v1 >>impl-places-v1
  *                    >>impl-request-v1 >>impl-view-v1beta2 >>impl-dialect-v1beta2
- *                    >>impl-ask-v1beta2 >>impl-create-v1beta2 >>impl-sandbox >>impl-op-start
- *                    >>impl-op-poll >>impl-op-wait >>impl-op-ask >>impl-op-snapshot >>impl-op-stop
- *                    >>impl-op-get >>impl-op-list >>impl-process >>impl-op-exec >>impl-command
- *                    >>impl-items >>impl-logs >>impl-op-logs >>impl-bridge >>impl-op-file
- *                    >>impl-tar >>impl-tree >>impl-tree-down >>impl-op-close >>impl-client
- *                    >>impl-public >>impl-public-sandbox >>impl-public-exec >>impl-public-files
- *                    >>impl-public-process >>impl-public-stream >>impl-public-session
+ *                    >>impl-ask-v1beta2 >>impl-create-v1beta2 >>impl-journal >>impl-sandbox
+ *                    >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-ask >>impl-op-snapshot
+ *                    >>impl-op-stop >>impl-op-get >>impl-op-list >>impl-process >>impl-op-exec
+ *                    >>impl-command >>impl-items >>impl-logs >>impl-op-logs >>impl-bridge
+ *                    >>impl-op-file >>impl-tar >>impl-tree >>impl-tree-down >>impl-op-close
+ *                    >>impl-op-reap >>impl-client >>impl-public >>impl-public-sandbox
+ *                    >>impl-public-exec >>impl-public-files >>impl-public-process
+ *                    >>impl-public-stream >>impl-public-session >>impl-guard >>impl-pool
  *                    >>impl-public-snapshots >>impl-public-discovery >>impl-public-async
  *                    >>impl-curl >>impl-curl-callbacks >>impl-curl-setup >>impl-curl-exchange
  *                    >>impl-curl-poll >>impl-end
@@ -1334,6 +1336,8 @@ typedef struct cws_session_opts {
     const cws_client_opts *client_opts; /* only without client; NULL: the environment */
     const cws_sandbox_opts *defaults;   /* for every sandbox of the session */
     double close_timeout_seconds;       /* bound of cws_session_close; 0: 90 */
+    const char *journal; /* path of a file that names what a crash would leave behind, see
+                            cws_session_reap; NULL: none */
     uint32_t must_be_zero;
 } cws_session_opts;
 
@@ -1381,8 +1385,13 @@ CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox
                                        cws_sandbox **out, cws_error *err);
 CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *sandbox_id,
                                              bool no_adopt, cws_op **out, cws_error *err);
-/* Track a sandbox that has an id; its former session, if any, lets it go. Immediate. */
+/* Track a sandbox that has an id; its former session, if any, lets it go. Tracking it already is
+ * success. Immediate. */
 CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox, cws_error *err);
+/* The inverse: the session tracks the sandbox no more, so that closing leaves it running. Started
+ * or not; a sandbox that no session tracks is success, one of another session is refused.
+ * Immediate. */
+CWS_API cws_status cws_session_release(cws_session *session, cws_sandbox *sandbox, cws_error *err);
 
 /* Close: no new sandboxes, lists or attaches from now on; work on existing sandboxes is still taken
  * and fails when they stop. Every tracked sandbox is stopped, all at once, within
@@ -1395,8 +1404,76 @@ CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, c
  * until the next close or free; each pointer may be NULL if not wanted. */
 CWS_API bool cws_session_failed(const cws_session *session, size_t index,
                                 const cws_sandbox **sandbox, const cws_error **why);
+/* The journal of a session (its option `journal`): each create, sandbox and stop is noted in a file
+ * before the next thing is done, and every sandbox made by the session carries a tag of its own.
+ * cws_session_close removes the file if nothing is left. If the process was killed instead, the
+ * next session with the same journal finds it, and this call stops what is left of the earlier
+ * ones: what the file names, and what carries their tags, so also sandboxes whose create was in the
+ * air (up to 10 s are spent on looking for those). Without anything to do it is success. *stopped
+ * (may be NULL) tells how many were still there. What fails to stop stays in the journal: call it
+ * again. Returns CWS_ERR_INVALID_ARGUMENT if an earlier session was of another address or API
+ * version. Opening a session with a journal that a living process uses fails on Unix; elsewhere
+ * take care. A create that can not be noted is not sent: CWS_ERR_FILE. Not with CWS_NO_STDIO.
+ * Example: examples/journal.c */
+CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_error *err);
+CWS_API cws_status cws_session_reap_begin(cws_session *session, cws_op **out, cws_error *err);
+CWS_API size_t cws_op_reaped(const cws_op *op); /* what *stopped would tell */
+
+#ifdef CWS_EXIT_GUARD
+/* Close this session when the process ends, by exit() or by SIGINT or SIGTERM (true), or no more
+ * (false). This is the one part with state and handlers of the process, and so is there only if
+ * CWS_EXIT_GUARD is defined. The handlers just note the signal; the closing is done by the next
+ * call that moves the loop, or by a wait that the signal interrupts, in the thread that makes it.
+ * Then what the signal did before happens: the end of the process, a handler of yours, or nothing.
+ * A second signal meanwhile ends the process at once with 128 + its number. Bounded by
+ * close_timeout_seconds for each session, one after the other. Unguarded by closing and by freeing.
+ * Not with CWS_STATIC in several files. */
+CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err);
+#endif
+
 /* Local. Frees the session's own client too. Sandboxes that were not stopped go on running. */
 CWS_API void cws_session_free(cws_session *session);
+
+/* ================================================================================================
+ * >>pool
+ * Sandboxes that are started ahead of need: a start takes seconds, taking one that runs takes none.
+ * Built on the functions above; a pool belongs to a session, which stops what is left of it.
+ * ============================================================================================= */
+
+typedef struct cws_pool cws_pool;
+
+typedef struct cws_pool_opts {
+    size_t size;                     /* how many to keep ready; required, up to 100000 */
+    const cws_sandbox_opts *sandbox; /* of each; NULL: the session's defaults. Copied once for all:
+                                        template_id, mounted_files and other things that are not
+                                        inherited must stay until the pool is freed */
+    size_t max_starting;    /* how many are started at once; 0: all that are missing */
+    double max_age_seconds; /* one that has been ready for longer is stopped instead of given out,
+                               and another made; 0: no limit. Keep it below their lifetime */
+    void (*on_ready)(cws_pool *pool, void *user); /* one more can be taken; called inside a poll.
+                                                     NULL: none */
+    void *user;
+    uint32_t must_be_zero;
+} cws_pool_opts;
+
+/* Begin to start them; returns at once. *out is yours: cws_pool_free, after cws_pool_close or
+ * cws_session_close. */
+CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts, cws_pool **out,
+                                 cws_error *err);
+/* Take the one that has been ready for longest, which is then yours to stop and free, and begin to
+ * start another. Waits if none is ready: timeout_ms < 0: without limit of its own; 0: not at all,
+ * allowed in callbacks. Returns CWS_ERR_WAIT_TIMEOUT, or why the last start failed: after three
+ * failures in a row no more are started but by the next call. It was running when it was last
+ * looked at; it may have ended since. */
+CWS_API cws_status cws_pool_take(cws_pool *pool, int64_t timeout_ms, cws_sandbox **out,
+                                 cws_error *err);
+/* How many can be taken without waiting. */
+CWS_API size_t cws_pool_ready(const cws_pool *pool);
+/* Stop what was not taken, all at once, and start no more. Blocks. On failure what did not stop is
+ * left to the session's close. */
+CWS_API cws_status cws_pool_close(cws_pool *pool, cws_error *err);
+/* Local: the sandboxes that are left run until the session is closed. */
+CWS_API void cws_pool_free(cws_pool *pool);
 
 /* ================================================================================================
  * >>snapshots
@@ -1704,6 +1781,9 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #ifndef CWS_NO_STDIO
 #include <stdio.h>
 #endif
+#ifdef CWS_EXIT_GUARD
+#include <signal.h>
+#endif
 #if defined(__unix__) || defined(__unix) || defined(__APPLE__)
 #define CWSI_UNIX 1
 #include <dirent.h>
@@ -1778,6 +1858,7 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_CLOSE_TIMEOUT_S 90.0
 #define CWSI_STOP_SLACK_S 60.0     /* a stop may take its grace and this */
 #define CWSI_CLIENT_BUFFER_MS 5000 /* added where the server's own limit should be heard first */
+#define CWSI_GUARD_MS 500 /* how late a signal is seen that another thread has got */
 #define CWSI_POLL_FIRST_MS 200
 #define CWSI_SNAPSHOT_S 600         /* what a service takes at most for a snapshot */
 #define CWSI_SNAPSHOT_SLACK_S 35    /* and what is added to a stop with one */
@@ -5226,6 +5307,7 @@ struct cws_sandbox {
     bool stop_owned;     /* a stop of this object was accepted */
     bool presumed;       /* its end is concluded from a state of nothing, not stated */
     bool create_unknown; /* a create may or may not have reached the service */
+    bool noted;          /* in the journal of its session, without the outcome */
     char request_id[40]; /* idempotency token of the create */
     cwsi_buf create;     /* encoded create request; empty for found sandboxes */
     char spill_id[40];   /* the same for the other placement, tried when the first is refused; */
@@ -5249,6 +5331,8 @@ typedef struct cwsi_tracked { /* a sandbox that a session will stop */
     cws_error why;
 } cwsi_tracked;
 
+typedef struct cwsi_journal cwsi_journal;
+
 struct cws_session {
     cws_client *client; /* held */
     uint32_t refs;
@@ -5260,6 +5344,9 @@ struct cws_session {
     cwsi_tracked **tracked; /* in order of arrival */
     size_t tracked_len, tracked_cap;
     cws_op *close_op; /* in flight */
+    cwsi_journal *journal; /* NULL: none */
+    cws_session *guard_next; /* among the guarded ones, each held; */
+    bool guarded;
 };
 
 struct cws_bytes {
@@ -6425,6 +6512,15 @@ static void cwsi_sleep(int ms)
 
 static void cwsi_client_shut(cws_client *c);
 
+#ifdef CWS_EXIT_GUARD
+static bool cwsi_guard_look(void);
+#else
+static bool cwsi_guard_look(void)
+{
+    return false;
+}
+#endif
+
 /* Everything that can move, moves; waits at most timeout_ms (< 0: until something happens). */
 static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *err)
 {
@@ -6433,6 +6529,8 @@ static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *e
     if (c->dead) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
     if (c->running || c->in_callback)
         return cwsi_fail(err, CWS_ERR_REENTRANT, "a blocking call was made inside a callback");
+    if (cwsi_guard_look() && wait > CWSI_GUARD_MS) wait = CWSI_GUARD_MS;
+    if (c->dead) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
     c->running = true;
     c->refs++;
     cwsi_run_timers(c);
@@ -10927,6 +11025,279 @@ static const cwsi_dialect *cwsi_dialect_b2(void)
 }
 
 /* ================================================================================================
+ * >>impl-journal
+ * What a session may leave behind, for the run after a crash. A file of lines, each written whole
+ * before what it tells of is done:
+ *
+ *      cwsandbox-journal 1 v1 https://api.cwsandbox.com TAG    a session begins
+ *      create REQUEST_ID               a create is about to be sent
+ *      failed REQUEST_ID               no sandbox came of it
+ *      live SANDBOX_ID REQUEST_ID      one did, or ("-") was adopted
+ *      gone SANDBOX_ID                 it has been stopped, or let go
+ *      reaped TAG                      a later session has stopped what that one left
+ *
+ * Lines of other kinds, and a last one without its end, are ignored.
+ * ============================================================================================= */
+
+#define CWSI_JOURNAL_MAX (64u << 20)
+
+/* What an earlier session left. */
+typedef struct cwsi_left {
+    cwsi_str version, url, tag;
+    cwsi_list live;    /* of cwsi_str: ids of sandboxes */
+    cwsi_list unknown; /* of cwsi_str: request ids */
+    bool reaped;
+} cwsi_left;
+
+struct cwsi_journal {
+    cwsi_arena arena; /* path, and what was read */
+    const char *path;
+    char tag[48];
+    void *file;     /* a FILE */
+    cwsi_list left; /* of cwsi_left */
+    size_t unknown; /* creates of this session without an outcome */
+};
+
+#ifndef CWS_NO_STDIO
+
+/* The next word of a line, behind *at; "" at its end. */
+static cwsi_str cwsi_word(cwsi_str line, size_t *at)
+{
+    cwsi_str word;
+    size_t begin = *at;
+    while (begin < line.len && line.at[begin] == ' ') begin++;
+    *at = begin;
+    while (*at < line.len && line.at[*at] != ' ') ++*at;
+    word.at = line.at + begin;
+    word.len = *at - begin;
+    return word;
+}
+
+/* Take a text out of a list. */
+static void cwsi_list_drop(cwsi_list *list, cwsi_str text)
+{
+    cwsi_str *at = CWSI_AS(cwsi_str, list->at);
+    size_t i = list->len;
+    while (i > 0 && !cwsi_str_same(at[i - 1], text)) i--;
+    if (i == 0) return;
+    list->len--;
+    memmove(at + i - 1, at + i, (list->len - (i - 1)) * sizeof(*at));
+}
+
+static bool cwsi_list_put(cwsi_arena *a, cwsi_list *list, cwsi_str text)
+{
+    cwsi_str *at = CWSI_AS(cwsi_str, cwsi_list_grow(a, list, sizeof(*at)));
+    if (at) *at = text;
+    return at != NULL;
+}
+
+static void cwsi_journal_reaped(cwsi_journal *j, cwsi_str tag)
+{
+    cwsi_left *left = CWSI_AS(cwsi_left, j->left.at);
+    size_t i;
+    for (i = 0; i < j->left.len; i++)
+        if (cwsi_str_same(left[i].tag, tag)) left[i].reaped = true;
+}
+
+/* Understand a line. False: out of memory. */
+static bool cwsi_journal_read_line(cwsi_journal *j, cwsi_str line)
+{
+    size_t at = 0;
+    cwsi_str kind = cwsi_word(line, &at), first = cwsi_word(line, &at);
+    cwsi_str second = cwsi_word(line, &at);
+    cwsi_left *left = CWSI_AS(cwsi_left, j->left.at);
+    if (first.len == 0) return true;
+    if (cwsi_str_is(kind, "cwsandbox-journal") && cwsi_str_is(first, "1")) {
+        left = CWSI_AS(cwsi_left, cwsi_list_grow(&j->arena, &j->left, sizeof(*left)));
+        if (!left) return false;
+        memset(left, 0, sizeof(*left));
+        left->version = second;
+        left->url = cwsi_word(line, &at);
+        left->tag = cwsi_word(line, &at);
+        left->reaped = left->tag.len == 0; /* nothing to look for */
+        return true;
+    }
+    if (cwsi_str_is(kind, "reaped")) cwsi_journal_reaped(j, first);
+    if (j->left.len == 0) return true;
+    left += j->left.len - 1;
+    if (cwsi_str_is(kind, "create")) {
+        cwsi_list_drop(&left->unknown, first); /* begun anew */
+        return cwsi_list_put(&j->arena, &left->unknown, first);
+    }
+    if (cwsi_str_is(kind, "failed")) cwsi_list_drop(&left->unknown, first);
+    if (cwsi_str_is(kind, "gone")) cwsi_list_drop(&left->live, first);
+    if (!cwsi_str_is(kind, "live") || first.len >= CWSI_ID_SIZE) return true;
+    cwsi_list_drop(&left->unknown, second);
+    return cwsi_list_put(&j->arena, &left->live, first);
+}
+
+/* What earlier sessions have left in the file. */
+static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
+{
+    FILE *file = CWSI_AS(FILE, j->file);
+    cwsi_buf text;
+    cwsi_str line;
+    char piece[4096];
+    const char *end, *at;
+    size_t n;
+    cws_status status = CWS_OK;
+    cwsi_buf_init(&text, j->arena.mem, CWSI_JOURNAL_MAX);
+    rewind(file);
+    while ((n = fread(piece, 1, sizeof(piece), file)) > 0)
+        if (!cwsi_put(&text, piece, n)) break;
+    if (n > 0 || ferror(file))
+        status = cwsi_fail(err, n ? CWS_ERR_NO_MEMORY : CWS_ERR_FILE,
+                           "journal: '%.*s' can not be read", 200, j->path);
+    at = text.len ? cwsi_arena_copy(&j->arena, text.at, text.len) : "";
+    end = at ? at + text.len : NULL;
+    if (!at) status = cwsi_no_memory(err, "journal");
+    while (!status && (line.at = at) < end) {
+        at = CWSI_CAST(const char *, memchr(at, '\n', CWSI_CAST(size_t, end - at)));
+        if (!at) break;
+        line.len = CWSI_CAST(size_t, at++ - line.at);
+        if (!cwsi_journal_read_line(j, line)) status = cwsi_no_memory(err, "journal");
+    }
+    cwsi_buf_free(&text);
+    return status;
+}
+
+/* Is the file of another living process? */
+static bool cwsi_journal_lock(FILE *file)
+{
+#if CWSI_UNIX && defined(F_SETLK)
+    struct flock lock;
+    memset(&lock, 0, sizeof(lock));
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    return fcntl(fileno(file), F_SETLK, &lock) == 0;
+#else
+    (void)file;
+    return true;
+#endif
+}
+
+/* Write one line, to the kernel. False: it can not be. */
+static bool cwsi_journal_write(cws_session *s, const char *kind, const char *first,
+                               const char *second)
+{
+    FILE *file = s && s->journal ? CWSI_AS(FILE, s->journal->file) : NULL;
+    if (!file) return true;
+    clearerr(file);
+    (void)fseek(file, 0, SEEK_END);
+    (void)fprintf(file, "%s %s%s%s\n", kind, first, second ? " " : "", second ? second : "");
+    if (fflush(file) == 0 && !ferror(file)) return true;
+    cwsi_log(s->client, CWS_LOG_WARNING, "journal: '%s %s' could not be written to %s", kind, first,
+             s->journal->path);
+    return false;
+}
+
+static void cwsi_journal_close(cwsi_journal *j)
+{
+    cwsi_mem *mem = j->arena.mem;
+    if (j->file) (void)fclose(CWSI_AS(FILE, j->file));
+    cwsi_arena_clear(&j->arena);
+    cwsi_free(mem, j);
+}
+
+/* The session has closed with nothing left: neither must the file have. */
+static void cwsi_journal_finish(cws_session *s)
+{
+    cwsi_journal *j = s->journal;
+    const cwsi_left *left = j ? CWSI_CAST(const cwsi_left *, j->left.at) : NULL;
+    size_t i, n = j ? j->left.len : 0;
+    if (!j || j->unknown) return;
+    for (i = 0; i < n && left[i].reaped; i++) {}
+    if (i < n) {
+        (void)cwsi_journal_write(s, "reaped", j->tag, NULL);
+        return;
+    }
+    if (remove(j->path))
+        cwsi_log(s->client, CWS_LOG_WARNING, "journal: can not remove %s", j->path);
+    s->journal = NULL;
+    cwsi_journal_close(j);
+}
+
+static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error *err)
+{
+    cwsi_journal *j = CWSI_NEW(&s->client->mem, cwsi_journal);
+    bool ok = true;
+    cws_status status = CWS_OK;
+    char words[512];
+    if (!j) return cwsi_no_memory(err, "journal");
+    cwsi_arena_init(&j->arena, &s->client->mem);
+    s->journal = j;
+    j->path = cwsi_arena_copy(&j->arena, path, strlen(path));
+    memcpy(j->tag, "cws-", 4);
+    cwsi_uuid(s->client, j->tag + 4);
+    if (!j->path) return cwsi_no_memory(err, "journal");
+    j->file = fopen(path, "ab+");
+    if (!j->file)
+        return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' can not be opened", 200, path);
+    if (!cwsi_journal_lock(CWSI_AS(FILE, j->file)))
+        return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' is in use by another process", 200,
+                         path);
+    status = cwsi_journal_read(j, err);
+    if (status) return status;
+    (void)cwsi_format(words, sizeof(words), "%s %s", s->client->dialect->name, s->client->base_url);
+    /* a line without its end, of a crash or a full disk, must not swallow this one */
+    ok = fprintf(CWSI_AS(FILE, j->file), "%s", j->left.len ? "\n" : "") >= 0 &&
+         cwsi_journal_write(s, "cwsandbox-journal 1", words, j->tag);
+    if (ok) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' can not be written", 200, path);
+}
+
+#else
+
+static bool cwsi_journal_write(cws_session *s, const char *kind, const char *first,
+                               const char *second)
+{
+    (void)s, (void)kind, (void)first, (void)second;
+    return true;
+}
+
+static void cwsi_journal_close(cwsi_journal *j)
+{
+    (void)j;
+}
+
+static void cwsi_journal_finish(cws_session *s)
+{
+    (void)s;
+}
+
+static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error *err)
+{
+    (void)s, (void)path;
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "journal needs <stdio.h>: see CWS_NO_STDIO");
+}
+
+#endif
+
+/* A create is about to be sent. False: op->err says that it must not be. */
+static bool cwsi_journal_create(cws_op *op)
+{
+    cws_sandbox *sb = op->sandbox;
+    if (!cwsi_journal_write(sb->session, "create", sb->request_id, NULL))
+        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_FILE,
+                                 "%s: the journal can not be written, so nothing was sent",
+                                 op->kind->name));
+    if (sb->session && sb->session->journal && !sb->noted) sb->session->journal->unknown++;
+    sb->noted = sb->session && sb->session->journal;
+    return true;
+}
+
+/* Its outcome is known: a sandbox (id), or none (NULL). */
+static void cwsi_journal_outcome(cws_sandbox *sb, const char *request_id, const char *id)
+{
+    if (!sb->noted) return;
+    sb->noted = false;
+    if (!sb->session || !sb->session->journal) return;
+    sb->session->journal->unknown--;
+    (void)cwsi_journal_write(sb->session, id ? "live" : "failed", id ? id : request_id,
+                             id ? request_id : NULL);
+}
+
+/* ================================================================================================
  * >>impl-sandbox
  * The sandbox object: applying what the service says, leaving a session, and the operations that
  * all its users share.
@@ -11090,6 +11461,19 @@ static void cwsi_tracked_free(cws_client *c, cwsi_tracked *t)
     cwsi_free(&c->mem, t);
 }
 
+static cws_session *cwsi_session_new(cws_client *c, int64_t close_timeout_ms)
+{
+    cws_session *s = CWSI_NEW(&c->mem, cws_session);
+    if (!s) return NULL;
+    s->client = c;
+    c->refs++;
+    s->refs = 1;
+    s->close_timeout_ms = close_timeout_ms;
+    s->request_timeout_ms = c->request_timeout_ms;
+    cwsi_arena_init(&s->arena, &c->mem);
+    return s;
+}
+
 /* The session will not stop this sandbox any more. */
 static void cwsi_session_forget(cws_sandbox *sb)
 {
@@ -11099,6 +11483,8 @@ static void cwsi_session_forget(cws_sandbox *sb)
     for (i = 0; i < s->tracked_len; i++) {
         cwsi_tracked *t = s->tracked[i];
         if (t->sandbox != sb) continue;
+        if (sb->id[0]) (void)cwsi_journal_write(s, "gone", sb->id, NULL);
+        cwsi_journal_outcome(sb, sb->request_id, NULL); /* it is nobody's, or never was */
         s->tracked_len--;
         memmove(&s->tracked[i], &s->tracked[i + 1], (s->tracked_len - i) * sizeof(s->tracked[0]));
         cwsi_tracked_free(s->client, t);
@@ -11127,6 +11513,7 @@ static cws_status cwsi_session_track(cws_session *s, cws_sandbox *sb, cws_error 
     sb->refs++;
     sb->session = s;
     s->tracked[s->tracked_len++] = t;
+    if (sb->id[0]) (void)cwsi_journal_write(s, "live", sb->id, "-");
     return CWS_OK;
 }
 
@@ -11136,6 +11523,7 @@ static void cwsi_session_unref(cws_session *s)
     if (--s->refs > 0) return;
     while (s->tracked_len) cwsi_tracked_free(c, s->tracked[--s->tracked_len]);
     cwsi_free(&c->mem, s->tracked);
+    if (s->journal) cwsi_journal_close(s->journal);
     cwsi_arena_clear(&s->arena);
     cwsi_free(&c->mem, s);
     cwsi_client_unref(c);
@@ -11218,6 +11606,7 @@ static void cwsi_start_accepted(cws_op *op)
         if (op->client->dialect->create_view(reply, &view)) {
             sb->create_unknown = false;
             cwsi_sandbox_set_id(sb, view.id);
+            cwsi_journal_outcome(sb, sb->request_id, sb->id);
             cwsi_sandbox_learn(sb, &view);
             cwsi_buf_free(&sb->create); /* it has done its work, and may hold large files */
             cwsi_buf_free(&sb->spill);
@@ -11230,6 +11619,7 @@ static void cwsi_start_accepted(cws_op *op)
         }
     } else {
         sb->create_unknown = op->call->unclear || !op->call->err.status;
+        if (!sb->create_unknown) cwsi_journal_outcome(sb, sb->request_id, NULL);
         if (cwsi_start_spill(op)) {
             cwsi_arena_clear(&arena);
             return;
@@ -11272,6 +11662,7 @@ static cwsi_turn cwsi_start_run(cws_op *op, int64_t now)
         switch (op->step) {
         case CWSI_START_SEND:
             op->deadline_ms = cwsi_after(now, sb->request_timeout_ms + 1);
+            if (!cwsi_journal_create(op)) return CWSI_READY;
             if (!cwsi_start_send(op, cwsi_after(now, sb->request_timeout_ms)))
                 return CWSI_READY;
             op->call->unclear = sb->create_unknown; /* by an earlier start */
@@ -15083,6 +15474,8 @@ static bool cwsi_tree_open(cwsi_file *f, const char *local, bool skip)
 #define CWSI_AS_CLOSE_STEP(name) CWSI_CLOSE_##name,
 enum { CWSI_CLOSE_STEPS(CWSI_AS_CLOSE_STEP) CWSI_CLOSE_STEP_COUNT };
 
+static void cwsi_unguard(cws_session *s);
+
 typedef struct cwsi_close {
     cws_op op;
     cws_session *session; /* held */
@@ -15171,6 +15564,9 @@ static cwsi_turn cwsi_close_run(cws_op *op, int64_t now)
             }
             cwsi_op_leave(op);
             cwsi_close_report(s, &op->err, false);
+            if (op->err.status) return CWSI_READY;
+            cwsi_journal_finish(s);
+            cwsi_unguard(s);
             return CWSI_READY;
         }
     }
@@ -15204,6 +15600,207 @@ static const cwsi_op_kind *cwsi_close_kind(void)
     static const char *const steps[] = {CWSI_CLOSE_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Close session",  steps, cwsi_close_run, cwsi_close_expire,
                                       cwsi_close_ended, cwsi_close_destroy};
+    return &kind;
+}
+
+/* ================================================================================================
+ * >>impl-op-reap
+ * Stopping what earlier sessions have left, by their journal: one session of ours after the other
+ * takes over what one of them had, and closes.
+ *
+ *      NEXT --one left--> LIST --> ATTACH --> CLOSE --> NEXT
+ *        |                 ^ `--REST'  while creates are missing
+ *        `--none--> done
+ * ============================================================================================= */
+
+#define CWSI_REAP_STEPS(X) X(NEXT) X(LIST) X(ATTACH) X(REST) X(CLOSE)
+#define CWSI_AS_REAP_STEP(name) CWSI_REAP_##name,
+enum { CWSI_REAP_STEPS(CWSI_AS_REAP_STEP) CWSI_REAP_STEP_COUNT };
+
+#define CWSI_REAP_LOOK_MS 10000 /* for sandboxes whose create was in the air */
+#define CWSI_REAP_REST_MS 1000
+
+typedef struct cwsi_reap {
+    cws_op op;
+    cws_session *session; /* held */
+    cws_session *hand;    /* takes over */
+    cws_op *own;          /* the list, attach or close it waits for */
+    cwsi_left *left;
+    size_t at; /* among the ids of left */
+    int64_t look_until, rest_until;
+    size_t stopped;
+} cwsi_reap;
+
+static void cwsi_reap_drop(cwsi_reap *r)
+{
+    cwsi_op_leave(&r->op);
+    cws_op_free(r->own);
+    r->own = NULL;
+}
+
+static void cwsi_reap_ended(cws_op *op)
+{
+    cwsi_reap *r = CWSI_AS(cwsi_reap, op);
+    cwsi_reap_drop(r);
+    if (r->hand) cws_session_free(r->hand);
+    r->hand = NULL;
+}
+
+static void cwsi_reap_destroy(cws_op *op)
+{
+    cwsi_session_unref(CWSI_AS(cwsi_reap, op)->session);
+}
+
+/* The next session that left something. READY: there is none, or op->err is set. */
+static cwsi_turn cwsi_reap_next(cwsi_reap *r, int64_t now)
+{
+    cws_op *op = &r->op;
+    cwsi_journal *j = r->session->journal;
+    size_t i;
+    r->left = NULL;
+    for (i = 0; j && i < j->left.len && !r->left; i++)
+        if (!CWSI_CAST(cwsi_left *, j->left.at)[i].reaped)
+            r->left = CWSI_CAST(cwsi_left *, j->left.at) + i;
+    if (!r->left) return CWSI_READY;
+    if (!cwsi_str_is(r->left->version, op->client->dialect->name) ||
+        !cwsi_str_is(r->left->url, op->client->base_url))
+        return cwsi_failed(cwsi_fail(&op->err, CWS_ERR_INVALID_ARGUMENT,
+                                     "%s: the journal tells of sandboxes at %.*s in %.*s; this "
+                                     "session is at %s in %s",
+                                     op->kind->name, CWSI_CAST(int, r->left->url.len),
+                                     r->left->url.at, CWSI_CAST(int, r->left->version.len),
+                                     r->left->version.at, op->client->base_url,
+                                     op->client->dialect->name));
+    r->hand = cwsi_session_new(op->client, r->session->close_timeout_ms);
+    if (!r->hand) return cwsi_failed(cwsi_op_fail_no_memory(op));
+    r->look_until = cwsi_after(now, CWSI_REAP_LOOK_MS);
+    op->step = CWSI_REAP_LIST;
+    return CWSI_PENDING;
+}
+
+/* Wait for the operation that a public function has begun. READY: it has ended well, or not. */
+static cwsi_turn cwsi_reap_await(cwsi_reap *r, cws_status begun)
+{
+    if (begun || !r->own) return CWSI_READY;
+    if (!cwsi_op_await(&r->op, r->own)) return CWSI_PENDING;
+    if (r->own->err.status) (void)cwsi_copy_error(&r->op.err, &r->own->err);
+    cwsi_reap_drop(r);
+    return CWSI_READY;
+}
+
+/* What carries the tag. */
+static cwsi_turn cwsi_reap_list(cwsi_reap *r)
+{
+    char tag[64];
+    const char *tags[2];
+    cws_list_opts o = CWSI_ZERO;
+    cws_status begun = CWS_OK;
+    if (!r->own) {
+        cwsi_copy_text(tag, sizeof(tag), r->left->tag.at, r->left->tag.len);
+        tags[0] = tag;
+        tags[1] = NULL;
+        o.tags = tags;
+        o.adopt = true;
+        begun = cws_session_list_begin(r->hand, &o, &r->own, &r->op.err);
+    }
+    if (cwsi_reap_await(r, begun) == CWSI_PENDING) return CWSI_PENDING;
+    r->at = 0;
+    r->op.step = CWSI_REAP_ATTACH;
+    return CWSI_READY;
+}
+
+/* What the journal names and the list did not find: adopted ones, without the tag. */
+static cwsi_turn cwsi_reap_attach(cwsi_reap *r)
+{
+    char id[CWSI_ID_SIZE];
+    cws_status begun;
+    for (;;) {
+        if (r->own) {
+            if (cwsi_reap_await(r, CWS_OK) == CWSI_PENDING) return CWSI_PENDING;
+            if (r->op.err.status == CWS_ERR_NOT_FOUND) cwsi_error_clear(&r->op.err);
+            if (r->op.err.status) return CWSI_READY;
+            r->at++;
+        }
+        while (r->at < r->left->live.len &&
+               cwsi_tracked_by_id(r->hand, CWSI_CAST(cwsi_str *, r->left->live.at)[r->at]))
+            r->at++;
+        if (r->at >= r->left->live.len) return CWSI_READY;
+        cwsi_copy_text(id, sizeof(id), CWSI_CAST(cwsi_str *, r->left->live.at)[r->at].at,
+                       CWSI_CAST(cwsi_str *, r->left->live.at)[r->at].len);
+        begun = cws_session_from_id_begin(r->hand, id, false, &r->own, &r->op.err);
+        if (begun) return CWSI_READY;
+    }
+}
+
+/* Sandboxes that are there and were not known by their ids, against creates without an outcome. */
+static bool cwsi_reap_misses(const cwsi_reap *r)
+{
+    size_t i, k, found = 0;
+    for (i = 0; i < r->hand->tracked_len; i++) {
+        const char *id = r->hand->tracked[i]->sandbox->id;
+        for (k = 0; k < r->left->live.len; k++)
+            if (cwsi_str_is(CWSI_CAST(cwsi_str *, r->left->live.at)[k], id)) break;
+        found += k == r->left->live.len;
+    }
+    return found < r->left->unknown.len;
+}
+
+static void cwsi_reap_closed(cwsi_reap *r)
+{
+    char tag[64];
+    cwsi_copy_text(tag, sizeof(tag), r->left->tag.at, r->left->tag.len);
+    r->left->reaped = true;
+    (void)cwsi_journal_write(r->session, "reaped", tag, NULL);
+    cws_session_free(r->hand);
+    r->hand = NULL;
+    r->op.step = CWSI_REAP_NEXT;
+}
+
+static cwsi_turn cwsi_reap_run(cws_op *op, int64_t now)
+{
+    cwsi_reap *r = CWSI_AS(cwsi_reap, op);
+    cws_status begun = CWS_OK;
+    size_t i;
+    for (;;) {
+        if (op->err.status) return CWSI_READY;
+        switch (op->step) {
+        case CWSI_REAP_NEXT:
+            if (cwsi_reap_next(r, now) == CWSI_READY) return CWSI_READY;
+            break;
+        case CWSI_REAP_LIST:
+            if (cwsi_reap_list(r) == CWSI_PENDING) return CWSI_PENDING;
+            break;
+        case CWSI_REAP_ATTACH:
+            if (cwsi_reap_attach(r) == CWSI_PENDING) return CWSI_PENDING;
+            r->rest_until = cwsi_after(now, CWSI_REAP_REST_MS);
+            op->step = cwsi_reap_misses(r) && now < r->look_until ? CWSI_REAP_REST
+                                                                  : CWSI_REAP_CLOSE;
+            break;
+        case CWSI_REAP_REST:
+            if (now < r->rest_until) {
+                cwsi_op_wake_at(op, r->rest_until);
+                return CWSI_PENDING;
+            }
+            op->step = CWSI_REAP_LIST;
+            break;
+        case CWSI_REAP_CLOSE:
+            if (!r->own) {
+                for (i = 0; i < r->hand->tracked_len; i++)
+                    r->stopped += r->hand->tracked[i]->sandbox->phase != CWSI_TERMINAL;
+                begun = cws_session_close_begin(r->hand, &r->own, &op->err);
+            }
+            if (cwsi_reap_await(r, begun) == CWSI_PENDING) return CWSI_PENDING;
+            if (!op->err.status) cwsi_reap_closed(r);
+            break;
+        }
+    }
+}
+
+static const cwsi_op_kind *cwsi_reap_kind(void)
+{
+    static const char *const steps[] = {CWSI_REAP_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Reap", steps, cwsi_reap_run, NULL, cwsi_reap_ended,
+                                      cwsi_reap_destroy};
     return &kind;
 }
 
@@ -16956,18 +17553,14 @@ CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **
     if (!status && c) status = cwsi_enter(c, out, err);
     if (!status && !c) status = cws_client_open(o->client_opts, &c, err);
     if (status) return status;
-    s = CWSI_NEW(&c->mem, cws_session);
+    s = cwsi_session_new(c, close_ms);
     if (!s) {
         if (!o->client) cwsi_session_drop_client(c, o);
         return cwsi_no_memory(err, "session");
     }
-    s->client = c;
-    c->refs++;
-    s->refs = 1;
     s->own_client = !o->client;
-    s->close_timeout_ms = close_ms;
-    cwsi_arena_init(&s->arena, &c->mem);
     status = cwsi_session_defaults(s, o, err);
+    if (!status && o->journal) status = cwsi_journal_open(s, o->journal, err);
     if (status) {
         s->own_client = false;
         cws_session_free(s);
@@ -17008,6 +17601,16 @@ static bool cwsi_spillover_second(cws_sandbox_opts *o)
     return true;
 }
 
+static bool cwsi_add_tag(cwsi_arena *a, cws_sandbox_opts *o, const char *tag)
+{
+    const char *one[2];
+    bool ok = true;
+    one[0] = tag;
+    one[1] = NULL;
+    o->tags = cwsi_keep_strings(a, o->tags, one, &ok);
+    return ok;
+}
+
 /* Storage is known from the options until the service tells. */
 static bool cwsi_sandbox_know_volumes(cwsi_arena *a, cws_sandbox *sb, const cws_sandbox_opts *o)
 {
@@ -17042,6 +17645,8 @@ static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cw
         status = cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
                                     s->request_timeout_ms, false, &sb->request_timeout_ms);
     if (!status) status = c->dialect->lacks(&merged, err);
+    if (!status && s->journal && !cwsi_add_tag(&arena, &merged, s->journal->tag))
+        status = cwsi_no_memory(err, "sandbox");
     if (!status) {
         cwsi_spillover_first(&merged);
         status = c->dialect->create_encode(&arena, &merged, sb->request_id, &sb->create);
@@ -17258,6 +17863,54 @@ CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox,
     return status ? status : cwsi_session_track(session, sandbox, err);
 }
 
+CWS_API cws_status cws_session_release(cws_session *session, cws_sandbox *sandbox, cws_error *err)
+{
+    cws_status status = cwsi_enter_session(session, session, err);
+    if (!status && !sandbox)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "sandbox must not be NULL");
+    if (!status && sandbox->session && sandbox->session != session)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "another session tracks the sandbox");
+    if (!status) cwsi_session_forget(sandbox);
+    return status;
+}
+
+CWS_API cws_status cws_session_reap_begin(cws_session *session, cws_op **out, cws_error *err)
+{
+    cws_op *op;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (!status && !session->journal)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the session was opened without journal");
+    if (status) return status;
+    op = cwsi_op_new(session->client, sizeof(cwsi_reap), cwsi_reap_kind(), NULL);
+    if (!op) return cwsi_no_memory(err, "Reap");
+    CWSI_AS(cwsi_reap, op)->session = session;
+    session->refs++;
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API size_t cws_op_reaped(const cws_op *op)
+{
+    if (!op || op->kind != cwsi_reap_kind()) return 0;
+    return CWSI_CAST(const cwsi_reap *, CWSI_CAST(const void *, op))->stopped;
+}
+
+CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status status;
+    if (stopped) *stopped = 0;
+    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
+    status = cws_session_reap_begin(session, &op, err);
+    if (status) return status;
+    status = cws_op_wait(op, -1, err);
+    if (stopped) *stopped = cws_op_reaped(op);
+    cws_op_free(op);
+    return status;
+}
+
 CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, cws_error *err)
 {
     cws_op *op = NULL;
@@ -17306,10 +17959,394 @@ CWS_API void cws_session_free(cws_session *session)
     cws_client *own;
     if (!session) return;
     own = session->own_client ? session->client : NULL;
+    cwsi_unguard(session);
     session->closed = true;
     session->own_client = false;
     cws_client_free(own); /* while the session still holds it */
     cwsi_session_unref(session);
+}
+
+#ifdef CWS_EXIT_GUARD
+
+/* ================================================================================================
+ * >>impl-guard
+ * Closing sessions when the process ends: the only state and the only handlers of the process.
+ * ============================================================================================= */
+
+typedef struct cwsi_guards {
+    cws_session *first; /* each held */
+    bool at_exit, installed;
+    void (*before[2])(int); /* what SIGINT and SIGTERM did */
+    volatile sig_atomic_t caught, cleaning;
+} cwsi_guards;
+
+static cwsi_guards cwsi_guard;
+
+/* Nothing but noting it is safe here; a second signal does not wait for the closing. */
+static void cwsi_guard_handler(int number)
+{
+    if (cwsi_guard.cleaning) _Exit(128 + number);
+    cwsi_guard.caught = number;
+}
+
+static void cwsi_guard_install(bool on)
+{
+    static const int numbers[2] = {SIGINT, SIGTERM};
+    size_t i;
+    if (on == cwsi_guard.installed) return;
+    cwsi_guard.installed = on;
+    for (i = 0; i < 2; i++) {
+        if (on) cwsi_guard.before[i] = signal(numbers[i], cwsi_guard_handler);
+        else (void)signal(numbers[i], cwsi_guard.before[i]);
+    }
+}
+
+static void cwsi_unguard(cws_session *s)
+{
+    cws_session **link = &cwsi_guard.first;
+    if (!s->guarded) return;
+    while (*link != s) link = &(*link)->guard_next;
+    *link = s->guard_next;
+    s->guarded = false;
+    if (!cwsi_guard.first && !cwsi_guard.cleaning) cwsi_guard_install(false);
+    cwsi_session_unref(s);
+}
+
+static void cwsi_guard_close_all(void)
+{
+    cws_error err;
+    while (cwsi_guard.first) {
+        cws_session *s = cwsi_guard.first;
+        s->refs++;
+        if (!s->client->dead && cws_session_close(s, &err))
+            cwsi_log(s->client, CWS_LOG_ERROR, "at the end of the process: %s", err.message);
+        cwsi_unguard(s);
+        cwsi_session_unref(s);
+    }
+}
+
+static void cwsi_guard_exit(void)
+{
+    cwsi_guard_close_all();
+}
+
+/* Has a signal come? Then close, and let it do what it did before. True: there is a guard. */
+static bool cwsi_guard_look(void)
+{
+    int number = CWSI_CAST(int, cwsi_guard.caught);
+    void (*before)(int) = cwsi_guard.before[number == SIGTERM];
+    if (!number || cwsi_guard.cleaning) return cwsi_guard.installed;
+    cwsi_guard.cleaning = 1;
+    cwsi_guard_close_all();
+    cwsi_guard_install(false);
+    cwsi_guard.caught = cwsi_guard.cleaning = 0;
+    if (before == SIG_DFL) (void)raise(number);
+    else if (before != SIG_IGN && before != SIG_ERR) before(number);
+    return false;
+}
+
+CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err)
+{
+    cws_status status;
+    if (session && !on) {
+        cwsi_error_clear(err);
+        cwsi_unguard(session);
+        return CWS_OK;
+    }
+    status = cwsi_enter_session(session, session, err);
+    if (status || session->guarded) return status;
+    if (!cwsi_guard.at_exit && atexit(cwsi_guard_exit))
+        return cwsi_fail(err, CWS_ERR_NO_MEMORY, "guard: atexit takes no more functions");
+    cwsi_guard.at_exit = true;
+    session->guarded = true;
+    session->refs++;
+    session->guard_next = cwsi_guard.first;
+    cwsi_guard.first = session;
+    cwsi_guard_install(true);
+    return CWS_OK;
+}
+
+#else
+
+static void cwsi_unguard(cws_session *s)
+{
+    (void)s;
+}
+
+#endif
+
+/* ================================================================================================
+ * >>impl-pool
+ * The functions of >>pool, on the public ones: a slot for each sandbox, whose wait or stop reports
+ * to it.
+ *
+ *      STARTING --runs--> READY --taken--> (the caller's)
+ *          |                `--too old--> STOPPING --> EMPTY --> STARTING
+ *          `--failed---------------------^
+ * ============================================================================================= */
+
+#define CWSI_POOL_FAILURES 3
+
+typedef enum cwsi_slot_state {
+    CWSI_SLOT_EMPTY,
+    CWSI_SLOT_STARTING,
+    CWSI_SLOT_READY,
+    CWSI_SLOT_STOPPING
+} cwsi_slot_state;
+
+typedef struct cwsi_slot {
+    cws_pool *pool;
+    cwsi_slot_state state;
+    cws_sandbox *sandbox;
+    cws_op *op; /* the wait or the stop; it may have ended */
+    int64_t since_ms;
+} cwsi_slot;
+
+struct cws_pool {
+    cws_session *session; /* held */
+    cws_pool_opts opts;
+    cwsi_arena arena;
+    cws_sandbox_opts sandbox;
+    int64_t max_age_ms; /* 0: none */
+    cwsi_slot *slots;   /* opts.size of them */
+    size_t failures;    /* in a row */
+    cws_error why;      /* the last of them */
+    bool closed;
+};
+
+static void cwsi_pool_fill(cws_pool *pool, bool insist);
+static void cwsi_slot_stop(cwsi_slot *slot);
+
+static void cwsi_slot_clear(cwsi_slot *slot)
+{
+    cws_op_free(slot->op);
+    cws_sandbox_free(slot->sandbox);
+    slot->op = NULL;
+    slot->sandbox = NULL;
+    slot->state = CWSI_SLOT_EMPTY;
+}
+
+/* A wait or a stop has ended. The operation itself is freed later: this is its callback. */
+static void cwsi_slot_done(cws_op *op, void *user)
+{
+    cwsi_slot *slot = CWSI_CAST(cwsi_slot *, user);
+    cws_pool *pool = slot->pool;
+    cws_error err;
+    bool ready = slot->state == CWSI_SLOT_STARTING && cws_op_result(op, &err) == CWS_OK;
+    if (ready) {
+        slot->state = CWSI_SLOT_READY;
+        slot->since_ms = cwsi_now(pool->session->client);
+        pool->failures = 0;
+    } else if (slot->state == CWSI_SLOT_STARTING) {
+        pool->failures++;
+        pool->why = err;
+        cwsi_slot_stop(slot); /* it may still come to run */
+    } else {
+        slot->state = CWSI_SLOT_EMPTY;
+    }
+    cwsi_pool_fill(pool, false);
+    if (ready && pool->opts.on_ready) pool->opts.on_ready(pool, pool->opts.user);
+}
+
+/* Start a sandbox in an empty slot. */
+static void cwsi_slot_start(cwsi_slot *slot)
+{
+    cws_pool *pool = slot->pool;
+    cwsi_slot_clear(slot);
+    if (cws_session_sandbox(pool->session, &pool->sandbox, &slot->sandbox, &pool->why) ||
+        cws_sandbox_wait_begin(slot->sandbox, 0, &slot->op, &pool->why)) {
+        pool->failures++;
+        if (slot->sandbox) (void)cws_session_release(pool->session, slot->sandbox, NULL);
+        cwsi_slot_clear(slot);
+        return;
+    }
+    slot->state = CWSI_SLOT_STARTING;
+    cws_op_on_done(slot->op, cwsi_slot_done, slot);
+}
+
+static size_t cwsi_pool_count(const cws_pool *pool, cwsi_slot_state state)
+{
+    size_t i, n = 0;
+    for (i = 0; i < pool->opts.size; i++) n += pool->slots[i].state == state;
+    return n;
+}
+
+/* Start what is missing. insist: even if it has failed too often. */
+static void cwsi_pool_fill(cws_pool *pool, bool insist)
+{
+    size_t i, starting = cwsi_pool_count(pool, CWSI_SLOT_STARTING);
+    if (insist && pool->failures >= CWSI_POOL_FAILURES) pool->failures = CWSI_POOL_FAILURES - 1;
+    for (i = 0; i < pool->opts.size && !pool->closed; i++) {
+        if (starting >= pool->opts.max_starting || pool->failures >= CWSI_POOL_FAILURES) return;
+        if (pool->slots[i].state != CWSI_SLOT_EMPTY) continue;
+        cwsi_slot_start(&pool->slots[i]);
+        starting++;
+    }
+}
+
+/* Stop a sandbox that nobody has taken. */
+static void cwsi_slot_stop(cwsi_slot *slot)
+{
+    cws_error err;
+    cws_op_free(slot->op);
+    slot->op = NULL;
+    if (cws_sandbox_stop_begin(slot->sandbox, NULL, &slot->op, &err)) {
+        cwsi_slot_clear(slot); /* the session will */
+        return;
+    }
+    slot->state = CWSI_SLOT_STOPPING;
+    cws_op_on_done(slot->op, cwsi_slot_done, slot);
+}
+
+/* The one that has been ready for longest and is not too old; too old ones are stopped. */
+static cwsi_slot *cwsi_pool_pick(cws_pool *pool)
+{
+    int64_t now = cwsi_now(pool->session->client);
+    cwsi_slot *best = NULL;
+    size_t i;
+    for (i = 0; i < pool->opts.size; i++) {
+        cwsi_slot *slot = &pool->slots[i];
+        if (slot->state != CWSI_SLOT_READY) continue;
+        if ((pool->max_age_ms && now - slot->since_ms > pool->max_age_ms) ||
+            cws_state_is_terminal(cws_sandbox_state(slot->sandbox)))
+            cwsi_slot_stop(slot);
+        else if (!best || slot->since_ms < best->since_ms) best = slot;
+    }
+    return best;
+}
+
+CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts, cws_pool **out,
+                                 cws_error *err)
+{
+    cws_sandbox_opts none = CWSI_ZERO;
+    int64_t age_ms = 0;
+    cws_pool *pool;
+    cws_sandbox *probe = NULL;
+    cws_status status;
+    size_t i;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (!status && (!opts || opts->size < 1 || opts->size > 100000))
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "size must be 1 to 100000");
+    if (!status) status = cwsi_check_zero(err, "cws_pool_opts", opts->must_be_zero);
+    if (!status)
+        status = cwsi_check_seconds(err, "max_age_seconds", opts->max_age_seconds, 0, false,
+                                    &age_ms);
+    if (status) return status;
+    status = cws_session_sandbox(session, opts->sandbox, &probe, err); /* are the options good? */
+    if (status) return status;
+    (void)cws_session_release(session, probe, NULL);
+    cws_sandbox_free(probe);
+    pool = CWSI_NEW(&session->client->mem, cws_pool);
+    if (!pool) return cwsi_no_memory(err, "pool");
+    pool->session = session;
+    session->refs++;
+    cwsi_arena_init(&pool->arena, &session->client->mem);
+    pool->opts = *opts;
+    if (!pool->opts.max_starting) pool->opts.max_starting = opts->size;
+    pool->max_age_ms = opts->max_age_seconds > 0 ? age_ms : 0;
+    pool->slots = CWSI_AS(cwsi_slot, cwsi_alloc(&session->client->mem,
+                                                opts->size * sizeof(*pool->slots)));
+    if (!pool->slots) pool->opts.size = 0;
+    status = cwsi_merge_sandbox_opts(&pool->arena, &none, opts->sandbox ? opts->sandbox : &none,
+                                     &pool->sandbox, err);
+    if (status || !pool->slots) {
+        cws_pool_free(pool);
+        return status ? status : cwsi_no_memory(err, "pool");
+    }
+    for (i = 0; i < opts->size; i++) pool->slots[i].pool = pool;
+    cwsi_pool_fill(pool, false);
+    *out = pool;
+    return CWS_OK;
+}
+
+CWS_API size_t cws_pool_ready(const cws_pool *pool)
+{
+    return pool ? cwsi_pool_count(pool, CWSI_SLOT_READY) : 0;
+}
+
+CWS_API cws_status cws_pool_take(cws_pool *pool, int64_t timeout_ms, cws_sandbox **out,
+                                 cws_error *err)
+{
+    cws_client *c;
+    cwsi_slot *slot;
+    int64_t until;
+    cws_status status;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (!pool || !out)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must not be NULL",
+                         pool ? "out" : "pool");
+    c = pool->session->client;
+    if (pool->closed || pool->session->closed)
+        return cwsi_fail(err, CWS_ERR_CLOSED, "the pool or its session is closed");
+    if (timeout_ms && cwsi_may_block(c, err)) return CWS_ERR_REENTRANT;
+    until = cwsi_until(c, timeout_ms);
+    while (!(slot = cwsi_pool_pick(pool))) {
+        int64_t now = cwsi_now(c);
+        cwsi_pool_fill(pool, pool->failures >= CWSI_POOL_FAILURES);
+        if (!cwsi_pool_count(pool, CWSI_SLOT_STARTING) &&
+            !cwsi_pool_count(pool, CWSI_SLOT_STOPPING))
+            return cwsi_copy_error(err, &pool->why);
+        if (timeout_ms == 0 || (until != CWSI_NEVER && now >= until))
+            return cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT, "no sandbox of the pool is ready yet");
+        status = cwsi_loop_turn(c, until == CWSI_NEVER ? -1 : until - now, err);
+        if (status) return status;
+        if (pool->failures >= CWSI_POOL_FAILURES && !cwsi_pool_count(pool, CWSI_SLOT_STARTING) &&
+            !cwsi_pool_count(pool, CWSI_SLOT_READY))
+            return cwsi_copy_error(err, &pool->why);
+    }
+    *out = slot->sandbox;
+    slot->sandbox = NULL;
+    cwsi_slot_clear(slot);
+    cwsi_pool_fill(pool, false);
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_pool_close(cws_pool *pool, cws_error *err)
+{
+    cws_error first;
+    cws_status status = CWS_OK;
+    size_t i, failed = 0;
+    cwsi_error_clear(err);
+    memset(&first, 0, sizeof(first));
+    if (!pool) return CWS_OK;
+    if (cwsi_may_block(pool->session->client, err)) return CWS_ERR_REENTRANT;
+    pool->closed = true;
+    for (i = 0; i < pool->opts.size; i++) {
+        cwsi_slot *slot = &pool->slots[i];
+        if (slot->state == CWSI_SLOT_STARTING || slot->state == CWSI_SLOT_READY)
+            cwsi_slot_stop(slot);
+        cws_op_on_done(slot->op, NULL, NULL);
+    }
+    for (i = 0; i < pool->opts.size; i++) {
+        cwsi_slot *slot = &pool->slots[i];
+        if (slot->state == CWSI_SLOT_STOPPING) {
+            status = cws_op_wait(slot->op, -1, failed ? NULL : &first);
+            failed += status != CWS_OK;
+        }
+        cwsi_slot_clear(slot);
+    }
+    if (!failed) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_SANDBOX,
+                     "%zu sandboxes of the pool failed to stop and may still be running; first: %s",
+                     failed, first.message);
+}
+
+CWS_API void cws_pool_free(cws_pool *pool)
+{
+    cws_session *s;
+    size_t i;
+    if (!pool) return;
+    s = pool->session;
+    for (i = 0; i < pool->opts.size; i++) {
+        cws_op_on_done(pool->slots[i].op, NULL, NULL);
+        cwsi_slot_clear(&pool->slots[i]);
+    }
+    cwsi_arena_clear(&pool->arena);
+    cwsi_free(&s->client->mem, pool->slots);
+    cwsi_free(&s->client->mem, pool);
+    cwsi_session_unref(s);
 }
 
 /* ================================================================================================

@@ -182,7 +182,11 @@ def check_names(code, blanked):
           set(re.findall(r"\b(?:cws\w*__\w*|_cws\w*|CWS\w*__\w*)\b", blanked)))
 
 
-def check_banned(code):
+def check_banned(blanked):
+    # What is compiled only if asked for may touch the process.
+    code = without_directives(re.sub(r"^#ifdef CWS_EXIT_GUARD$.*?^#e\w+",
+                                     lambda m: "\n" * m.group(0).count("\n"), blanked,
+                                     flags=re.S | re.M))
     found = ["line %d: %s" % (code.count("\n", 0, m.start()) + 1, m.group(1)) for m in
              re.finditer(r"(?<![\w.>])(%s)\s*\(" % "|".join(BANNED), code)]
     check("no banned function", found)
@@ -234,7 +238,7 @@ def main():
     check_sections(header)
     check_functions(code)
     check_names(code, blanked)
-    check_banned(code)
+    check_banned(blanked)
     check_version(header)
     print("%d passed, %d failed, 0 skipped" % (counts["passed"], counts["failed"]))
     return 1 if counts["failed"] else 0
