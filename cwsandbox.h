@@ -10232,6 +10232,7 @@ static void cwsi_b2_learn_ports(cwsi_arena *a, const cwsi_list *ports, cws_sandb
     cws_service_info *out =
         CWSI_AS(cws_service_info, cwsi_arena_alloc(a, ports->len * sizeof(*out) + 1));
     size_t i;
+    if (ports->len == 0) return; /* not told: what is known stays */
     if (!out) *ok = false;
     for (i = 0; out && i < ports->len; i++) {
         const cwsi_b2_Port *p = CWSI_AT(b2_Port, *ports, i);
@@ -11040,6 +11041,7 @@ static const cwsi_dialect *cwsi_dialect_b2(void)
  * ============================================================================================= */
 
 #define CWSI_JOURNAL_MAX (64u << 20)
+#define CWSI_JOURNAL_LINE 2048
 
 /* What an earlier session left. */
 typedef struct cwsi_left {
@@ -11181,11 +11183,14 @@ static bool cwsi_journal_write(cws_session *s, const char *kind, const char *fir
                                const char *second)
 {
     FILE *file = s && s->journal ? CWSI_AS(FILE, s->journal->file) : NULL;
+    char line[CWSI_JOURNAL_LINE];
+    size_t n;
     if (!file) return true;
+    n = cwsi_format(line, sizeof(line), "%s %s%s%s\n", kind, first, second ? " " : "",
+                    second ? second : "");
     clearerr(file);
     (void)fseek(file, 0, SEEK_END);
-    (void)fprintf(file, "%s %s%s%s\n", kind, first, second ? " " : "", second ? second : "");
-    if (fflush(file) == 0 && !ferror(file)) return true;
+    if (n + 1 < sizeof(line) && fwrite(line, 1, n, file) == n && fflush(file) == 0) return true;
     cwsi_log(s->client, CWS_LOG_WARNING, "journal: '%s %s' could not be written to %s", kind, first,
              s->journal->path);
     return false;
@@ -11220,9 +11225,8 @@ static void cwsi_journal_finish(cws_session *s)
 static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error *err)
 {
     cwsi_journal *j = CWSI_NEW(&s->client->mem, cwsi_journal);
-    bool ok = true;
     cws_status status = CWS_OK;
-    char words[512];
+    char words[CWSI_JOURNAL_LINE];
     if (!j) return cwsi_no_memory(err, "journal");
     cwsi_arena_init(&j->arena, &s->client->mem);
     s->journal = j;
@@ -11240,9 +11244,9 @@ static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error 
     if (status) return status;
     (void)cwsi_format(words, sizeof(words), "%s %s", s->client->dialect->name, s->client->base_url);
     /* a line without its end, of a crash or a full disk, must not swallow this one */
-    ok = fprintf(CWSI_AS(FILE, j->file), "%s", j->left.len ? "\n" : "") >= 0 &&
-         cwsi_journal_write(s, "cwsandbox-journal 1", words, j->tag);
-    if (ok) return CWS_OK;
+    if (cwsi_journal_write(s, j->left.len ? "\ncwsandbox-journal 1" : "cwsandbox-journal 1", words,
+                           j->tag))
+        return CWS_OK;
     return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' can not be written", 200, path);
 }
 
@@ -11584,11 +11588,10 @@ static bool cwsi_start_spill(cws_op *op)
         cwsi_buf_free(&sb->spill); /* there is only this one now */
     } else if (sb->spilled) {
         cwsi_start_swap(sb);
-    } else if (cwsi_is_spillable(&op->err)) {
+    } else if (!sb->create_unknown && cwsi_is_spillable(&op->err)) {
         cwsi_log(op->client, CWS_LOG_INFO, "%s; trying the other placement", op->err.message);
         cwsi_start_swap(sb);
         cwsi_error_clear(&op->err);
-        sb->create_unknown = false;
         op->step = CWSI_START_SEND;
         return true;
     }
@@ -17426,12 +17429,12 @@ CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opt
     status = cwsi_enter_sandbox(sandbox, out, err);
     if (!status) status = cwsi_check_logs(o, err);
     if (!status) status = cwsi_check_container(sandbox->client, o->container, err);
-    if (!status && sandbox->client->dialect->duplex_logs && !cwsi_has_duplex(sandbox->client))
-        status = cwsi_exec_no_duplex(sandbox->client, "logs in v1beta2", err);
     if (!status)
         status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
                                     o->follow ? CWSI_NEVER : sandbox->request_timeout_ms, false,
                                     &timeout_ms);
+    if (!status && sandbox->client->dialect->duplex_logs && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, "logs in v1beta2", err);
     if (!status) status = cwsi_needs_streams(sandbox->client, "Logs", err);
     if (status) return status;
     op = cwsi_op_new(sandbox->client, sizeof(cwsi_logs), cwsi_logs_kind(), sandbox);
