@@ -23,10 +23,10 @@
  *
  * DIALECTS. It speaks coreweave.sandbox.v1 and .v1beta2 about the same sandboxes: a client of
  * either finds, uses and stops those of the other. v1 shows those of v1beta2 without `spec`. Not in
- * v1beta2: Pause, Resume, Raw, S3 mounts, object storage, secrets of the runner's cluster, resuming
- * of commands. Not in v1: several containers, templates, object storage, registered volumes.
- * Published ports are shown at 127.0.0.1, where they are anyway; names of network modes are
- * repeated, whatever they are. There is one runner, "local", with one profile, "default".
+ * v1beta2: Raw, S3 mounts, object storage, secrets of the runner's cluster, resuming of commands.
+ * Not in v1: several containers, templates, object storage, registered volumes. Published ports are
+ * shown at 127.0.0.1, where they are anyway; names of network modes are repeated, whatever they
+ * are. There is one runner, "local", with one profile, "default".
  *
  * WHAT A SANDBOX SEES. With namespaces (Linux, where user, mount and PID namespaces are allowed): a
  * root directory of its own with private, writable /tmp, /root, /home and /workspace, the host's
@@ -57,6 +57,10 @@
  * ended for good. Sandboxes that have ended still show theirs, which the service refuses, but not
  * with follow. A stream that falls behind what is kept ends with STREAM_TRUNCATED. The process
  * waits in its write while the pipe is full and the host does not poll.
+ *
+ * PAUSE stops all processes with SIGSTOP, without namespaces those in the process groups of commands;
+ * what asks for a running sandbox is refused meanwhile, but a stop lets them go on, to end. The
+ * lifetime goes on.
  *
  * TERMINALS are pseudo-terminals of the host: 80 by 24 unless asked otherwise, TERM=xterm-256color
  * unless the environment has one. `close` types the end-of-file character. When the client cancels,
@@ -111,6 +115,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -174,6 +179,7 @@ typedef enum cwsl_op {
     CWSL_READ,      /*          copy a file into the attached descriptor */
     CWSL_WRITE,     /*          copy the attached descriptor into a file */
     CWSL_KILL,      /*          send signal value to the process group of process id */
+    CWSL_KILL_ALL,  /*          send it to everything */
     CWSL_CLEAR      /*          kill what is left of session id, a value of STARTED */
 } cwsl_op;
 
@@ -615,9 +621,12 @@ static bool cwsl_request(const cwsl_birth *b, cwsl_child *children)
         if (n < 0 && errno == EINTR) n = 0;
         else if (n <= 0) return false;
     }
-    if (f.op == CWSL_KILL) {
+    if (f.op == CWSL_KILL_ALL && b->namespaces) {
+        (void)kill(-1, f.value); /* all but process 1, which this is */
+    } else if (f.op == CWSL_KILL || f.op == CWSL_KILL_ALL) {
         for (i = 0; i < CWSL_CHILDREN; i++)
-            if (children[i].pid && children[i].id == f.id) (void)kill(-children[i].pid, f.value);
+            if (children[i].pid && (f.op == CWSL_KILL_ALL || children[i].id == f.id))
+                (void)kill(-children[i].pid, f.value);
     } else if (f.op == CWSL_CLEAR) {
         cwsl_clear(CWSI_CAST(pid_t, f.id));
     } else if (payload && (fds[f.op == CWSL_SPAWN ? 2 : 0] >= 0)) {
@@ -864,6 +873,7 @@ struct cwsl_box { /* one sandbox */
     int32_t state;   /* cwsi_v1 State, as shown */
     int32_t exit_code, restarts, lifetime_s;
     bool main_running, has_exit, stopping, ending;
+    bool paused, restart_held; /* held: it was due in the meantime */
     int32_t end_state; /* once ending */
     char reason[200];
     int64_t created_ms, started_ms, ended_ms;                    /* wall clock */
@@ -952,6 +962,7 @@ struct cwsl_server {
     unsigned long clone_flags;
     int wake[2];
     uint64_t boxes_made, snapshots_made, seed;
+    int64_t opened_ms; /* wall clock */
     uint32_t job_ids, page_size, start_delay_ms, requests;
     uint64_t max_file;
     char *api_key;
@@ -2122,6 +2133,29 @@ static void cwsl_main_exited(cwsl_box *box, int status)
     }
 }
 
+/* Stop all processes of a running sandbox as they are. False: out of memory. Without namespaces
+ * only what is in the process groups of the commands. */
+static bool cwsl_pause(cwsl_box *box)
+{
+    if (!cwsl_tell(box, CWSL_KILL_ALL, 0, SIGSTOP, NULL, NULL, 0)) return false;
+    box->state = CWSI_v1_STATE_PAUSED;
+    box->paused = true;
+    box->restart_held = box->restart_at != CWSI_NEVER;
+    box->restart_at = CWSI_NEVER;
+    return true;
+}
+
+/* Let them go on. False: out of memory. */
+static bool cwsl_resume(cwsl_box *box)
+{
+    if (!box->paused) return true;
+    if (!cwsl_tell(box, CWSL_KILL_ALL, 0, SIGCONT, NULL, NULL, 0)) return false;
+    box->paused = false;
+    if (box->state == CWSI_v1_STATE_PAUSED) box->state = CWSI_v1_STATE_RUNNING;
+    if (box->restart_held) box->restart_at = cwsl_now();
+    return true;
+}
+
 /* Is something being copied out of it? */
 static bool cwsl_is_copied(const cwsl_box *box)
 {
@@ -2143,6 +2177,7 @@ static void cwsl_stop(cwsl_box *box, int32_t grace_s)
         box->archiving = false;
         grace_s = box->archive_grace_s;
     }
+    (void)cwsl_resume(box); /* what is paused takes no signal but SIGKILL */
     if (grace_s <= 0 || !box->main_running) {
         box->stopping = true;
         cwsl_box_end(box, CWSI_v1_STATE_COMPLETED, "stopped");
@@ -3121,8 +3156,8 @@ static cwsl_box *cwsl_running_box(cwsl_exchange *x, cwsi_str id, cwsi_str contai
         return NULL;
     }
     if (box->state != CWSI_v1_STATE_RUNNING || box->ending) {
-        cwsl_fail(x, CWSL_PRECONDITION, "SANDBOX_NOT_RUNNING", "sandbox %s is not running",
-                  box->id);
+        cwsl_fail(x, CWSL_PRECONDITION, "SANDBOX_NOT_RUNNING", "sandbox %s is %s", box->id,
+                  box->state == CWSI_v1_STATE_PAUSED ? "paused" : "not running");
         return NULL;
     }
     if (container.len && !cwsi_str_same(container, box->container->name)) {
@@ -3542,8 +3577,8 @@ static cwsl_snapshot *cwsl_snapshot_new(cwsl_exchange *x, cwsl_box *box, const c
 }
 
 /* The volume of that name, or the only one for "". NULL: answered. */
-static const cwsl_volume *cwsl_snapshot_volume(cwsl_exchange *x, const cwsl_box *box, cwsi_str name,
-                                               const char *field)
+static const cwsl_volume *cwsl_snapshot_volume(cwsl_exchange *x, const cwsl_box *box,
+                                               cwsi_str name, const char *field)
 {
     const cwsl_volume *v = CWSI_CAST(const cwsl_volume *, box->volumes.at);
     size_t i;
@@ -3551,7 +3586,7 @@ static const cwsl_volume *cwsl_snapshot_volume(cwsl_exchange *x, const cwsl_box 
         if (cwsi_str_same(v[i].name, name)) return &v[i];
     if (!name.len && box->volumes.len == 1) return v;
     if (name.len) (void)cwsl_refuse(x, field, "no such scratch volume");
-    else if (box->volumes.len) (void)cwsl_refuse(x, field, "is required: there are several volumes");
+    else if (box->volumes.len) (void)cwsl_refuse(x, field, "is required with several volumes");
     else cwsl_fail(x, CWSL_PRECONDITION, "FSS_NOT_SUPPORTED", "sandbox %s has no scratch volume",
                    box->id);
     return NULL;
@@ -3583,7 +3618,8 @@ static void cwsl_call_snapshot(cwsl_exchange *x, const void *msg)
         box = cwsl_running_box(x, r->sandbox_id, cwsi_str_of(NULL));
         v = box ? cwsl_snapshot_volume(x, box, r->scratch_volume_name, "scratch_volume_name")
                 : NULL;
-        if (v) snap = cwsl_snapshot_new(x, box, v, r->request_id, CWSI_v1_SNAPSHOT_TRIGGER_MANUAL);
+        if (!v) return;
+        snap = cwsl_snapshot_new(x, box, v, r->request_id, CWSI_v1_SNAPSHOT_TRIGGER_MANUAL);
     }
     if (snap) cwsl_reply(x, cwsl_view_snapshot(&x->arena, snap));
 }
@@ -3690,7 +3726,7 @@ static bool cwsl_archive(cwsl_exchange *x, cwsl_box *box, const cwsi_v1_DeleteSa
                   "sandbox %s has been stopped without these snapshots", box->id);
         return false;
     }
-    if (!cwsl_running_box(x, r->sandbox_id, cwsi_str_of(NULL))) return false;
+    if (!box->paused && !cwsl_running_box(x, r->sandbox_id, cwsi_str_of(NULL))) return false;
     for (i = 0; i < r->snapshot_volumes.len; i++) {
         if (!names[i].len) return cwsl_refuse(x, field, "must not be empty");
         for (k = 0; k < i; k++)
@@ -3978,18 +4014,45 @@ static void cwsl_call_read(cwsl_exchange *x, const void *msg)
     if (box) cwsl_transfer(x, box, CWSL_FETCH, r->path, cwsi_str_of(NULL));
 }
 
+/* What this machine is called where images are. */
+static cwsi_str cwsl_architecture(cwsl_exchange *x)
+{
+    struct utsname name;
+    memset(&name, 0, sizeof(name));
+    (void)uname(&name);
+    if (strcmp(name.machine, "x86_64") == 0) return cwsi_str_of("amd64");
+    if (strcmp(name.machine, "aarch64") == 0) return cwsi_str_of("arm64");
+    return cwsi_str_of(cwsi_arena_copy(&x->arena, name.machine, strlen(name.machine)));
+}
+
 /* The one runner. NULL: out of memory. */
 static cwsi_v1_AvailableRunner *cwsl_view_runner(cwsl_exchange *x, int32_t view)
 {
+    static const int32_t visible[] = {CWSI_v1_VISIBILITY_PUBLIC, CWSI_v1_VISIBILITY_PRIVATE};
     cwsi_v1_AvailableRunner *v = CWSI_ARENA_NEW(&x->arena, cwsi_v1_AvailableRunner);
     cwsi_v1_RunnerCapabilitySummary *can =
         CWSI_ARENA_NEW(&x->arena, cwsi_v1_RunnerCapabilitySummary);
     cwsi_v1_RunnerResourceSummary *has = CWSI_ARENA_NEW(&x->arena, cwsi_v1_RunnerResourceSummary);
+    cwsi_str *tag, *architecture;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES);
     cwsl_box *box;
+    size_t i;
     if (!v || !can || !has) return NULL;
-    v->runner_id = v->runner_group_id = v->organization_id = cwsi_str_of("local");
+    tag = CWSI_CAST(cwsi_str *, cwsi_list_grow(&x->arena, &v->tags, sizeof(cwsi_str)));
+    architecture = CWSI_CAST(
+        cwsi_str *, cwsi_list_grow(&x->arena, &can->supported_architectures, sizeof(cwsi_str)));
+    if (!tag || !architecture) return NULL;
+    *tag = v->runner_id = v->runner_group_id = v->organization_id = cwsi_str_of("local");
+    *architecture = cwsl_architecture(x);
+    for (i = 0; i < CWSI_COUNT(visible); i++) {
+        int32_t *slot = CWSI_CAST(int32_t *, cwsi_list_grow(&x->arena,
+                                                            &can->supported_service_visibilities,
+                                                            sizeof(int32_t)));
+        if (!slot) return NULL;
+        *slot = visible[i];
+    }
     v->healthy = true;
+    v->connected_at = cwsl_view_time(&x->arena, x->server->opened_ms);
     v->capabilities = can;
     can->max_cpu_millicores = has->available_cpu_millicores = (cpus > 0 ? cpus : 1) * 1000;
     can->max_memory_bytes = has->available_memory_bytes =
@@ -3999,13 +4062,25 @@ static cwsi_v1_AvailableRunner *cwsl_view_runner(cwsl_exchange *x, int32_t view)
     return v;
 }
 
+/* Does what there is one of here pass these filters? */
+static bool cwsl_passes(cwsl_exchange *x, cwsi_str gpu_type, cwsi_str architecture)
+{
+    return !gpu_type.len &&
+           (!architecture.len || cwsi_str_same(architecture, cwsl_architecture(x)));
+}
+
 static void cwsl_call_runners(cwsl_exchange *x, const void *msg)
 {
     const cwsi_v1_ListAvailableRunnersRequest *r =
         CWSI_CAST(const cwsi_v1_ListAvailableRunnersRequest *, msg);
     cwsi_v1_ListAvailableRunnersResponse out;
+    size_t most;
+    uint64_t after;
     memset(&out, 0, sizeof(out));
-    if (!r->gpu_type.len && !r->architecture.len && !r->service_visibility && !r->page_token.len &&
+    if (!cwsl_page(x, r->page_size, r->page_token, &most, &after)) return;
+    if (!after && cwsl_passes(x, r->gpu_type, r->architecture) &&
+        (!r->service_visibility || r->service_visibility == CWSI_v1_VISIBILITY_PUBLIC ||
+         r->service_visibility == CWSI_v1_VISIBILITY_PRIVATE) &&
         (!r->runner_group_id.len || cwsi_str_is(r->runner_group_id, "local"))) {
         out.runners.at = cwsl_view_runner(x, r->view);
         out.runners.len = 1;
@@ -4356,6 +4431,31 @@ static void cwsl_b2_start(cwsl_exchange *x, const void *msg)
  * >>local-b2-calls
  * The other unary calls of v1beta2: each asks the one of v1 and says how its answer is shown.
  * ============================================================================================= */
+
+static void cwsl_b2_pause(cwsl_exchange *x, const void *msg)
+{
+    cwsi_str id = CWSI_CAST(const cwsi_b2_PauseSandboxRequest *, msg)->sandbox_id;
+    cwsl_box *box = cwsl_box_find(x->server, id);
+    cwsi_b2_PauseSandboxResponse out;
+    memset(&out, 0, sizeof(out));
+    out.success = true;
+    if (!box || box->ending || box->state != CWSI_v1_STATE_PAUSED) /* again is no error */
+        box = cwsl_running_box(x, id, cwsi_str_of(NULL));
+    if (!box) return;
+    if (box->state == CWSI_v1_STATE_PAUSED || cwsl_pause(box)) cwsl_reply(x, &out);
+    else cwsl_no_memory(x);
+}
+
+static void cwsl_b2_resume(cwsl_exchange *x, const void *msg)
+{
+    cwsi_str id = CWSI_CAST(const cwsi_b2_ResumeSandboxRequest *, msg)->sandbox_id;
+    cwsl_box *box = cwsl_box_find(x->server, id);
+    cwsi_b2_ResumeSandboxResponse out;
+    memset(&out, 0, sizeof(out));
+    out.success = true;
+    if (box && !cwsl_resume(box)) cwsl_no_memory(x);
+    else if (cwsl_running_box(x, id, cwsi_str_of(NULL))) cwsl_reply(x, &out);
+}
 
 /* Obey max_timeout_seconds; reason: of the error when they have passed. False: answered. */
 static bool cwsl_b2_limit(cwsl_exchange *x, int32_t seconds, const char *reason)
@@ -4776,9 +4876,12 @@ static const void *cwsl_b2_view_runner(cwsl_exchange *x, const void *msg)
     *profile = cwsi_str_of("default");
     out->runner_id = r->runner_id;
     out->runner_group_id = r->runner_group_id;
+    out->tags = r->tags;
+    out->connected_at = r->connected_at;
     out->healthy = r->healthy;
     out->capabilities->max_cpu_millicores = r->capabilities->max_cpu_millicores;
     out->capabilities->max_memory_bytes = r->capabilities->max_memory_bytes;
+    out->capabilities->supported_architectures = r->capabilities->supported_architectures;
     if (!r->resources) return out;
     out->resources = CWSI_ARENA_NEW(&x->arena, cwsi_b2_RunnerResourceSummary);
     if (!out->resources) return NULL;
@@ -4820,6 +4923,7 @@ static void cwsl_b2_runners(cwsl_exchange *x, const void *msg)
     out.runner_group_id = r->runner_group_id;
     out.gpu_type = r->gpu_type;
     out.architecture = r->architecture;
+    out.page_size = r->page_size;
     out.page_token = r->page_token;
     out.view = r->view; /* the same numbers */
     x->answer = cwsl_b2_view_runners;
@@ -4840,19 +4944,21 @@ static void cwsl_b2_runner(cwsl_exchange *x, const void *msg)
 }
 
 /* False: out of memory. */
-static bool cwsl_b2_view_profile(cwsi_arena *arena, cwsi_b2_ProfileSummary *out)
+static bool cwsl_b2_view_profile(cwsl_exchange *x, cwsi_b2_ProfileSummary *out)
 {
     cwsi_b2_ServiceExposureMode *in = CWSI_CAST(
         cwsi_b2_ServiceExposureMode *,
-        cwsi_list_grow(arena, &out->service_exposure_modes, sizeof(cwsi_b2_ServiceExposureMode)));
+        cwsi_list_grow(&x->arena, &out->service_exposure_modes, sizeof(*in)));
     cwsi_b2_EgressMode *to = CWSI_CAST(
-        cwsi_b2_EgressMode *,
-        cwsi_list_grow(arena, &out->egress_modes, sizeof(cwsi_b2_EgressMode)));
-    if (!in || !to) return false;
+        cwsi_b2_EgressMode *, cwsi_list_grow(&x->arena, &out->egress_modes, sizeof(*to)));
+    cwsi_str *architecture = CWSI_CAST(
+        cwsi_str *, cwsi_list_grow(&x->arena, &out->supported_architectures, sizeof(cwsi_str)));
+    if (!in || !to || !architecture) return false;
     out->profile_name = cwsi_str_of("default");
     out->runner_id = cwsi_str_of("local");
     in->name = cwsi_str_of("public");
     to->name = cwsi_str_of("internet");
+    *architecture = cwsl_architecture(x);
     return true;
 }
 
@@ -4861,12 +4967,15 @@ static void cwsl_b2_profiles(cwsl_exchange *x, const void *msg)
     const cwsi_b2_ListProfilesRequest *r = CWSI_CAST(const cwsi_b2_ListProfilesRequest *, msg);
     cwsi_b2_ListProfilesResponse out;
     cwsi_b2_ProfileSummary profile;
+    size_t most;
+    uint64_t after;
     bool ok = true;
     memset(&out, 0, sizeof(out));
     memset(&profile, 0, sizeof(profile));
-    if (!r->gpu_type.len && !r->architecture.len && !r->page_token.len &&
+    if (!cwsl_page(x, r->page_size, r->page_token, &most, &after)) return;
+    if (!after && cwsl_passes(x, r->gpu_type, r->architecture) &&
         (!r->runner_id.len || cwsi_str_is(r->runner_id, "local"))) {
-        ok = cwsl_b2_view_profile(&x->arena, &profile);
+        ok = cwsl_b2_view_profile(x, &profile);
         out.profiles.at = &profile, out.profiles.len = 1;
     }
     cwsl_reply(x, ok ? &out : NULL);
@@ -4884,7 +4993,7 @@ static void cwsl_b2_profile(cwsl_exchange *x, const void *msg)
         cwsl_fail(x, CWSL_NOT_FOUND, "PROFILE_NOT_FOUND",
                   "the only profile here is \"default\" of runner \"local\"");
     } else {
-        cwsl_reply(x, cwsl_b2_view_profile(&x->arena, &profile) ? &profile : NULL);
+        cwsl_reply(x, cwsl_b2_view_profile(x, &profile) ? &profile : NULL);
     }
 }
 
@@ -4924,6 +5033,8 @@ static cwsl_call_fn cwsl_call_of(cwsi_rpc_id id)
         {CWSI_RPC_b2_GatewayService_Exec, cwsl_b2_exec},
         {CWSI_RPC_b2_GatewayService_AddFile, cwsl_b2_add_file},
         {CWSI_RPC_b2_GatewayService_RetrieveFile, cwsl_b2_retrieve_file},
+        {CWSI_RPC_b2_GatewayService_Pause, cwsl_b2_pause},
+        {CWSI_RPC_b2_GatewayService_Resume, cwsl_b2_resume},
         {CWSI_RPC_b2_GatewayService_CreateFileSystemSnapshot, cwsl_b2_snapshot},
         {CWSI_RPC_b2_GatewayService_GetFileSystemSnapshot, cwsl_b2_get_snapshot},
         {CWSI_RPC_b2_GatewayService_ListFileSystemSnapshots, cwsl_b2_list_snapshots},
@@ -4989,7 +5100,8 @@ static void cwsl_logs_begin(cwsl_exchange *x, const cwsi_v1_StreamLogsRequest *r
     x->dispatched = true;
     if (again) (void)cwsl_refuse(x, "sandbox_id", "one message only");
     if (again || !cwsl_check_logs(x, r)) return;
-    if (!box || r->follow || box->state == CWSI_v1_STATE_CREATING)
+    if (!box || box->state == CWSI_v1_STATE_CREATING ||
+        (r->follow && box->state != CWSI_v1_STATE_PAUSED))
         box = cwsl_running_box(x, r->sandbox_id, r->container);
     else if (r->container.len && !cwsi_str_same(r->container, box->container->name))
         box = NULL, (void)cwsl_refuse(x, "container", "no such container");
@@ -5782,6 +5894,7 @@ static cwsl_server *cwsl_server_new(const cws_local_opts *o)
     if (s->max_file > 99u << 20) s->max_file = 99u << 20;
     s->page_size = o->page_size ? o->page_size : 1000;
     s->seed = CWSI_CAST(uint64_t, getpid());
+    s->opened_ms = cwsl_clock(true);
     if (o->api_key) {
         s->api_key = CWSI_CAST(char *, cwsi_alloc(&s->mem, strlen(o->api_key) + 1));
         if (s->api_key) memcpy(s->api_key, o->api_key, strlen(o->api_key));

@@ -19,11 +19,10 @@
 typedef struct exchange {
     cws_exchange base; /* first: the transport knows the exchange by this */
     void *handle;
-    const char *rpc; /* "v1.SandboxService/GetSandbox" */
     cwsi_rpc_id id;
     cwsi_buf request, body;
     int status;
-    bool ended;
+    bool open, ended;
     char text[65536]; /* the answer, once ended: JSON, or "code REASON: message [field]" */
 } exchange;
 
@@ -74,11 +73,11 @@ static void read_error(exchange *x, cwsi_arena *arena, cwsi_str body)
         n += (size_t)snprintf(x->text + n, sizeof x->text - n, " [%s]", field);
 }
 
-/* Begin a call; the request is JSON with ' for ". */
+/* Begin a call such as v1.SandboxService/GetSandbox; the request is JSON with ' for ". */
 static exchange *begin(const char *rpc, const char *format, ...)
 {
     static unsigned turn;
-    exchange *x = &slots[turn++ % 4];
+    exchange *x;
     cws_header headers[2] = {{"content-type", "application/proto"},
                              {"connect-protocol-version", "1"}};
     cws_http_request request;
@@ -87,6 +86,8 @@ static exchange *begin(const char *rpc, const char *format, ...)
     void *msg;
     size_t i;
     va_list args;
+    while (slots[turn++ % 4].open) {}
+    x = &slots[(turn - 1) % 4];
     va_start(args, format);
     vsnprintf(json, sizeof json, format, args);
     va_end(args);
@@ -94,7 +95,7 @@ static exchange *begin(const char *rpc, const char *format, ...)
     memset(x, 0, sizeof *x);
     memset(&request, 0, sizeof request);
     x->base.events = &events;
-    x->rpc = rpc;
+    x->open = true;
     snprintf(url, sizeof url, "http://localhost/coreweave.sandbox.%s", rpc);
     while (x->id < CWSI_RPC_COUNT && strcmp(cwsi_rpc_at(x->id)->path, url + 16) != 0)
         x->id = (cwsi_rpc_id)(x->id + 1);
@@ -125,6 +126,7 @@ static const char *end(exchange *x)
     void *msg;
     while (!x->ended) if (local.poll(local.user, 10000)) abort();
     local.cancel(local.user, x->handle);
+    x->open = false;
     cwsi_arena_init(&arena, &mem);
     cwsi_buf_init(&json, &mem, SIZE_MAX / 4);
     body.at = x->body.at, body.len = x->body.len;
@@ -545,6 +547,130 @@ static void test_b2(void)
     }
 }
 
+#define D1(call) "v1.DiscoveryService/" call
+#define D2(call) "v1beta2.DiscoveryService/" call
+
+static void test_discovery(void)
+{
+    const char *answer;
+    TEST("v1: there is one runner, with what is free in the full view") {
+        answer = SAY(D1("ListAvailableRunners"), "{'pageSize':5}");
+        CHECK_INT(count(answer, "runnerId"), 1);
+        HAS(answer, "'runnerId':'local'");
+        HAS(answer, "'organizationId':'local'");
+        HAS(answer, "'healthy':true");
+        HAS(answer, "'connectedAt':");
+        HAS(answer, "'supportedArchitectures':['");
+        HAS(answer, "VISIBILITY_PRIVATE");
+        CHECK(!strstr(answer, "availableCpu"));
+        HAS(SAY(D1("ListAvailableRunners"), "{'view':'RUNNER_VIEW_FULL'}"), "availableCpuMilli");
+        HAS(SAY(D1("ListAvailableRunners"), "{'architecture':'%s','runnerGroupId':'local',"
+                "'serviceVisibility':'VISIBILITY_PUBLIC','healthyOnly':true}",
+                strstr(answer, "amd64") ? "amd64" : "arm64"), "'runnerId':'local'");
+        HAS(SAY(D1("GetAvailableRunner"), "{'runnerId':'local','organizationId':'local'}"),
+            "maxCpuMillicores");
+    }
+    TEST("v1: filters leave it out, and what is unknown is not found") {
+        CHECK_STR(SAY(D1("ListAvailableRunners"), "{'gpuType':'H100'}"), "{}");
+        CHECK_STR(SAY(D1("ListAvailableRunners"), "{'architecture':'vax'}"), "{}");
+        CHECK_STR(SAY(D1("ListAvailableRunners"), "{'runnerGroupId':'x'}"), "{}");
+        CHECK_STR(SAY(D1("ListAvailableRunners"), "{'serviceVisibility':'VISIBILITY_CUSTOM'}"),
+                  "{}");
+        HAS(SAY(D1("ListAvailableRunners"), "{'pageToken':'x'}"), "[page_token]");
+        HAS(SAY(D1("ListAvailableRunners"), "{'pageSize':-1}"), "[page_size]");
+        HAS(SAY(D1("GetAvailableRunner"), "{'runnerId':'x','organizationId':'local'}"),
+            "not_found CWSANDBOX_RUNNER_NOT_FOUND");
+        HAS(SAY(D1("GetAvailableRunner"), "{'runnerId':'local','organizationId':'x'}"),
+            "not_found CWSANDBOX_RUNNER_NOT_FOUND");
+        HAS(SAY(D1("GetAvailableRunner"), "{'runnerId':'local'}"), "[organization_id]");
+        HAS(SAY(D1("GetAvailableRunner"), "{'organizationId':'local'}"), "[runner_id]");
+    }
+    TEST("v1beta2: runners and profiles") {
+        answer = SAY(D2("ListAvailableRunners"), "{'view':'RUNNER_VIEW_FULL'}");
+        HAS(answer, "'profileNames':['default']");
+        HAS(answer, "availableMemoryBytes");
+        HAS(answer, "'connectedAt':");
+        CHECK_STR(SAY(D2("ListAvailableRunners"), "{'profileName':'x'}"), "{}");
+        HAS(SAY(D2("GetAvailableRunner"), "{'runnerId':'local'}"), "supportedArchitectures");
+        HAS(SAY(D2("GetAvailableRunner"), "{'runnerId':'x'}"),
+            "not_found CWSANDBOX_RUNNER_NOT_FOUND");
+        answer = SAY(D2("ListProfiles"), "{}");
+        HAS(answer, "'profileName':'default'");
+        HAS(answer, "'serviceExposureModes':[{'name':'public'}]");
+        HAS(answer, "'egressModes':[{'name':'internet'}]");
+        CHECK_STR(SAY(D2("ListProfiles"), "{'gpuType':'H100'}"), "{}");
+        CHECK_STR(SAY(D2("ListProfiles"), "{'runnerId':'x'}"), "{}");
+        HAS(SAY(D2("ListProfiles"), "{'pageToken':'x'}"), "[page_token]");
+        HAS(SAY(D2("GetProfile"), "{'profileName':'default'}"), "supportedArchitectures");
+        HAS(SAY(D2("GetProfile"), "{'profileName':'x'}"),
+            "not_found CWSANDBOX_PROFILE_NOT_FOUND");
+        HAS(SAY(D2("GetProfile"), "{'profileName':'default','runnerId':'x'}"),
+            "not_found CWSANDBOX_PROFILE_NOT_FOUND");
+    }
+}
+
+/* Bytes in the volume of a sandbox, seen from outside. */
+static uint64_t size_of(const char *id)
+{
+    const cwsl_box *box = cwsl_box_find(cwsl_server_of(local.user), cwsi_str_of(id));
+    const cwsl_volume *v = box ? (const cwsl_volume *)box->volumes.at : NULL;
+    return v ? cwsl_tree_size(open(v->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0) : 0;
+}
+
+static void test_pause(void)
+{
+    char id[64], first[20], snap[64];
+    const char *answer;
+    exchange *running;
+    int i;
+    TEST("a paused sandbox stands still and goes on where it was") {
+        snprintf(id, sizeof id, "%s",
+                 create("", ",'command':'/bin/sh','args':['-c','while :; do echo x >>count; "
+                            "sleep 0.01; done']"));
+        while (sh(id, "test -e count") == 1) {}
+        running = begin(V1("Exec"), "{'sandboxId':'%s','command':['/bin/sh','-c',"
+                        "'touch begun; while ! test -e go; do sleep 0.01; done; exit 7']}", id);
+        while (sh(id, "test -e begun") == 1) {}
+        HAS(SAY(B2("Pause"), "{'sandboxId':'%s'}", id), "'success':true");
+        HAS(SAY(V1("GetSandbox"), "{'sandboxId':'%s'}", id), "'state':'STATE_PAUSED'");
+        answer = SAY(B2("List"), "{'status':'SANDBOX_STATUS_PAUSED'}");
+        CHECK_INT(count(answer, id), 1);
+        HAS(SAY(B2("Pause"), "{'sandboxId':'%s'}", id), "'success':true");
+        HAS(SAY(V1("Exec"), "{'sandboxId':'%s','command':['true']}", id),
+            "failed_precondition CWSANDBOX_SANDBOX_NOT_RUNNING");
+        HAS(SAY(V1("ReadFile"), "{'sandboxId':'%s','path':'count'}", id), "is paused");
+        for (i = 0; i < 20; i++) (void)local.poll(local.user, 5);
+        CHECK(!running->ended);
+        HAS(SAY(B2("Resume"), "{'sandboxId':'%s'}", id), "'success':true");
+        HAS(SAY(B2("Get"), "{'sandboxId':'%s'}", id), "'SANDBOX_STATUS_RUNNING'");
+        HAS(SAY(B2("Resume"), "{'sandboxId':'%s'}", id), "'success':true");
+        CHECK_INT(sh(id, "touch go"), 0);
+        HAS(end(running), "'exitCode':7");
+        stop(id);
+        HAS(SAY(B2("Pause"), "{'sandboxId':'%s'}", id), "CWSANDBOX_SANDBOX_NOT_RUNNING");
+        HAS(SAY(B2("Resume"), "{'sandboxId':'%s'}", id), "CWSANDBOX_SANDBOX_NOT_RUNNING");
+        HAS(SAY(B2("Pause"), "{'sandboxId':'no'}"), "not_found CWSANDBOX_SANDBOX_NOT_FOUND");
+        HAS(SAY(B2("Resume"), "{'sandboxId':'no'}"), "not_found CWSANDBOX_SANDBOX_NOT_FOUND");
+    }
+    TEST("nothing runs while a sandbox is paused") {
+        snprintf(id, sizeof id, "%s",
+                 create(ONE_VOLUME, ONE_MOUNT ",'command':'/bin/sh','args':['-c','while :; do "
+                                              "echo x >>data/count; sleep 0.01; done']"));
+        while (sh(id, "test -e data/count") == 1) {}
+        for (i = 0; i < 10; i++) (void)local.poll(local.user, 5);
+        HAS(SAY(B2("Pause"), "{'sandboxId':'%s'}", id), "'success':true");
+        for (i = 0; i < 4; i++) (void)local.poll(local.user, 5);
+        snprintf(first, sizeof first, "%llu", (unsigned long long)size_of(id));
+        for (i = 0; i < 20; i++) (void)local.poll(local.user, 5);
+        CHECK(size_of(id) == strtoull(first, NULL, 10));
+        answer = SAY(V1("DeleteSandbox"), "{'sandboxId':'%s','snapshotVolumes':['data'],"
+                     "'gracePeriodSeconds':5}", id);
+        snprintf(snap, sizeof snap, "%.36s", strstr(answer, "SnapshotIds\":[\"") + 15);
+        CHECK_STR(member(settled(snap), "sizeBytes"), first);
+        HAS(until(id, "STATE_COMPLETED", "STATE_FAILED"), "COMPLETED");
+    }
+}
+
 int main(int argc, char **argv)
 {
     cws_local_opts opts;
@@ -561,6 +687,8 @@ int main(int argc, char **argv)
         test_volumes();
         test_archives();
         test_b2();
+        test_discovery();
+        test_pause();
         local.close(local.user);
         TEST("nothing is left of it") CHECK_INT(rmdir(root), 0);
         memcpy(root + sizeof root - 7, "XXXXXX", 6);
