@@ -58,9 +58,9 @@
  * with follow. A stream that falls behind what is kept ends with STREAM_TRUNCATED. The process
  * waits in its write while the pipe is full and the host does not poll.
  *
- * PAUSE stops all processes with SIGSTOP, without namespaces those in the process groups of commands;
- * what asks for a running sandbox is refused meanwhile, but a stop lets them go on, to end. The
- * lifetime goes on.
+ * PAUSE stops all processes with SIGSTOP, without namespaces those in the process groups of
+ * commands; what asks for a running sandbox is refused meanwhile, but a stop lets them go on, to
+ * end. The lifetime goes on.
  *
  * TERMINALS are pseudo-terminals of the host: 80 by 24 unless asked otherwise, TERM=xterm-256color
  * unless the environment has one. `close` types the end-of-file character. When the client cancels,
