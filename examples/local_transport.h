@@ -23,10 +23,10 @@
  *
  * DIALECTS. It speaks coreweave.sandbox.v1 and .v1beta2 about the same sandboxes: a client of
  * either finds, uses and stops those of the other. v1 shows those of v1beta2 without `spec`. Not in
- * v1beta2: Pause, Resume, Raw, snapshots, volumes, S3 mounts, object storage, secrets of the
- * runner's cluster, resuming of commands. Published ports are shown at 127.0.0.1, where they are
- * anyway; names of network modes are repeated, whatever they are. There is one runner, "local",
- * with one profile, "default".
+ * v1beta2: Raw, S3 mounts, object storage, secrets of the runner's cluster, resuming of commands.
+ * Not in v1: several containers, templates, object storage, registered volumes. Published ports are
+ * shown at 127.0.0.1, where they are anyway; names of network modes are repeated, whatever they
+ * are. There is one runner, "local", with one profile, "default".
  *
  * WHAT A SANDBOX SEES. With namespaces (Linux, where user, mount and PID namespaces are allowed): a
  * root directory of its own with private, writable /tmp, /root, /home and /workspace, the host's
@@ -35,6 +35,14 @@
  * sandbox's own tree. File calls map paths below the four directories into that tree and follow no
  * symbolic link there, but commands see the host's /tmp; opts.warn is told once. The image is
  * looked at in neither case: the host's programs run.
+ *
+ * VOLUMES are directories of their own, of the sandbox alone; their size is not limited, and their
+ * medium is that of the directory. Their snapshots are copies (cp -a) below the root directory,
+ * which outlive the sandbox but not the backend. Nothing is stopped while one is made: files that
+ * are removed meanwhile can make it fail. Registered volumes do not exist, and the bucket is a
+ * name. Of a directory of the host in which a volume is mounted the rest is seen too if overlayfs
+ * allows. Without namespaces each volume has one mount, which commands find only below their
+ * working directory, and neither read_only nor sub_path.
  *
  * CHOICES WHERE THE SERVICE SAYS NOTHING. Relative paths and the default working directory are
  * those of /workspace. WriteFile makes no parent directories, mounted files get theirs. The
@@ -50,6 +58,10 @@
  * with follow. A stream that falls behind what is kept ends with STREAM_TRUNCATED. The process
  * waits in its write while the pipe is full and the host does not poll.
  *
+ * PAUSE stops all processes with SIGSTOP, without namespaces those in the process groups of
+ * commands; what asks for a running sandbox is refused meanwhile, but a stop lets them go on, to
+ * end. The lifetime goes on.
+ *
  * TERMINALS are pseudo-terminals of the host: 80 by 24 unless asked otherwise, TERM=xterm-256color
  * unless the environment has one. `close` types the end-of-file character. When the client cancels,
  * the terminal hangs up (SIGHUP), and what is left of its session a moment later is killed.
@@ -62,17 +74,23 @@
  * ends a stream when exactly so many bytes of output were sent on it, so many times (once) in the
  * life of the sandbox. WHAT is a code in capitals for an error inside the stream, CUT to cut the
  * connection, or the Connect name of a status (unavailable). cws_local_opts.max_file_bytes makes
- * files too large.
+ * files too large. A third one, CWSL_TEST_SNAPSHOT, is for snapshots of the sandbox:
+ *
+ *     WHAT@MS or WHAT@MSxTIMES            such as READY@1500 or FAILED@0x2
+ *
+ * makes the next one, or so many, READY or FAILED after so many milliseconds; any other WHAT is the
+ * Connect name of a status or the end of a reason (FSS_BACKEND_THROTTLED) with which to refuse it.
  *
  * Each sandbox is one supervisor process, forked from this one, that starts the commands, waits for
  * them and ends with its socket, so nothing survives this process. No signal handler is installed
  * here and no child but our own is waited for.
  *
- * Sections: >>local-api >>local-child >>local-supervisor >>local-server >>local-tools >>local-b2
- *           >>local-exchange >>local-log >>local-frames >>local-sandbox >>local-job
- *           >>local-finish >>local-view >>local-check >>local-create >>local-calls
- *           >>local-b2-view >>local-b2-start >>local-b2-calls >>local-b2-discovery >>local-logs
- *           >>local-stream >>local-b2-streams >>local-requests >>local-poll >>local-open
+ * Sections: >>local-api >>local-child >>local-supervisor >>local-server >>local-tools >>local-copy
+ *           >>local-b2 >>local-exchange >>local-log >>local-frames >>local-sandbox >>local-job
+ *           >>local-finish >>local-view >>local-check >>local-create >>local-snapshots
+ *           >>local-calls >>local-b2-view >>local-b2-start >>local-b2-calls >>local-b2-snapshots
+ *           >>local-b2-discovery >>local-logs >>local-stream >>local-b2-streams
+ *           >>local-requests >>local-poll >>local-open
  */
 
 #ifndef CWS_LOCAL_TRANSPORT_H
@@ -97,6 +115,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -115,9 +134,9 @@ typedef struct cws_local_opts {
     const char *root;        /* directory for the sandboxes' files, made if missing; NULL: a fresh
                                 one below $TMPDIR or /tmp that is removed at close */
     bool no_namespaces;      /* plain processes even where namespaces work */
-    uint32_t start_delay_ms; /* how long a sandbox stays CREATING at least */
+    uint32_t start_delay_ms; /* how long a sandbox or snapshot stays CREATING at least */
     uint64_t max_file_bytes; /* cap of WriteFile and ReadFile; 0: 32 MiB; at most 99 MiB */
-    uint32_t page_size;      /* most sandboxes on one page of a list; 0: 1000 */
+    uint32_t page_size;      /* most sandboxes or snapshots on one page of a list; 0: 1000 */
     const char *api_key;     /* NULL: any or none; else the bearer token that must be presented */
     void (*warn)(const char *line, void *user); /* one line for people, no newline; NULL: silence */
     void *user;
@@ -160,6 +179,7 @@ typedef enum cwsl_op {
     CWSL_READ,      /*          copy a file into the attached descriptor */
     CWSL_WRITE,     /*          copy the attached descriptor into a file */
     CWSL_KILL,      /*          send signal value to the process group of process id */
+    CWSL_KILL_ALL,  /*          send it to everything */
     CWSL_CLEAR      /*          kill what is left of session id, a value of STARTED */
 } cwsl_op;
 
@@ -179,12 +199,21 @@ typedef struct cwsl_spawn {
     uint64_t argc, envc;
 } cwsl_spawn;
 
+typedef struct cwsl_mount { /* a volume where a container has it */
+    const char *from; /* directory of the host */
+    const char *sub;  /* of it only this, or "" */
+    const char *to;   /* path in the sandbox without its first slash */
+    bool read_only;
+} cwsl_mount;
+
 typedef struct cwsl_birth { /* prepared before the fork */
     int control;
     bool namespaces;
     unsigned long flags;            /* of clone */
     const char *dir;                /* becomes the root directory, or holds the four */
     const char *const *binds;       /* names in / to be bound */
+    const cwsl_mount *mounts;       /* those further up first */
+    size_t mount_count;
     char uid_map[40], gid_map[40];
 } cwsl_birth;
 
@@ -255,6 +284,39 @@ static void cwsl_make_dirs(char *path, bool whole)
     if (whole) (void)mkdir(path, 0755);
 }
 
+/* Open path below dir, component by component, through no symbolic link. */
+static int cwsl_walk(const char *dir, char *path, int flags, bool parents)
+{
+    int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), next, error;
+    while (at >= 0) {
+        char *slash = strchr(path, '/');
+        if (slash) *slash = '\0';
+        if (slash && parents) (void)mkdirat(at, path, 0755);
+        next = openat(at, path,
+                      slash ? O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC : flags | O_NOFOLLOW,
+                      0644);
+        error = errno;
+        (void)close(at);
+        errno = error;
+        if (!slash) return next;
+        at = next;
+        path = slash + 1;
+    }
+    return -1;
+}
+
+/* Make a directory below dir, and those above it. */
+static bool cwsl_make_below(const char *dir, const char *path)
+{
+    char whole[PATH_MAX];
+    int fd;
+    if (strlen(path) + 3 > sizeof(whole)) return errno = ENAMETOOLONG, false;
+    (void)cwsi_format(whole, sizeof(whole), "%s/.", path);
+    fd = cwsl_walk(dir, whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC, true);
+    if (fd >= 0) (void)close(fd);
+    return fd >= 0;
+}
+
 #ifdef __linux__
 static bool cwsl_put_file(const char *path, const char *text)
 {
@@ -264,20 +326,45 @@ static bool cwsl_put_file(const char *path, const char *text)
     return ok;
 }
 
-/* Bind /name to name below the working directory, read-only unless it has to be writable. */
-static bool cwsl_bind(const char *name)
+/* Make what is mounted at path read-only, and what lies below it. */
+static bool cwsl_read_only(const char *path)
 {
-    char from[300];
+#ifdef SYS_mount_setattr
+    uint64_t attr[4] = {1 /* MOUNT_ATTR_RDONLY */, 0, 0, 0};
+    return syscall(SYS_mount_setattr, AT_FDCWD, path, 0x8000 /* AT_RECURSIVE */, attr,
+                   sizeof(attr)) == 0;
+#else
+    (void)path;
+    return errno = ENOSYS, false;
+#endif
+}
+
+/* Bind /name to name below the working directory, read-only unless it has to be writable. If a
+ * volume belongs below it, the two are shown as one, so that its mount point exists; where that is
+ * not allowed, as with other mounts in /name, only the sandbox's own is. */
+static bool cwsl_bind(const cwsl_birth *b, const char *name)
+{
+    char from[300], options[600];
+    size_t i, len = strlen(name);
+    (void)cwsi_format(options, sizeof(options), "lowerdir=%s:/%s", name, name);
+    for (i = 0; i < b->mount_count; i++)
+        if (strncmp(b->mounts[i].to, name, len) == 0 && b->mounts[i].to[len] == '/') {
+            (void)mount("overlay", name, "overlay", MS_RDONLY, options);
+            return true;
+        }
     (void)cwsi_format(from, sizeof(from), "/%s", name);
     if (mount(from, name, NULL, MS_BIND | MS_REC, NULL)) return false;
-#ifdef SYS_mount_setattr
-    if (strcmp(name, "dev") != 0 && strcmp(name, "proc") != 0) {
-        uint64_t attr[4] = {1 /* MOUNT_ATTR_RDONLY */, 0, 0, 0};
-        (void)syscall(SYS_mount_setattr, AT_FDCWD, name, 0x8000 /* AT_RECURSIVE */, attr,
-                      sizeof(attr));
-    }
-#endif
+    if (strcmp(name, "dev") != 0 && strcmp(name, "proc") != 0) (void)cwsl_read_only(name);
     return true;
+}
+
+static bool cwsl_mount_volume(const cwsl_mount *m)
+{
+    char from[PATH_MAX];
+    if (m->sub[0] && !cwsl_make_below(m->from, m->sub)) return false;
+    (void)cwsi_format(from, sizeof(from), "%s/%s", m->from, m->sub);
+    return cwsl_make_below(".", m->to) && mount(from, m->to, NULL, MS_BIND, NULL) == 0 &&
+           (!m->read_only || cwsl_read_only(m->to));
 }
 
 /* Enter a root directory of our own. Returns the number of the step that failed, or 0. */
@@ -291,12 +378,16 @@ static uint32_t cwsl_enter(const cwsl_birth *b)
     }
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) return 3;
     if (mount(b->dir, b->dir, NULL, MS_BIND, NULL) || chdir(b->dir)) return 4;
+    for (i = 0; i < b->mount_count; i++) /* before a directory of the host is above it */
+        if (!cwsl_make_below(".", b->mounts[i].to)) return 8;
     for (i = 0; b->binds[i]; i++)
-        if (!cwsl_bind(b->binds[i])) return 5;
+        if (!cwsl_bind(b, b->binds[i])) return 5;
     /* A fresh /proc is refused where the host's is partly hidden; then the host's has to do. */
     if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) &&
-        !cwsl_bind("proc"))
+        !cwsl_bind(b, "proc"))
         return 6;
+    for (i = 0; i < b->mount_count; i++)
+        if (!cwsl_mount_volume(&b->mounts[i])) return 9;
     if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/")) return 7;
     return 0;
 }
@@ -367,28 +458,7 @@ static void cwsl_become(char *const *argv, char *const *envp, const char *dir, c
     _exit(error == ENOENT || error == ENOTDIR ? 127 : 126);
 }
 
-/* Open path below dir, component by component, through no symbolic link. */
-static int cwsl_walk(const char *dir, char *path, int flags, bool parents)
-{
-    int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), next, error;
-    while (at >= 0) {
-        char *slash = strchr(path, '/');
-        if (slash) *slash = '\0';
-        if (slash && parents) (void)mkdirat(at, path, 0755);
-        next = openat(at, path,
-                      slash ? O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC : flags | O_NOFOLLOW,
-                      0644);
-        error = errno;
-        (void)close(at);
-        errno = error;
-        if (!slash) return next;
-        at = next;
-        path = slash + 1;
-    }
-    return -1;
-}
-
-static bool cwsl_copy(int from, int to, uint64_t most)
+static bool cwsl_copy_bytes(int from, int to, uint64_t most)
 {
     char buffer[65536];
     for (;;) {
@@ -419,14 +489,14 @@ static int cwsl_file(const char *dir, const cwsl_frame *f, char *payload, int fd
     if (file < 0 || fstat(file, &info)) return errno;
     if (S_ISDIR(info.st_mode)) return EISDIR;
     if (!reading) {
-        if (!cwsl_copy(fd, file, UINT64_MAX)) return errno;
+        if (!cwsl_copy_bytes(fd, file, UINT64_MAX)) return errno;
         if (f->value & CWSL_READ_ONLY) (void)fchmod(file, 0444);
         return close(file) ? errno : 0;
     }
     size = S_ISREG(info.st_mode) ? CWSI_CAST(uint64_t, info.st_size) : 0;
     if (!cwsl_write_all(fd, &size, sizeof(size))) return errno;
     if (size > most) return EFBIG;
-    return cwsl_copy(file, fd, most) ? 0 : errno;
+    return cwsl_copy_bytes(file, fd, most) ? 0 : errno;
 }
 
 /* ================================================================================================
@@ -551,9 +621,12 @@ static bool cwsl_request(const cwsl_birth *b, cwsl_child *children)
         if (n < 0 && errno == EINTR) n = 0;
         else if (n <= 0) return false;
     }
-    if (f.op == CWSL_KILL) {
+    if (f.op == CWSL_KILL_ALL && b->namespaces) {
+        (void)kill(-1, f.value); /* all but process 1, which this is */
+    } else if (f.op == CWSL_KILL || f.op == CWSL_KILL_ALL) {
         for (i = 0; i < CWSL_CHILDREN; i++)
-            if (children[i].pid && children[i].id == f.id) (void)kill(-children[i].pid, f.value);
+            if (children[i].pid && (f.op == CWSL_KILL_ALL || children[i].id == f.id))
+                (void)kill(-children[i].pid, f.value);
     } else if (f.op == CWSL_CLEAR) {
         cwsl_clear(CWSI_CAST(pid_t, f.id));
     } else if (payload && (fds[f.op == CWSL_SPAWN ? 2 : 0] >= 0)) {
@@ -637,7 +710,7 @@ static void cwsl_supervise(const cwsl_birth *b)
     cwsl_close_from(CWSL_CONTROL + 1);
     map = mmap(NULL, CWSL_CHILDREN * sizeof(cwsl_child), PROT_READ | PROT_WRITE,
                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED) failed = 8;
+    if (map == MAP_FAILED) failed = 10;
 #ifdef __linux__
     if (!failed && b->namespaces) failed = cwsl_enter(b);
     if (!b->namespaces) (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -679,6 +752,7 @@ static void cwsl_supervise(const cwsl_birth *b)
 #define CWSL_DRAIN_MAX_MS 1000       /* a grandchild may talk on for this long */
 #define CWSL_HANGUP_MS 300           /* from the hang-up of a terminal to the kill */
 #define CWSL_DOMAIN "cwsandbox.com"
+#define CWSL_VOLUMES "%s/%s-volumes" /* root and id of the sandbox */
 
 typedef struct cwsl_server cwsl_server;
 typedef struct cwsl_exchange cwsl_exchange;
@@ -723,6 +797,41 @@ typedef struct cwsl_fault { /* what a test has ordered */
     uint64_t bytes, times; /* times: left */
 } cwsl_fault;
 
+typedef struct cwsl_copy { /* a tree that is being copied by a process */
+    pid_t pid;  /* 0: none */
+    int pipe;   /* its stderr */
+    size_t slot;
+    char text[160]; /* how that begins */
+    size_t len;
+} cwsl_copy;
+
+typedef struct cwsl_snapshot cwsl_snapshot;
+struct cwsl_snapshot {
+    cwsl_snapshot *next;
+    cwsl_server *server;
+    uint64_t number; /* in order of creation */
+    char id[40], box_id[40];
+    char dir[PATH_MAX];
+    cwsi_arena arena; /* of these: */
+    cwsi_str volume, request_id, bucket;
+    cwsl_box *box;    /* while it is copied from there */
+    cwsl_copy copy;
+    size_t users;     /* volumes that are to be filled from it */
+    int32_t state, trigger; /* of v1 */
+    bool deleted;     /* the record; the files go when nobody copies them */
+    bool fails;       /* once it is copied */
+    char reason[200];
+    uint64_t size;
+    int64_t created_ms, completed_ms; /* wall clock */
+    int64_t ready_at;                 /* monotonic: CREATING until then */
+};
+
+typedef struct cwsl_volume { /* a scratch volume of a sandbox */
+    cwsi_str name;
+    const char *dir;       /* of the host */
+    cwsl_snapshot *source; /* still to be copied into it, or NULL */
+} cwsl_volume;
+
 typedef struct cwsl_reader { /* what a StreamLogs has still to send */
     cwsl_box *box;
     uint64_t at, stop; /* positions */
@@ -753,11 +862,18 @@ struct cwsl_box { /* one sandbox */
     size_t reported; /* bytes of report */
     size_t slot;     /* in the poll array */
     cwsl_log log;
-    cwsl_fault log_fault, exec_fault;
+    cwsl_fault log_fault, exec_fault, snapshot_fault;
+    cwsi_list volumes; /* of cwsl_volume */
+    cwsi_list mounts;  /* of cwsl_mount, those further up first */
+    cwsl_copy restore;
+    size_t restored;   /* volumes that are ready to be used */
+    bool archiving;    /* to be stopped once no snapshot is copied, with this grace period: */
+    int32_t archive_grace_s;
     size_t mounted;  /* files of the container that are in place */
     int32_t state;   /* cwsi_v1 State, as shown */
     int32_t exit_code, restarts, lifetime_s;
     bool main_running, has_exit, stopping, ending;
+    bool paused, restart_held; /* held: it was due in the meantime */
     int32_t end_state; /* once ending */
     char reason[200];
     int64_t created_ms, started_ms, ended_ms;                    /* wall clock */
@@ -824,7 +940,8 @@ struct cwsl_exchange {
     uint64_t output; /* bytes of a stream's output so far */
     cwsl_answer_fn answer;                     /* of a unary call of v1beta2 */
     const cwsi_b2_StartSandboxRequest *start;  /* if that is what it is */
-    bool limited;                              /* deadline is of the command, not of the client */
+    const char *limit; /* the deadline is not the client's: reason of the error */
+    uint64_t waiting;  /* for the snapshot of this number */
     cwsi_list meta;    /* of map_StrStr: metadata of the error to come */
     const char *field; /* violated field of the error to come */
 };
@@ -834,6 +951,8 @@ struct cwsl_server {
     cwsl_box *boxes, *last_box;
     cwsl_exchange *exchanges;
     cwsl_job *jobs;
+    cwsl_snapshot *snapshots;
+    char bucket[64], region[64]; /* where snapshots are said to be; "": managed */
     char root[PATH_MAX / 2];
     char uid_map[40], gid_map[40];
     cwsi_arena arena;
@@ -842,12 +961,13 @@ struct cwsl_server {
     bool own_root, isolated, in_poll, progress;
     unsigned long clone_flags;
     int wake[2];
-    uint64_t boxes_made, seed;
+    uint64_t boxes_made, snapshots_made, seed;
+    int64_t opened_ms; /* wall clock */
     uint32_t job_ids, page_size, start_delay_ms, requests;
     uint64_t max_file;
     char *api_key;
     struct pollfd *fds;
-    size_t fd_count, fd_room, box_count, job_count, log_size;
+    size_t fd_count, fd_room, box_count, job_count, snapshot_count, log_size;
     char piece[CWSL_PIECE];
 };
 
@@ -999,11 +1119,11 @@ static void cwsl_remove_tree(const char *path)
     (void)rmdir(path);
 }
 
-/* Room in the poll array for what exists and one sandbox and one job more, so that poll itself
- * needs no memory. */
+/* Room in the poll array for what exists and one more of each, so that poll itself needs no
+ * memory. */
 static bool cwsl_reserve(cwsl_server *s)
 {
-    size_t want = 1 + 2 * (s->box_count + 1) + 3 * (s->job_count + 1);
+    size_t want = 2 + 3 * (s->box_count + 1) + 3 * (s->job_count + 1) + s->snapshot_count;
     void *grown;
     if (want <= s->fd_room) return true;
     grown = cwsi_realloc(&s->mem, s->fds, 2 * want * sizeof(struct pollfd));
@@ -1013,10 +1133,110 @@ static bool cwsl_reserve(cwsl_server *s)
     return true;
 }
 
+/* The bucket that snapshots are said to be in. */
+static const char *cwsl_bucket(const cwsl_server *s)
+{
+    return s->bucket[0] ? s->bucket : "cw-managed-local";
+}
+
 static bool cwsl_is_terminal(int32_t state)
 {
     return state == CWSI_v1_STATE_COMPLETED || state == CWSI_v1_STATE_FAILED ||
            state == CWSI_v1_STATE_TERMINATED;
+}
+
+/* ================================================================================================
+ * >>local-copy
+ * Trees are copied by cp(1), a process of its own, so that the poll waits for nobody.
+ * ============================================================================================= */
+
+/* Begin to copy what is in a directory into another one, which exists. */
+static bool cwsl_copy_begin(cwsl_copy *copy, const char *from, const char *to)
+{
+    static const char *const env[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
+    const char *argv[] = {"cp", "-a", NULL, to, NULL};
+    char source[PATH_MAX];
+    int fds[2] = {-1, -1}, null, i;
+    sigset_t all, before;
+    if (strlen(from) + 3 > sizeof(source) || !cwsl_pipe(fds, 0)) return false;
+    (void)cwsi_format(source, sizeof(source), "%s/.", from);
+    argv[2] = source;
+    copy->len = 0;
+    (void)sigfillset(&all); /* see cwsl_give_birth */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    copy->pid = cwsl_fork(0);
+    if (copy->pid == 0) {
+        cwsl_default_signals();
+        (void)umask(022);
+        null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        for (i = 0; i < 3; i++) (void)dup2(i == 2 ? fds[1] : null, i);
+        cwsl_close_from(3);
+        (void)cwsl_exec(CWSI_CAST(char *const *, CWSI_CAST(const void *, argv)),
+                        CWSI_CAST(char *const *, CWSI_CAST(const void *, env)));
+        _exit(127);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    cwsl_close(&fds[1]);
+    if (copy->pid > 0) return copy->pipe = fds[0], true;
+    cwsl_close(&fds[0]);
+    copy->pid = 0;
+    return false;
+}
+
+/* Wait for its process, which is about to end. Was all copied? */
+static bool cwsl_copy_end(cwsl_copy *copy)
+{
+    int status = 0;
+    pid_t got;
+    do got = waitpid(copy->pid, &status, 0);
+    while (got < 0 && errno == EINTR);
+    copy->pid = 0;
+    cwsl_close(&copy->pipe);
+    return got < 0 ? copy->len == 0 : WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void cwsl_copy_kill(cwsl_copy *copy)
+{
+    if (!copy->pid) return;
+    (void)kill(copy->pid, SIGKILL);
+    (void)cwsl_copy_end(copy);
+}
+
+/* Take what it says. True: that is all, it has ended or is about to. */
+static bool cwsl_copy_read(cwsl_copy *copy)
+{
+    char text[256];
+    ssize_t n;
+    while ((n = read(copy->pipe, text, sizeof(text))) > 0) {
+        size_t room = sizeof(copy->text) - 1 - copy->len, size = CWSI_CAST(size_t, n);
+        size = size < room ? size : room;
+        memcpy(copy->text + copy->len, text, size);
+        copy->len += size;
+        copy->text[copy->len] = '\0';
+        copy->text[strcspn(copy->text, "\n")] = '\0';
+    }
+    return n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* Bytes of the files in a directory, which is closed. */
+static uint64_t cwsl_tree_size(int fd, int depth)
+{
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *e;
+    struct stat info;
+    uint64_t size = 0;
+    if (!dir) return cwsl_close(&fd), size;
+    while ((e = readdir(dir)) != NULL) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        if (fstatat(dirfd(dir), e->d_name, &info, AT_SYMLINK_NOFOLLOW)) continue;
+        if (S_ISREG(info.st_mode)) size += CWSI_CAST(uint64_t, info.st_size);
+        if (S_ISDIR(info.st_mode) && depth < 100)
+            size += cwsl_tree_size(openat(dirfd(dir), e->d_name,
+                                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+                                   depth + 1);
+    }
+    (void)closedir(dir);
+    return size;
 }
 
 /* ================================================================================================
@@ -1047,6 +1267,10 @@ static const char *cwsl_b2_field(const char *field)
         {"sandbox.spec.max_lifetime_seconds", "max_lifetime_seconds"},
         {"sandbox.spec.annotations", "pod_annotations"},
         {"sandbox.spec.services", "ports"},
+        {"sandbox.spec.volumes", "file_system"},
+        {"sandbox.spec.containers[0].volume_mounts", "file_system.mount_path"},
+        {"request_id", "idempotency_key"},
+        {"scratch_volume_name", "sandbox_id"},
         {"grace_period_seconds", "graceful_shutdown_seconds"},
         {"path", "filepath"},
         {"resume_log_session_id", "resume_session_id"},
@@ -1199,10 +1423,11 @@ static void cwsl_send(cwsl_exchange *x, const void *msg)
     cwsl_envelope_end(x, start);
 }
 
-/* The reply of a unary call, as v1 has it if answer is set. */
+/* The reply of a unary call, as v1 has it if answer is set, which may also make it wait. */
 static void cwsl_reply(cwsl_exchange *x, const void *msg)
 {
     if (msg && x->answer) msg = x->answer(x, msg);
+    if (x->waiting) return; /* the answer comes later */
     if (!msg) x->out.status = CWS_ERR_NO_MEMORY;
     else (void)cwsi_encode(&x->out, x->rpc->response, msg);
     x->finished = true;
@@ -1677,8 +1902,10 @@ static bool cwsl_tell(cwsl_box *box, cwsl_op op, uint32_t id, int32_t value,
     return true;
 }
 
-/* Fork the supervisor of a directory; returns its pid and our end of the socket, or -1. */
-static pid_t cwsl_give_birth(cwsl_server *s, const char *dir, int *control)
+/* Fork the supervisor of a directory, with volumes or NULL; returns its pid and our end of the
+ * socket, or -1. */
+static pid_t cwsl_give_birth(cwsl_server *s, const char *dir, const cwsi_list *mounts,
+                             int *control)
 {
     cwsl_birth b;
     int pair[2], error;
@@ -1697,6 +1924,7 @@ static pid_t cwsl_give_birth(cwsl_server *s, const char *dir, int *control)
     b.namespaces = s->clone_flags != 0;
     b.flags = s->clone_flags;
     b.binds = s->binds;
+    if (mounts) b.mounts = CWSI_CAST(const cwsl_mount *, mounts->at), b.mount_count = mounts->len;
     memcpy(b.uid_map, s->uid_map, sizeof(b.uid_map));
     memcpy(b.gid_map, s->gid_map, sizeof(b.gid_map));
     /* No handler of the host may run in the child before it has reset them. */
@@ -1780,19 +2008,28 @@ static bool cwsl_put_spawn(cwsi_buf *buf, const char *dir, const cwsi_list *argv
     return !buf->status;
 }
 
+/* Is a path at or below another one? */
+static bool cwsl_is_below(const char *path, const char *top)
+{
+    size_t len = strlen(top);
+    return strncmp(path, top, len) == 0 && (path[len] == '/' || !path[len]);
+}
+
 /* A path of the sandbox as a supervisor takes it. With namespaces that is the absolute path.
- * Without, "." and ".." are taken out first, and below the four directories it becomes relative to
- * the sandbox's own (CWSL_WALK in flags); others are the host's. False: too long for the system. */
-static bool cwsl_map_path(const cwsl_server *s, cwsi_str path, char *out, size_t size, int *flags)
+ * Without, "." and ".." are taken out first, and below the four directories and in volumes it
+ * becomes relative to the sandbox's own (CWSL_WALK in flags); others are the host's. False: too
+ * long for the system. */
+static bool cwsl_map_path(const cwsl_box *box, cwsi_str path, char *out, size_t size, int *flags)
 {
     char whole[PATH_MAX];
     size_t i = 0, o = 0, n, k;
+    bool own = false;
     if (path.len + 12 > sizeof(whole) || path.len + 12 > size) return false;
     (void)cwsi_format(whole, sizeof(whole), "%s%.*s",
                       path.len && path.at[0] == '/' ? "" : "/workspace/",
                       CWSI_CAST(int, path.len), path.at);
     *flags = 0;
-    if (s->isolated) return (void)cwsi_format(out, size, "%s", whole), true;
+    if (box->server->isolated) return (void)cwsi_format(out, size, "%s", whole), true;
     while (whole[i]) { /* one "/component" after the other */
         for (i++, n = 0; whole[i + n] && whole[i + n] != '/'; n++) {}
         if (n == 2 && whole[i] == '.' && whole[i + 1] == '.') {
@@ -1806,14 +2043,10 @@ static bool cwsl_map_path(const cwsl_server *s, cwsi_str path, char *out, size_t
     }
     if (o == 0) out[o++] = '/';
     out[o] = '\0';
-    for (k = 0; k < CWSL_OWN; k++) {
-        n = strlen(cwsl_own[k]);
-        if (strncmp(out + 1, cwsl_own[k], n) == 0 && (out[n + 1] == '/' || !out[n + 1])) {
-            memmove(out, out + 1, o);
-            *flags = CWSL_WALK;
-            break;
-        }
-    }
+    for (k = 0; k < CWSL_OWN; k++) own = own || cwsl_is_below(out + 1, cwsl_own[k]);
+    for (k = 0; k < box->mounts.len; k++)
+        own = own || cwsl_is_below(out + 1, CWSI_CAST(const cwsl_mount *, box->mounts.at)[k].to);
+    if (own) memmove(out, out + 1, o), *flags = CWSL_WALK;
     return true;
 }
 
@@ -1822,7 +2055,7 @@ static bool cwsl_map_dir(const cwsl_box *box, cwsi_str path, char *out, size_t s
 {
     char mapped[PATH_MAX];
     int flags;
-    if (!cwsl_map_path(box->server, path, mapped, sizeof(mapped), &flags)) return false;
+    if (!cwsl_map_path(box, path, mapped, sizeof(mapped), &flags)) return false;
     if (strlen(box->dir) + strlen(mapped) + 2 > size) return false;
     if (flags & CWSL_WALK) (void)cwsi_format(out, size, "%s/%s", box->dir, mapped);
     else (void)cwsi_format(out, size, "%s", mapped);
@@ -1883,7 +2116,7 @@ static void cwsl_main_exited(cwsl_box *box, int status)
     box->main_running = false;
     if (box->ending) return;
     box->exit_code = own ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    if (box->stopping) { /* an end by our own signal is no exit */
+    if (box->stopping || box->archiving) { /* an end by our own signal is no exit */
         box->has_exit = own;
         cwsl_box_end(box, CWSI_v1_STATE_COMPLETED, "stopped");
     } else if (box->exit_code == 0) {
@@ -1900,6 +2133,37 @@ static void cwsl_main_exited(cwsl_box *box, int status)
     }
 }
 
+/* Stop all processes of a running sandbox as they are. False: out of memory. Without namespaces
+ * only what is in the process groups of the commands. */
+static bool cwsl_pause(cwsl_box *box)
+{
+    if (!cwsl_tell(box, CWSL_KILL_ALL, 0, SIGSTOP, NULL, NULL, 0)) return false;
+    box->state = CWSI_v1_STATE_PAUSED;
+    box->paused = true;
+    box->restart_held = box->restart_at != CWSI_NEVER;
+    box->restart_at = CWSI_NEVER;
+    return true;
+}
+
+/* Let them go on. False: out of memory. */
+static bool cwsl_resume(cwsl_box *box)
+{
+    if (!box->paused) return true;
+    if (!cwsl_tell(box, CWSL_KILL_ALL, 0, SIGCONT, NULL, NULL, 0)) return false;
+    box->paused = false;
+    if (box->state == CWSI_v1_STATE_PAUSED) box->state = CWSI_v1_STATE_RUNNING;
+    if (box->restart_held) box->restart_at = cwsl_now();
+    return true;
+}
+
+/* Is something being copied out of it? */
+static bool cwsl_is_copied(const cwsl_box *box)
+{
+    const cwsl_snapshot *snap = box->server->snapshots;
+    while (snap && snap->box != box) snap = snap->next;
+    return snap != NULL;
+}
+
 static void cwsl_stop(cwsl_box *box, int32_t grace_s)
 {
     int64_t at;
@@ -1907,6 +2171,13 @@ static void cwsl_stop(cwsl_box *box, int32_t grace_s)
     if (grace_s > CWSL_GRACE_MAX_S) grace_s = CWSL_GRACE_MAX_S;
     box->state = CWSI_v1_STATE_TERMINATING;
     box->ready_at = CWSI_NEVER;
+    if (box->archiving) { /* first the snapshots, then this again */
+        if (box->archive_grace_s > grace_s) box->archive_grace_s = grace_s;
+        if (cwsl_is_copied(box)) return;
+        box->archiving = false;
+        grace_s = box->archive_grace_s;
+    }
+    (void)cwsl_resume(box); /* what is paused takes no signal but SIGKILL */
     if (grace_s <= 0 || !box->main_running) {
         box->stopping = true;
         cwsl_box_end(box, CWSI_v1_STATE_COMPLETED, "stopped");
@@ -1932,15 +2203,32 @@ static void cwsl_box_free(cwsl_box *box)
     cwsi_free(&s->mem, box);
 }
 
+/* Remove its files. */
+static void cwsl_box_remove(cwsl_box *box)
+{
+    char volumes[PATH_MAX];
+    size_t i;
+    cwsl_copy_kill(&box->restore);
+    for (i = box->restored; i < box->volumes.len; i++) {
+        cwsl_volume *v = CWSI_CAST(cwsl_volume *, box->volumes.at) + i;
+        if (v->source) v->source->users--;
+    }
+    box->restored = box->volumes.len;
+    cwsl_remove_tree(box->dir);
+    (void)cwsi_format(volumes, sizeof(volumes), CWSL_VOLUMES, box->server->root, box->id);
+    if (box->volumes.len) cwsl_remove_tree(volumes);
+}
+
 /* Look whether the supervisor is gone; then everything of the sandbox is, and it takes its final
- * state. A zombie of ours appears a moment after its socket has closed. */
+ * state. A zombie of ours appears a moment after its socket has closed. Files that are still being
+ * copied hold it up. */
 static void cwsl_box_reap(cwsl_box *box, int64_t now)
 {
     int status;
     cwsl_job *job;
-    pid_t got;
-    do got = waitpid(box->pid, &status, WNOHANG);
-    while (got < 0 && errno == EINTR);
+    pid_t got = 0;
+    while (!cwsl_is_copied(box) && (got = waitpid(box->pid, &status, WNOHANG)) < 0 &&
+           errno == EINTR) {}
     if (got == 0) {
         box->reap_at = now + 3;
         return;
@@ -1953,7 +2241,7 @@ static void cwsl_box_reap(cwsl_box *box, int64_t now)
         if (job->box == box && !job->exited)
             job->exited = job->lost = true, job->quiet_at = job->hard_at = now;
     cwsl_log_end(box);
-    cwsl_remove_tree(box->dir);
+    cwsl_box_remove(box);
     box->state = box->end_state;
     box->ended_ms = cwsl_clock(true);
     box->server->progress = true;
@@ -1968,6 +2256,7 @@ static void cwsl_box_tick(cwsl_box *box, int64_t now)
         box->state = CWSI_v1_STATE_RUNNING;
         box->lifetime_at = now + CWSI_CAST(int64_t, box->lifetime_s) * 1000;
     }
+    if (box->archiving && !cwsl_is_copied(box)) cwsl_stop(box, box->archive_grace_s);
     if (now >= box->restart_at) {
         box->restart_at = CWSI_NEVER;
         cwsl_start_main(box);
@@ -2115,7 +2404,41 @@ static bool cwsl_job_file(cwsl_job *job, const char *mapped, int flags)
     return ok;
 }
 
-/* Mount the next file of the container, or start the main process if all are in place. */
+/* Fill the next volume from its snapshot. False: there is none left. */
+static bool cwsl_restore(cwsl_box *box)
+{
+    cwsl_volume *v;
+    for (; box->restored < box->volumes.len; box->restored++) {
+        v = CWSI_CAST(cwsl_volume *, box->volumes.at) + box->restored;
+        if (!v->source) continue;
+        if (!cwsl_copy_begin(&box->restore, v->source->dir, v->dir))
+            cwsl_box_end(box, CWSI_v1_STATE_FAILED, "a snapshot could not be restored");
+        return true;
+    }
+    return false;
+}
+
+static void cwsl_prepare(cwsl_box *box);
+
+static void cwsl_restore_read(cwsl_box *box)
+{
+    char text[200];
+    cwsl_volume *v = CWSI_CAST(cwsl_volume *, box->volumes.at) + box->restored;
+    if (!cwsl_copy_read(&box->restore)) return;
+    box->server->progress = true;
+    if (!cwsl_copy_end(&box->restore)) {
+        (void)cwsi_format(text, sizeof(text), "snapshot %s could not be restored: %s",
+                          v->source->id, box->restore.len ? box->restore.text : "cp failed");
+        cwsl_box_end(box, CWSI_v1_STATE_FAILED, text);
+        return;
+    }
+    v->source->users--;
+    box->restored++;
+    cwsl_prepare(box);
+}
+
+/* Do the next thing before the start: restore a volume, or mount a file of the container, or start
+ * the main process if all is in place. */
 static void cwsl_prepare(cwsl_box *box)
 {
     const cwsi_list *files = &box->container->files;
@@ -2124,7 +2447,7 @@ static void cwsl_prepare(cwsl_box *box)
     cwsl_job *job;
     int flags = 0;
     bool ok;
-    if (box->ending) return;
+    if (box->ending || cwsl_restore(box)) return;
     if (box->mounted == files->len) {
         cwsl_start_main(box);
         return;
@@ -2136,12 +2459,12 @@ static void cwsl_prepare(cwsl_box *box)
         job->data = file->content.at;
         job->data_len = file->content.len;
     }
-    ok = job && cwsl_map_path(box->server, file->path, mapped, sizeof(mapped), &flags);
+    ok = job && cwsl_map_path(box, file->path, mapped, sizeof(mapped), &flags);
     if (ok && !box->server->isolated && !(flags & CWSL_WALK)) {
         job->done = true;
         cwsl_box_end(box, CWSI_v1_STATE_FAILED,
                      "without namespaces files can be mounted only below /tmp, /root, /home and "
-                     "/workspace");
+                     "/workspace, and in volumes");
     } else if (!ok || !cwsl_job_file(job, mapped, flags | CWSL_PARENTS | CWSL_READ_ONLY)) {
         if (job) job->done = true;
         cwsl_box_end(box, CWSI_v1_STATE_FAILED, "a mounted file could not be written");
@@ -2674,6 +2997,114 @@ static bool cwsl_check_placement(cwsl_exchange *x, const cwsi_v1_SandboxSpec *sp
     return true;
 }
 
+/* Components between single slashes, none of them "." or ".."? */
+static bool cwsl_is_canonical(cwsi_str path)
+{
+    size_t i, n;
+    for (i = 0; i <= path.len; i += n + 1) {
+        for (n = 0; i + n < path.len && path.at[i + n] != '/'; n++) {}
+        if (!n || (path.at[i] == '.' && (n == 1 || (n == 2 && path.at[i + 1] == '.'))))
+            return false;
+    }
+    return !cwsl_has_nul(path);
+}
+
+static bool cwsl_check_mount_path(cwsi_str path)
+{
+    static const char *const system_dirs[] = {"proc", "sys", "dev", "etc", "var/run/secrets",
+                                              "shared/credentials"};
+    char text[260];
+    cwsi_str rest = path;
+    size_t i;
+    if (path.len < 2 || path.len > 256 || path.at[0] != '/') return false;
+    rest.at++, rest.len--;
+    if (!cwsl_is_canonical(rest)) return false;
+    cwsi_copy_text(text, sizeof(text), rest.at, rest.len);
+    for (i = 0; i < CWSI_COUNT(system_dirs); i++)
+        if (cwsl_is_below(text, system_dirs[i])) return false;
+    return true;
+}
+
+static cwsl_snapshot *cwsl_snapshot_find(const cwsl_server *s, cwsi_str id)
+{
+    cwsl_snapshot *snap = s->snapshots;
+    while (snap && (snap->deleted || !cwsi_str_is(id, snap->id))) snap = snap->next;
+    return snap;
+}
+
+static void cwsl_fail_snapshot(cwsl_exchange *x, cwsi_str id)
+{
+    cwsl_fail(x, CWSL_NOT_FOUND, "FSS_NOT_FOUND", "file-system snapshot %.*s not found",
+              CWSI_CAST(int, id.len < 64 ? id.len : 64), id.at);
+}
+
+static bool cwsl_fail_volume(cwsl_exchange *x, cwsi_str id)
+{
+    cwsl_meta(x, "volume_id", id);
+    cwsl_fail(x, CWSL_NOT_FOUND, "VOLUME_NOT_FOUND", "volume %.*s not found",
+              CWSI_CAST(int, id.len < 64 ? id.len : 64), id.at);
+    return false;
+}
+
+static bool cwsl_check_volume(cwsl_exchange *x, const cwsi_v1_SandboxVolume *v)
+{
+    const char *field = "sandbox.spec.volumes";
+    const cwsi_v1_ScratchVolume *scratch = v->scratch;
+    const cwsl_snapshot *snap;
+    if (v->has_volume_id) return cwsl_fail_volume(x, v->volume_id);
+    if (!scratch) return true;
+    if (scratch->medium == CWSI_v1_STORAGE_MEDIUM_MEMORY && !scratch->size.len)
+        return cwsl_refuse(x, field, "STORAGE_MEDIUM_MEMORY needs a size");
+    if (scratch->medium != CWSI_v1_STORAGE_MEDIUM_MEMORY && scratch->size.len &&
+        scratch->size.at[scratch->size.len - 1] == '%')
+        return cwsl_refuse(x, field, "a percentage is for STORAGE_MEDIUM_MEMORY only");
+    if (!scratch->restore_from_snapshot_id.len) return true;
+    snap = cwsl_snapshot_find(x->server, scratch->restore_from_snapshot_id);
+    if (!snap)
+        cwsl_fail_snapshot(x, scratch->restore_from_snapshot_id);
+    else if (snap->state != CWSI_v1_SNAPSHOT_STATE_READY)
+        cwsl_fail(x, CWSL_PRECONDITION, "FSS_NOT_READY", "file-system snapshot %s is not ready",
+                  snap->id);
+    else if (!cwsi_str_is(snap->bucket, cwsl_bucket(x->server)))
+        cwsl_fail(x, CWSL_PRECONDITION, "FSS_BUCKET_MISMATCH",
+                  "file-system snapshot %s is in bucket %.*s", snap->id,
+                  CWSI_CAST(int, snap->bucket.len), snap->bucket.at);
+    return !x->finished;
+}
+
+static bool cwsl_check_volumes(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec)
+{
+    const char *field = "sandbox.spec.volumes";
+    const cwsi_list *mounts = &CWSI_AT(v1_Container, spec->containers, 0)->volume_mounts;
+    size_t i, k;
+    if (spec->volumes.len > 64 || mounts->len > 64) return cwsl_refuse(x, field, "more than 64");
+    for (i = 0; i < spec->volumes.len; i++) {
+        const cwsi_v1_SandboxVolume *v = CWSI_AT(v1_SandboxVolume, spec->volumes, i);
+        if (!v->name.len || v->name.len > 63 || cwsl_has_nul(v->name))
+            return cwsl_refuse(x, field, "a name has 1 to 63 characters");
+        for (k = 0; k < i; k++)
+            if (cwsi_str_same(v->name, CWSI_AT(v1_SandboxVolume, spec->volumes, k)->name))
+                return cwsl_refuse(x, field, "two with the same name");
+        if (!cwsl_check_volume(x, v)) return false;
+    }
+    field = "sandbox.spec.containers[0].volume_mounts";
+    for (i = 0; i < mounts->len; i++) {
+        const cwsi_v1_VolumeMount *m = CWSI_AT(v1_VolumeMount, *mounts, i);
+        for (k = 0; k < spec->volumes.len; k++)
+            if (cwsi_str_same(m->volume, CWSI_AT(v1_SandboxVolume, spec->volumes, k)->name)) break;
+        if (k == spec->volumes.len) return cwsl_refuse(x, field, "no such volume");
+        if (!cwsl_check_mount_path(m->mount_path))
+            return cwsl_refuse(x, field, "mount_path must be absolute and canonical, at most 256 "
+                                         "characters, and no directory of the system");
+        if (m->sub_path.len && (m->sub_path.len > 256 || !cwsl_is_canonical(m->sub_path)))
+            return cwsl_refuse(x, field, "sub_path must be relative and canonical");
+        for (k = 0; k < i; k++)
+            if (cwsi_str_same(m->mount_path, CWSI_AT(v1_VolumeMount, *mounts, k)->mount_path))
+                return cwsl_refuse(x, field, "two with the same mount_path");
+    }
+    return true;
+}
+
 static bool cwsl_check_spec(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec)
 {
     size_t i;
@@ -2695,11 +3126,23 @@ static bool cwsl_check_spec(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec)
         int32_t port = CWSI_AT(v1_Service, spec->services, i)->port;
         if (port < 1 || port > 65535) return cwsl_refuse(x, "sandbox.spec.services", "bad port");
     }
-    if (spec->containers.len > 1 || spec->volumes.len || spec->object_storage_access) {
+    if (spec->containers.len > 1 || spec->object_storage_access) {
         cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED",
-                  "the local backend has one container per sandbox, no volumes, no object storage");
+                  "the local backend has one container per sandbox, and no object storage");
         return false;
     }
+    return cwsl_check_volumes(x, spec);
+}
+
+/* A page: at most how many, and behind which number; tokens are that of the last one given out. */
+static bool cwsl_page(cwsl_exchange *x, int32_t size, cwsi_str token, size_t *most, uint64_t *after)
+{
+    *most = x->server->page_size;
+    *after = 0;
+    if (size < 0) return cwsl_refuse(x, "page_size", "negative");
+    if (size > 0 && CWSI_CAST(size_t, size) < *most) *most = CWSI_CAST(size_t, size);
+    if (token.len && !cwsi_parse_u64(token.at, token.len, after))
+        return cwsl_refuse(x, "page_token", "not one of ours");
     return true;
 }
 
@@ -2713,8 +3156,8 @@ static cwsl_box *cwsl_running_box(cwsl_exchange *x, cwsi_str id, cwsi_str contai
         return NULL;
     }
     if (box->state != CWSI_v1_STATE_RUNNING || box->ending) {
-        cwsl_fail(x, CWSL_PRECONDITION, "SANDBOX_NOT_RUNNING", "sandbox %s is not running",
-                  box->id);
+        cwsl_fail(x, CWSL_PRECONDITION, "SANDBOX_NOT_RUNNING", "sandbox %s is %s", box->id,
+                  box->state == CWSI_v1_STATE_PAUSED ? "paused" : "not running");
         return NULL;
     }
     if (container.len && !cwsi_str_same(container, box->container->name)) {
@@ -2810,14 +3253,16 @@ static bool cwsl_parse_fault(cwsi_str s, cwsl_fault *fault)
 
 static bool cwsl_put_faults(cwsl_exchange *x, cwsl_box *box)
 {
-    static const char *const names[] = {"CWSL_TEST_LOG_ERROR", "CWSL_TEST_EXEC_ERROR"};
-    cwsl_fault *faults[2];
+    static const char *const names[] = {"CWSL_TEST_LOG_ERROR", "CWSL_TEST_EXEC_ERROR",
+                                        "CWSL_TEST_SNAPSHOT"};
+    cwsl_fault *faults[3];
     size_t i, k;
     faults[0] = &box->log_fault, faults[1] = &box->exec_fault;
+    faults[2] = &box->snapshot_fault;
     for (i = 0; i < box->container->environment_variables.len; i++) {
         const cwsi_map_StrStr *e =
             CWSI_AT(map_StrStr, box->container->environment_variables, i);
-        for (k = 0; k < 2; k++)
+        for (k = 0; k < 3; k++)
             if (cwsi_str_is(e->key, names[k]) && !cwsl_parse_fault(e->value, faults[k]))
                 return cwsl_refuse(x, names[k], "is WHAT@BYTES or WHAT@BYTESxTIMES");
     }
@@ -2850,6 +3295,7 @@ static cwsl_box *cwsl_box_new(cwsl_exchange *x, const cwsi_v1_CreateSandboxReque
     box->server = s;
     box->control = box->log.pipe[0] = box->log.pipe[1] = -1;
     box->slot = box->log.slot = SIZE_MAX;
+    box->restore.pipe = -1;
     cwsi_arena_init(&box->arena, &s->mem);
     cwsi_buf_init(&box->body, &s->mem, SIZE_MAX / 4);
     (void)cwsi_encode(&box->body, CWSI_M_v1_CreateSandboxRequest, r);
@@ -2873,6 +3319,67 @@ static cwsl_box *cwsl_box_new(cwsl_exchange *x, const cwsi_v1_CreateSandboxReque
     box->ready_at = box->restart_at = box->lifetime_at = CWSI_NEVER;
     box->grace_at = box->reap_at = CWSI_NEVER;
     return box;
+}
+
+/* Its volumes, and where they are mounted. False: answered. */
+static bool cwsl_put_volumes(cwsl_exchange *x, cwsl_box *box)
+{
+    const cwsi_list *volumes = &box->spec->volumes, *mounts = &box->container->volume_mounts;
+    char dir[PATH_MAX];
+    size_t i, k, len;
+    for (i = 0; i < volumes->len; i++) {
+        const cwsi_v1_SandboxVolume *from = CWSI_AT(v1_SandboxVolume, *volumes, i);
+        cwsl_volume *v = CWSI_CAST(
+            cwsl_volume *, cwsi_list_grow(&box->arena, &box->volumes, sizeof(cwsl_volume)));
+        len = cwsi_format(dir, sizeof(dir), CWSL_VOLUMES "/%u", box->server->root, box->id,
+                          CWSI_CAST(unsigned, i));
+        if (!v || !(v->dir = cwsi_arena_copy(&box->arena, dir, len)))
+            return cwsl_no_memory(x), false;
+        v->name = from->name;
+    }
+    for (i = 0; i < mounts->len; i++) {
+        const cwsi_v1_VolumeMount *from = CWSI_AT(v1_VolumeMount, *mounts, i);
+        cwsl_mount *list, m;
+        cwsl_volume *v = CWSI_CAST(cwsl_volume *, box->volumes.at);
+        while (!cwsi_str_same(v->name, from->volume)) v++;
+        m.to = cwsi_arena_copy(&box->arena, from->mount_path.at + 1, from->mount_path.len - 1);
+        m.sub = cwsi_arena_copy(&box->arena, from->sub_path.at, from->sub_path.len);
+        m.read_only = from->read_only;
+        if (!box->server->isolated) { /* it lies where it is mounted */
+            if (m.read_only || from->sub_path.len || cwsl_is_below(v->dir, box->dir)) {
+                cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED",
+                          "without namespaces a volume has one mount, without read_only and "
+                          "sub_path");
+                return false;
+            }
+            len = cwsi_format(dir, sizeof(dir), "%s/%s", box->dir, m.to ? m.to : "");
+            v->dir = cwsi_arena_copy(&box->arena, dir, len);
+        }
+        m.from = v->dir;
+        list = CWSI_CAST(cwsl_mount *, cwsi_list_grow(&box->arena, &box->mounts, sizeof(*list)));
+        if (!m.to || !m.sub || !m.from || !list) return cwsl_no_memory(x), false;
+        list = CWSI_CAST(cwsl_mount *, box->mounts.at);
+        for (k = i; k > 0 && strlen(list[k - 1].to) > strlen(m.to); k--) list[k] = list[k - 1];
+        list[k] = m;
+    }
+    return true;
+}
+
+/* Make the directories of volumes, and keep the snapshots that they are filled from. */
+static bool cwsl_make_volumes(cwsl_box *box)
+{
+    size_t i;
+    for (i = 0; i < box->volumes.len; i++) {
+        cwsl_volume *v = CWSI_CAST(cwsl_volume *, box->volumes.at) + i;
+        const cwsi_v1_ScratchVolume *scratch =
+            CWSI_AT(v1_SandboxVolume, box->spec->volumes, i)->scratch;
+        if (!cwsl_make_below(box->server->root, v->dir + strlen(box->server->root) + 1))
+            return false;
+        v->source = scratch ? cwsl_snapshot_find(box->server, scratch->restore_from_snapshot_id)
+                            : NULL;
+        if (v->source) v->source->users++;
+    }
+    return true;
 }
 
 /* Forget the sandboxes that ended first, if too many are remembered. */
@@ -2912,11 +3419,12 @@ static void cwsl_call_create(cwsl_exchange *x, const void *msg)
     if (!cwsl_check_spec(x, r->sandbox ? r->sandbox->spec : NULL)) return;
     box = cwsl_box_new(x, r);
     if (!box || !cwsl_put_base_env(box)) cwsl_no_memory(x);
-    else if (cwsl_put_secrets(x, box) && cwsl_put_faults(x, box)) {
-        if (cwsl_make_tree(s, box->dir)) box->pid = cwsl_give_birth(s, box->dir, &box->control);
+    else if (cwsl_put_secrets(x, box) && cwsl_put_faults(x, box) && cwsl_put_volumes(x, box)) {
+        if (cwsl_make_tree(s, box->dir) && cwsl_make_volumes(box))
+            box->pid = cwsl_give_birth(s, box->dir, &box->mounts, &box->control);
         if (box->pid <= 0) {
             error = errno;
-            cwsl_remove_tree(box->dir);
+            cwsl_box_remove(box);
             cwsl_fail(x, CWSL_EXHAUSTED, "RUNNER_CAPACITY_EXHAUSTED",
                       "the local backend cannot start a sandbox: %s", strerror(error));
         }
@@ -2932,6 +3440,370 @@ static void cwsl_call_create(cwsl_exchange *x, const void *msg)
     s->box_count++;
     cwsl_reply(x, cwsl_view(&x->arena, box));
     cwsl_forget_ended(s);
+}
+
+/* ================================================================================================
+ * >>local-snapshots
+ * Snapshots of scratch volumes: copies that the backend keeps until they are deleted or it is
+ * closed. A record is CREATING while its files are copied.
+ * ============================================================================================= */
+
+static void cwsl_snapshot_free(cwsl_snapshot *snap)
+{
+    cwsl_snapshot **link = &snap->server->snapshots;
+    while (*link != snap) link = &(*link)->next;
+    *link = snap->next;
+    snap->server->snapshot_count--;
+    cwsl_copy_kill(&snap->copy);
+    cwsl_remove_tree(snap->dir);
+    cwsi_arena_clear(&snap->arena);
+    cwsi_free(&snap->server->mem, snap);
+}
+
+static void cwsl_snapshot_read(cwsl_snapshot *snap)
+{
+    if (!cwsl_copy_read(&snap->copy)) return;
+    snap->server->progress = true;
+    snap->box = NULL;
+    if (!cwsl_copy_end(&snap->copy)) {
+        snap->fails = true;
+        (void)cwsi_format(snap->reason, sizeof(snap->reason), "the volume could not be copied: %s",
+                          snap->copy.len ? snap->copy.text : "cp failed");
+    }
+    snap->size = cwsl_tree_size(open(snap->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0);
+}
+
+static void cwsl_snapshot_tick(cwsl_snapshot *snap, int64_t now)
+{
+    if (snap->copy.pid) return;
+    if (snap->deleted && !snap->users) {
+        cwsl_snapshot_free(snap);
+    } else if (now >= snap->ready_at) {
+        snap->ready_at = CWSI_NEVER;
+        snap->state = snap->fails ? CWSI_v1_SNAPSHOT_STATE_FAILED : CWSI_v1_SNAPSHOT_STATE_READY;
+        snap->completed_ms = cwsl_clock(true);
+        snap->server->progress = true;
+    }
+}
+
+/* NULL: out of memory. */
+static cwsi_v1_FileSystemSnapshot *cwsl_view_snapshot(cwsi_arena *arena, const cwsl_snapshot *snap)
+{
+    cwsi_v1_FileSystemSnapshot *v = CWSI_ARENA_NEW(arena, cwsi_v1_FileSystemSnapshot);
+    bool failed = snap->state == CWSI_v1_SNAPSHOT_STATE_FAILED;
+    if (!v) return NULL;
+    v->file_system_snapshot_id = cwsi_str_of(snap->id);
+    v->state = snap->deleted ? CWSI_v1_SNAPSHOT_STATE_DELETING : snap->state;
+    if (failed) v->state_reason = cwsi_str_of(snap->reason);
+    if (snap->completed_ms && !failed) v->size_bytes = CWSI_CAST(int64_t, snap->size);
+    v->source_sandbox_id = cwsi_str_of(snap->box_id);
+    v->source_volume_name = snap->volume;
+    v->trigger = snap->trigger;
+    v->request_id = snap->request_id;
+    v->object_bucket = snap->bucket;
+    v->create_time = cwsl_view_time(arena, snap->created_ms);
+    v->complete_time = cwsl_view_time(arena, snap->completed_ms);
+    v->updated_at = snap->completed_ms ? v->complete_time : v->create_time;
+    return v;
+}
+
+static bool cwsl_keep_str(cwsi_arena *arena, cwsi_str *out, cwsi_str s)
+{
+    out->at = cwsi_arena_copy(arena, s.at, s.len);
+    out->len = out->at ? s.len : 0;
+    return out->at != NULL;
+}
+
+/* Do what a test has ordered for the next snapshot of a sandbox. False: answered. */
+static bool cwsl_snapshot_fault(cwsl_exchange *x, cwsl_fault *fault, cwsl_snapshot *snap)
+{
+    int code = cwsl_code_of(fault->what);
+    bool busy = strcmp(fault->what, "FSS_BACKEND_THROTTLED") == 0 ||
+                strcmp(fault->what, "FSS_INFLIGHT_LIMIT") == 0;
+    if (!fault->times) return true;
+    fault->times--;
+    snap->ready_at = cwsl_now() + CWSI_CAST(int64_t, fault->bytes);
+    snap->fails = strcmp(fault->what, "READY") != 0;
+    (void)cwsi_format(snap->reason, sizeof(snap->reason), "ordered by the test");
+    if (code) cwsl_fail(x, code, NULL, "ordered by the test");
+    else if (strncmp(fault->what, "FSS_", 4) == 0)
+        cwsl_fail(x, busy ? CWSL_UNAVAILABLE : CWSL_PRECONDITION, fault->what,
+                  "ordered by the test");
+    return !x->finished;
+}
+
+/* Begin a snapshot of a volume of a running sandbox. NULL: answered. */
+static cwsl_snapshot *cwsl_snapshot_new(cwsl_exchange *x, cwsl_box *box, const cwsl_volume *v,
+                                        cwsi_str request_id, int32_t trigger)
+{
+    cwsl_server *s = x->server;
+    cwsl_snapshot *snap, **last = &s->snapshots;
+    bool ok;
+    s->snapshot_count++;
+    snap = cwsl_reserve(s) ? CWSI_NEW(&s->mem, cwsl_snapshot) : NULL;
+    if (!snap) {
+        s->snapshot_count--;
+        cwsl_no_memory(x);
+        return NULL;
+    }
+    while (*last) last = &(*last)->next;
+    *last = snap;
+    cwsi_arena_init(&snap->arena, &s->mem);
+    snap->server = s;
+    snap->number = ++s->snapshots_made;
+    snap->copy.pipe = -1;
+    snap->copy.slot = SIZE_MAX;
+    snap->state = CWSI_v1_SNAPSHOT_STATE_CREATING;
+    snap->trigger = trigger;
+    snap->created_ms = cwsl_clock(true);
+    snap->ready_at = cwsl_now() + s->start_delay_ms;
+    memcpy(snap->box_id, box->id, sizeof(snap->box_id));
+    cwsl_make_id(s, snap->id);
+    (void)cwsi_format(snap->dir, sizeof(snap->dir), "%s/snapshot-%s", s->root, snap->id);
+    ok = cwsl_keep_str(&snap->arena, &snap->volume, v->name) &&
+         cwsl_keep_str(&snap->arena, &snap->request_id, request_id) &&
+         cwsl_keep_str(&snap->arena, &snap->bucket, cwsi_str_of(cwsl_bucket(s)));
+    if (!ok) cwsl_no_memory(x);
+    else if (cwsl_snapshot_fault(x, &box->snapshot_fault, snap)) {
+        if (mkdir(snap->dir, 0700) == 0 && cwsl_copy_begin(&snap->copy, v->dir, snap->dir)) {
+            snap->box = box;
+            return snap;
+        }
+        cwsl_fail(x, CWSL_EXHAUSTED, "FSS_CREATE_FAILED", "the local backend cannot copy: %s",
+                  strerror(errno));
+    }
+    cwsl_snapshot_free(snap);
+    return NULL;
+}
+
+/* The volume of that name, or the only one for "". NULL: answered. */
+static const cwsl_volume *cwsl_snapshot_volume(cwsl_exchange *x, const cwsl_box *box,
+                                               cwsi_str name, const char *field)
+{
+    const cwsl_volume *v = CWSI_CAST(const cwsl_volume *, box->volumes.at);
+    size_t i;
+    for (i = 0; i < box->volumes.len; i++)
+        if (cwsi_str_same(v[i].name, name)) return &v[i];
+    if (!name.len && box->volumes.len == 1) return v;
+    if (name.len) (void)cwsl_refuse(x, field, "no such scratch volume");
+    else if (box->volumes.len) (void)cwsl_refuse(x, field, "is required with several volumes");
+    else cwsl_fail(x, CWSL_PRECONDITION, "FSS_NOT_SUPPORTED", "sandbox %s has no scratch volume",
+                   box->id);
+    return NULL;
+}
+
+static void cwsl_call_snapshot(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_CreateFileSystemSnapshotRequest *r =
+        CWSI_CAST(const cwsi_v1_CreateFileSystemSnapshotRequest *, msg);
+    cwsl_box *box = cwsl_box_find(x->server, r->sandbox_id);
+    cwsl_snapshot *snap = x->server->snapshots;
+    const cwsl_volume *v;
+    if (r->request_id.len > 128) {
+        (void)cwsl_refuse(x, "request_id", "more than 128 bytes");
+        return;
+    }
+    while (snap && (!r->request_id.len || snap->deleted ||
+                    snap->trigger != CWSI_v1_SNAPSHOT_TRIGGER_MANUAL ||
+                    !cwsi_str_same(snap->request_id, r->request_id)))
+        snap = snap->next;
+    if (snap && (!cwsi_str_is(r->sandbox_id, snap->box_id) ||
+                 (r->scratch_volume_name.len &&
+                  !cwsi_str_same(r->scratch_volume_name, snap->volume)))) {
+        cwsl_fail(x, CWSL_PRECONDITION, "INVALID_REQUEST",
+                  "request_id was used for another snapshot");
+        return;
+    }
+    if (!snap) {
+        box = cwsl_running_box(x, r->sandbox_id, cwsi_str_of(NULL));
+        v = box ? cwsl_snapshot_volume(x, box, r->scratch_volume_name, "scratch_volume_name")
+                : NULL;
+        if (!v) return;
+        snap = cwsl_snapshot_new(x, box, v, r->request_id, CWSI_v1_SNAPSHOT_TRIGGER_MANUAL);
+    }
+    if (snap) cwsl_reply(x, cwsl_view_snapshot(&x->arena, snap));
+}
+
+static void cwsl_call_get_snapshot(cwsl_exchange *x, const void *msg)
+{
+    cwsi_str id = CWSI_CAST(const cwsi_v1_GetFileSystemSnapshotRequest *, msg)
+                      ->file_system_snapshot_id;
+    cwsl_snapshot *snap = cwsl_snapshot_find(x->server, id);
+    if (!id.len) (void)cwsl_refuse(x, "file_system_snapshot_id", "is required");
+    else if (!snap) cwsl_fail_snapshot(x, id);
+    else cwsl_reply(x, cwsl_view_snapshot(&x->arena, snap));
+}
+
+/* Pages as those of sandboxes. */
+static void cwsl_call_list_snapshots(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_ListFileSystemSnapshotsRequest *r =
+        CWSI_CAST(const cwsi_v1_ListFileSystemSnapshotsRequest *, msg);
+    cwsi_v1_ListFileSystemSnapshotsResponse out;
+    uint64_t after, last = 0;
+    size_t most;
+    char token[20];
+    cwsl_snapshot *snap;
+    memset(&out, 0, sizeof(out));
+    if (!cwsl_page(x, r->page_size, r->page_token, &most, &after)) return;
+    for (snap = x->server->snapshots; snap; snap = snap->next) {
+        cwsi_v1_FileSystemSnapshot *view, *slot;
+        if (snap->deleted || snap->number <= after) continue;
+        if (r->source_sandbox_id.len && !cwsi_str_is(r->source_sandbox_id, snap->box_id)) continue;
+        if (out.file_system_snapshots.len == most) {
+            out.next_page_token.at = token;
+            out.next_page_token.len = cwsi_digits(last, token);
+            break;
+        }
+        view = cwsl_view_snapshot(&x->arena, snap);
+        slot = CWSI_CAST(cwsi_v1_FileSystemSnapshot *,
+                         cwsi_list_grow(&x->arena, &out.file_system_snapshots, sizeof(*slot)));
+        if (!view || !slot) {
+            cwsl_no_memory(x);
+            return;
+        }
+        *slot = *view;
+        last = snap->number;
+    }
+    cwsl_reply(x, &out);
+}
+
+static void cwsl_call_delete_snapshot(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_DeleteFileSystemSnapshotRequest *r =
+        CWSI_CAST(const cwsi_v1_DeleteFileSystemSnapshotRequest *, msg);
+    cwsl_snapshot *snap = cwsl_snapshot_find(x->server, r->file_system_snapshot_id);
+    cwsi_v1_FileSystemSnapshot none;
+    memset(&none, 0, sizeof(none));
+    if (!r->file_system_snapshot_id.len) {
+        (void)cwsl_refuse(x, "file_system_snapshot_id", "is required");
+    } else if (snap) {
+        snap->deleted = true;
+        cwsl_reply(x, cwsl_view_snapshot(&x->arena, snap));
+    } else if (r->allow_missing) {
+        cwsl_reply(x, &none);
+    } else {
+        cwsl_fail_snapshot(x, r->file_system_snapshot_id);
+    }
+}
+
+/* The snapshots that an earlier delete with the same token took of the same volumes in the same
+ * order, or none of them. */
+static bool cwsl_archived(const cwsl_box *box, const cwsi_v1_DeleteSandboxRequest *r,
+                          cwsl_exchange *x, cwsi_list *ids)
+{
+    const cwsl_snapshot *snap = box->server->snapshots;
+    const cwsi_str *names = CWSI_CAST(const cwsi_str *, r->snapshot_volumes.at);
+    for (; snap; snap = snap->next) {
+        cwsi_str *id;
+        if (strcmp(snap->box_id, box->id) != 0 ||
+            snap->trigger != CWSI_v1_SNAPSHOT_TRIGGER_ON_DELETE)
+            continue;
+        if (ids->len == r->snapshot_volumes.len || !cwsi_str_same(snap->volume, names[ids->len]) ||
+            !cwsi_str_same(snap->request_id, r->request_id))
+            return false;
+        id = CWSI_CAST(cwsi_str *, cwsi_list_grow(&x->arena, ids, sizeof(cwsi_str)));
+        if (!id) return false;
+        *id = cwsi_str_of(snap->id);
+    }
+    return r->request_id.len && ids->len == r->snapshot_volumes.len;
+}
+
+/* Take the snapshots of a delete, and remember that the stop comes behind them. False: answered. */
+static bool cwsl_archive(cwsl_exchange *x, cwsl_box *box, const cwsi_v1_DeleteSandboxRequest *r,
+                         cwsi_list *ids)
+{
+    const char *field = "snapshot_volumes";
+    const cwsi_str *names = CWSI_CAST(const cwsi_str *, r->snapshot_volumes.at);
+    size_t i, k;
+    if (r->request_id.len > 128) return cwsl_refuse(x, "request_id", "more than 128 bytes");
+    if (r->grace_period_seconds > 300)
+        return cwsl_refuse(x, "grace_period_seconds", "at most 300 with snapshots");
+    if (cwsl_archived(box, r, x, ids)) return true;
+    ids->len = 0;
+    if (box->state == CWSI_v1_STATE_TERMINATING || box->ending || cwsl_is_terminal(box->state)) {
+        cwsl_fail(x, CWSL_PRECONDITION, "INVALID_REQUEST",
+                  "sandbox %s has been stopped without these snapshots", box->id);
+        return false;
+    }
+    if (!box->paused && !cwsl_running_box(x, r->sandbox_id, cwsi_str_of(NULL))) return false;
+    for (i = 0; i < r->snapshot_volumes.len; i++) {
+        if (!names[i].len) return cwsl_refuse(x, field, "must not be empty");
+        for (k = 0; k < i; k++)
+            if (cwsi_str_same(names[k], names[i])) return cwsl_refuse(x, field, "twice the same");
+        if (!cwsl_snapshot_volume(x, box, names[i], field)) return false;
+    }
+    for (i = 0; i < r->snapshot_volumes.len; i++) {
+        cwsl_snapshot *snap = cwsl_snapshot_new(
+            x, box, cwsl_snapshot_volume(x, box, names[i], field), r->request_id,
+            CWSI_v1_SNAPSHOT_TRIGGER_ON_DELETE);
+        cwsi_str *id = CWSI_CAST(cwsi_str *, cwsi_list_grow(&x->arena, ids, sizeof(cwsi_str)));
+        if (snap && !id) cwsl_no_memory(x);
+        if (!snap || !id) return false;
+        *id = cwsi_str_of(snap->id);
+    }
+    box->archiving = true;
+    box->archive_grace_s = CWSL_GRACE_MAX_S;
+    return true;
+}
+
+static void cwsl_put_bucket(const cwsl_server *s, cwsi_v1_FileSystemSnapshotBucketConfig *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->bucket_name = cwsi_str_of(s->bucket);
+    out->region = cwsi_str_of(s->region);
+    out->mode = s->bucket[0] ? CWSI_v1_FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_BRING_YOUR_OWN
+                             : CWSI_v1_FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_CW_MANAGED;
+    out->effective_bucket_name = cwsi_str_of(cwsl_bucket(s));
+}
+
+static void cwsl_call_get_bucket(cwsl_exchange *x, const void *msg)
+{
+    cwsi_v1_FileSystemSnapshotBucketConfig out;
+    (void)msg;
+    cwsl_put_bucket(x->server, &out);
+    cwsl_reply(x, &out);
+}
+
+static void cwsl_call_set_bucket(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_UpdateFileSystemSnapshotBucketConfigRequest *r =
+        CWSI_CAST(const cwsi_v1_UpdateFileSystemSnapshotBucketConfigRequest *, msg);
+    const cwsi_v1_FileSystemSnapshotBucketConfig *wanted = r->file_system_snapshot_bucket_config;
+    const cwsi_list *paths = r->update_mask ? &r->update_mask->paths : NULL;
+    cwsi_str name, region;
+    size_t i;
+    if (!wanted) {
+        (void)cwsl_refuse(x, "file_system_snapshot_bucket_config", "is required");
+        return;
+    }
+    name = wanted->bucket_name, region = wanted->region;
+    if (paths && paths->len && !cwsl_has_str(paths, cwsi_str_of("*"))) {
+        if (!cwsl_has_str(paths, cwsi_str_of("bucket_name"))) name = cwsi_str_of(x->server->bucket);
+        if (!cwsl_has_str(paths, cwsi_str_of("region"))) region = cwsi_str_of(x->server->region);
+    }
+    for (i = 0; paths && i < paths->len; i++) {
+        cwsi_str path = CWSI_CAST(const cwsi_str *, paths->at)[i];
+        if (cwsi_str_is(path, "*") || cwsi_str_is(path, "bucket_name") ||
+            cwsi_str_is(path, "region"))
+            continue;
+        (void)cwsl_refuse(x, "update_mask", "only bucket_name and region can be set");
+        return;
+    }
+    if (name.len >= sizeof(x->server->bucket) || region.len >= sizeof(x->server->region) ||
+        cwsl_has_nul(name) || cwsl_has_nul(region)) {
+        (void)cwsl_refuse(x, "bucket_name", "too long, or NUL");
+    } else if (name.len && !region.len) {
+        (void)cwsl_refuse(x, "region", "is required with bucket_name");
+    } else {
+        char bucket[sizeof(x->server->bucket)];
+        cwsi_copy_text(bucket, sizeof(bucket), name.at, name.len); /* it may be our own */
+        if (!name.len) region = name;
+        if (region.at != x->server->region)
+            cwsi_copy_text(x->server->region, sizeof(x->server->region), region.at, region.len);
+        memcpy(x->server->bucket, bucket, sizeof(bucket));
+        cwsl_call_get_bucket(x, NULL);
+    }
 }
 
 /* ================================================================================================
@@ -2953,26 +3825,16 @@ static void cwsl_call_get(cwsl_exchange *x, const void *msg)
     else cwsl_reply(x, cwsl_view(&x->arena, box));
 }
 
-/* Pages: the token is the number of the last sandbox given out. */
 static void cwsl_call_list(cwsl_exchange *x, const void *msg)
 {
     const cwsi_v1_ListSandboxesRequest *r = CWSI_CAST(const cwsi_v1_ListSandboxesRequest *, msg);
     cwsi_v1_ListSandboxesResponse out;
-    size_t most = x->server->page_size;
-    uint64_t after = 0, last = 0;
+    size_t most;
+    uint64_t after, last = 0;
     char token[20];
     cwsl_box *box;
     memset(&out, 0, sizeof(out));
-    if (r->page_size < 0) {
-        (void)cwsl_refuse(x, "page_size", "negative");
-        return;
-    }
-    if (r->page_size > 0 && CWSI_CAST(size_t, r->page_size) < most)
-        most = CWSI_CAST(size_t, r->page_size);
-    if (r->page_token.len && !cwsi_parse_u64(r->page_token.at, r->page_token.len, &after)) {
-        (void)cwsl_refuse(x, "page_token", "not one of ours");
-        return;
-    }
+    if (!cwsl_page(x, r->page_size, r->page_token, &most, &after)) return;
     for (box = x->server->boxes; box; box = box->next) {
         cwsi_v1_Sandbox *view, *slot;
         if (box->number <= after || !cwsl_has_tags(box, &r->tags) || r->volume_ids.len) continue;
@@ -3009,9 +3871,8 @@ static void cwsl_call_delete(cwsl_exchange *x, const void *msg)
         cwsl_reply(x, &out);
     } else if (!box) {
         cwsl_fail_missing(x, r->sandbox_id);
-    } else if (r->snapshot_volumes.len) {
-        cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED", "no snapshots here");
-    } else {
+    } else if (!r->snapshot_volumes.len ||
+               cwsl_archive(x, box, r, &out.file_system_snapshot_ids)) {
         cwsl_stop(box, r->grace_period_seconds);
         out.sandbox = cwsl_view(&x->arena, box);
         cwsl_reply(x, out.sandbox ? &out : NULL);
@@ -3120,7 +3981,7 @@ static void cwsl_transfer(cwsl_exchange *x, cwsl_box *box, cwsl_job_kind kind, c
         (void)cwsl_refuse(x, "path", "must not be empty nor contain NUL");
     } else if (writing && content.len > s->max_file) {
         cwsl_fail_file(x, path, true, EFBIG, content.len);
-    } else if (!cwsl_map_path(s, path, mapped, sizeof(mapped), &flags)) {
+    } else if (!cwsl_map_path(box, path, mapped, sizeof(mapped), &flags)) {
         cwsl_fail_file(x, path, writing, ENAMETOOLONG, 0);
     } else if (writing && !s->isolated && !(flags & CWSL_WALK)) {
         cwsl_fail_file(x, path, true, EROFS, 0); /* a plain process must not change the host */
@@ -3153,18 +4014,45 @@ static void cwsl_call_read(cwsl_exchange *x, const void *msg)
     if (box) cwsl_transfer(x, box, CWSL_FETCH, r->path, cwsi_str_of(NULL));
 }
 
+/* What this machine is called where images are. */
+static cwsi_str cwsl_architecture(cwsl_exchange *x)
+{
+    struct utsname name;
+    memset(&name, 0, sizeof(name));
+    (void)uname(&name);
+    if (strcmp(name.machine, "x86_64") == 0) return cwsi_str_of("amd64");
+    if (strcmp(name.machine, "aarch64") == 0) return cwsi_str_of("arm64");
+    return cwsi_str_of(cwsi_arena_copy(&x->arena, name.machine, strlen(name.machine)));
+}
+
 /* The one runner. NULL: out of memory. */
 static cwsi_v1_AvailableRunner *cwsl_view_runner(cwsl_exchange *x, int32_t view)
 {
+    static const int32_t visible[] = {CWSI_v1_VISIBILITY_PUBLIC, CWSI_v1_VISIBILITY_PRIVATE};
     cwsi_v1_AvailableRunner *v = CWSI_ARENA_NEW(&x->arena, cwsi_v1_AvailableRunner);
     cwsi_v1_RunnerCapabilitySummary *can =
         CWSI_ARENA_NEW(&x->arena, cwsi_v1_RunnerCapabilitySummary);
     cwsi_v1_RunnerResourceSummary *has = CWSI_ARENA_NEW(&x->arena, cwsi_v1_RunnerResourceSummary);
+    cwsi_str *tag, *architecture;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN), pages = sysconf(_SC_PHYS_PAGES);
     cwsl_box *box;
+    size_t i;
     if (!v || !can || !has) return NULL;
-    v->runner_id = v->runner_group_id = v->organization_id = cwsi_str_of("local");
+    tag = CWSI_CAST(cwsi_str *, cwsi_list_grow(&x->arena, &v->tags, sizeof(cwsi_str)));
+    architecture = CWSI_CAST(
+        cwsi_str *, cwsi_list_grow(&x->arena, &can->supported_architectures, sizeof(cwsi_str)));
+    if (!tag || !architecture) return NULL;
+    *tag = v->runner_id = v->runner_group_id = v->organization_id = cwsi_str_of("local");
+    *architecture = cwsl_architecture(x);
+    for (i = 0; i < CWSI_COUNT(visible); i++) {
+        int32_t *slot = CWSI_CAST(int32_t *, cwsi_list_grow(&x->arena,
+                                                            &can->supported_service_visibilities,
+                                                            sizeof(int32_t)));
+        if (!slot) return NULL;
+        *slot = visible[i];
+    }
     v->healthy = true;
+    v->connected_at = cwsl_view_time(&x->arena, x->server->opened_ms);
     v->capabilities = can;
     can->max_cpu_millicores = has->available_cpu_millicores = (cpus > 0 ? cpus : 1) * 1000;
     can->max_memory_bytes = has->available_memory_bytes =
@@ -3174,13 +4062,25 @@ static cwsi_v1_AvailableRunner *cwsl_view_runner(cwsl_exchange *x, int32_t view)
     return v;
 }
 
+/* Does what there is one of here pass these filters? */
+static bool cwsl_passes(cwsl_exchange *x, cwsi_str gpu_type, cwsi_str architecture)
+{
+    return !gpu_type.len &&
+           (!architecture.len || cwsi_str_same(architecture, cwsl_architecture(x)));
+}
+
 static void cwsl_call_runners(cwsl_exchange *x, const void *msg)
 {
     const cwsi_v1_ListAvailableRunnersRequest *r =
         CWSI_CAST(const cwsi_v1_ListAvailableRunnersRequest *, msg);
     cwsi_v1_ListAvailableRunnersResponse out;
+    size_t most;
+    uint64_t after;
     memset(&out, 0, sizeof(out));
-    if (!r->gpu_type.len && !r->architecture.len && !r->service_visibility && !r->page_token.len &&
+    if (!cwsl_page(x, r->page_size, r->page_token, &most, &after)) return;
+    if (!after && cwsl_passes(x, r->gpu_type, r->architecture) &&
+        (!r->service_visibility || r->service_visibility == CWSI_v1_VISIBILITY_PUBLIC ||
+         r->service_visibility == CWSI_v1_VISIBILITY_PRIVATE) &&
         (!r->runner_group_id.len || cwsi_str_is(r->runner_group_id, "local"))) {
         out.runners.at = cwsl_view_runner(x, r->view);
         out.runners.len = 1;
@@ -3458,16 +4358,35 @@ static bool cwsl_b2_check_start(cwsl_exchange *x, const cwsi_b2_StartSandboxRequ
     if (!r->resource_limits != !r->resource_requests)
         return cwsl_refuse(x, r->resource_limits ? "resource_limits" : "resource_requests",
                            "limits and requests are given together");
-    if (r->s3_mount || r->file_system || r->volumes.len || r->object_storage_access ||
-        r->runner_cluster_secrets.len) {
+    if (r->s3_mount || r->object_storage_access || r->runner_cluster_secrets.len) {
         cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED",
-                  "the local backend has no volumes, no object storage and no cluster");
+                  "the local backend has no object storage and no cluster");
         return false;
     }
+    if (r->volumes.len)
+        return cwsl_fail_volume(x, CWSI_AT(b2_VolumeAttachment, r->volumes, 0)->volume_id);
     if (!cwsl_b2_has_profile(&r->profile_ids, &r->profile_names)) {
         cwsl_fail(x, CWSL_NOT_FOUND, "PROFILE_NOT_FOUND", "the only profile here is \"default\"");
         return false;
     }
+    return true;
+}
+
+/* The one scratch volume. False: out of memory. */
+static bool cwsl_b2_put_file_system(cwsi_arena *arena, const cwsi_b2_SandboxFileSystemMount *from,
+                                    cwsi_v1_SandboxSpec *spec, cwsi_v1_Container *c)
+{
+    cwsi_v1_SandboxVolume *v;
+    cwsi_v1_VolumeMount *m;
+    if (!from) return true;
+    v = CWSI_CAST(cwsi_v1_SandboxVolume *, cwsi_list_grow(arena, &spec->volumes, sizeof(*v)));
+    m = CWSI_CAST(cwsi_v1_VolumeMount *, cwsi_list_grow(arena, &c->volume_mounts, sizeof(*m)));
+    if (!v || !m || !(v->scratch = CWSI_ARENA_NEW(arena, cwsi_v1_ScratchVolume))) return false;
+    v->name = m->volume = cwsi_str_of("file-system");
+    m->mount_path = from->mount_path;
+    v->scratch->size = from->size;
+    if (from->file_system_snapshot)
+        v->scratch->restore_from_snapshot_id = from->file_system_snapshot->file_system_snapshot_id;
     return true;
 }
 
@@ -3497,6 +4416,7 @@ static void cwsl_b2_start(cwsl_exchange *x, const void *msg)
     spec.annotations = r->pod_annotations;
     if (!cwsl_b2_check_start(x, r) || !cwsl_b2_put_ports(x, r, &spec)) return;
     if (!cwsl_b2_put_resources(&x->arena, r, &c) ||
+        !cwsl_b2_put_file_system(&x->arena, r->file_system, &spec, &c) ||
         !cwsl_b2_put_files(&x->arena, &r->mounted_files, &c) ||
         !cwsl_b2_put_secrets(&x->arena, &r->secret_stores, &c)) {
         cwsl_no_memory(x);
@@ -3511,6 +4431,40 @@ static void cwsl_b2_start(cwsl_exchange *x, const void *msg)
  * >>local-b2-calls
  * The other unary calls of v1beta2: each asks the one of v1 and says how its answer is shown.
  * ============================================================================================= */
+
+static void cwsl_b2_pause(cwsl_exchange *x, const void *msg)
+{
+    cwsi_str id = CWSI_CAST(const cwsi_b2_PauseSandboxRequest *, msg)->sandbox_id;
+    cwsl_box *box = cwsl_box_find(x->server, id);
+    cwsi_b2_PauseSandboxResponse out;
+    memset(&out, 0, sizeof(out));
+    out.success = true;
+    if (!box || box->ending || box->state != CWSI_v1_STATE_PAUSED) /* again is no error */
+        box = cwsl_running_box(x, id, cwsi_str_of(NULL));
+    if (!box) return;
+    if (box->state == CWSI_v1_STATE_PAUSED || cwsl_pause(box)) cwsl_reply(x, &out);
+    else cwsl_no_memory(x);
+}
+
+static void cwsl_b2_resume(cwsl_exchange *x, const void *msg)
+{
+    cwsi_str id = CWSI_CAST(const cwsi_b2_ResumeSandboxRequest *, msg)->sandbox_id;
+    cwsl_box *box = cwsl_box_find(x->server, id);
+    cwsi_b2_ResumeSandboxResponse out;
+    memset(&out, 0, sizeof(out));
+    out.success = true;
+    if (box && !cwsl_resume(box)) cwsl_no_memory(x);
+    else if (cwsl_running_box(x, id, cwsi_str_of(NULL))) cwsl_reply(x, &out);
+}
+
+/* Obey max_timeout_seconds; reason: of the error when they have passed. False: answered. */
+static bool cwsl_b2_limit(cwsl_exchange *x, int32_t seconds, const char *reason)
+{
+    int64_t at = cwsl_now() + CWSI_CAST(int64_t, seconds) * 1000;
+    if (seconds < 0) return cwsl_refuse(x, "max_timeout_seconds", "negative");
+    if (seconds > 0 && at < x->deadline) x->deadline = at, x->limit = reason;
+    return true;
+}
 
 static void cwsl_b2_get(cwsl_exchange *x, const void *msg)
 {
@@ -3550,27 +4504,6 @@ static void cwsl_b2_list(cwsl_exchange *x, const void *msg)
     cwsl_call_list(x, &out);
 }
 
-static const void *cwsl_b2_stopped(cwsl_exchange *x, const void *msg)
-{
-    cwsi_b2_StopSandboxResponse *out = CWSI_ARENA_NEW(&x->arena, cwsi_b2_StopSandboxResponse);
-    (void)msg;
-    if (out) out->success = true;
-    return out;
-}
-
-static void cwsl_b2_stop(cwsl_exchange *x, const void *msg)
-{
-    const cwsi_b2_StopSandboxRequest *r = CWSI_CAST(const cwsi_b2_StopSandboxRequest *, msg);
-    cwsi_v1_DeleteSandboxRequest out;
-    memset(&out, 0, sizeof(out));
-    out.sandbox_id = r->sandbox_id;
-    out.grace_period_seconds = r->graceful_shutdown_seconds;
-    x->answer = cwsl_b2_stopped;
-    if (r->file_system_snapshot_on_stop)
-        cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED", "no snapshots here");
-    else cwsl_call_delete(x, &out);
-}
-
 static const void *cwsl_b2_deleted(cwsl_exchange *x, const void *msg)
 {
     cwsi_b2_DeleteSandboxResponse *out = CWSI_ARENA_NEW(&x->arena, cwsi_b2_DeleteSandboxResponse);
@@ -3586,15 +4519,6 @@ static void cwsl_b2_delete(cwsl_exchange *x, const void *msg)
     out.sandbox_id = CWSI_CAST(const cwsi_b2_DeleteSandboxRequest *, msg)->sandbox_id;
     x->answer = cwsl_b2_deleted;
     cwsl_call_delete(x, &out);
-}
-
-/* Obey max_timeout_seconds. False: answered. */
-static bool cwsl_b2_limit(cwsl_exchange *x, int32_t seconds, bool command)
-{
-    int64_t at = cwsl_now() + CWSI_CAST(int64_t, seconds) * 1000;
-    if (seconds < 0) return cwsl_refuse(x, "max_timeout_seconds", "negative");
-    if (seconds > 0 && at < x->deadline) x->deadline = at, x->limited = command;
-    return true;
 }
 
 static const void *cwsl_b2_ran(cwsl_exchange *x, const void *msg)
@@ -3634,7 +4558,7 @@ static void cwsl_b2_exec(cwsl_exchange *x, const void *msg)
         (void)cwsl_refuse(x, discard ? "buffered_max_kib" : "output_handling", "not for this call");
         return;
     }
-    if (!cwsl_b2_limit(x, r->max_timeout_seconds, true)) return;
+    if (!cwsl_b2_limit(x, r->max_timeout_seconds, "COMMAND_TIMEOUT")) return;
     out.sandbox_id = r->sandbox_id;
     out.max_output_bytes = discard ? 1 : CWSI_CAST(int32_t, (kib < most ? kib : most) << 10);
     for (i = 0; i < r->command.len + r->args.len; i++) {
@@ -3669,7 +4593,7 @@ static void cwsl_b2_add_file(cwsl_exchange *x, const void *msg)
     out.path = r->filepath;
     out.content = r->file_contents;
     x->answer = cwsl_b2_added;
-    if (cwsl_b2_limit(x, r->max_timeout_seconds, false)) cwsl_call_write(x, &out);
+    if (cwsl_b2_limit(x, r->max_timeout_seconds, NULL)) cwsl_call_write(x, &out);
 }
 
 static const void *cwsl_b2_retrieved(cwsl_exchange *x, const void *msg)
@@ -3691,7 +4615,247 @@ static void cwsl_b2_retrieve_file(cwsl_exchange *x, const void *msg)
     out.sandbox_id = r->sandbox_id;
     out.path = r->filepath;
     x->answer = cwsl_b2_retrieved;
-    if (cwsl_b2_limit(x, r->max_timeout_seconds, false)) cwsl_call_read(x, &out);
+    if (cwsl_b2_limit(x, r->max_timeout_seconds, NULL)) cwsl_call_read(x, &out);
+}
+
+/* ================================================================================================
+ * >>local-b2-snapshots
+ * Stop, and snapshots of the one scratch mount.
+ * ============================================================================================= */
+
+#define CWSL_ARCHIVE_S 600 /* how long a snapshot is waited for, unless the request says */
+#define CWSL_ARCHIVE_GRACE_S 30
+
+/* The answer of a Stop or a CreateFileSystemSnapshot. NULL: out of memory. */
+static const void *cwsl_b2_archived(cwsl_exchange *x, cwsi_str id, const char *error)
+{
+    cwsi_b2_StopSandboxResponse *stopped;
+    cwsi_b2_CreateFileSystemSnapshotResponse *made;
+    if (x->rpc->response == CWSI_M_b2_StopSandboxResponse) {
+        stopped = CWSI_ARENA_NEW(&x->arena, cwsi_b2_StopSandboxResponse);
+        if (!stopped) return NULL;
+        stopped->success = !error;
+        stopped->error_message = cwsi_str_of(error);
+        stopped->file_system_snapshot_id = id;
+        return stopped;
+    }
+    made = CWSI_ARENA_NEW(&x->arena, cwsi_b2_CreateFileSystemSnapshotResponse);
+    if (!made) return NULL;
+    made->success = !error;
+    made->error_message = cwsi_str_of(error);
+    made->file_system_snapshot_id = id;
+    return made;
+}
+
+/* Is the snapshot there that an exchange waits for? Then answer. */
+static void cwsl_b2_wait(cwsl_exchange *x)
+{
+    const cwsl_snapshot *snap = x->server->snapshots;
+    const char *error = NULL;
+    while (snap && snap->number != x->waiting) snap = snap->next;
+    if (snap && !snap->deleted && snap->state == CWSI_v1_SNAPSHOT_STATE_CREATING) return;
+    x->waiting = 0;
+    x->answer = NULL;
+    if (!snap || snap->deleted) {
+        cwsl_fail(x, CWSL_NOT_FOUND, "FSS_NOT_FOUND", "the snapshot was deleted meanwhile");
+        return;
+    }
+    if (snap->state == CWSI_v1_SNAPSHOT_STATE_FAILED) error = snap->reason;
+    cwsl_reply(x, cwsl_b2_archived(x, cwsi_str_of(snap->id), error));
+}
+
+/* Let the exchange wait for a snapshot. */
+static void cwsl_b2_await(cwsl_exchange *x, cwsi_str id)
+{
+    const cwsl_snapshot *snap = cwsl_snapshot_find(x->server, id);
+    if (snap) x->waiting = snap->number;
+}
+
+static const void *cwsl_b2_stopped(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_list *ids =
+        &CWSI_CAST(const cwsi_v1_DeleteSandboxResponse *, msg)->file_system_snapshot_ids;
+    return cwsl_b2_archived(
+        x, ids->len ? *CWSI_CAST(const cwsi_str *, ids->at) : cwsi_str_of(NULL), NULL);
+}
+
+static const void *cwsl_b2_stopped_later(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_list *ids =
+        &CWSI_CAST(const cwsi_v1_DeleteSandboxResponse *, msg)->file_system_snapshot_ids;
+    cwsl_b2_await(x, *CWSI_CAST(const cwsi_str *, ids->at));
+    return cwsl_b2_stopped(x, msg);
+}
+
+static void cwsl_b2_stop(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_StopSandboxRequest *r = CWSI_CAST(const cwsi_b2_StopSandboxRequest *, msg);
+    cwsl_box *box = cwsl_box_find(x->server, r->sandbox_id);
+    int32_t budget = r->max_timeout_seconds ? r->max_timeout_seconds : CWSL_ARCHIVE_S;
+    cwsi_v1_DeleteSandboxRequest out;
+    cwsi_str name;
+    memset(&out, 0, sizeof(out));
+    out.sandbox_id = r->sandbox_id;
+    out.grace_period_seconds = r->graceful_shutdown_seconds;
+    x->answer = cwsl_b2_stopped;
+    if (box && r->file_system_snapshot_on_stop) {
+        const cwsl_volume *v = cwsl_snapshot_volume(x, box, cwsi_str_of(NULL),
+                                                    "scratch_volume_name");
+        if (!v || !cwsl_b2_limit(x, budget, "FSS_WAIT_TIMEOUT")) return;
+        name = v->name;
+        out.snapshot_volumes.at = &name, out.snapshot_volumes.len = 1;
+        out.request_id = r->idempotency_key;
+        if (!out.grace_period_seconds) out.grace_period_seconds = CWSL_ARCHIVE_GRACE_S;
+        if (!r->has_wait_for_ready || r->wait_for_ready) x->answer = cwsl_b2_stopped_later;
+    }
+    cwsl_call_delete(x, &out);
+}
+
+static const void *cwsl_b2_snapshotted(cwsl_exchange *x, const void *msg)
+{
+    return cwsl_b2_archived(
+        x, CWSI_CAST(const cwsi_v1_FileSystemSnapshot *, msg)->file_system_snapshot_id, NULL);
+}
+
+static const void *cwsl_b2_snapshotted_later(cwsl_exchange *x, const void *msg)
+{
+    cwsl_b2_await(x, CWSI_CAST(const cwsi_v1_FileSystemSnapshot *, msg)->file_system_snapshot_id);
+    return cwsl_b2_snapshotted(x, msg);
+}
+
+static void cwsl_b2_snapshot(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_CreateFileSystemSnapshotRequest *r =
+        CWSI_CAST(const cwsi_b2_CreateFileSystemSnapshotRequest *, msg);
+    bool wait = !r->has_wait_for_ready || r->wait_for_ready;
+    int32_t budget = r->max_timeout_seconds ? r->max_timeout_seconds : CWSL_ARCHIVE_S;
+    cwsi_v1_CreateFileSystemSnapshotRequest out;
+    memset(&out, 0, sizeof(out));
+    out.sandbox_id = r->sandbox_id;
+    out.request_id = r->idempotency_key;
+    x->answer = wait ? cwsl_b2_snapshotted_later : cwsl_b2_snapshotted;
+    if (cwsl_b2_limit(x, budget, "FSS_WAIT_TIMEOUT")) cwsl_call_snapshot(x, &out);
+}
+
+static void cwsl_b2_put_snapshot(const cwsi_v1_FileSystemSnapshot *from,
+                                 cwsi_b2_FileSystemSnapshot *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->file_system_snapshot_id = from->file_system_snapshot_id;
+    out->status = from->state; /* the same numbers */
+    out->status_reason = from->state_reason;
+    out->size_bytes = from->size_bytes;
+    out->created_at = from->create_time;
+    out->updated_at = from->updated_at;
+    out->completed_at = from->complete_time;
+    out->source_sandbox_id = from->source_sandbox_id;
+    out->trigger = from->trigger == CWSI_v1_SNAPSHOT_TRIGGER_MANUAL
+                       ? CWSI_b2_FILE_SYSTEM_SNAPSHOT_TRIGGER_MANUAL
+                       : CWSI_b2_FILE_SYSTEM_SNAPSHOT_TRIGGER_STOP;
+    out->idempotency_key = from->request_id;
+    out->object_bucket = from->object_bucket;
+}
+
+static const void *cwsl_b2_got_snapshot(cwsl_exchange *x, const void *msg)
+{
+    cwsi_b2_FileSystemSnapshot *out = CWSI_ARENA_NEW(&x->arena, cwsi_b2_FileSystemSnapshot);
+    if (out) cwsl_b2_put_snapshot(CWSI_CAST(const cwsi_v1_FileSystemSnapshot *, msg), out);
+    return out;
+}
+
+static void cwsl_b2_get_snapshot(cwsl_exchange *x, const void *msg)
+{
+    cwsi_v1_GetFileSystemSnapshotRequest out;
+    memset(&out, 0, sizeof(out));
+    out.file_system_snapshot_id =
+        CWSI_CAST(const cwsi_b2_GetFileSystemSnapshotRequest *, msg)->file_system_snapshot_id;
+    x->answer = cwsl_b2_got_snapshot;
+    cwsl_call_get_snapshot(x, &out);
+}
+
+static const void *cwsl_b2_listed_snapshots(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_ListFileSystemSnapshotsResponse *r =
+        CWSI_CAST(const cwsi_v1_ListFileSystemSnapshotsResponse *, msg);
+    cwsi_b2_ListFileSystemSnapshotsResponse *out =
+        CWSI_ARENA_NEW(&x->arena, cwsi_b2_ListFileSystemSnapshotsResponse);
+    size_t i;
+    if (!out) return NULL;
+    out->next_page_token = r->next_page_token;
+    for (i = 0; i < r->file_system_snapshots.len; i++) {
+        cwsi_b2_FileSystemSnapshot *slot =
+            CWSI_CAST(cwsi_b2_FileSystemSnapshot *,
+                      cwsi_list_grow(&x->arena, &out->file_system_snapshots, sizeof(*slot)));
+        if (!slot) return NULL;
+        cwsl_b2_put_snapshot(CWSI_AT(v1_FileSystemSnapshot, r->file_system_snapshots, i), slot);
+    }
+    return out;
+}
+
+static void cwsl_b2_list_snapshots(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_ListFileSystemSnapshotsRequest *r =
+        CWSI_CAST(const cwsi_b2_ListFileSystemSnapshotsRequest *, msg);
+    cwsi_v1_ListFileSystemSnapshotsRequest out;
+    memset(&out, 0, sizeof(out));
+    out.page_size = r->page_size;
+    out.page_token = r->page_token;
+    x->answer = cwsl_b2_listed_snapshots;
+    cwsl_call_list_snapshots(x, &out);
+}
+
+static const void *cwsl_b2_deleted_snapshot(cwsl_exchange *x, const void *msg)
+{
+    cwsi_b2_DeleteFileSystemSnapshotResponse *out =
+        CWSI_ARENA_NEW(&x->arena, cwsi_b2_DeleteFileSystemSnapshotResponse);
+    (void)msg;
+    if (out) out->success = true;
+    return out;
+}
+
+static void cwsl_b2_delete_snapshot(cwsl_exchange *x, const void *msg)
+{
+    cwsi_v1_DeleteFileSystemSnapshotRequest out;
+    memset(&out, 0, sizeof(out));
+    out.file_system_snapshot_id =
+        CWSI_CAST(const cwsi_b2_DeleteFileSystemSnapshotRequest *, msg)->file_system_snapshot_id;
+    x->answer = cwsl_b2_deleted_snapshot;
+    cwsl_call_delete_snapshot(x, &out);
+}
+
+static const void *cwsl_b2_got_bucket(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_v1_FileSystemSnapshotBucketConfig *r =
+        CWSI_CAST(const cwsi_v1_FileSystemSnapshotBucketConfig *, msg);
+    cwsi_b2_FileSystemSnapshotBucketConfig *out =
+        CWSI_ARENA_NEW(&x->arena, cwsi_b2_FileSystemSnapshotBucketConfig);
+    if (!out) return NULL;
+    out->bucket_name = r->bucket_name;
+    out->region = r->region;
+    out->mode = r->mode; /* the same numbers */
+    out->effective_bucket_name = r->effective_bucket_name;
+    return out;
+}
+
+static void cwsl_b2_get_bucket(cwsl_exchange *x, const void *msg)
+{
+    x->answer = cwsl_b2_got_bucket;
+    cwsl_call_get_bucket(x, msg);
+}
+
+static void cwsl_b2_set_bucket(cwsl_exchange *x, const void *msg)
+{
+    const cwsi_b2_SetFileSystemSnapshotBucketConfigRequest *r =
+        CWSI_CAST(const cwsi_b2_SetFileSystemSnapshotBucketConfigRequest *, msg);
+    cwsi_v1_UpdateFileSystemSnapshotBucketConfigRequest out;
+    cwsi_v1_FileSystemSnapshotBucketConfig config;
+    memset(&out, 0, sizeof(out));
+    memset(&config, 0, sizeof(config));
+    config.bucket_name = r->bucket_name;
+    config.region = r->region;
+    out.file_system_snapshot_bucket_config = &config;
+    x->answer = cwsl_b2_got_bucket;
+    cwsl_call_set_bucket(x, &out);
 }
 
 /* ================================================================================================
@@ -3712,9 +4876,12 @@ static const void *cwsl_b2_view_runner(cwsl_exchange *x, const void *msg)
     *profile = cwsi_str_of("default");
     out->runner_id = r->runner_id;
     out->runner_group_id = r->runner_group_id;
+    out->tags = r->tags;
+    out->connected_at = r->connected_at;
     out->healthy = r->healthy;
     out->capabilities->max_cpu_millicores = r->capabilities->max_cpu_millicores;
     out->capabilities->max_memory_bytes = r->capabilities->max_memory_bytes;
+    out->capabilities->supported_architectures = r->capabilities->supported_architectures;
     if (!r->resources) return out;
     out->resources = CWSI_ARENA_NEW(&x->arena, cwsi_b2_RunnerResourceSummary);
     if (!out->resources) return NULL;
@@ -3756,6 +4923,7 @@ static void cwsl_b2_runners(cwsl_exchange *x, const void *msg)
     out.runner_group_id = r->runner_group_id;
     out.gpu_type = r->gpu_type;
     out.architecture = r->architecture;
+    out.page_size = r->page_size;
     out.page_token = r->page_token;
     out.view = r->view; /* the same numbers */
     x->answer = cwsl_b2_view_runners;
@@ -3776,19 +4944,21 @@ static void cwsl_b2_runner(cwsl_exchange *x, const void *msg)
 }
 
 /* False: out of memory. */
-static bool cwsl_b2_view_profile(cwsi_arena *arena, cwsi_b2_ProfileSummary *out)
+static bool cwsl_b2_view_profile(cwsl_exchange *x, cwsi_b2_ProfileSummary *out)
 {
     cwsi_b2_ServiceExposureMode *in = CWSI_CAST(
         cwsi_b2_ServiceExposureMode *,
-        cwsi_list_grow(arena, &out->service_exposure_modes, sizeof(cwsi_b2_ServiceExposureMode)));
+        cwsi_list_grow(&x->arena, &out->service_exposure_modes, sizeof(*in)));
     cwsi_b2_EgressMode *to = CWSI_CAST(
-        cwsi_b2_EgressMode *,
-        cwsi_list_grow(arena, &out->egress_modes, sizeof(cwsi_b2_EgressMode)));
-    if (!in || !to) return false;
+        cwsi_b2_EgressMode *, cwsi_list_grow(&x->arena, &out->egress_modes, sizeof(*to)));
+    cwsi_str *architecture = CWSI_CAST(
+        cwsi_str *, cwsi_list_grow(&x->arena, &out->supported_architectures, sizeof(cwsi_str)));
+    if (!in || !to || !architecture) return false;
     out->profile_name = cwsi_str_of("default");
     out->runner_id = cwsi_str_of("local");
     in->name = cwsi_str_of("public");
     to->name = cwsi_str_of("internet");
+    *architecture = cwsl_architecture(x);
     return true;
 }
 
@@ -3797,12 +4967,15 @@ static void cwsl_b2_profiles(cwsl_exchange *x, const void *msg)
     const cwsi_b2_ListProfilesRequest *r = CWSI_CAST(const cwsi_b2_ListProfilesRequest *, msg);
     cwsi_b2_ListProfilesResponse out;
     cwsi_b2_ProfileSummary profile;
+    size_t most;
+    uint64_t after;
     bool ok = true;
     memset(&out, 0, sizeof(out));
     memset(&profile, 0, sizeof(profile));
-    if (!r->gpu_type.len && !r->architecture.len && !r->page_token.len &&
+    if (!cwsl_page(x, r->page_size, r->page_token, &most, &after)) return;
+    if (!after && cwsl_passes(x, r->gpu_type, r->architecture) &&
         (!r->runner_id.len || cwsi_str_is(r->runner_id, "local"))) {
-        ok = cwsl_b2_view_profile(&x->arena, &profile);
+        ok = cwsl_b2_view_profile(x, &profile);
         out.profiles.at = &profile, out.profiles.len = 1;
     }
     cwsl_reply(x, ok ? &out : NULL);
@@ -3820,7 +4993,7 @@ static void cwsl_b2_profile(cwsl_exchange *x, const void *msg)
         cwsl_fail(x, CWSL_NOT_FOUND, "PROFILE_NOT_FOUND",
                   "the only profile here is \"default\" of runner \"local\"");
     } else {
-        cwsl_reply(x, cwsl_b2_view_profile(&x->arena, &profile) ? &profile : NULL);
+        cwsl_reply(x, cwsl_b2_view_profile(x, &profile) ? &profile : NULL);
     }
 }
 
@@ -3844,6 +5017,12 @@ static cwsl_call_fn cwsl_call_of(cwsi_rpc_id id)
         {CWSI_RPC_v1_SandboxDataPlaneService_Exec, cwsl_call_exec},
         {CWSI_RPC_v1_SandboxDataPlaneService_WriteFile, cwsl_call_write},
         {CWSI_RPC_v1_SandboxDataPlaneService_ReadFile, cwsl_call_read},
+        {CWSI_RPC_v1_SandboxService_CreateFileSystemSnapshot, cwsl_call_snapshot},
+        {CWSI_RPC_v1_SandboxService_GetFileSystemSnapshot, cwsl_call_get_snapshot},
+        {CWSI_RPC_v1_SandboxService_ListFileSystemSnapshots, cwsl_call_list_snapshots},
+        {CWSI_RPC_v1_SandboxService_DeleteFileSystemSnapshot, cwsl_call_delete_snapshot},
+        {CWSI_RPC_v1_SettingsService_GetFileSystemSnapshotBucketConfig, cwsl_call_get_bucket},
+        {CWSI_RPC_v1_SettingsService_UpdateFileSystemSnapshotBucketConfig, cwsl_call_set_bucket},
         {CWSI_RPC_v1_DiscoveryService_ListAvailableRunners, cwsl_call_runners},
         {CWSI_RPC_v1_DiscoveryService_GetAvailableRunner, cwsl_call_runner},
         {CWSI_RPC_b2_GatewayService_Start, cwsl_b2_start},
@@ -3854,6 +5033,14 @@ static cwsl_call_fn cwsl_call_of(cwsi_rpc_id id)
         {CWSI_RPC_b2_GatewayService_Exec, cwsl_b2_exec},
         {CWSI_RPC_b2_GatewayService_AddFile, cwsl_b2_add_file},
         {CWSI_RPC_b2_GatewayService_RetrieveFile, cwsl_b2_retrieve_file},
+        {CWSI_RPC_b2_GatewayService_Pause, cwsl_b2_pause},
+        {CWSI_RPC_b2_GatewayService_Resume, cwsl_b2_resume},
+        {CWSI_RPC_b2_GatewayService_CreateFileSystemSnapshot, cwsl_b2_snapshot},
+        {CWSI_RPC_b2_GatewayService_GetFileSystemSnapshot, cwsl_b2_get_snapshot},
+        {CWSI_RPC_b2_GatewayService_ListFileSystemSnapshots, cwsl_b2_list_snapshots},
+        {CWSI_RPC_b2_GatewayService_DeleteFileSystemSnapshot, cwsl_b2_delete_snapshot},
+        {CWSI_RPC_b2_GatewayService_GetFileSystemSnapshotBucketConfig, cwsl_b2_get_bucket},
+        {CWSI_RPC_b2_GatewayService_SetFileSystemSnapshotBucketConfig, cwsl_b2_set_bucket},
         {CWSI_RPC_b2_DiscoveryService_ListAvailableRunners, cwsl_b2_runners},
         {CWSI_RPC_b2_DiscoveryService_GetAvailableRunner, cwsl_b2_runner},
         {CWSI_RPC_b2_DiscoveryService_ListProfiles, cwsl_b2_profiles},
@@ -3913,7 +5100,8 @@ static void cwsl_logs_begin(cwsl_exchange *x, const cwsi_v1_StreamLogsRequest *r
     x->dispatched = true;
     if (again) (void)cwsl_refuse(x, "sandbox_id", "one message only");
     if (again || !cwsl_check_logs(x, r)) return;
-    if (!box || r->follow || box->state == CWSI_v1_STATE_CREATING)
+    if (!box || box->state == CWSI_v1_STATE_CREATING ||
+        (r->follow && box->state != CWSI_v1_STATE_PAUSED))
         box = cwsl_running_box(x, r->sandbox_id, r->container);
     else if (r->container.len && !cwsi_str_same(r->container, box->container->name))
         box = NULL, (void)cwsl_refuse(x, "container", "no such container");
@@ -4235,6 +5423,7 @@ static void cwsl_exchange_step(cwsl_exchange *x)
         if (x->reader.box) cwsl_logs_step(x);
         return;
     }
+    if (x->waiting) cwsl_b2_wait(x);
     if (x->dispatched || !x->fin) return;
     x->dispatched = true;
     call = cwsl_call_of(x->rpc_id);
@@ -4247,6 +5436,7 @@ static void cwsl_exchange_step(cwsl_exchange *x)
     if (status == CWS_ERR_NO_MEMORY) cwsl_no_memory(x);
     else if (status) cwsl_fail(x, CWSL_INVALID_ARGUMENT, NULL, "the message is no protobuf");
     else call(x, msg);
+    if (x->waiting) cwsl_b2_wait(x); /* it may be there already */
 }
 
 /* ================================================================================================
@@ -4388,16 +5578,18 @@ static int64_t cwsl_gather(cwsl_server *s)
     int64_t at = CWSI_NEVER;
     cwsl_box *box;
     cwsl_job *job;
+    cwsl_snapshot *snap;
     cwsl_exchange *x;
     size_t i;
     s->fd_count = 0;
     (void)cwsl_watch(s, s->wake[0], POLLIN);
     for (box = s->boxes; box; box = box->next) {
-        box->slot = box->log.slot = SIZE_MAX;
+        box->slot = box->log.slot = box->restore.slot = SIZE_MAX;
         if (!box->pid) continue;
         box->log.slot = cwsl_watch(s, box->log.pipe[0], POLLIN);
         box->slot = cwsl_watch(s, box->control,
                                CWSI_CAST(short, box->notes ? POLLIN | POLLOUT : POLLIN));
+        box->restore.slot = cwsl_watch(s, box->restore.pid ? box->restore.pipe : -1, POLLIN);
         cwsl_sooner(&at, box->ready_at);
         cwsl_sooner(&at, box->restart_at);
         cwsl_sooner(&at, box->lifetime_at);
@@ -4415,6 +5607,10 @@ static int64_t cwsl_gather(cwsl_server *s)
             cwsl_sooner(&at, job->hard_at);
         }
     }
+    for (snap = s->snapshots; snap; snap = snap->next) {
+        snap->copy.slot = cwsl_watch(s, snap->copy.pid ? snap->copy.pipe : -1, POLLIN);
+        if (!snap->copy.pid) cwsl_sooner(&at, snap->ready_at);
+    }
     for (x = s->exchanges; x; x = x->next)
         if (!x->finished) cwsl_sooner(&at, x->deadline);
     return at;
@@ -4426,14 +5622,19 @@ static void cwsl_turn(cwsl_server *s)
     int64_t now = cwsl_now();
     cwsl_box *box;
     cwsl_job *job;
+    cwsl_snapshot *snap, *next;
     cwsl_exchange *x;
+    for (snap = s->snapshots; snap; snap = next) {
+        next = snap->next;
+        cwsl_snapshot_tick(snap, now);
+    }
     for (box = s->boxes; box; box = box->next) cwsl_box_tick(box, now);
     for (job = s->jobs; job; job = job->next) cwsl_job_step(job, now);
     for (x = s->exchanges; x; x = x->next) {
         if (now >= x->deadline && !x->finished) {
             if (x->job) cwsl_job_drop(x->job);
             x->job = NULL;
-            cwsl_fail(x, CWSL_DEADLINE, x->limited ? "COMMAND_TIMEOUT" : NULL,
+            cwsl_fail(x, CWSL_DEADLINE, x->limit,
                       "the deadline of the call has passed");
         }
         cwsl_exchange_step(x);
@@ -4456,9 +5657,13 @@ static void cwsl_move(cwsl_server *s)
 {
     cwsl_box *box;
     cwsl_job *job;
+    cwsl_snapshot *snap;
     char waste[64];
     if (s->fds[0].revents) while (read(s->wake[0], waste, sizeof(waste)) > 0) s->progress = true;
+    for (snap = s->snapshots; snap; snap = snap->next)
+        if (cwsl_ready(s, snap->copy.slot)) cwsl_snapshot_read(snap);
     for (box = s->boxes; box; box = box->next) {
+        if (cwsl_ready(s, box->restore.slot)) cwsl_restore_read(box);
         if (cwsl_ready(s, box->log.slot)) cwsl_log_read(box);
         if (!cwsl_ready(s, box->slot)) continue;
         cwsl_box_push(box);
@@ -4510,7 +5715,7 @@ static void cwsl_box_destroy(cwsl_box *box)
         (void)kill(box->pid, SIGKILL);
         (void)waitpid(box->pid, NULL, 0);
         box->pid = 0;
-        cwsl_remove_tree(box->dir);
+        cwsl_box_remove(box);
     }
 }
 
@@ -4519,7 +5724,12 @@ static void cwsl_destroy(void *user)
     cwsl_server *s = cwsl_server_of(user);
     cwsi_mem mem;
     cwsl_box *box;
+    cwsl_snapshot *snap;
     while (s->exchanges) cwsl_cancel(s, s->exchanges);
+    for (snap = s->snapshots; snap; snap = snap->next) {
+        cwsl_copy_kill(&snap->copy);
+        snap->box = NULL;
+    }
     for (box = s->boxes; box; box = box->next)
         cwsl_box_end(box, CWSI_v1_STATE_FAILED, "closed"); /* all at once, then one by one */
     for (box = s->boxes; box; box = box->next)
@@ -4534,6 +5744,7 @@ static void cwsl_destroy(void *user)
         s->boxes = box->next;
         cwsl_box_free(box);
     }
+    while (s->snapshots) cwsl_snapshot_free(s->snapshots);
     if (s->own_root && s->root[0]) (void)rmdir(s->root);
     cwsl_close(&s->wake[0]);
     cwsl_close(&s->wake[1]);
@@ -4596,7 +5807,7 @@ static uint32_t cwsl_probe(cwsl_server *s, int *why)
     memset(&f, 0, sizeof(f));
     (void)cwsi_format(dir, sizeof(dir), "%s/probe", s->root);
     p.fd = -1, p.events = POLLIN, p.revents = 0;
-    if (cwsl_make_tree(s, dir)) pid = cwsl_give_birth(s, dir, &p.fd);
+    if (cwsl_make_tree(s, dir)) pid = cwsl_give_birth(s, dir, NULL, &p.fd);
     *why = errno;
     if (pid > 0) {
         if (poll(&p, 1, 5000) <= 0 || read(p.fd, &f, sizeof(f)) != sizeof(f)) f.op = 0;
@@ -4606,7 +5817,7 @@ static uint32_t cwsl_probe(cwsl_server *s, int *why)
         cwsl_close(&p.fd);
     }
     cwsl_remove_tree(dir);
-    return f.op == CWSL_READY ? 0 : f.op == CWSL_BROKEN ? f.id : 9;
+    return f.op == CWSL_READY ? 0 : f.op == CWSL_BROKEN ? f.id : 11;
 }
 
 /* Find out which namespaces work: with a user namespace, or without one for a privileged user. */
@@ -4614,7 +5825,7 @@ static void cwsl_choose_namespaces(cwsl_server *s, const cws_local_opts *o)
 {
     char line[200];
     int why = ENOSYS;
-    uint32_t step = 9;
+    uint32_t step = 11;
 #ifdef __linux__
     if (!o->no_namespaces && cwsl_list_root(s)) {
         (void)cwsi_format(s->uid_map, sizeof(s->uid_map), "0 %u 1", geteuid());
@@ -4683,6 +5894,7 @@ static cwsl_server *cwsl_server_new(const cws_local_opts *o)
     if (s->max_file > 99u << 20) s->max_file = 99u << 20;
     s->page_size = o->page_size ? o->page_size : 1000;
     s->seed = CWSI_CAST(uint64_t, getpid());
+    s->opened_ms = cwsl_clock(true);
     if (o->api_key) {
         s->api_key = CWSI_CAST(char *, cwsi_alloc(&s->mem, strlen(o->api_key) + 1));
         if (s->api_key) memcpy(s->api_key, o->api_key, strlen(o->api_key));
