@@ -1532,7 +1532,8 @@ typedef struct cws_snapshot_opts {
  * yours: cws_snapshot_list_free; out may be NULL. In v1beta2 the reply tells id and state only: ask
  * with cws_snapshot_get for the rest. Returns CWS_ERR_SNAPSHOT if it failed (with the service's
  * reason), CWS_ERR_SNAPSHOT_WAIT_TIMEOUT if it was not ready in time: it goes on, and its id is in
- * cws_error_metadata(err, "file_system_snapshot_id"). */
+ * cws_error_metadata(err, "file_system_snapshot_id").
+ * Example: examples/snapshots.c */
 CWS_API cws_status cws_snapshot_create(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
                                        cws_snapshot_list **out, cws_error *err);
 CWS_API cws_status cws_snapshot_create_begin(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
