@@ -18225,7 +18225,6 @@ CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts
     cws_sandbox_opts none = CWSI_ZERO;
     int64_t age_ms = 0;
     cws_pool *pool;
-    cws_sandbox *probe = NULL;
     cws_status status;
     size_t i;
     if (out) *out = NULL;
@@ -18237,10 +18236,6 @@ CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts
         status = cwsi_check_seconds(err, "max_age_seconds", opts->max_age_seconds, 0, false,
                                     &age_ms);
     if (status) return status;
-    status = cws_session_sandbox(session, opts->sandbox, &probe, err); /* are the options good? */
-    if (status) return status;
-    (void)cws_session_release(session, probe, NULL);
-    cws_sandbox_free(probe);
     pool = CWSI_NEW(&session->client->mem, cws_pool);
     if (!pool) return cwsi_no_memory(err, "pool");
     pool->session = session;
@@ -18260,6 +18255,11 @@ CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts
     }
     for (i = 0; i < opts->size; i++) pool->slots[i].pool = pool;
     cwsi_pool_fill(pool, false);
+    if (cwsi_pool_count(pool, CWSI_SLOT_STARTING) == 0) { /* the options are no good */
+        status = cwsi_copy_error(err, &pool->why);
+        cws_pool_free(pool);
+        return status;
+    }
     *out = pool;
     return CWS_OK;
 }
