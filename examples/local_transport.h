@@ -24,9 +24,9 @@
  * DIALECTS. It speaks coreweave.sandbox.v1 and .v1beta2 about the same sandboxes: a client of
  * either finds, uses and stops those of the other. v1 shows those of v1beta2 without `spec`. Not in
  * v1beta2: Raw, S3 mounts, object storage, secrets of the runner's cluster, resuming of commands.
- * Not in v1: several containers, templates, object storage, registered volumes. Published ports are
- * shown at 127.0.0.1, where they are anyway; names of network modes are repeated, whatever they
- * are. There is one runner, "local", with one profile, "default".
+ * Not in v1: templates, object storage, registered volumes. Published ports are shown at 127.0.0.1,
+ * where they are anyway; names of network modes are repeated, whatever they are. There is one
+ * runner, "local", with one profile, "default".
  *
  * WHAT A SANDBOX SEES. With namespaces (Linux, where user, mount and PID namespaces are allowed): a
  * root directory of its own with private, writable /tmp, /root, /home and /workspace, the host's
@@ -57,6 +57,10 @@
  * ended for good. Sandboxes that have ended still show theirs, which the service refuses, but not
  * with follow. A stream that falls behind what is kept ends with STREAM_TRUNCATED. The process
  * waits in its write while the pipe is full and the host does not poll.
+ *
+ * SEVERAL CONTAINERS are several main processes in one sandbox: they have their own environment and
+ * working directory, but share all files and see each other's processes. They start in their order,
+ * without probes. Logs are kept of the primary one only.
  *
  * PAUSE stops all processes with SIGSTOP, without namespaces those in the process groups of
  * commands; what asks for a running sandbox is refused meanwhile, but a stop lets them go on, to
@@ -184,7 +188,8 @@ typedef enum cwsl_op {
 } cwsl_op;
 
 enum { CWSL_WALK = 1, CWSL_PARENTS = 2, CWSL_READ_ONLY = 4 }; /* value of READ and WRITE, flags */
-enum { CWSL_TERMINAL = 1 }; /* value of SPAWN: the descriptors are one */
+enum { CWSL_TERMINAL = 1, CWSL_MAIN = 2 }; /* value of SPAWN, flags: the descriptors are a terminal;
+                                              make the working directory */
 
 typedef struct cwsl_frame {
     uint32_t size; /* of the payload that follows */
@@ -525,7 +530,7 @@ static void cwsl_begin(const cwsl_birth *b, cwsl_child *children, const cwsl_fra
             pointers[i] = text;
             text += strlen(text) + 1;
         }
-        if (f->id == 0) cwsl_make_dirs(dir, true);
+        if (f->value & CWSL_MAIN) cwsl_make_dirs(dir, true);
         if (pipe(status)) error = errno;
         if (!error) (void)fcntl(status[1], F_SETFD, FD_CLOEXEC);
     }
@@ -538,7 +543,7 @@ static void cwsl_begin(const cwsl_birth *b, cwsl_child *children, const cwsl_fra
             _exit(cwsl_file(b->dir, f, payload, fds[0]));
         }
         (void)close(status[0]);
-        cwsl_become(pointers, pointers + head.argc + 1, dir, fds, f->value == CWSL_TERMINAL,
+        cwsl_become(pointers, pointers + head.argc + 1, dir, fds, (f->value & CWSL_TERMINAL) != 0,
                     status[1]);
     }
     if (pid < 0 && !error) error = errno;
@@ -832,6 +837,15 @@ typedef struct cwsl_volume { /* a scratch volume of a sandbox */
     cwsl_snapshot *source; /* still to be copied into it, or NULL */
 } cwsl_volume;
 
+typedef struct cwsl_side { /* a container other than the primary one */
+    const cwsi_v1_Container *spec;
+    cwsi_list env; /* of cwsi_str */
+    uint32_t id;   /* of its main process */
+    bool running, ended;
+    int32_t exit_code, restarts;
+    int64_t restart_at; /* monotonic, CWSI_NEVER */
+} cwsl_side;
+
 typedef struct cwsl_reader { /* what a StreamLogs has still to send */
     cwsl_box *box;
     uint64_t at, stop; /* positions */
@@ -850,11 +864,13 @@ struct cwsl_box { /* one sandbox */
     cwsi_buf body; /* the create request, from which spec borrows */
     const cwsi_v1_Sandbox *given;
     const cwsi_v1_SandboxSpec *spec;
-    const cwsi_v1_Container *container;
+    const cwsi_v1_Container *container; /* the primary one */
+    cwsl_side *sides;                   /* the others, in their order */
+    size_t side_count;
     cwsi_str request_id;
     bool older;               /* made with v1beta2 */
     cwsi_str ingress, egress; /* then: its network modes */
-    cwsi_list env; /* of cwsi_str, KEY=value */
+    cwsi_list env; /* of cwsi_str, KEY=value; of the primary container */
     pid_t pid;     /* supervisor, 0 once it was reaped */
     int control;
     cwsl_note *notes; /* to be sent, oldest first */
@@ -869,7 +885,7 @@ struct cwsl_box { /* one sandbox */
     size_t restored;   /* volumes that are ready to be used */
     bool archiving;    /* to be stopped once no snapshot is copied, with this grace period: */
     int32_t archive_grace_s;
-    size_t mounted;  /* files of the container that are in place */
+    size_t mounted;  /* files of the containers that are in place */
     int32_t state;   /* cwsi_v1 State, as shown */
     int32_t exit_code, restarts, lifetime_s;
     bool main_running, has_exit, stopping, ending;
@@ -893,6 +909,7 @@ struct cwsl_job { /* one process of a sandbox, other than its main one */
     cwsl_box *box;
     cwsl_exchange *exchange; /* NULL: nobody listens */
     cwsl_job_kind kind;
+    const cwsi_v1_Container *container;
     uint32_t id;
     int in, out[2];   /* our ends of stdin, stdout, stderr; -1 when closed */
     size_t slot_in, slot[2];
@@ -944,6 +961,7 @@ struct cwsl_exchange {
     uint64_t waiting;  /* for the snapshot of this number */
     cwsi_list meta;    /* of map_StrStr: metadata of the error to come */
     const char *field; /* violated field of the error to come */
+    size_t container;  /* that is being checked */
 };
 
 struct cwsl_server {
@@ -1548,9 +1566,19 @@ static void cwsl_fail(cwsl_exchange *x, int code, const char *reason, const char
     x->finished = true;
 }
 
-/* The usual refusal of one field. Returns false, so that checks can end with it. */
+#define CWSL_FIRST "sandbox.spec.containers[0]"
+
+/* The usual refusal of one field, of the container that is being checked if it is one's. Returns
+ * false, so that checks can end with it. */
 static bool cwsl_refuse(cwsl_exchange *x, const char *field, const char *text)
 {
+    char indexed[100];
+    if (x->container && strncmp(field, CWSL_FIRST, sizeof(CWSL_FIRST) - 1) == 0) {
+        size_t len = cwsi_format(indexed, sizeof(indexed), "sandbox.spec.containers[%u]%s",
+                                 CWSI_CAST(unsigned, x->container), field + sizeof(CWSL_FIRST) - 1);
+        const char *copy = cwsi_arena_copy(&x->arena, indexed, len);
+        if (copy) field = copy;
+    }
     x->field = cwsl_is_b2(x) ? cwsl_b2_field(field) : field;
     cwsl_fail(x, CWSL_INVALID_ARGUMENT, "INVALID_ARGUMENT", "%s: %s", x->field, text);
     return false;
@@ -2071,10 +2099,14 @@ static bool cwsl_map_dir(const cwsl_box *box, cwsi_str path, char *out, size_t s
  *   end_state
  * ============================================================================================= */
 
-static bool cwsl_main_args(const cwsl_box *box, cwsi_arena *arena, cwsi_list *argv)
+static int32_t cwsl_exit_code(int32_t status)
+{
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool cwsl_main_args(const cwsi_v1_Container *c, cwsi_arena *arena, cwsi_list *argv)
 {
     static const char *const idle[] = {CWSI_DEFAULT_COMMAND, CWSI_DEFAULT_ARG1, CWSI_DEFAULT_ARG2};
-    const cwsi_v1_Container *c = box->container;
     size_t i, count = c->command.len ? 1 + c->args.len : CWSI_COUNT(idle);
     for (i = 0; i < count; i++) {
         cwsi_str *s = CWSI_CAST(cwsi_str *, cwsi_list_grow(arena, argv, sizeof(cwsi_str)));
@@ -2085,27 +2117,77 @@ static bool cwsl_main_args(const cwsl_box *box, cwsi_arena *arena, cwsi_list *ar
     return true;
 }
 
-/* Start the main process, for the first time or again. */
-static void cwsl_start_main(cwsl_box *box)
+/* Start the main process of a container with these descriptors for its output, which become the
+ * queue's. */
+static void cwsl_start(cwsl_box *box, const cwsi_v1_Container *c, const cwsi_list *env, uint32_t id,
+                       int *fds)
 {
     cwsi_buf payload;
     cwsi_arena arena;
     cwsi_list argv;
     char dir[PATH_MAX];
-    int fds[3] = {-1, -1, -1}, i;
-    bool ok = cwsl_map_dir(box, box->container->working_dir, dir, sizeof(dir)) &&
-              cwsl_log_begin(box, fds + 1);
+    int i;
+    bool ok = cwsl_map_dir(box, c->working_dir, dir, sizeof(dir)) && fds[1] >= 0 && fds[2] >= 0;
     memset(&argv, 0, sizeof(argv));
     cwsi_arena_init(&arena, &box->server->mem);
     cwsi_buf_init(&payload, &box->server->mem, CWSL_STRINGS);
     fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    ok = ok && fds[0] >= 0 && cwsl_main_args(box, &arena, &argv) &&
-         cwsl_put_spawn(&payload, dir, &argv, &box->env);
-    if (ok) ok = cwsl_tell(box, CWSL_SPAWN, 0, 0, &payload, fds, 3);
+    ok = ok && fds[0] >= 0 && cwsl_main_args(c, &arena, &argv) &&
+         cwsl_put_spawn(&payload, dir, &argv, env);
+    if (ok) ok = cwsl_tell(box, CWSL_SPAWN, id, CWSL_MAIN, &payload, fds, 3);
     for (i = 0; i < 3; i++) cwsl_close(&fds[i]);
     cwsi_buf_free(&payload);
     cwsi_arena_clear(&arena);
     if (!ok) cwsl_box_end(box, CWSI_v1_STATE_FAILED, "no memory or descriptors to start");
+}
+
+/* Start that of the primary container, for the first time or again. */
+static void cwsl_start_main(cwsl_box *box)
+{
+    int fds[3] = {-1, -1, -1};
+    if (!cwsl_log_begin(box, fds + 1)) cwsl_close(&fds[1]);
+    cwsl_start(box, box->container, &box->env, 0, fds);
+}
+
+static uint32_t cwsl_next_id(cwsl_server *s)
+{
+    return ++s->job_ids ? s->job_ids : ++s->job_ids; /* 0 is the main process */
+}
+
+/* Start that of another container; what it writes is lost. */
+static void cwsl_start_side(cwsl_box *box, cwsl_side *side)
+{
+    int fds[3] = {-1, -1, -1}, i;
+    for (i = 1; i < 3; i++) fds[i] = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    side->id = cwsl_next_id(box->server);
+    cwsl_start(box, side->spec, &side->env, side->id, fds);
+}
+
+/* A report about another container. False: about something else. */
+static bool cwsl_side_hear(cwsl_box *box, const cwsl_frame *f)
+{
+    cwsl_side *side = box->sides;
+    size_t i;
+    for (i = 0; i < box->side_count && side->id != f->id; i++) side++;
+    if (!f->id || i == box->side_count || f->op == CWSL_BROKEN) return false;
+    side->running = f->op == CWSL_STARTED;
+    if (side->running) return true;
+    side->exit_code = f->op == CWSL_REFUSED ? 128 : cwsl_exit_code(f->value);
+    side->ended = !side->exit_code || side->restarts == CWSL_RESTARTS || box->stopping;
+    if (side->ended) return true;
+    side->restart_at = cwsl_now() + (CWSI_CAST(int64_t, 20) << side->restarts);
+    side->restarts++;
+    return true;
+}
+
+/* The container of that name: NULL if it is the primary one, which "" is too. False: none. */
+static bool cwsl_side_find(const cwsl_box *box, cwsi_str name, const cwsl_side **out)
+{
+    size_t i;
+    *out = NULL;
+    for (i = 0; i < box->side_count; i++)
+        if (cwsi_str_same(box->sides[i].spec->name, name)) *out = &box->sides[i];
+    return *out || !name.len || cwsi_str_same(box->container->name, name);
 }
 
 /* The main process ended. */
@@ -2167,6 +2249,7 @@ static bool cwsl_is_copied(const cwsl_box *box)
 static void cwsl_stop(cwsl_box *box, int32_t grace_s)
 {
     int64_t at;
+    size_t i;
     if (box->ending || cwsl_is_terminal(box->state)) return;
     if (grace_s > CWSL_GRACE_MAX_S) grace_s = CWSL_GRACE_MAX_S;
     box->state = CWSI_v1_STATE_TERMINATING;
@@ -2183,7 +2266,8 @@ static void cwsl_stop(cwsl_box *box, int32_t grace_s)
         cwsl_box_end(box, CWSI_v1_STATE_COMPLETED, "stopped");
         return;
     }
-    if (!box->stopping) (void)cwsl_tell(box, CWSL_KILL, 0, SIGTERM, NULL, NULL, 0);
+    for (i = 0; i <= box->side_count && !box->stopping; i++)
+        (void)cwsl_tell(box, CWSL_KILL, i ? box->sides[i - 1].id : 0, SIGTERM, NULL, NULL, 0);
     box->stopping = true;
     at = cwsl_now() + CWSI_CAST(int64_t, grace_s) * 1000;
     if (at < box->grace_at) box->grace_at = at;
@@ -2250,7 +2334,13 @@ static void cwsl_box_reap(cwsl_box *box, int64_t now)
 static void cwsl_box_tick(cwsl_box *box, int64_t now)
 {
     char text[100];
+    size_t i;
     if (!box->pid) return;
+    for (i = 0; i < box->side_count && !box->paused && !box->ending; i++)
+        if (now >= box->sides[i].restart_at) {
+            box->sides[i].restart_at = CWSI_NEVER;
+            cwsl_start_side(box, &box->sides[i]);
+        }
     if (now >= box->ready_at) {
         box->ready_at = CWSI_NEVER;
         box->state = CWSI_v1_STATE_RUNNING;
@@ -2313,7 +2403,8 @@ static cwsl_job *cwsl_job_new(cwsl_box *box, cwsl_exchange *x, cwsl_job_kind kin
     job->box = box;
     job->exchange = x;
     job->kind = kind;
-    job->id = ++s->job_ids ? s->job_ids : ++s->job_ids; /* 0 is the main process */
+    job->container = box->container;
+    job->id = cwsl_next_id(s);
     job->in = job->out[0] = job->out[1] = -1;
     job->slot_in = job->slot[0] = job->slot[1] = SIZE_MAX;
     job->clear_at = CWSI_NEVER;
@@ -2370,7 +2461,7 @@ static bool cwsl_job_spawn(cwsl_job *job, const cwsi_list *argv, const cwsi_list
     int theirs[3] = {-1, -1, -1}, i;
     char dir[PATH_MAX];
     cwsi_buf payload;
-    bool ok = cwsl_map_dir(job->box, job->box->container->working_dir, dir, sizeof(dir));
+    bool ok = cwsl_map_dir(job->box, job->container->working_dir, dir, sizeof(dir));
     cwsi_buf_init(&payload, job->feed.mem, CWSL_STRINGS);
     ok = ok && cwsl_put_spawn(&payload, dir, argv, env) &&
          (job->terminal ? cwsl_job_terminal(job, theirs) : cwsl_job_pipes(job, input, theirs)) &&
@@ -2437,22 +2528,27 @@ static void cwsl_restore_read(cwsl_box *box)
     cwsl_prepare(box);
 }
 
-/* Do the next thing before the start: restore a volume, or mount a file of the container, or start
- * the main process if all is in place. */
+/* Do the next thing before the start: restore a volume, or mount a file of a container, or start
+ * the main processes if all is in place. */
 static void cwsl_prepare(cwsl_box *box)
 {
-    const cwsi_list *files = &box->container->files;
-    const cwsi_v1_FileMount *file;
+    const cwsi_v1_FileMount *file = NULL;
+    size_t i, skip = box->mounted;
     char mapped[PATH_MAX];
     cwsl_job *job;
     int flags = 0;
     bool ok;
     if (box->ending || cwsl_restore(box)) return;
-    if (box->mounted == files->len) {
+    for (i = 0; i < box->spec->containers.len && !file; i++) {
+        const cwsi_list *files = &CWSI_AT(v1_Container, box->spec->containers, i)->files;
+        if (skip < files->len) file = CWSI_AT(v1_FileMount, *files, skip);
+        else skip -= files->len;
+    }
+    if (!file) {
+        for (i = 0; i < box->side_count; i++) cwsl_start_side(box, &box->sides[i]);
         cwsl_start_main(box);
         return;
     }
-    file = CWSI_AT(v1_FileMount, *files, box->mounted);
     job = cwsl_job_new(box, NULL, CWSL_MOUNT);
     if (job) {
         job->path = file->path;
@@ -2583,11 +2679,6 @@ static void cwsl_job_exited(cwsl_job *job, int32_t status, bool refused)
         if (job->out[i] >= 0 && ioctl(job->out[i], FIONREAD, &pending) == 0 && pending > 0)
             job->owed[i] = CWSI_CAST(uint64_t, pending);
     }
-}
-
-static int32_t cwsl_exit_code(int32_t status)
-{
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static void cwsl_stamp(cwsi_pb_Timestamp *out, int64_t ms)
@@ -2765,6 +2856,7 @@ static void cwsl_box_hear(cwsl_box *box, const cwsl_frame *f)
 {
     char text[200];
     cwsl_job *job = f->id && f->op != CWSL_BROKEN ? cwsl_job_find(box, f->id) : NULL;
+    if (cwsl_side_hear(box, f)) return;
     if (f->op == CWSL_READY) {
         cwsl_prepare(box);
     } else if (f->op == CWSL_BROKEN) {
@@ -2847,14 +2939,40 @@ static void cwsl_view_services(cwsi_arena *arena, const cwsl_box *box,
     }
 }
 
+/* False: out of memory. */
+static bool cwsl_view_containers(cwsi_arena *arena, const cwsl_box *box, cwsi_list *out)
+{
+    const cwsi_v1_Container *spec;
+    size_t i;
+    for (i = 0; i < box->spec->containers.len; i++) {
+        cwsi_v1_ContainerStatus *c =
+            CWSI_CAST(cwsi_v1_ContainerStatus *, cwsi_list_grow(arena, out, sizeof(*c)));
+        const cwsl_side *side;
+        if (!c) return false;
+        spec = CWSI_AT(v1_Container, box->spec->containers, i);
+        c->name = spec->name;
+        c->state = box->state;
+        if (!cwsl_side_find(box, spec->name, &side) || !side) {
+            c->exit_code = cwsl_is_terminal(box->state) && box->has_exit ? box->exit_code : 0;
+            c->restart_count = box->restarts;
+            continue;
+        }
+        c->restart_count = side->restarts;
+        if (!side->ended) continue;
+        c->exit_code = side->exit_code;
+        c->state = side->exit_code ? CWSI_v1_STATE_FAILED : CWSI_v1_STATE_COMPLETED;
+    }
+    return true;
+}
+
 /* NULL: out of memory. */
 static cwsi_v1_Sandbox *cwsl_view(cwsi_arena *arena, const cwsl_box *box)
 {
     cwsi_v1_Sandbox *v = CWSI_ARENA_NEW(arena, cwsi_v1_Sandbox);
     cwsi_v1_SandboxStatus *status = CWSI_ARENA_NEW(arena, cwsi_v1_SandboxStatus);
-    cwsi_v1_ContainerStatus *c = CWSI_ARENA_NEW(arena, cwsi_v1_ContainerStatus);
     bool ended = cwsl_is_terminal(box->state);
-    if (!v || !status || !c) return NULL;
+    if (!v || !status || !cwsl_view_containers(arena, box, &status->container_statuses))
+        return NULL;
     *v = *box->given;
     if (box->older) v->spec = NULL; /* as the service shows them */
     v->sandbox_id = cwsi_str_of(box->id);
@@ -2874,11 +2992,6 @@ static cwsi_v1_Sandbox *cwsl_view(cwsi_arena *arena, const cwsl_box *box)
     status->effective_resource_requirements = box->container->resource_requirements;
     if (box->container->resource_requirements)
         status->effective_resources = box->container->resource_requirements->requests;
-    c->name = box->container->name;
-    c->state = box->state;
-    c->exit_code = status->exit_code;
-    c->restart_count = box->restarts;
-    status->container_statuses.at = c, status->container_statuses.len = 1;
     cwsl_view_services(arena, box, status);
     return v;
 }
@@ -3072,22 +3185,12 @@ static bool cwsl_check_volume(cwsl_exchange *x, const cwsi_v1_SandboxVolume *v)
     return !x->finished;
 }
 
-static bool cwsl_check_volumes(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec)
+static bool cwsl_check_mounts(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec,
+                              const cwsi_list *mounts)
 {
-    const char *field = "sandbox.spec.volumes";
-    const cwsi_list *mounts = &CWSI_AT(v1_Container, spec->containers, 0)->volume_mounts;
+    const char *field = CWSL_FIRST ".volume_mounts";
     size_t i, k;
-    if (spec->volumes.len > 64 || mounts->len > 64) return cwsl_refuse(x, field, "more than 64");
-    for (i = 0; i < spec->volumes.len; i++) {
-        const cwsi_v1_SandboxVolume *v = CWSI_AT(v1_SandboxVolume, spec->volumes, i);
-        if (!v->name.len || v->name.len > 63 || cwsl_has_nul(v->name))
-            return cwsl_refuse(x, field, "a name has 1 to 63 characters");
-        for (k = 0; k < i; k++)
-            if (cwsi_str_same(v->name, CWSI_AT(v1_SandboxVolume, spec->volumes, k)->name))
-                return cwsl_refuse(x, field, "two with the same name");
-        if (!cwsl_check_volume(x, v)) return false;
-    }
-    field = "sandbox.spec.containers[0].volume_mounts";
+    if (mounts->len > 64) return cwsl_refuse(x, field, "more than 64");
     for (i = 0; i < mounts->len; i++) {
         const cwsi_v1_VolumeMount *m = CWSI_AT(v1_VolumeMount, *mounts, i);
         for (k = 0; k < spec->volumes.len; k++)
@@ -3105,13 +3208,54 @@ static bool cwsl_check_volumes(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec
     return true;
 }
 
+static bool cwsl_check_volumes(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec)
+{
+    const char *field = "sandbox.spec.volumes";
+    size_t i, k;
+    if (spec->volumes.len > 64) return cwsl_refuse(x, field, "more than 64");
+    for (i = 0; i < spec->volumes.len; i++) {
+        const cwsi_v1_SandboxVolume *v = CWSI_AT(v1_SandboxVolume, spec->volumes, i);
+        if (!v->name.len || v->name.len > 63 || cwsl_has_nul(v->name))
+            return cwsl_refuse(x, field, "a name has 1 to 63 characters");
+        for (k = 0; k < i; k++)
+            if (cwsi_str_same(v->name, CWSI_AT(v1_SandboxVolume, spec->volumes, k)->name))
+                return cwsl_refuse(x, field, "two with the same name");
+        if (!cwsl_check_volume(x, v)) return false;
+    }
+    for (i = 0; i < spec->containers.len; i++) {
+        const cwsi_v1_Container *c = CWSI_AT(v1_Container, spec->containers, i);
+        x->container = i;
+        if (!cwsl_check_mounts(x, spec, &c->volume_mounts)) return false;
+    }
+    x->container = 0;
+    return true;
+}
+
+static bool cwsl_check_containers(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec)
+{
+    size_t i, k, primary = 0, count = spec ? spec->containers.len : 0;
+    if (!count || count > 16)
+        return cwsl_refuse(x, "sandbox.spec.containers",
+                           count ? "more than 16" : "at least one is required");
+    for (i = 0; i < count; i++) {
+        const cwsi_v1_Container *c = CWSI_AT(v1_Container, spec->containers, i);
+        x->container = i;
+        if (!cwsl_check_container(x, c)) return false;
+        for (k = 0; k < i; k++)
+            if (cwsi_str_same(c->name, CWSI_AT(v1_Container, spec->containers, k)->name))
+                return cwsl_refuse(x, CWSL_FIRST ".name", "used twice");
+        primary += c->primary;
+    }
+    x->container = 0;
+    return count == 1 || primary == 1 ||
+           cwsl_refuse(x, "sandbox.spec.containers", "exactly one must be primary");
+}
+
 static bool cwsl_check_spec(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec)
 {
     size_t i;
-    if (!spec || spec->containers.len == 0)
-        return cwsl_refuse(x, "sandbox.spec.containers", "at least one is required");
-    if (!cwsl_check_container(x, CWSI_AT(v1_Container, spec->containers, 0)) ||
-        !cwsl_check_tags(x, &spec->tags) || !cwsl_check_placement(x, spec))
+    if (!cwsl_check_containers(x, spec) || !cwsl_check_tags(x, &spec->tags) ||
+        !cwsl_check_placement(x, spec))
         return false;
     if (spec->max_lifetime_seconds < 0 || spec->max_lifetime_seconds > CWSI_MAX_LIFETIME_S)
         return cwsl_refuse(x, "sandbox.spec.max_lifetime_seconds", "must be 0 to 30 days");
@@ -3126,9 +3270,9 @@ static bool cwsl_check_spec(cwsl_exchange *x, const cwsi_v1_SandboxSpec *spec)
         int32_t port = CWSI_AT(v1_Service, spec->services, i)->port;
         if (port < 1 || port > 65535) return cwsl_refuse(x, "sandbox.spec.services", "bad port");
     }
-    if (spec->containers.len > 1 || spec->object_storage_access) {
+    if (spec->object_storage_access) {
         cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED",
-                  "the local backend has one container per sandbox, and no object storage");
+                  "the local backend has no object storage");
         return false;
     }
     return cwsl_check_volumes(x, spec);
@@ -3150,6 +3294,7 @@ static bool cwsl_page(cwsl_exchange *x, int32_t size, cwsi_str token, size_t *mo
 static cwsl_box *cwsl_running_box(cwsl_exchange *x, cwsi_str id, cwsi_str container)
 {
     cwsl_box *box = cwsl_box_find(x->server, id);
+    const cwsl_side *side;
     int len = CWSI_CAST(int, id.len < 64 ? id.len : 64);
     if (!box) {
         cwsl_fail(x, CWSL_NOT_FOUND, "SANDBOX_NOT_FOUND", "sandbox %.*s not found", len, id.at);
@@ -3160,7 +3305,7 @@ static cwsl_box *cwsl_running_box(cwsl_exchange *x, cwsi_str id, cwsi_str contai
                   box->state == CWSI_v1_STATE_PAUSED ? "paused" : "not running");
         return NULL;
     }
-    if (container.len && !cwsi_str_same(container, box->container->name)) {
+    if (!cwsl_side_find(box, container, &side)) {
         (void)cwsl_refuse(x, "container", "no such container");
         return NULL;
     }
@@ -3172,9 +3317,10 @@ static cwsl_box *cwsl_running_box(cwsl_exchange *x, cwsi_str id, cwsi_str contai
  * CreateSandbox.
  * ============================================================================================= */
 
-static bool cwsl_put_secrets(cwsl_exchange *x, cwsl_box *box)
+static bool cwsl_put_secrets(cwsl_exchange *x, cwsl_box *box, const cwsi_v1_Container *c,
+                             cwsi_list *env)
 {
-    const cwsi_list *stores = &box->container->secret_stores;
+    const cwsi_list *stores = &c->secret_stores;
     size_t i, k, count = 0;
     for (i = 0; i < stores->len; i++) {
         const cwsi_v1_SecretStoreReference *store = CWSI_AT(v1_SecretStoreReference, *stores, i);
@@ -3195,7 +3341,7 @@ static bool cwsl_put_secrets(cwsl_exchange *x, cwsl_box *box)
                           "no such variable in the environment of the local backend");
                 return false;
             }
-            if (!cwsl_put_env(&box->arena, &box->env, m->env_var, cwsi_str_of(value)))
+            if (!cwsl_put_env(&box->arena, env, m->env_var, cwsi_str_of(value)))
                 return cwsl_no_memory(x), false;
         }
     }
@@ -3212,7 +3358,7 @@ static bool cwsl_put_variables(cwsi_arena *arena, cwsi_list *env, const cwsi_lis
     return true;
 }
 
-static bool cwsl_put_base_env(cwsl_box *box)
+static bool cwsl_put_base_env(cwsl_box *box, const cwsi_v1_Container *c, cwsi_list *env)
 {
     static const char *const names[] = {"PATH", "HOME", "LANG", "CWSANDBOX_ID", "TMPDIR"};
     const char *values[] = {"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "/root",
@@ -3227,9 +3373,30 @@ static bool cwsl_put_base_env(cwsl_box *box)
         values[1] = home, values[4] = tmp;
     }
     for (i = 0; i < (isolated ? 4u : 5u); i++)
-        if (!cwsl_put_env(&box->arena, &box->env, cwsi_str_of(names[i]), cwsi_str_of(values[i])))
+        if (!cwsl_put_env(&box->arena, env, cwsi_str_of(names[i]), cwsi_str_of(values[i])))
             return false;
-    return cwsl_put_variables(&box->arena, &box->env, &box->container->environment_variables);
+    return cwsl_put_variables(&box->arena, env, &c->environment_variables);
+}
+
+/* What the containers are given. False: answered. */
+static bool cwsl_put_containers(cwsl_exchange *x, cwsl_box *box)
+{
+    size_t i, n = box->spec->containers.len;
+    box->sides = CWSI_CAST(cwsl_side *, cwsi_arena_alloc(&box->arena, n * sizeof(cwsl_side)));
+    for (i = 0; i < n; i++) {
+        const cwsi_v1_Container *c = CWSI_AT(v1_Container, box->spec->containers, i);
+        cwsl_side *side = box->sides && c != box->container ? &box->sides[box->side_count] : NULL;
+        cwsi_list *env = side ? &side->env : &box->env;
+        if (!box->sides || !cwsl_put_base_env(box, c, env)) return cwsl_no_memory(x), false;
+        x->container = i;
+        if (!cwsl_put_secrets(x, box, c, env)) return false;
+        if (!side) continue;
+        side->spec = c;
+        side->restart_at = CWSI_NEVER;
+        box->side_count++;
+    }
+    x->container = 0;
+    return true;
 }
 
 /* "WHAT@BYTES" or "WHAT@BYTESxTIMES". */
@@ -3291,6 +3458,7 @@ static cwsl_box *cwsl_box_new(cwsl_exchange *x, const cwsi_v1_CreateSandboxReque
     cwsl_box *box = cwsl_reserve(s) ? CWSI_NEW(&s->mem, cwsl_box) : NULL;
     void *decoded = NULL;
     cwsi_str copy;
+    size_t i = 0;
     if (!box) return NULL;
     box->server = s;
     box->control = box->log.pipe[0] = box->log.pipe[1] = -1;
@@ -3309,7 +3477,11 @@ static cwsl_box *cwsl_box_new(cwsl_exchange *x, const cwsi_v1_CreateSandboxReque
     box->request_id = r->request_id;
     box->given = r->sandbox;
     box->spec = r->sandbox->spec;
-    box->container = CWSI_AT(v1_Container, box->spec->containers, 0);
+    while (i + 1 < box->spec->containers.len &&
+           !CWSI_AT(v1_Container, box->spec->containers, i)->primary)
+        i++;
+    box->container = CWSI_AT(v1_Container, box->spec->containers,
+                             box->spec->containers.len > 1 ? i : 0);
     cwsl_make_id(s, box->id);
     (void)cwsi_format(box->dir, sizeof(box->dir), "%s/%s", s->root, box->id);
     box->lifetime_s = box->spec->max_lifetime_seconds;
@@ -3321,10 +3493,51 @@ static cwsl_box *cwsl_box_new(cwsl_exchange *x, const cwsi_v1_CreateSandboxReque
     return box;
 }
 
+/* A volume where a container wants it. False: answered. */
+static bool cwsl_put_mount(cwsl_exchange *x, cwsl_box *box, const cwsi_v1_VolumeMount *from)
+{
+    cwsl_volume *v = CWSI_CAST(cwsl_volume *, box->volumes.at);
+    cwsl_mount *list = CWSI_CAST(cwsl_mount *, box->mounts.at), m;
+    char dir[PATH_MAX];
+    size_t i, len;
+    bool same = false;
+    while (!cwsi_str_same(v->name, from->volume)) v++;
+    m.to = cwsi_arena_copy(&box->arena, from->mount_path.at + 1, from->mount_path.len - 1);
+    m.sub = cwsi_arena_copy(&box->arena, from->sub_path.at, from->sub_path.len);
+    m.read_only = from->read_only;
+    if (!m.to || !m.sub) return cwsl_no_memory(x), false;
+    for (i = 0; i < box->mounts.len; i++) {
+        if (strcmp(list[i].to, m.to) != 0) continue;
+        same = list[i].from == v->dir && strcmp(list[i].sub, m.sub) == 0 &&
+               list[i].read_only == m.read_only;
+        if (same) return true; /* two containers alike */
+        cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED",
+                  "here containers share one file system: two want different things at /%s", m.to);
+        return false;
+    }
+    if (!box->server->isolated) { /* it lies where it is mounted */
+        if (m.read_only || m.sub[0] || cwsl_is_below(v->dir, box->dir)) {
+            cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED",
+                      "without namespaces a volume has one mount, without read_only and sub_path");
+            return false;
+        }
+        len = cwsi_format(dir, sizeof(dir), "%s/%s", box->dir, m.to);
+        v->dir = cwsi_arena_copy(&box->arena, dir, len);
+    }
+    m.from = v->dir;
+    list = CWSI_CAST(cwsl_mount *, cwsi_list_grow(&box->arena, &box->mounts, sizeof(*list)));
+    if (!m.from || !list) return cwsl_no_memory(x), false;
+    list = CWSI_CAST(cwsl_mount *, box->mounts.at);
+    for (i = box->mounts.len - 1; i > 0 && strlen(list[i - 1].to) > strlen(m.to); i--)
+        list[i] = list[i - 1];
+    list[i] = m;
+    return true;
+}
+
 /* Its volumes, and where they are mounted. False: answered. */
 static bool cwsl_put_volumes(cwsl_exchange *x, cwsl_box *box)
 {
-    const cwsi_list *volumes = &box->spec->volumes, *mounts = &box->container->volume_mounts;
+    const cwsi_list *volumes = &box->spec->volumes;
     char dir[PATH_MAX];
     size_t i, k, len;
     for (i = 0; i < volumes->len; i++) {
@@ -3337,30 +3550,10 @@ static bool cwsl_put_volumes(cwsl_exchange *x, cwsl_box *box)
             return cwsl_no_memory(x), false;
         v->name = from->name;
     }
-    for (i = 0; i < mounts->len; i++) {
-        const cwsi_v1_VolumeMount *from = CWSI_AT(v1_VolumeMount, *mounts, i);
-        cwsl_mount *list, m;
-        cwsl_volume *v = CWSI_CAST(cwsl_volume *, box->volumes.at);
-        while (!cwsi_str_same(v->name, from->volume)) v++;
-        m.to = cwsi_arena_copy(&box->arena, from->mount_path.at + 1, from->mount_path.len - 1);
-        m.sub = cwsi_arena_copy(&box->arena, from->sub_path.at, from->sub_path.len);
-        m.read_only = from->read_only;
-        if (!box->server->isolated) { /* it lies where it is mounted */
-            if (m.read_only || from->sub_path.len || cwsl_is_below(v->dir, box->dir)) {
-                cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED",
-                          "without namespaces a volume has one mount, without read_only and "
-                          "sub_path");
-                return false;
-            }
-            len = cwsi_format(dir, sizeof(dir), "%s/%s", box->dir, m.to ? m.to : "");
-            v->dir = cwsi_arena_copy(&box->arena, dir, len);
-        }
-        m.from = v->dir;
-        list = CWSI_CAST(cwsl_mount *, cwsi_list_grow(&box->arena, &box->mounts, sizeof(*list)));
-        if (!m.to || !m.sub || !m.from || !list) return cwsl_no_memory(x), false;
-        list = CWSI_CAST(cwsl_mount *, box->mounts.at);
-        for (k = i; k > 0 && strlen(list[k - 1].to) > strlen(m.to); k--) list[k] = list[k - 1];
-        list[k] = m;
+    for (i = 0; i < box->spec->containers.len; i++) {
+        const cwsi_list *mounts = &CWSI_AT(v1_Container, box->spec->containers, i)->volume_mounts;
+        for (k = 0; k < mounts->len; k++)
+            if (!cwsl_put_mount(x, box, CWSI_AT(v1_VolumeMount, *mounts, k))) return false;
     }
     return true;
 }
@@ -3418,8 +3611,8 @@ static void cwsl_call_create(cwsl_exchange *x, const void *msg)
         }
     if (!cwsl_check_spec(x, r->sandbox ? r->sandbox->spec : NULL)) return;
     box = cwsl_box_new(x, r);
-    if (!box || !cwsl_put_base_env(box)) cwsl_no_memory(x);
-    else if (cwsl_put_secrets(x, box) && cwsl_put_faults(x, box) && cwsl_put_volumes(x, box)) {
+    if (!box) cwsl_no_memory(x);
+    else if (cwsl_put_containers(x, box) && cwsl_put_faults(x, box) && cwsl_put_volumes(x, box)) {
         if (cwsl_make_tree(s, box->dir) && cwsl_make_volumes(box))
             box->pid = cwsl_give_birth(s, box->dir, &box->mounts, &box->control);
         if (box->pid <= 0) {
@@ -3901,17 +4094,17 @@ static void cwsl_call_purge(cwsl_exchange *x, const void *msg)
     cwsl_reply(x, &out);
 }
 
-/* The environment of a command: the sandbox's and its own. */
-static bool cwsl_command_env(cwsl_exchange *x, const cwsl_box *box, const cwsi_list *more,
+/* The environment of a command: the container's and its own. */
+static bool cwsl_command_env(cwsl_exchange *x, const cwsi_list *base, const cwsi_list *more,
                              cwsi_list *env)
 {
     size_t i;
     memset(env, 0, sizeof(*env));
-    for (i = 0; i < box->env.len; i++) {
+    for (i = 0; i < base->len; i++) {
         cwsi_str *slot =
             CWSI_CAST(cwsi_str *, cwsi_list_grow(&x->arena, env, sizeof(cwsi_str)));
         if (!slot) return false;
-        *slot = CWSI_CAST(const cwsi_str *, box->env.at)[i];
+        *slot = CWSI_CAST(const cwsi_str *, base->at)[i];
     }
     return cwsl_put_variables(&x->arena, env, more);
 }
@@ -3927,9 +4120,11 @@ static bool cwsl_put_term(cwsi_arena *arena, cwsi_list *env)
 
 /* Begin a command for either way of running one, on a terminal if it is given a size; false:
  * answered. */
-static bool cwsl_run(cwsl_exchange *x, cwsl_box *box, cwsl_job_kind kind, const cwsi_list *command,
-                     const cwsi_list *variables, uint64_t keep_max, const struct winsize *size)
+static bool cwsl_run(cwsl_exchange *x, cwsl_box *box, cwsi_str container, cwsl_job_kind kind,
+                     const cwsi_list *command, const cwsi_list *variables, uint64_t keep_max,
+                     const struct winsize *size)
 {
+    const cwsl_side *side;
     cwsi_list env;
     cwsl_job *job;
     size_t i, total = 0;
@@ -3940,9 +4135,15 @@ static bool cwsl_run(cwsl_exchange *x, cwsl_box *box, cwsl_job_kind kind, const 
     for (i = 0; i < command->len; i++)
         total += CWSI_CAST(const cwsi_str *, command->at)[i].len + 1 + sizeof(char *);
     if (total > CWSL_STRINGS / 2) return cwsl_refuse(x, "command", "too long");
+    if (cwsl_side_find(box, container, &side) && side && !side->running) {
+        cwsl_fail(x, CWSL_PRECONDITION, "SANDBOX_NOT_RUNNING", "container %.*s is not running",
+                  CWSI_CAST(int, container.len), container.at);
+        return false;
+    }
     job = cwsl_job_new(box, x, kind);
-    if (job && cwsl_command_env(x, box, variables, &env) &&
+    if (job && cwsl_command_env(x, side ? &side->env : &box->env, variables, &env) &&
         (!size || cwsl_put_term(&x->arena, &env))) {
+        if (side) job->container = side->spec;
         job->keep_max = keep_max;
         job->terminal = size != NULL;
         if (size) job->size = *size;
@@ -3966,7 +4167,7 @@ static void cwsl_call_exec(cwsl_exchange *x, const void *msg)
         return;
     }
     if (most > 3 * CWSL_KEPT) most = 3 * CWSL_KEPT;
-    (void)cwsl_run(x, box, CWSL_COLLECT, &r->command, &r->env, most, NULL);
+    (void)cwsl_run(x, box, r->container, CWSL_COLLECT, &r->command, &r->env, most, NULL);
 }
 
 static void cwsl_transfer(cwsl_exchange *x, cwsl_box *box, cwsl_job_kind kind, cwsi_str path,
@@ -5095,6 +5296,7 @@ static void cwsl_logs_begin(cwsl_exchange *x, const cwsi_v1_StreamLogsRequest *r
 {
     cwsl_reader *reader = &x->reader;
     cwsl_box *box = cwsl_box_find(x->server, r->sandbox_id);
+    const cwsl_side *side;
     bool again = x->dispatched;
     uint64_t since;
     x->dispatched = true;
@@ -5103,9 +5305,14 @@ static void cwsl_logs_begin(cwsl_exchange *x, const cwsi_v1_StreamLogsRequest *r
     if (!box || box->state == CWSI_v1_STATE_CREATING ||
         (r->follow && box->state != CWSI_v1_STATE_PAUSED))
         box = cwsl_running_box(x, r->sandbox_id, r->container);
-    else if (r->container.len && !cwsi_str_same(r->container, box->container->name))
+    else if (!cwsl_side_find(box, r->container, &side))
         box = NULL, (void)cwsl_refuse(x, "container", "no such container");
     if (!box) return;
+    if (cwsl_side_find(box, r->container, &side) && side) {
+        cwsl_fail(x, CWSL_UNIMPLEMENTED, "NOT_IMPLEMENTED",
+                  "the local backend keeps the log of the primary container only");
+        return;
+    }
     cwsl_log_read(box);
     memset(reader, 0, sizeof(*reader));
     reader->box = box;
@@ -5251,7 +5458,7 @@ static void cwsl_stream_begin(cwsl_exchange *x, const cwsi_v1_ExecStreamInit *in
     x->dispatched = true;
     box = cwsl_running_box(x, init->sandbox_id, init->container);
     if (box)
-        (void)cwsl_run(x, box, CWSL_STREAM, &init->command, &init->env, 0,
+        (void)cwsl_run(x, box, init->container, CWSL_STREAM, &init->command, &init->env, 0,
                        init->tty ? &size : NULL);
 }
 
@@ -5592,6 +5799,8 @@ static int64_t cwsl_gather(cwsl_server *s)
         box->restore.slot = cwsl_watch(s, box->restore.pid ? box->restore.pipe : -1, POLLIN);
         cwsl_sooner(&at, box->ready_at);
         cwsl_sooner(&at, box->restart_at);
+        for (i = 0; i < box->side_count && !box->paused && !box->ending; i++)
+            cwsl_sooner(&at, box->sides[i].restart_at);
         cwsl_sooner(&at, box->lifetime_at);
         cwsl_sooner(&at, box->grace_at);
         cwsl_sooner(&at, box->reap_at);
@@ -5634,6 +5843,9 @@ static void cwsl_turn(cwsl_server *s)
         if (now >= x->deadline && !x->finished) {
             if (x->job) cwsl_job_drop(x->job);
             x->job = NULL;
+            for (snap = s->snapshots; snap; snap = snap->next)
+                if (snap->number == x->waiting)
+                    cwsl_meta(x, "file_system_snapshot_id", cwsi_str_of(snap->id));
             cwsl_fail(x, CWSL_DEADLINE, x->limit,
                       "the deadline of the call has passed");
         }

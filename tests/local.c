@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Calls of the local backend, with requests and answers as JSON, without the library's own calls:
- * volumes and snapshots, discovery, pause and resume. Everything runs with namespaces, if there are
- * any, and without. Usage:
+ * volumes and snapshots, discovery, several containers, pause and resume. Everything runs with
+ * namespaces, if there are any, and without. Usage:
  *
  *     local [part of a test's name]
  */
@@ -186,6 +186,14 @@ static int count(const char *answer, const char *part)
 
 /* --- Sandboxes -------------------------------------------------------------------------------- */
 
+/* Is the sandbox in that state? */
+static bool is(const char *answer, const char *state)
+{
+    char text[80];
+    snprintf(text, sizeof text, "\"status\":{\"state\":\"%s\"", state);
+    return strstr(answer, text) != NULL;
+}
+
 /* Poll until Get shows one of two states; returns the answer. */
 static const char *until(const char *id, const char *state, const char *other)
 {
@@ -193,7 +201,7 @@ static const char *until(const char *id, const char *state, const char *other)
     int round;
     for (round = 0; round < 2000; round++) {
         answer = SAY(V1("GetSandbox"), "{'sandboxId':'%s'}", id);
-        if (strstr(answer, state) || strstr(answer, other)) break;
+        if (is(answer, state) || is(answer, other)) break;
         (void)local.poll(local.user, 5);
     }
     return answer;
@@ -547,6 +555,76 @@ static void test_b2(void)
     }
 }
 
+/* Exit code of a script in a container. */
+static int sh_in(const char *id, const char *container, const char *script)
+{
+    const char *answer = SAY(V1("Exec"), "{'sandboxId':'%s','container':'%s','command':"
+                             "['/bin/sh','-c','%s']}", id, container, script);
+    if (answer[0] != '{') printf("    %s\n", answer);
+    return answer[0] == '{' ? atoi(member(answer, "exitCode")) : -1;
+}
+
+#define TWO(one, other) "{'sandbox':{'spec':{'containers':[{'name':'a','image':'x'" one "},"       \
+    "{'name':'b','image':'x'" other "}],'volumes':[{'name':'v'},{'name':'w'}]}}}"
+
+static void test_containers(void)
+{
+    char id[64];
+    const char *answer;
+    int i;
+    TEST("several containers have their own variables and directories, and share volumes") {
+        answer = SAY(V1("CreateSandbox"),
+                     TWO(",'environmentVariables':{'WHO':'a'},'volumeMounts':[{'volume':'v',"
+                         "'mountPath':'/home/v'}]",
+                         ",'primary':true,'environmentVariables':{'WHO':'b'},'workingDir':"
+                         "'/home/v','volumeMounts':[{'volume':'v','mountPath':'/home/v'}],"
+                         "'files':[{'path':'/home/v/f','content':'aGk='}],'command':'/bin/sh',"
+                         "'args':['-c','echo main; while :; do sleep 0.01; done']"));
+        snprintf(id, sizeof id, "%s", member(answer, "sandboxId"));
+        HAS(until(id, "STATE_RUNNING", "STATE_FAILED"), "{'name':'a','state':'STATE_RUNN");
+        CHECK_INT(sh(id, "test $WHO = b && test $(pwd | sed s:.*/::) = v"), 0);
+        CHECK_INT(sh_in(id, "a", "test $WHO = a && test $(pwd | sed s:.*/::) = workspace"), 0);
+        CHECK_INT(sh_in(id, "a", "test -e ../home/v/f && touch ../home/v/g"), 0);
+        CHECK_INT(sh_in(id, "b", "test -e g"), 0);
+        HAS(SAY(V1("Exec"), "{'sandboxId':'%s','container':'c','command':['true']}", id),
+            "[container]");
+        HAS(SAY(V1("ReadFile"), "{'sandboxId':'%s','container':'a','path':'/home/v/f'}", id),
+            "aGk=");
+        stop(id);
+    }
+    TEST("a container that is not primary may end, and begins again after a failure") {
+        answer = SAY(V1("CreateSandbox"),
+                     TWO(",'command':'/bin/sh','args':['-c','echo x >>count; exit 3']",
+                         ",'primary':true"));
+        snprintf(id, sizeof id, "%s", member(answer, "sandboxId"));
+        for (i = 0; i < 2000; i++) {
+            answer = SAY(V1("GetSandbox"), "{'sandboxId':'%s'}", id);
+            if (strstr(answer, "STATE_FAILED")) break;
+            (void)local.poll(local.user, 5);
+        }
+        HAS(answer, "'name':'a','state':'STATE_FAILED','exitCode':3,'restartCount':6}");
+        HAS(answer, "'name':'b','state':'STATE_RUNNING'}");
+        CHECK_INT(sh(id, "test $(wc -l <count) = 7"), 0);
+        HAS(SAY(V1("Exec"), "{'sandboxId':'%s','container':'a','command':['true']}", id),
+            "container a is not running");
+        stop(id);
+    }
+    TEST("what is wrong with several containers is refused") {
+        HAS(SAY(V1("CreateSandbox"), TWO("", "")), "exactly one must be primary");
+        HAS(SAY(V1("CreateSandbox"), TWO(",'primary':true", ",'args':['x']")),
+            "[sandbox.spec.containers[1].args]");
+        HAS(SAY(V1("CreateSandbox"), TWO(",'primary':true", ",'volumeMounts':[{'volume':'z',"
+                                         "'mountPath':'/z'}]")),
+            "[sandbox.spec.containers[1].volume_mounts]");
+        HAS(SAY(V1("CreateSandbox"),
+                TWO(",'primary':true,'volumeMounts':[{'volume':'v','mountPath':'/home/z'}]",
+                    ",'volumeMounts':[{'volume':'w','mountPath':'/home/z'}]")),
+            "unimplemented CWSANDBOX_NOT_IMPLEMENTED");
+        HAS(SAY(V1("CreateSandbox"), "{'sandbox':{'spec':{'containers':[{'name':'a','image':'x'},"
+                "{'name':'a','image':'x','primary':true}]}}}"), "used twice");
+    }
+}
+
 #define D1(call) "v1.DiscoveryService/" call
 #define D2(call) "v1beta2.DiscoveryService/" call
 
@@ -688,6 +766,7 @@ int main(int argc, char **argv)
         test_archives();
         test_b2();
         test_discovery();
+        test_containers();
         test_pause();
         local.close(local.user);
         TEST("nothing is left of it") CHECK_INT(rmdir(root), 0);
