@@ -1421,7 +1421,7 @@ typedef struct cws_wandb_opts {
  * (false), one for the same step replaces the values of the former.
  *
  * The result is an error only for a wrong argument, a closed client, too little memory to begin, or
- * a cancel. A closed session still reports. Example: examples/quickstart.c */
+ * a cancel. A closed session still reports. */
 CWS_API cws_status cws_session_log_metrics(cws_session *session, int64_t step, bool keep,
                                            bool *logged, cws_error *err);
 /* The same; ask cws_op_logged when it has ended. */
@@ -7595,6 +7595,13 @@ static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
  * >>impl-options
  * Checking what callers give, before any network: which option, what is wrong, what is allowed.
  * ============================================================================================= */
+
+/* A variable of the environment, if it may be read and is not empty. */
+static const char *cwsi_variable(bool no_environment, const char *name)
+{
+    const char *value = no_environment ? NULL : getenv(name);
+    return value && value[0] ? value : NULL;
+}
 
 static cws_status cwsi_check_zero(cws_error *err, const char *options, uint32_t must_be_zero)
 {
@@ -15858,8 +15865,8 @@ static cws_status cwsi_check_header(cws_error *err, cwsi_arena *a, const char *n
 /* An option, else the environment. */
 static const char *cwsi_wandb_get(const cws_client *c, const char *given, const char *name)
 {
-    const char *value = given || c->no_environment ? given : getenv(name);
-    return value && value[0] ? value : NULL;
+    if (given) return given[0] ? given : NULL; /* "": none, whatever the environment says */
+    return cwsi_variable(c->no_environment, name);
 }
 
 #ifndef CWS_NO_STDIO
@@ -15913,12 +15920,11 @@ static bool cwsi_netrc_find(const char *text, const char *host, char *out, size_
 /* The same from the user's file. */
 static bool cwsi_netrc_read(const cws_client *c, const char *host, char *out, size_t size)
 {
-    const char *given = cwsi_wandb_get(c, NULL, "NETRC"), *home = getenv("HOME");
+    const char *given = cwsi_wandb_get(c, NULL, "NETRC"), *home = cwsi_wandb_get(c, NULL, "HOME");
     char path[1024], text[16384];
     size_t got, i;
     FILE *file = NULL;
-    if (c->no_environment) return false;
-    if (!home) home = getenv("USERPROFILE");
+    if (!home) home = cwsi_wandb_get(c, NULL, "USERPROFILE");
     for (i = 0; !file && i < (given ? 1u : 2u); i++) {
         if (given && given[0] == '~' && home)
             (void)cwsi_format(path, sizeof(path), "%s%s", home, given + 1);
@@ -16130,9 +16136,12 @@ static cwsi_str cwsi_json_text_at(cwsi_arena *arena, cwsi_str text, const char *
 static bool cwsi_json_number_at(cwsi_str text, const char *path, double *out)
 {
     cwsi_json j;
+    double value;
     if (!cwsi_json_at(&j, text, path) || j.kind != CWSI_JSON_NUMBER) return false;
-    *out = cwsi_parse_double(j.text.at, j.text.len);
-    return *out >= 0 && *out <= 9007199254740992.0;
+    value = cwsi_parse_double(j.text.at, j.text.len);
+    if (!(value >= 0 && value <= 9007199254740992.0)) return false;
+    *out = value;
+    return true;
 }
 
 /* "[\"{...}\",\"{...}\"]" in a string: the last line of such a list. */
@@ -17106,8 +17115,7 @@ static cws_status cwsi_check_header(cws_error *err, cwsi_arena *a, const char *n
 
 static const char *cwsi_env(const cws_client_opts *o, const char *name)
 {
-    const char *value = o->no_environment ? NULL : getenv(name);
-    return value && value[0] ? value : NULL;
+    return cwsi_variable(o->no_environment, name);
 }
 
 static cws_status cwsi_add_header(cws_client *c, cws_error *err, const char *option,
