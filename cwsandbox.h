@@ -83,7 +83,7 @@
  * >>contents
  *
  *   API              >>config >>basic >>transport >>client >>create >>sandbox >>exec >>logs >>files
- *                    >>session >>pool >>snapshots >>discovery >>async
+ *                    >>metrics >>session >>pool >>snapshots >>discovery >>async
  *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
  *                    >>impl-time >>impl-decimal >>impl-json >>impl-schema >>impl-schema-v1
  *                    >>impl-schema-v1-calls >>impl-schema-v1beta2 >>impl-schema-v1beta2-calls
@@ -95,17 +95,18 @@
  *                    >>impl-lacks >>impl-dialect >>impl-view-v1 >>impl-dialect-v1 >>impl-found
  *                    >>impl-ask-v1 >>impl-create >>impl-create-v1 >>impl-places-v1
  *                    >>impl-request-v1 >>impl-view-v1beta2 >>impl-dialect-v1beta2
- *                    >>impl-ask-v1beta2 >>impl-create-v1beta2 >>impl-journal >>impl-sandbox
- *                    >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-ask >>impl-op-snapshot
- *                    >>impl-op-stop >>impl-op-get >>impl-op-list >>impl-process >>impl-op-exec
- *                    >>impl-command >>impl-items >>impl-logs >>impl-op-logs >>impl-bridge
- *                    >>impl-op-file >>impl-tar >>impl-tree >>impl-tree-down >>impl-op-close
- *                    >>impl-op-reap >>impl-client >>impl-public >>impl-public-sandbox
- *                    >>impl-public-exec >>impl-public-files >>impl-public-process
- *                    >>impl-public-stream >>impl-public-session >>impl-guard >>impl-pool
- *                    >>impl-public-snapshots >>impl-public-discovery >>impl-public-async
- *                    >>impl-curl >>impl-curl-callbacks >>impl-curl-setup >>impl-curl-exchange
- *                    >>impl-curl-poll >>impl-end
+ *                    >>impl-ask-v1beta2 >>impl-create-v1beta2 >>impl-journal >>impl-metrics
+ *                    >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-ask
+ *                    >>impl-op-snapshot >>impl-op-stop >>impl-op-get >>impl-op-list >>impl-process
+ *                    >>impl-op-exec >>impl-command >>impl-items >>impl-logs >>impl-op-logs
+ *                    >>impl-bridge >>impl-op-file >>impl-tar >>impl-tree >>impl-tree-down
+ *                    >>impl-http >>impl-wandb >>impl-wandb-json >>impl-wandb-rows >>impl-report
+ *                    >>impl-op-close >>impl-op-reap >>impl-client >>impl-public
+ *                    >>impl-public-sandbox >>impl-public-exec >>impl-public-files
+ *                    >>impl-public-process >>impl-public-stream >>impl-public-metrics
+ *                    >>impl-public-session >>impl-guard >>impl-pool >>impl-public-snapshots
+ *                    >>impl-public-discovery >>impl-public-async >>impl-curl >>impl-curl-callbacks
+ *                    >>impl-curl-setup >>impl-curl-exchange >>impl-curl-poll >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -1327,6 +1328,114 @@ CWS_API cws_flow cws_item_to_file(const cws_item *item, void *file);
 #endif
 
 /* ================================================================================================
+ * >>metrics
+ * What a session counts, and where it reports it. Counting costs nothing worth mentioning and is on
+ * unless it is switched off. Reporting happens when you call cws_session_log_metrics, and once more
+ * at cws_session_close; trouble with it goes to the log and never fails a call. Only sandboxes that
+ * the session made are counted as created, only commands and shells of the caller as executions
+ * (the library's own, for files, are not); what is counted is kept until a report was taken.
+ * ============================================================================================= */
+
+/* The values of one session since the last report that was taken. */
+typedef struct cws_metrics {
+    bool enabled; /* false: the session counts nothing, and everything here is zero */
+    uint64_t sandboxes_created;      /* made by the session, started or not */
+    uint64_t executions;             /* commands and shells that have ended: the sum of */
+    uint64_t exec_completed_ok;      /* exit code 0; */
+    uint64_t exec_completed_nonzero; /* another code, check off; */
+    uint64_t exec_failures;          /* everything else, check failures and cancels included */
+    double exec_completion_rate;     /* ok / executions; these two only if executions > 0 */
+    double exec_failure_rate;        /* failures / executions */
+    uint64_t startup_count;          /* sandboxes seen running for the first time */
+    double avg_startup_seconds;      /* from the create request until a poll saw it running; */
+    double min_startup_seconds;      /* these three only if startup_count > 0 */
+    double max_startup_seconds;
+    uint64_t sandbox_count;          /* sandboxes with at least one execution; not reported */
+    double avg_execs_per_sandbox;    /* over those; these three only if sandbox_count > 0 */
+    uint64_t min_execs_per_sandbox;
+    uint64_t max_execs_per_sandbox;
+} cws_metrics;
+
+/* Copy the values. Safe from any thread while another one runs the loop, if the compiler is gcc,
+ * clang or MSVC; else only from the session's own. Not while the session is freed. */
+CWS_API void cws_session_get_metrics(const cws_session *session, cws_metrics *out);
+
+/* One value under the name that the service's own clients give it, "cwsandbox/executions". */
+typedef struct cws_metric {
+    const char *name;  /* static */
+    bool is_float;     /* false: integer counts, and number is the same */
+    uint64_t integer;
+    double number;
+} cws_metric;
+
+#define CWS_METRICS_MAX 14
+
+/* The values that are there, in a fixed order, at most max of them; returns how many there are: 0
+ * if nothing is counted. */
+CWS_API size_t cws_metrics_list(const cws_metrics *metrics, cws_metric *out, size_t max);
+
+/* "No step" for cws_session_log_metrics. */
+#define CWS_NO_STEP (-1)
+
+/* A place of yours that takes reports. Called inside the loop, on its thread, and must not block
+ * for long. */
+typedef struct cws_reporter {
+    bool (*active)(void *user); /* is there a run to report to now? NULL: always */
+    /* Take these values; true: taken. step is CWS_NO_STEP if none was given. Required. The pointers
+     * last for the call. */
+    bool (*log)(const cws_metric *metrics, size_t count, int64_t step, void *user);
+    void *user;
+} cws_reporter;
+
+typedef enum cws_wandb_mode {
+    CWS_WANDB_DEFAULT = 0, /* WANDB_MODE, else ONLINE; "disabled", "offline", "dryrun": OFF */
+    CWS_WANDB_ONLINE = 1,  /* the only writer of the run: it has ended, or is this session's own */
+    CWS_WANDB_SHARED = 2,  /* one of several; all of them write in this mode. The server gives the
+                              steps; yours is the value "cwsandbox/step" */
+    CWS_WANDB_OFF = 3      /* send nothing */
+} cws_wandb_mode;
+
+/* Weights & Biases, over HTTP, by the client's transport. Values are added to a run that is there.
+ * What is not given here comes from the environment, unless the client has no_environment. */
+typedef struct cws_wandb_opts {
+    const char *api_key;  /* NULL: WANDB_API_KEY, else the password for the host in $NETRC or
+                             ~/.netrc. Never sent over http:// except to a loopback host */
+    const char *base_url; /* NULL: WANDB_BASE_URL, else https://api.wandb.ai. No path */
+    const char *entity;   /* user or team; NULL: WANDB_ENTITY, else the key's default */
+    const char *project;  /* NULL: WANDB_PROJECT, else "uncategorized" */
+    const char *run_id;   /* NULL: WANDB_RUN_ID; neither: there is no run, unless create */
+    cws_wandb_mode mode;
+    bool create;          /* make the run if it is not there, with a new id if none is named. It is
+                             marked as finished by cws_session_close */
+    bool even_if_live;    /* append although the run looks live and the mode is not SHARED. Do so
+                             only if nobody else writes: lines would be lost */
+    const char *name;     /* of a run that is made: shown name; NULL: WANDB_NAME */
+    const char *group;    /* the same: its group; NULL: WANDB_RUN_GROUP */
+    double timeout_seconds; /* for all requests of one report together; 0: 10 */
+    uint32_t must_be_zero;
+} cws_wandb_opts;
+
+/* Report the values to each reporter that has a run, and begin anew. step: of your training loop,
+ * >= 0, or CWS_NO_STEP. keep: go on counting from what is there instead. *logged, which may be
+ * NULL, is true if there was something to report and every reporter that has a run took it; else
+ * the values are kept, and a reporter that took them gets them again next time. What is counted
+ * meanwhile stays for the next report. At W&B steps only go up: a row for an earlier one is refused
+ * (false), one for the same step replaces the values of the former.
+ *
+ * The result is an error only for a wrong argument, a closed client, too little memory to begin, or
+ * a cancel. A closed session still reports. */
+CWS_API cws_status cws_session_log_metrics(cws_session *session, int64_t step, bool keep,
+                                           bool *logged, cws_error *err);
+/* The same; ask cws_op_logged when it has ended. */
+CWS_API cws_status cws_session_log_metrics_begin(cws_session *session, int64_t step, bool keep,
+                                                 cws_op **out, cws_error *err);
+CWS_API bool cws_op_logged(const cws_op *op);
+
+/* Where people look at the W&B run, "https://wandb.ai/entity/project/runs/id"; "" until the first
+ * report found or made it. Borrowed from the session. */
+CWS_API const char *cws_session_run_url(const cws_session *session);
+
+/* ================================================================================================
  * >>session
  * A group of sandboxes with common defaults that is stopped as a whole.
  * ============================================================================================= */
@@ -1338,6 +1447,14 @@ typedef struct cws_session_opts {
     double close_timeout_seconds;       /* bound of cws_session_close; 0: 90 */
     const char *journal; /* path of a file that names what a crash would leave behind, see
                             cws_session_reap; NULL: none */
+    /* Metrics. Names of built-in reporters: "wandb" is the only one; others are ignored, with a
+     * warning. NULL: "wandb", which reports if a run is named; given and empty: none. With no
+     * reporter at all nothing is counted. */
+    const char *const *report_to;
+    const cws_wandb_opts *wandb;  /* NULL: the environment */
+    const cws_reporter *reporter; /* one of your own; copied; NULL: none */
+    const char *metrics_path;     /* a file to which each report appends a line of JSON; NULL: none.
+                                     Needs <stdio.h> */
     uint32_t must_be_zero;
 } cws_session_opts;
 
@@ -5202,6 +5319,8 @@ static cws_status cwsi_decode_json(cwsi_arena *arena, cwsi_msg_id id, cwsi_str t
 typedef enum cwsi_turn { CWSI_PENDING, CWSI_READY } cwsi_turn;
 
 typedef struct cwsi_call cwsi_call;
+typedef struct cwsi_metrics cwsi_metrics;
+typedef struct cwsi_wandb cwsi_wandb;
 typedef struct cwsi_dialect cwsi_dialect;
 
 /* How a transport's reports reach the owner of an exchange; it is the owner's first member. */
@@ -5265,6 +5384,7 @@ struct cws_client {
     bool streaming; /* the transport has the streaming tier */
     bool grpc;      /* instead of Connect */
     bool no_duplex; /* streams were refused at this address: exec goes the unary way */
+    bool no_environment;
     cws_transport transport;
     const cwsi_dialect *dialect;
     cwsi_arena arena; /* strings of the configuration */
@@ -5320,6 +5440,12 @@ struct cws_sandbox {
     cwsi_arena learned; /* what info points at beyond the four below */
     char id[CWSI_ID_SIZE], reason[512], runner[128], group[128]; /* what info points at */
     cws_exec_stats stats;
+    cwsi_metrics *metrics; /* that it counts for, held; or NULL */
+    cws_sandbox *counted_prev, *counted_next; /* others of these metrics with executions */
+    uint64_t execs, execs_sent; /* counted there; of these, those in a report under way */
+    bool reporting;   /* which holds it */
+    bool starting;    /* a create was sent, at start_ms, and it was not seen running yet */
+    int64_t start_ms;
     uint64_t file_cap; /* largest file of one message, as the service told; 0: it has not */
     bool bridged;      /* files went through commands at least once */
     cws_op *start_op, *running_op, *complete_op, *stop_op; /* in flight and shared; held */
@@ -5348,6 +5474,11 @@ struct cws_session {
     cwsi_journal *journal; /* NULL: none */
     cws_session *guard_next; /* among the guarded ones, each held; */
     bool guarded;
+    cwsi_metrics *metrics;    /* held */
+    cwsi_wandb *wandb;        /* owned, or NULL */
+    cws_reporter reporter;    /* log is NULL: none */
+    const char *metrics_path; /* or NULL */
+    cws_op *report_op;        /* in flight: one at a time */
 };
 
 struct cws_bytes {
@@ -7563,6 +7694,13 @@ static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
  * >>impl-options
  * Checking what callers give, before any network: which option, what is wrong, what is allowed.
  * ============================================================================================= */
+
+/* A variable of the environment, if it may be read and is not empty. */
+static const char *cwsi_variable(bool no_environment, const char *name)
+{
+    const char *value = no_environment ? NULL : getenv(name);
+    return value && value[0] ? value : NULL;
+}
 
 static cws_status cwsi_check_zero(cws_error *err, const char *options, uint32_t must_be_zero)
 {
@@ -11303,6 +11441,350 @@ static void cwsi_journal_outcome(cws_sandbox *sb, const char *request_id, const 
 }
 
 /* ================================================================================================
+ * >>impl-metrics
+ * What a session counts. It is a block of its own, held by the session and by each sandbox that
+ * counts for it, because a command may end after its sandbox has left the session. While a report
+ * is under way its part stands aside in `sent`, so that what is counted meanwhile stays: a success
+ * drops it, a failure puts it back.
+ *
+ * The number of executions is kept in each sandbox and counts in any case, with a run or without:
+ * the service's own client counts it only while a run is attached, and then reports averages of an
+ * arbitrary part. Sandboxes that are freed leave their number behind, so memory stays bounded.
+ *
+ * Other threads read a copy, under a number that is odd while the copy is being written.
+ * ============================================================================================= */
+
+#if !defined(__GNUC__) && !defined(__clang__) && defined(_MSC_VER)
+#include <intrin.h>
+#endif
+
+static uint32_t cwsi_atomic_load(const uint32_t *at)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+#elif defined(_MSC_VER)
+    return (uint32_t)_InterlockedOr((volatile long *)(uintptr_t)at, 0);
+#else
+    return *at;
+#endif
+}
+
+static void cwsi_atomic_store(uint32_t *at, uint32_t value)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    __atomic_store_n(at, value, __ATOMIC_RELEASE);
+#elif defined(_MSC_VER)
+    (void)_InterlockedExchange((volatile long *)at, (long)value);
+#else
+    *at = value;
+#endif
+}
+
+typedef struct cwsi_tally {
+    uint64_t created, ok, nonzero, failed;
+    uint64_t startups;
+    int64_t startup_ms, min_ms, max_ms;
+    uint64_t boxes, execs, least, most; /* of sandboxes that are gone */
+} cwsi_tally;
+
+struct cwsi_metrics {
+    uint32_t refs;
+    bool on, reporting;
+    cwsi_tally now, sent;
+    cws_sandbox *boxes;       /* those with executions, not held unless a report is under way */
+    uint64_t execs, at_least; /* executions of all of them; how many have the least */
+    cws_metrics view;
+    uint32_t turn, copy[sizeof(cws_metrics) / sizeof(uint32_t)];
+};
+
+static cwsi_metrics *cwsi_metrics_new(cws_client *c, bool on)
+{
+    cwsi_metrics *m = CWSI_NEW(&c->mem, cwsi_metrics);
+    if (!m) return NULL;
+    m->refs = 1;
+    m->on = m->view.enabled = on;
+    memcpy(m->copy, &m->view, sizeof(m->copy));
+    return m;
+}
+
+static void cwsi_metrics_unref(cws_client *c, cwsi_metrics *m)
+{
+    if (m && --m->refs == 0) cwsi_free(&c->mem, m);
+}
+
+static void cwsi_tally_add(cwsi_tally *to, const cwsi_tally *from)
+{
+    to->created += from->created;
+    to->ok += from->ok;
+    to->nonzero += from->nonzero;
+    to->failed += from->failed;
+    if (from->startups && (!to->startups || from->min_ms < to->min_ms)) to->min_ms = from->min_ms;
+    if (from->startups && (!to->startups || from->max_ms > to->max_ms)) to->max_ms = from->max_ms;
+    to->startups += from->startups;
+    to->startup_ms += from->startup_ms;
+    if (from->boxes && (!to->boxes || from->least < to->least)) to->least = from->least;
+    if (from->most > to->most) to->most = from->most;
+    to->boxes += from->boxes;
+    to->execs += from->execs;
+}
+
+/* Make the values from the tallies and publish them. */
+static void cwsi_metrics_publish(cwsi_metrics *m)
+{
+    cws_metrics *v = &m->view;
+    cwsi_tally all = m->now;
+    uint32_t words[CWSI_COUNT(m->copy)];
+    size_t i;
+    cwsi_tally_add(&all, &m->sent);
+    v->sandboxes_created = all.created;
+    v->executions = all.ok + all.nonzero + all.failed;
+    v->exec_completed_ok = all.ok;
+    v->exec_completed_nonzero = all.nonzero;
+    v->exec_failures = all.failed;
+    v->exec_completion_rate = v->exec_failure_rate = 0;
+    if (v->executions) {
+        double executions = CWSI_CAST(double, v->executions);
+        v->exec_completion_rate = CWSI_CAST(double, all.ok) / executions;
+        v->exec_failure_rate = CWSI_CAST(double, all.failed) / executions;
+    }
+    v->startup_count = all.startups;
+    v->avg_startup_seconds = 0;
+    if (all.startups)
+        v->avg_startup_seconds =
+            CWSI_CAST(double, all.startup_ms) / CWSI_CAST(double, all.startups) / 1000.0;
+    v->min_startup_seconds = CWSI_CAST(double, all.min_ms) / 1000.0;
+    v->max_startup_seconds = CWSI_CAST(double, all.max_ms) / 1000.0;
+    v->avg_execs_per_sandbox = 0;
+    if (v->sandbox_count)
+        v->avg_execs_per_sandbox =
+            CWSI_CAST(double, m->execs) / CWSI_CAST(double, v->sandbox_count);
+    memcpy(words, v, sizeof(words));
+    cwsi_atomic_store(&m->turn, m->turn + 1);
+    for (i = 0; i < CWSI_COUNT(words); i++) cwsi_atomic_store(&m->copy[i], words[i]);
+    cwsi_atomic_store(&m->turn, m->turn + 1);
+}
+
+static void cwsi_metrics_read(const cwsi_metrics *m, cws_metrics *out)
+{
+    uint32_t words[CWSI_COUNT(m->copy)], turn;
+    size_t i;
+    do {
+        turn = cwsi_atomic_load(&m->turn);
+        for (i = 0; i < CWSI_COUNT(words); i++) words[i] = cwsi_atomic_load(&m->copy[i]);
+    } while (turn % 2 || cwsi_atomic_load(&m->turn) != turn);
+    memcpy(out, words, sizeof(*out));
+}
+
+/* One more sandbox, or several, with this many executions. */
+static void cwsi_metrics_see(cwsi_metrics *m, uint64_t boxes, uint64_t execs, uint64_t least,
+                             uint64_t most)
+{
+    cws_metrics *v = &m->view;
+    if (boxes == 0) return;
+    if (v->sandbox_count == 0 || least < v->min_execs_per_sandbox) {
+        v->min_execs_per_sandbox = least;
+        m->at_least = 0;
+    }
+    if (least == v->min_execs_per_sandbox) m->at_least++;
+    if (most > v->max_execs_per_sandbox) v->max_execs_per_sandbox = most;
+    v->sandbox_count += boxes;
+    m->execs += execs;
+}
+
+/* The values per sandbox, from all of them. */
+static void cwsi_metrics_scan(cwsi_metrics *m)
+{
+    const cws_sandbox *sb;
+    m->view.sandbox_count = m->view.min_execs_per_sandbox = m->view.max_execs_per_sandbox = 0;
+    m->execs = m->at_least = 0;
+    cwsi_metrics_see(m, m->now.boxes, m->now.execs, m->now.least, m->now.most);
+    cwsi_metrics_see(m, m->sent.boxes, m->sent.execs, m->sent.least, m->sent.most);
+    for (sb = m->boxes; sb; sb = sb->counted_next)
+        cwsi_metrics_see(m, 1, sb->execs, sb->execs, sb->execs);
+}
+
+static void cwsi_metrics_created(cwsi_metrics *m)
+{
+    if (!m->on) return;
+    m->now.created++;
+    cwsi_metrics_publish(m);
+}
+
+/* The create request is about to be sent. */
+static void cwsi_metrics_starting(cws_sandbox *sb, int64_t now)
+{
+    if (sb->starting && sb->spilled) return; /* the second half of one start */
+    sb->starting = sb->metrics != NULL;
+    sb->start_ms = now;
+}
+
+/* A poll saw it running, maybe not for the first time. */
+static void cwsi_metrics_running(cws_sandbox *sb)
+{
+    cwsi_metrics *m = sb->metrics;
+    cwsi_tally one = CWSI_ZERO;
+    if (!sb->starting) return;
+    sb->starting = false;
+    if (!m->on) return;
+    one.startups = 1;
+    one.startup_ms = one.min_ms = one.max_ms = cwsi_now(sb->client) - sb->start_ms;
+    cwsi_tally_add(&m->now, &one);
+    cwsi_metrics_publish(m);
+}
+
+/* A command or a shell of the caller's has ended. */
+static void cwsi_metrics_executed(cws_sandbox *sb, bool failed, bool nonzero)
+{
+    cwsi_metrics *m = sb->metrics;
+    if (!m || !m->on) return;
+    if (failed) m->now.failed++;
+    else if (nonzero) m->now.nonzero++;
+    else m->now.ok++;
+    if (sb->id[0]) { /* else its start failed: there was no sandbox */
+        uint64_t had = sb->execs++;
+        if (had == 0) {
+            sb->counted_prev = NULL;
+            sb->counted_next = m->boxes;
+            if (m->boxes) m->boxes->counted_prev = sb;
+            m->boxes = sb;
+            cwsi_metrics_see(m, 1, 1, 1, 1);
+        } else {
+            m->execs++;
+            if (sb->execs > m->view.max_execs_per_sandbox)
+                m->view.max_execs_per_sandbox = sb->execs;
+            if (had == m->view.min_execs_per_sandbox && --m->at_least == 0) cwsi_metrics_scan(m);
+        }
+    }
+    cwsi_metrics_publish(m);
+}
+
+static void cwsi_metrics_unlink(cwsi_metrics *m, cws_sandbox *sb)
+{
+    if (sb->counted_prev) sb->counted_prev->counted_next = sb->counted_next;
+    else m->boxes = sb->counted_next;
+    if (sb->counted_next) sb->counted_next->counted_prev = sb->counted_prev;
+    sb->counted_prev = sb->counted_next = NULL;
+}
+
+static void cwsi_tally_add_gone(cwsi_tally *to, uint64_t execs)
+{
+    cwsi_tally one = CWSI_ZERO;
+    if (execs == 0) return;
+    one.boxes = 1;
+    one.execs = one.least = one.most = execs;
+    cwsi_tally_add(to, &one);
+}
+
+/* The sandbox is freed, or counts for another session from now on. */
+static void cwsi_metrics_leave(cws_sandbox *sb)
+{
+    cwsi_metrics *m = sb->metrics;
+    if (!m) return;
+    sb->metrics = NULL;
+    if (sb->execs) {
+        cwsi_metrics_unlink(m, sb);
+        cwsi_tally_add_gone(&m->now, sb->execs - sb->execs_sent);
+        cwsi_tally_add_gone(&m->sent, sb->execs_sent);
+        cwsi_metrics_scan(m);
+        cwsi_metrics_publish(m);
+    }
+    if (sb->reporting) sb->refs--; /* the report's; the caller has one too */
+    sb->execs = sb->execs_sent = 0;
+    sb->reporting = sb->starting = false;
+    cwsi_metrics_unref(sb->client, m);
+}
+
+static void cwsi_metrics_join(cwsi_metrics *m, cws_sandbox *sb)
+{
+    if (sb->metrics == m) return;
+    cwsi_metrics_leave(sb);
+    sb->metrics = m;
+    m->refs++;
+}
+
+/* Is there anything to report? */
+static bool cwsi_metrics_any(const cwsi_metrics *m)
+{
+    return m->on && (m->view.sandboxes_created || m->view.executions || m->view.startup_count);
+}
+
+/* Set aside what there is. */
+static void cwsi_metrics_set_aside(cwsi_metrics *m)
+{
+    cws_sandbox *sb;
+    m->reporting = true;
+    m->sent = m->now;
+    memset(&m->now, 0, sizeof(m->now));
+    for (sb = m->boxes; sb; sb = sb->counted_next) {
+        sb->execs_sent = sb->execs;
+        sb->reporting = true;
+        sb->refs++;
+    }
+}
+
+/* It was taken, or was not and counts again. */
+static void cwsi_metrics_settle(cwsi_metrics *m, bool taken)
+{
+    cws_sandbox *sb = m->boxes, *next;
+    if (!m->reporting) return;
+    m->reporting = false;
+    if (!taken) cwsi_tally_add(&m->now, &m->sent);
+    memset(&m->sent, 0, sizeof(m->sent));
+    for (; sb; sb = next) {
+        next = sb->counted_next;
+        if (!sb->reporting) continue;
+        if (taken) sb->execs -= sb->execs_sent;
+        if (sb->execs == 0) cwsi_metrics_unlink(m, sb);
+        sb->execs_sent = 0;
+        sb->reporting = false;
+        cwsi_sandbox_unref(sb);
+    }
+    cwsi_metrics_scan(m);
+    cwsi_metrics_publish(m);
+}
+
+/* The names are those of the service's own clients. */
+CWS_API size_t cws_metrics_list(const cws_metrics *metrics, cws_metric *out, size_t max)
+{
+    const cws_metrics none = CWSI_ZERO, *m = metrics ? metrics : &none;
+    const bool execs = m->executions > 0, starts = m->startup_count > 0;
+    const bool boxes = m->sandbox_count > 0;
+    const struct {
+        const char *name;
+        bool there, is_float;
+        uint64_t integer;
+        double number;
+    } rows[CWS_METRICS_MAX] = {
+        {"cwsandbox/sandboxes_created", true, false, m->sandboxes_created, 0},
+        {"cwsandbox/executions", true, false, m->executions, 0},
+        {"cwsandbox/exec_completed_ok", true, false, m->exec_completed_ok, 0},
+        {"cwsandbox/exec_completed_nonzero", true, false, m->exec_completed_nonzero, 0},
+        {"cwsandbox/exec_failures", true, false, m->exec_failures, 0},
+        {"cwsandbox/exec_completion_rate", execs, true, 0, m->exec_completion_rate},
+        {"cwsandbox/exec_failure_rate", execs, true, 0, m->exec_failure_rate},
+        {"cwsandbox/startup_count", starts, false, m->startup_count, 0},
+        {"cwsandbox/avg_startup_seconds", starts, true, 0, m->avg_startup_seconds},
+        {"cwsandbox/min_startup_seconds", starts, true, 0, m->min_startup_seconds},
+        {"cwsandbox/max_startup_seconds", starts, true, 0, m->max_startup_seconds},
+        {"cwsandbox/avg_execs_per_sandbox", boxes, true, 0, m->avg_execs_per_sandbox},
+        {"cwsandbox/min_execs_per_sandbox", boxes, false, m->min_execs_per_sandbox, 0},
+        {"cwsandbox/max_execs_per_sandbox", boxes, false, m->max_execs_per_sandbox, 0}};
+    size_t i, n = 0;
+    for (i = 0; m->enabled && i < CWSI_COUNT(rows); i++) {
+        if (!rows[i].there) continue;
+        if (out && n < max) {
+            out[n].name = rows[i].name;
+            out[n].is_float = rows[i].is_float;
+            out[n].integer = rows[i].integer;
+            out[n].number =
+                rows[i].is_float ? rows[i].number : CWSI_CAST(double, rows[i].integer);
+        }
+        n++;
+    }
+    return n;
+}
+
+/* ================================================================================================
  * >>impl-sandbox
  * The sandbox object: applying what the service says, leaving a session, and the operations that
  * all its users share.
@@ -11378,6 +11860,7 @@ static void cwsi_sandbox_unref(cws_sandbox *sb)
     cws_client *c = sb->client;
     if (--sb->refs > 0) return;
     CWS_ASSERT(!sb->start_op && !sb->running_op && !sb->complete_op && !sb->stop_op);
+    cwsi_metrics_leave(sb);
     cwsi_buf_free(&sb->create);
     cwsi_buf_free(&sb->spill);
     cwsi_arena_clear(&sb->learned);
@@ -11421,6 +11904,7 @@ static void cwsi_sandbox_apply(cws_sandbox *sb, const cwsi_view *view, bool poll
     sb->presumed = presumed && !sb->stop_owned;
     sb->info.state = state;
     sb->info.state_number = view->state_number;
+    if (polled && phase == CWSI_RUNNING) cwsi_metrics_running(sb);
 }
 
 /* The service knows it no more, and that is fine. */
@@ -11514,6 +11998,7 @@ static cws_status cwsi_session_track(cws_session *s, cws_sandbox *sb, cws_error 
     t = CWSI_NEW(&c->mem, cwsi_tracked);
     if (!t) return cwsi_no_memory(err, "session");
     cwsi_session_forget(sb);
+    cwsi_metrics_join(s->metrics, sb);
     t->sandbox = sb;
     sb->refs++;
     sb->session = s;
@@ -11522,6 +12007,8 @@ static cws_status cwsi_session_track(cws_session *s, cws_sandbox *sb, cws_error 
     return CWS_OK;
 }
 
+static void cwsi_wandb_free(cws_client *c, cwsi_wandb *w);
+
 static void cwsi_session_unref(cws_session *s)
 {
     cws_client *c = s->client;
@@ -11529,6 +12016,8 @@ static void cwsi_session_unref(cws_session *s)
     while (s->tracked_len) cwsi_tracked_free(c, s->tracked[--s->tracked_len]);
     cwsi_free(&c->mem, s->tracked);
     if (s->journal) cwsi_journal_close(s->journal);
+    cwsi_metrics_unref(c, s->metrics);
+    cwsi_wandb_free(c, s->wandb);
     cwsi_arena_clear(&s->arena);
     cwsi_free(&c->mem, s);
     cwsi_client_unref(c);
@@ -11665,6 +12154,7 @@ static cwsi_turn cwsi_start_run(cws_op *op, int64_t now)
     for (;;) {
         switch (op->step) {
         case CWSI_START_SEND:
+            cwsi_metrics_starting(sb, now);
             op->deadline_ms = cwsi_after(now, sb->request_timeout_ms + 1);
             if (!cwsi_journal_create(op)) return CWSI_READY;
             if (!cwsi_start_send(op, cwsi_after(now, sb->request_timeout_ms)))
@@ -13533,6 +14023,7 @@ static void cwsi_exec_ended(cws_op *op)
     if (op->err.status) stats->exec_failures++;
     else if (p->exit_code) stats->exec_completed_nonzero++;
     else stats->exec_completed_ok++;
+    cwsi_metrics_executed(op->sandbox, op->err.status != CWS_OK, p->exit_code != 0);
 }
 
 static cwsi_turn cwsi_exec_run(cws_op *op, int64_t now)
@@ -15467,14 +15958,1334 @@ static bool cwsi_tree_open(cwsi_file *f, const char *local, bool skip)
 #endif
 
 /* ================================================================================================
+ * >>impl-http
+ * A plain request to another server than the sandboxes', through the client's transport, either
+ * tier: an exchange that an operation owns and steps. No redirect is followed. Such a request may
+ * be repeated: the few that there are say the same when they are sent twice.
+ *
+ *      OPEN --sent--> WAIT --good, or no use--> DONE
+ *       ^               `--worth another try--> PAUSE
+ *       `-----------------------------------------'
+ * ============================================================================================= */
+
+#define CWSI_HTTP_TRIES 3
+#define CWSI_HTTP_PAUSE_MS 250 /* before the second try, doubling, unless the server says else */
+#define CWSI_HTTP_REPLY_MAX (4u << 20)
+
+typedef enum cwsi_http_step {
+    CWSI_HTTP_OPEN,
+    CWSI_HTTP_WAIT,
+    CWSI_HTTP_PAUSE,
+    CWSI_HTTP_DONE
+} cwsi_http_step;
+
+typedef struct cwsi_http {
+    cws_exchange exchange; /* first: the transport's name for it */
+    cws_op *op;            /* the owner */
+    cwsi_http_step step;
+    const char *url;
+    cws_header headers[8];
+    size_t header_count;
+    cwsi_buf body;
+    int64_t until; /* all tries end then */
+    int tries;
+    int64_t resume_at;
+    /* the try under way */
+    void *handle;
+    bool open, ended;
+    cws_end end;
+    int64_t try_until;
+    int status;
+    bool has_length, coded;
+    uint64_t length;
+    int64_t retry_after_ms; /* -1: the server did not say */
+    char note[160];
+    cwsi_buf in;
+    /* the outcome */
+    bool good;     /* 2xx and whole: `in` is the reply */
+    char why[200]; /* else: what failed */
+} cwsi_http;
+
+static cwsi_http *cwsi_http_of(cws_exchange *ex)
+{
+    return CWSI_AS(cwsi_http, ex);
+}
+
+static void cwsi_http_on_head(cws_exchange *ex, int status, int http_major,
+                              const cws_header *headers, size_t header_count)
+{
+    cwsi_http *h = cwsi_http_of(ex);
+    uint64_t seconds = 0;
+    size_t i;
+    (void)http_major;
+    if (status < 200) return;
+    h->status = status;
+    for (i = 0; i < header_count; i++) {
+        const char *name = headers[i].name, *value = headers[i].value;
+        if (cwsi_same_nocase(name, "content-length"))
+            h->has_length = cwsi_parse_u64(value, strlen(value), &h->length);
+        else if (cwsi_same_nocase(name, "content-encoding"))
+            h->coded = value[0] && !cwsi_same_nocase(value, "identity");
+        else if (cwsi_same_nocase(name, "retry-after") &&
+                 cwsi_parse_u64(value, strlen(value), &seconds))
+            h->retry_after_ms =
+                CWSI_CAST(int64_t, seconds < 86400 ? seconds : 86400) * 1000;
+    }
+    cwsi_op_wake(h->op);
+}
+
+static bool cwsi_http_on_data(cws_exchange *ex, const void *data, size_t size)
+{
+    cwsi_http *h = cwsi_http_of(ex);
+    if (h->ended || h->in.status) return false;
+    cwsi_op_wake(h->op);
+    return cwsi_put(&h->in, data, size);
+}
+
+static void cwsi_http_on_writable(cws_exchange *ex)
+{
+    (void)ex;
+}
+
+static void cwsi_http_on_note(cws_exchange *ex, int32_t code, const char *text)
+{
+    (void)code;
+    cwsi_copy_text(cwsi_http_of(ex)->note, sizeof(cwsi_http_of(ex)->note), text, strlen(text));
+}
+
+static void cwsi_http_on_end(cws_exchange *ex, cws_end end)
+{
+    cwsi_http *h = cwsi_http_of(ex);
+    if (h->ended) return;
+    h->ended = true;
+    h->end = end;
+    cwsi_op_wake(h->op);
+}
+
+static void cwsi_http_on_trailers(cws_exchange *ex, const cws_header *trailers,
+                                  size_t trailer_count)
+{
+    (void)ex;
+    (void)trailers;
+    (void)trailer_count;
+}
+
+static void cwsi_http_close(cwsi_http *h)
+{
+    cws_client *c = h->op->client;
+    if (!h->open) return;
+    h->open = false;
+    c->open_exchanges--;
+    if (!c->dead) c->transport.cancel(c->transport.user, h->handle);
+}
+
+static void cwsi_http_free(cwsi_http *h)
+{
+    cwsi_http_close(h);
+    cwsi_buf_free(&h->body);
+    cwsi_buf_free(&h->in);
+}
+
+/* Make it ready for a new request; the caller adds url, headers and body. */
+static void cwsi_http_init(cwsi_http *h, cws_op *op, int64_t until)
+{
+    static const cwsi_events events = {cwsi_http_on_head, cwsi_http_on_data, cwsi_http_on_writable,
+                                       cwsi_http_on_note, cwsi_http_on_end,  cwsi_http_on_trailers};
+    if (h->op) cwsi_http_free(h);
+    memset(h, 0, sizeof(*h));
+    h->exchange.events = &events;
+    h->op = op;
+    h->until = until;
+    cwsi_buf_init(&h->body, &op->client->mem, 16u << 20);
+    cwsi_buf_init(&h->in, &op->client->mem, CWSI_HTTP_REPLY_MAX);
+}
+
+static void cwsi_http_open(cwsi_http *h, int64_t now)
+{
+    cws_client *c = h->op->client;
+    cws_http_request request = CWSI_ZERO;
+    int64_t patience = (h->until - now) / 2; /* one that hangs leaves time for another try */
+    h->tries++;
+    h->ended = h->has_length = h->coded = false;
+    h->end = CWS_END_OK;
+    h->status = 0;
+    h->retry_after_ms = -1;
+    h->note[0] = '\0';
+    cwsi_buf_free(&h->in);
+    h->in.status = CWS_OK;
+    if (patience < 1) patience = 1;
+    h->try_until = now + patience;
+    request.method = "POST";
+    request.url = h->url;
+    request.headers = h->headers;
+    request.header_count = h->header_count;
+    request.body = h->body.at;
+    request.body_size = h->body.len;
+    request.long_lived = true; /* it may be slow, and the sandboxes come first */
+    request.timeout_ms = patience;
+    if (!c->streaming) {
+        h->end = c->transport.perform(c->transport.user, &request, &h->exchange);
+        h->ended = true;
+        return;
+    }
+    h->open = c->transport.open(c->transport.user, &request, &h->exchange, &h->handle) == CWS_OK;
+    h->ended = !h->open;
+    if (h->open) c->open_exchanges++;
+    else h->end = CWS_END_NOT_SENT;
+}
+
+/* The try is over: how did it go, and is another one worth while? */
+static bool cwsi_http_judge(cwsi_http *h)
+{
+    const char *why = NULL;
+    bool again = false;
+    if (h->in.status) {
+        why = "the answer is too large, or memory is short";
+    } else if (!h->ended) {
+        why = "no answer in time";
+        again = true;
+    } else if (h->end != CWS_END_OK) {
+        why = h->note[0] ? h->note : "no connection, or it was lost";
+        again = h->end != CWS_END_TLS && h->end != CWS_END_PROTOCOL && h->end != CWS_END_NO_MEMORY;
+    } else if (h->has_length && h->length != h->in.len) {
+        why = "the answer was cut short";
+        again = true;
+    } else if (h->status < 200 || h->status > 299) {
+        again = h->status == 408 || h->status == 409 || h->status == 425 || h->status == 429 ||
+                (h->status >= 500 && h->status != 501);
+        (void)cwsi_format(h->why, sizeof(h->why), "HTTP %d", h->status);
+    } else if (h->coded) {
+        why = "the answer is compressed, which was not offered";
+    } else {
+        h->good = true;
+    }
+    if (why) cwsi_copy_text(h->why, sizeof(h->why), why, strlen(why));
+    return again;
+}
+
+/* READY: it is over, h->good says how. */
+static cwsi_turn cwsi_http_run(cwsi_http *h, int64_t now)
+{
+    cws_client *c = h->op->client;
+    for (;;) {
+        switch (h->step) {
+        case CWSI_HTTP_OPEN:
+            if (!c->streaming) now = cwsi_now(c);
+            if (h->body.status) {
+                cwsi_copy_text(h->why, sizeof(h->why), "out of memory", 13);
+                h->step = CWSI_HTTP_DONE;
+                break;
+            }
+            cwsi_http_open(h, now);
+            if (!c->streaming) now = cwsi_now(c);
+            h->step = CWSI_HTTP_WAIT;
+            break;
+        case CWSI_HTTP_WAIT: {
+            bool again;
+            if (!h->ended && !h->in.status && now < h->try_until) {
+                cwsi_op_wake_at(h->op, h->try_until);
+                return CWSI_PENDING;
+            }
+            again = cwsi_http_judge(h);
+            cwsi_http_close(h);
+            h->resume_at = now + (h->retry_after_ms >= 0 ? h->retry_after_ms
+                                                         : CWSI_HTTP_PAUSE_MS << (h->tries - 1));
+            again = again && h->tries < CWSI_HTTP_TRIES && h->resume_at < h->until;
+            h->step = again ? CWSI_HTTP_PAUSE : CWSI_HTTP_DONE;
+            break;
+        }
+        case CWSI_HTTP_PAUSE:
+            if (now < h->resume_at) {
+                cwsi_op_wake_at(h->op, h->resume_at);
+                return CWSI_PENDING;
+            }
+            h->step = CWSI_HTTP_OPEN;
+            break;
+        case CWSI_HTTP_DONE: return CWSI_READY;
+        }
+    }
+}
+
+/* ================================================================================================
+ * >>impl-wandb
+ * A run at Weights & Biases: which one, the key, and where in it the next row goes. The API is
+ * GraphQL for the run and "file stream" for its rows: line n of a file of JSON lines. A line that
+ * is sent again has the same number, so it replaces itself.
+ * ============================================================================================= */
+
+#define CWSI_WANDB_URL "https://api.wandb.ai"
+#define CWSI_WANDB_TIMEOUT_S 10.0
+#define CWSI_WANDB_SUMMARY_MAX (1u << 20)
+#define CWSI_NETRC_MAX 65536
+
+struct cwsi_wandb {
+    cwsi_arena arena; /* of what was given */
+    const char *base, *graphql, *auth; /* addresses; auth: the header's value */
+    const char *key;
+    const char *entity, *project, *run, *name, *group; /* may be NULL, but for project */
+    cws_wandb_mode mode;
+    bool create, even_if_live;
+    int64_t budget_ms;
+    char made_id[9], writer[33];
+    int64_t not_before; /* after trouble that took long: no attempt until then */
+    /* what the server told */
+    bool attached, created, complete;
+    cwsi_arena found;
+    const char *bucket, *rows_url, *page_url; /* bucket: its id there */
+    cwsi_buf others; /* members of the summary that are not ours: "name":value, */
+    bool summary;    /* the summary is ours to write */
+    uint64_t offset; /* of the next row */
+    int64_t step;
+    int64_t runtime_ms, since_ms; /* what the run had run for when it was found, and when */
+    /* the last row sent */
+    bool row_open; /* another report for its step, w->step, replaces it */
+    cws_metric last[CWS_METRICS_MAX]; /* newest values of all names that were sent */
+    size_t last_len;
+};
+
+static void cwsi_wandb_free(cws_client *c, cwsi_wandb *w)
+{
+    if (!w) return;
+    cwsi_buf_free(&w->others);
+    cwsi_arena_clear(&w->found);
+    cwsi_arena_clear(&w->arena);
+    cwsi_free(&c->mem, w);
+}
+
+static cws_status cwsi_check_url(cws_error *err, const char *url, size_t *len, bool *https,
+                                 bool *loopback);
+static cws_status cwsi_check_header(cws_error *err, cwsi_arena *a, const char *name,
+                                    const char *prefix, const char *value, const char **out);
+
+/* An option, else the environment. */
+static const char *cwsi_wandb_get(const cws_client *c, const char *given, const char *name)
+{
+    if (given) return given[0] ? given : NULL; /* "": none, whatever the environment says */
+    return cwsi_variable(c->no_environment, name);
+}
+
+#ifndef CWS_NO_STDIO
+/* The next word of a netrc file, unquoted into out; false at the end. A comment is skipped. */
+static bool cwsi_netrc_word(const char **at, char *out, size_t size)
+{
+    const char *p = *at;
+    size_t n = 0;
+    char quote = '\0';
+    for (;;) {
+        while (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n') p++;
+        if (*p != '#') break;
+        while (*p && *p != '\n') p++;
+    }
+    if (*p == '\0') return false;
+    if (*p == '"' || *p == '\'') quote = *p++;
+    for (; *p && (quote ? *p != quote : !strchr(" \t\r\n", *p)); p++) {
+        if (*p == '\\' && quote != '\'' && p[1]) p++;
+        if (n + 1 < size) out[n++] = *p;
+    }
+    if (quote && *p == quote) p++;
+    out[n] = '\0';
+    *at = p;
+    return true;
+}
+
+/* The password that belongs to a host, from the text of a netrc file. */
+static bool cwsi_netrc_find(const char *text, const char *host, char *out, size_t size)
+{
+    char word[1024];
+    bool ours = false;
+    while (cwsi_netrc_word(&text, word, sizeof(word))) {
+        if (strcmp(word, "machine") == 0) {
+            ours = cwsi_netrc_word(&text, word, sizeof(word)) && cwsi_same_nocase(word, host);
+        } else if (strcmp(word, "default") == 0) {
+            ours = true;
+        } else if (strcmp(word, "macdef") == 0) { /* up to an empty line */
+            const char *end = strstr(text, "\n\n");
+            text = end ? end : text + strlen(text);
+        } else if (strcmp(word, "password") == 0) {
+            if (!cwsi_netrc_word(&text, ours ? out : word, ours ? size : sizeof(word)))
+                return false;
+            if (ours) return out[0] != '\0';
+        } else {
+            (void)cwsi_netrc_word(&text, word, sizeof(word)); /* login, account */
+        }
+    }
+    return false;
+}
+
+/* The same from the user's file. */
+static bool cwsi_netrc_read(const cws_client *c, const char *host, char *out, size_t size)
+{
+    const char *given = cwsi_wandb_get(c, NULL, "NETRC"), *home = cwsi_wandb_get(c, NULL, "HOME");
+    char path[1024], text[16384];
+    size_t got, i;
+    FILE *file = NULL;
+    if (!home) home = cwsi_wandb_get(c, NULL, "USERPROFILE");
+    for (i = 0; !file && i < (given ? 1u : 2u); i++) {
+        if (given && given[0] == '~' && home)
+            (void)cwsi_format(path, sizeof(path), "%s%s", home, given + 1);
+        else if (given) (void)cwsi_format(path, sizeof(path), "%s", given);
+        else if (home) (void)cwsi_format(path, sizeof(path), "%s/%cnetrc", home, i ? '_' : '.');
+        else return false;
+        file = fopen(path, "rb");
+    }
+    if (!file) return false;
+    got = fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    text[got] = '\0';
+    return cwsi_netrc_find(text, host, out, size);
+}
+#endif
+
+/* The key as a header. It is never shown. */
+static cws_status cwsi_wandb_key(cws_client *c, cwsi_wandb *w, const char *given, cws_error *err)
+{
+    const char *key = cwsi_wandb_get(c, given, "WANDB_API_KEY"), *checked = NULL;
+    cws_status status;
+    cwsi_buf text;
+#ifndef CWS_NO_STDIO
+    char found[1024];
+    if (!key && cwsi_netrc_read(c, strstr(w->base, "://") + 3, found, sizeof(found))) key = found;
+#endif
+    if (!key)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "wandb: no key: give api_key or WANDB_API_KEY, or log in with netrc");
+    status = cwsi_check_header(err, &w->arena, given ? "wandb.api_key" : "the W&B key", "api:", key,
+                               &checked);
+    if (status) return status;
+    w->key = checked + 4;
+    cwsi_buf_init(&text, &c->mem, 16384);
+    (void)cwsi_put_text(&text, "Basic ");
+    (void)cwsi_put_base64(&text, checked, strlen(checked));
+    if (!text.status) w->auth = cwsi_arena_copy(&w->arena, text.at, text.len);
+    cwsi_buf_free(&text);
+    return w->auth ? CWS_OK : cwsi_no_memory(err, "wandb");
+}
+
+static cws_status cwsi_wandb_address(cws_client *c, cwsi_wandb *w, const char *given,
+                                     cws_error *err)
+{
+    const char *url = cwsi_wandb_get(c, given, "WANDB_BASE_URL"), *host;
+    cws_error why;
+    size_t len = 0;
+    char *graphql;
+    bool https = false, loopback = false;
+    cwsi_error_clear(&why);
+    if (!url) url = CWSI_WANDB_URL;
+    if (cwsi_check_url(&why, url, &len, &https, &loopback))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "wandb: %s",
+                         strchr(url, '@') ? "base_url must have no user or password" : why.message);
+    host = strstr(url, "://") + 3;
+    if (cwsi_same_nocase(host, "wandb.ai") || cwsi_starts_nocase(host, "wandb.ai/") ||
+        cwsi_starts_nocase(host, "app.wandb.ai"))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "wandb: base_url '%.*s' is for people; did you mean %s?", 100, url,
+                         CWSI_WANDB_URL);
+    if (!https && !loopback)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "wandb: base_url '%.*s': the key is not sent over plain http to another "
+                         "machine; use https",
+                         100, url);
+    w->base = cwsi_arena_copy(&w->arena, url, len);
+    graphql = CWSI_AS(char, cwsi_arena_alloc(&w->arena, len + sizeof("/graphql")));
+    if (!w->base || !graphql) return cwsi_no_memory(err, "wandb");
+    memcpy(graphql, url, len);
+    memcpy(graphql + len, "/graphql", sizeof("/graphql"));
+    w->graphql = graphql;
+    return CWS_OK;
+}
+
+/* A name that becomes part of a URL or of another name. */
+static cws_status cwsi_wandb_name(cws_client *c, cwsi_wandb *w, const char *given,
+                                  const char *variable, const char *forbidden, const char **out,
+                                  cws_error *err)
+{
+    const char *label = given && given[0] ? "the option for" : "the variable";
+    const char *value = cwsi_wandb_get(c, given, variable);
+    size_t n = value ? strlen(value) : 0, i;
+    *out = NULL;
+    if (!value) return CWS_OK;
+    for (i = 0; i < n; i++)
+        if (CWSI_CAST(unsigned char, value[i]) < ' ' || strchr(forbidden, value[i])) break;
+    if (i < n || n > 128 || !cwsi_utf8_valid(value, n) || value[0] == ' ' || value[n - 1] == ' ')
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "wandb: %s %s, '%.*s': at most 128 bytes of UTF-8, without %s, and no "
+                         "blank at an end",
+                         label, variable, 64, value,
+                         forbidden[0] ? forbidden : "control characters");
+    *out = cwsi_arena_copy(&w->arena, value, n);
+    return *out ? CWS_OK : cwsi_no_memory(err, "wandb");
+}
+
+static cws_status cwsi_wandb_mode(cws_client *c, cwsi_wandb *w, cws_wandb_mode given,
+                                  cws_error *err)
+{
+    const char *name = cwsi_wandb_get(c, NULL, "WANDB_MODE");
+    w->mode = given;
+    if (CWSI_CAST(unsigned, given) > CWS_WANDB_OFF)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "wandb.mode is not a cws_wandb_mode");
+    if (given != CWS_WANDB_DEFAULT) return CWS_OK;
+    w->mode = CWS_WANDB_ONLINE;
+    if (!name || strcmp(name, "online") == 0 || strcmp(name, "run") == 0) return CWS_OK;
+    if (strcmp(name, "shared") == 0) w->mode = CWS_WANDB_SHARED;
+    else if (strcmp(name, "disabled") == 0 || strcmp(name, "offline") == 0 ||
+             strcmp(name, "dryrun") == 0)
+        w->mode = CWS_WANDB_OFF;
+    else
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "wandb: WANDB_MODE='%.*s': online, shared, offline or disabled", 32, name);
+    return CWS_OK;
+}
+
+/* Random text of digits and small letters. */
+static void cwsi_wandb_random(cws_client *c, char *out, size_t len)
+{
+    static const char alphabet[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    size_t i;
+    for (i = 0; i < len; i++) out[i] = alphabet[cwsi_random_u64(c) % 36];
+    out[len] = '\0';
+}
+
+/* Everything from options and environment. Without a run there is nothing more to know. */
+static cws_status cwsi_wandb_configure(cws_client *c, cwsi_wandb *w, const cws_wandb_opts *o,
+                                       cws_error *err)
+{
+    if (cwsi_check_zero(err, "cws_wandb_opts", o->must_be_zero) ||
+        cwsi_check_seconds(err, "wandb.timeout_seconds", o->timeout_seconds,
+                           CWSI_CAST(int64_t, CWSI_WANDB_TIMEOUT_S * 1000), false,
+                           &w->budget_ms) ||
+        cwsi_wandb_mode(c, w, o->mode, err))
+        return CWS_ERR_INVALID_ARGUMENT;
+    w->create = o->create;
+    w->even_if_live = o->even_if_live;
+    if (w->mode == CWS_WANDB_OFF || (!w->create && !cwsi_wandb_get(c, o->run_id, "WANDB_RUN_ID"))) {
+        w->mode = CWS_WANDB_OFF;
+        return CWS_OK;
+    }
+    if (cwsi_wandb_address(c, w, o->base_url, err) || cwsi_wandb_key(c, w, o->api_key, err) ||
+        cwsi_wandb_name(c, w, o->entity, "WANDB_ENTITY", "/\\#?%:", &w->entity, err) ||
+        cwsi_wandb_name(c, w, o->project, "WANDB_PROJECT", "/\\#?%:", &w->project, err) ||
+        cwsi_wandb_name(c, w, o->run_id, "WANDB_RUN_ID", ":;,#?/'", &w->run, err) ||
+        cwsi_wandb_name(c, w, o->name, "WANDB_NAME", "", &w->name, err) ||
+        cwsi_wandb_name(c, w, o->group, "WANDB_RUN_GROUP", "", &w->group, err))
+        return err->status;
+    if (!w->project) w->project = "uncategorized";
+    cwsi_wandb_random(c, w->made_id, 8);
+    cwsi_wandb_random(c, w->writer, 32);
+    if (!w->run) w->run = w->made_id;
+    return CWS_OK;
+}
+
+/* ================================================================================================
+ * >>impl-wandb-json
+ * Reading what W&B answers. Nothing of it is trusted: a value that is missing, or of another kind,
+ * counts as not told, and text goes no further than into names and messages.
+ * ============================================================================================= */
+
+/* In an object, on whose brace the reader stands, go to the value of this member. */
+static bool cwsi_json_member(cwsi_json *j, const char *name, size_t len)
+{
+    if (j->kind != CWSI_JSON_OBJECT) return false;
+    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
+        bool hit = j->text.len == len && memcmp(j->text.at, name, len) == 0;
+        (void)cwsi_json_next(j);
+        if (hit) return !j->failed;
+        if (!cwsi_json_skip(j)) return false;
+    }
+    return false;
+}
+
+/* Go to the value at "data.model.bucket", say, of a text. */
+static bool cwsi_json_at(cwsi_json *j, cwsi_str text, const char *path)
+{
+    cwsi_json_init(j, text.at, text.len);
+    (void)cwsi_json_next(j);
+    while (*path) {
+        size_t n = strcspn(path, ".");
+        if (!cwsi_json_member(j, path, n)) return false;
+        path += n;
+        if (*path) path++;
+    }
+    return !j->failed;
+}
+
+static bool cwsi_json_is_object(cwsi_str text)
+{
+    cwsi_json j;
+    cwsi_json_init(&j, text.at, text.len);
+    return cwsi_json_next(&j) == CWSI_JSON_OBJECT && cwsi_json_skip(&j) &&
+           cwsi_json_next(&j) == CWSI_JSON_END;
+}
+
+/* A string; empty if it is not there or memory is short. */
+static cwsi_str cwsi_json_text_at(cwsi_arena *arena, cwsi_str text, const char *path)
+{
+    cwsi_str out = CWSI_ZERO;
+    cwsi_json j;
+    if (!cwsi_json_at(&j, text, path) || j.kind != CWSI_JSON_STRING ||
+        !cwsi_json_string(&j, arena, &out))
+        out.len = 0;
+    return out;
+}
+
+/* A number from 0 to 2^53; else false. */
+static bool cwsi_json_number_at(cwsi_str text, const char *path, double *out)
+{
+    cwsi_json j;
+    double value;
+    if (!cwsi_json_at(&j, text, path) || j.kind != CWSI_JSON_NUMBER) return false;
+    value = cwsi_parse_double(j.text.at, j.text.len);
+    if (!(value >= 0 && value <= 9007199254740992.0)) return false;
+    *out = value;
+    return true;
+}
+
+/* "[\"{...}\",\"{...}\"]" in a string: the last line of such a list. */
+static cwsi_str cwsi_wandb_last_line(cwsi_arena *arena, cwsi_str text, const char *path)
+{
+    cwsi_str list = cwsi_json_text_at(arena, text, path), line = CWSI_ZERO;
+    cwsi_json j;
+    cwsi_json_init(&j, list.at, list.len);
+    if (cwsi_json_next(&j) != CWSI_JSON_ARRAY) return line;
+    while (cwsi_json_next(&j) == CWSI_JSON_STRING)
+        if (!cwsi_json_string(&j, arena, &line)) line.len = 0;
+    return line;
+}
+
+/* The first error of a GraphQL answer, or that there is none. A server may echo what it was sent:
+ * a text with the key in it is not shown. */
+static bool cwsi_wandb_refused(const cwsi_wandb *w, cwsi_str body, char *why, size_t size)
+{
+    cwsi_arena none = CWSI_ZERO;
+    cwsi_json j;
+    cwsi_str text = cwsi_str_of("the server says no more");
+    if (!cwsi_json_is_object(body)) {
+        (void)cwsi_format(why, size, "the answer is not JSON");
+        return true;
+    }
+    if (!cwsi_json_at(&j, body, "errors") || j.kind != CWSI_JSON_ARRAY ||
+        cwsi_json_next(&j) == CWSI_JSON_ARRAY_END)
+        return false;
+    if (cwsi_json_member(&j, "message", 7) && j.kind == CWSI_JSON_STRING && !j.escaped &&
+        cwsi_json_string(&j, &none, &text))
+        (void)cwsi_format(why, size, "%.*s", CWSI_CAST(int, text.len < 150 ? text.len : 150),
+                          text.at);
+    else (void)cwsi_format(why, size, "%s", text.at);
+    if (strstr(why, w->key) || strstr(why, w->auth + 6))
+        (void)cwsi_format(why, size, "the answer is not shown: it contains the key");
+    return true;
+}
+
+/* A new value for a name, or one more. */
+static void cwsi_metric_set(cws_metric *list, size_t *len, const cws_metric *m)
+{
+    size_t i;
+    for (i = 0; i < *len && strcmp(list[i].name, m->name) != 0; i++) {}
+    if (i == CWS_METRICS_MAX) return;
+    list[i] = *m;
+    if (i == *len) ++*len;
+}
+
+/* Is it one of ours? Then *out is it, with the value at which the reader stands. */
+static bool cwsi_wandb_is_ours(cwsi_str name, const cwsi_json *j, cws_metric *out)
+{
+    cws_metric all[CWS_METRICS_MAX];
+    cws_metrics most = CWSI_ZERO;
+    size_t i, n;
+    most.enabled = true;
+    most.executions = most.startup_count = most.sandbox_count = 1;
+    n = cws_metrics_list(&most, all, CWS_METRICS_MAX);
+    for (i = 0; i < n && !cwsi_str_is(name, all[i].name); i++) {}
+    if (i == n) return false;
+    *out = all[i];
+    out->number = j->kind == CWSI_JSON_NUMBER ? cwsi_parse_double(j->text.at, j->text.len) : -1;
+    if (!(out->number >= 0 && out->number <= 9007199254740992.0)) out->name = NULL;
+    else out->integer = CWSI_CAST(uint64_t, out->number);
+    return true;
+}
+
+/* What the run's summary holds so far: ours as values, the others' as they stand. If it can not be
+ * kept whole it is not ours to write: it would lose what others wrote. */
+static void cwsi_wandb_take_summary(cwsi_wandb *w, cwsi_str summary)
+{
+    static const char *const derived[] = {"_step", "_timestamp", "_runtime", "_wandb"};
+    cwsi_json j;
+    w->summary = summary.len == 0;
+    if (summary.len == 0 || !cwsi_json_is_object(summary)) return;
+    cwsi_json_init(&j, summary.at, summary.len);
+    (void)cwsi_json_next(&j);
+    while (cwsi_json_next(&j) == CWSI_JSON_KEY) {
+        const char *key = j.text.at - 1;
+        cwsi_str name = j.text;
+        cws_metric ours;
+        size_t i;
+        (void)cwsi_json_next(&j);
+        for (i = 0; i < CWSI_COUNT(derived) && !cwsi_str_is(name, derived[i]); i++) {}
+        if (cwsi_wandb_is_ours(name, &j, &ours)) {
+            if (ours.name) cwsi_metric_set(w->last, &w->last_len, &ours);
+            i = 0;
+        }
+        (void)cwsi_json_skip(&j);
+        if (i < CWSI_COUNT(derived)) continue;
+        (void)cwsi_put(&w->others, key, CWSI_CAST(size_t, j.at - key));
+        (void)cwsi_put_char(&w->others, ',');
+    }
+    w->summary = !w->others.status;
+}
+
+typedef enum cwsi_wandb_found {
+    CWSI_WANDB_TROUBLE, /* why says what */
+    CWSI_WANDB_MISSING,
+    CWSI_WANDB_THERE
+} cwsi_wandb_found;
+
+/* There is no such run yet. */
+static void cwsi_wandb_begin_new(cwsi_wandb *w)
+{
+    w->others.len = w->last_len = 0;
+    w->offset = 0;
+    w->step = w->runtime_ms = 0;
+    w->row_open = false;
+    w->summary = true;
+}
+
+/* The answer to the question where the run is: from where to go on in it. */
+static cwsi_wandb_found cwsi_wandb_looked_up(cwsi_wandb *w, cwsi_str body, char *why, size_t size)
+{
+    cwsi_arena *a = &w->found;
+    cwsi_json j;
+    cwsi_str state, id, summary, row, event;
+    double lines = 0, step = -1, most = 0, seconds = 0;
+    if (cwsi_wandb_refused(w, body, why, size)) return CWSI_WANDB_TROUBLE;
+    if (!cwsi_json_at(&j, body, "data.model.bucket") || j.kind != CWSI_JSON_OBJECT)
+        return CWSI_WANDB_MISSING;
+    cwsi_arena_clear(a);
+    w->others.len = w->last_len = 0;
+    id = cwsi_json_text_at(a, body, "data.model.bucket.id");
+    state = cwsi_json_text_at(a, body, "data.model.bucket.state");
+    if (cwsi_str_is(state, "running") && w->mode == CWS_WANDB_ONLINE && !w->even_if_live) {
+        (void)cwsi_format(why, size, "the run is live: its writers must all use the mode shared");
+        return CWSI_WANDB_TROUBLE;
+    }
+    w->bucket = cwsi_arena_copy(a, id.at, id.len);
+    if (id.len == 0 || !w->bucket) {
+        (void)cwsi_format(why, size, "the answer has no id");
+        return CWSI_WANDB_TROUBLE;
+    }
+    summary = cwsi_json_text_at(a, body, "data.model.bucket.summaryMetrics");
+    cwsi_wandb_take_summary(w, summary);
+    row = cwsi_wandb_last_line(a, body, "data.model.bucket.historyTail");
+    event = cwsi_wandb_last_line(a, body, "data.model.bucket.eventsTail");
+    (void)cwsi_json_number_at(body, "data.model.bucket.historyLineCount", &lines);
+    if (!cwsi_json_number_at(row, "_step", &step))
+        (void)cwsi_json_number_at(summary, "_step", &step);
+    if (cwsi_json_number_at(row, "_runtime", &seconds) && seconds > most) most = seconds;
+    if (cwsi_json_number_at(event, "_runtime", &seconds) && seconds > most) most = seconds;
+    if ((cwsi_json_number_at(summary, "_wandb.runtime", &seconds) ||
+         cwsi_json_number_at(summary, "_runtime", &seconds)) &&
+        seconds > most)
+        most = seconds;
+    w->offset = CWSI_CAST(uint64_t, lines);
+    w->step = (step > 0 ? CWSI_CAST(int64_t, step) : 0) + (lines > 0 ? 1 : 0);
+    w->runtime_ms = most < 1e12 ? CWSI_CAST(int64_t, most * 1000.0) : 0;
+    w->row_open = false;
+    return CWSI_WANDB_THERE;
+}
+
+static void cwsi_put_escaped(cwsi_buf *buf, cwsi_str text)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t i;
+    for (i = 0; i < text.len; i++) {
+        unsigned char c = CWSI_CAST(unsigned char, text.at[i]);
+        if (cwsi_is_alnum(text.at[i]) || strchr("-_.~", text.at[i])) {
+            (void)cwsi_put_char(buf, text.at[i]);
+        } else {
+            (void)cwsi_put_char(buf, '%');
+            (void)cwsi_put_char(buf, hex[c >> 4]);
+            (void)cwsi_put_char(buf, hex[c & 15]);
+        }
+    }
+}
+
+/* base, a path before, entity/project, a path between, run, a path behind. NULL: out of memory. */
+static const char *cwsi_wandb_url(cwsi_wandb *w, const char *base, const char *before,
+                                  const cwsi_str names[2], const char *between, const char *behind)
+{
+    const char *url = NULL;
+    cwsi_buf text;
+    cwsi_buf_init(&text, w->found.mem, 8192);
+    (void)cwsi_put_text(&text, base);
+    (void)cwsi_put_text(&text, before);
+    cwsi_put_escaped(&text, names[0]);
+    (void)cwsi_put_char(&text, '/');
+    cwsi_put_escaped(&text, names[1]);
+    (void)cwsi_put_text(&text, between);
+    cwsi_put_escaped(&text, cwsi_str_of(w->run));
+    (void)cwsi_put_text(&text, behind);
+    if (!text.status) url = cwsi_arena_copy(&w->found, text.at, text.len);
+    cwsi_buf_free(&text);
+    return url;
+}
+
+/* The pages for people are at another host: api.wandb.ai has wandb.ai, api.X has app.X. */
+static const char *cwsi_wandb_pages(cwsi_wandb *w)
+{
+    const char *host = strstr(w->base, "://") + 3;
+    size_t scheme = CWSI_CAST(size_t, host - w->base);
+    bool saas = cwsi_starts_nocase(host, "api.wandb.");
+    char url[1100];
+    if (!cwsi_starts_nocase(host, "api.")) return w->base;
+    (void)cwsi_format(url, sizeof(url), "%.*s%s%s", CWSI_CAST(int, scheme), w->base,
+                      saas ? "" : "app.", host + 4);
+    return cwsi_arena_copy(&w->found, url, strlen(url));
+}
+
+/* The answer to the update, or the making, of the run: its names, and thereby its addresses. */
+static bool cwsi_wandb_upserted(cwsi_wandb *w, cwsi_str body, bool made, char *why, size_t size)
+{
+    cwsi_str names[2];
+    const char *pages;
+    double lines = 0;
+    if (cwsi_wandb_refused(w, body, why, size)) return false;
+    names[0] = cwsi_json_text_at(&w->found, body, "data.upsertBucket.bucket.project.entity.name");
+    names[1] = cwsi_json_text_at(&w->found, body, "data.upsertBucket.bucket.project.name");
+    if (names[0].len == 0 || names[1].len == 0) {
+        (void)cwsi_format(why, size, "the answer does not name entity and project");
+        return false;
+    }
+    pages = cwsi_wandb_pages(w);
+    w->rows_url = cwsi_wandb_url(w, w->base, "/files/", names, "/", "/file_stream");
+    if (pages) w->page_url = cwsi_wandb_url(w, pages, "/", names, "/runs/", "");
+    if (!w->rows_url || !w->page_url) {
+        w->page_url = NULL;
+        (void)cwsi_format(why, size, "out of memory");
+        return false;
+    }
+    if (cwsi_json_number_at(body, "data.upsertBucket.bucket.historyLineCount", &lines) &&
+        lines > 0 && w->mode != CWS_WANDB_SHARED)
+        w->offset = CWSI_CAST(uint64_t, lines);
+    if (w->mode == CWS_WANDB_SHARED) { /* each writer counts for itself */
+        w->offset = 0;
+        w->summary = made;
+    }
+    w->created = w->created || made;
+    w->attached = true;
+    return true;
+}
+
+/* ================================================================================================
+ * >>impl-wandb-rows
+ * The three requests to W&B: where is the run, make or update it, take these rows.
+ * ============================================================================================= */
+
+/* What every request has. */
+static void cwsi_wandb_head(cwsi_wandb *w, cwsi_http *h, const char *url, bool rows)
+{
+    const cws_client *c = h->op->client;
+    size_t i;
+    h->url = url;
+    cwsi_header_set(&h->headers[h->header_count++], "authorization", w->auth);
+    cwsi_header_set(&h->headers[h->header_count++], "content-type", "application/json");
+    for (i = 0; i < c->header_count; i++)
+        if (strcmp(c->headers[i].name, "user-agent") == 0)
+            h->headers[h->header_count++] = c->headers[i];
+    if (w->mode != CWS_WANDB_SHARED) return;
+    cwsi_header_set(&h->headers[h->header_count++], "x-wandb-use-async-filestream", "true");
+    cwsi_header_set(&h->headers[h->header_count++],
+                    rows ? "x-wandb-async-client-id" : "x-wandb-client-id", w->writer);
+}
+
+/* ,"name":"text", or null */
+static void cwsi_put_variable(cwsi_buf *buf, const char *name, const char *text)
+{
+    if (buf->at[buf->len - 1] != '{') (void)cwsi_put_char(buf, ',');
+    (void)cwsi_put_json_string(buf, name, strlen(name));
+    (void)cwsi_put_char(buf, ':');
+    if (text) (void)cwsi_put_json_string(buf, text, strlen(text));
+    else (void)cwsi_put_text(buf, "null");
+}
+
+/* A GraphQL request up to its variables. */
+static bool cwsi_wandb_question(cwsi_wandb *w, cwsi_http *h, const char *name, const char *query)
+{
+    cwsi_wandb_head(w, h, w->graphql, false);
+    (void)cwsi_put_text(&h->body, "{\"operationName\":");
+    (void)cwsi_put_json_string(&h->body, name, strlen(name));
+    (void)cwsi_put_text(&h->body, ",\"query\":");
+    (void)cwsi_put_json_string(&h->body, query, strlen(query));
+    return cwsi_put_text(&h->body, ",\"variables\":{");
+}
+
+static void cwsi_wandb_ask_where(cwsi_wandb *w, cwsi_http *h)
+{
+    if (!cwsi_wandb_question(
+            w, h, "RunResumeStatus",
+            "query RunResumeStatus($project: String, $entity: String, $name: String!) {"
+            " model(name: $project, entityName: $entity) { id name entity { id name }"
+            " bucket(name: $name, missingOk: true) { id name state summaryMetrics"
+            " historyLineCount historyTail eventsTail } } }"))
+        return;
+    cwsi_put_variable(&h->body, "project", w->project);
+    cwsi_put_variable(&h->body, "entity", w->entity);
+    cwsi_put_variable(&h->body, "name", w->run);
+    (void)cwsi_put_text(&h->body, "}}");
+}
+
+static void cwsi_wandb_ask_upsert(cwsi_wandb *w, cwsi_http *h, bool make)
+{
+    if (!cwsi_wandb_question(
+            w, h, "UpsertBucket",
+            "mutation UpsertBucket($id: String, $name: String, $project: String, $entity: String,"
+            " $groupName: String, $displayName: String, $config: JSONString) {"
+            " upsertBucket(input: { id: $id, name: $name, modelName: $project,"
+            " entityName: $entity, groupName: $groupName, displayName: $displayName,"
+            " config: $config }) { bucket { id name displayName historyLineCount"
+            " project { id name entity { id name } } } inserted } }"))
+        return;
+    cwsi_put_variable(&h->body, "id", make ? NULL : w->bucket);
+    cwsi_put_variable(&h->body, "name", w->run);
+    cwsi_put_variable(&h->body, "project", w->project);
+    cwsi_put_variable(&h->body, "entity", w->entity);
+    cwsi_put_variable(&h->body, "groupName", make ? w->group : NULL);
+    cwsi_put_variable(&h->body, "displayName", make ? w->name : NULL);
+    /* without "t" the run would count as never started */
+    cwsi_put_variable(&h->body, "config", make ? "{\"_wandb\":{\"value\":{\"t\":{}}}}" : NULL);
+    (void)cwsi_put_text(&h->body, "}}");
+}
+
+/* Where a report goes: a new row, or the last one once more. */
+typedef struct cwsi_row {
+    const cws_metric *values;
+    size_t count;
+    int64_t given, step; /* given: CWS_NO_STEP if none was */
+    bool again, complete;
+} cwsi_row;
+
+/* Steps only go up; false: this one is too low. A report without a step begins a new row, so that
+ * it never replaces one that has a step. */
+static bool cwsi_wandb_place(const cwsi_wandb *w, cwsi_row *row)
+{
+    bool shared = w->mode == CWS_WANDB_SHARED;
+    row->again = !shared && w->row_open && row->given == w->step;
+    row->step = row->given != CWS_NO_STEP ? row->given : w->step + (w->row_open ? 1 : 0);
+    return shared || row->step >= w->step;
+}
+
+/* It was taken. */
+static void cwsi_wandb_sent(cwsi_wandb *w, const cwsi_row *row)
+{
+    size_t i;
+    for (i = 0; i < row->count; i++) cwsi_metric_set(w->last, &w->last_len, &row->values[i]);
+    if (row->complete) w->complete = true;
+    if (row->count == 0) return;
+    if (!row->again) w->offset++;
+    w->row_open = row->given != CWS_NO_STEP;
+    w->step = row->step + (w->row_open ? 0 : 1);
+}
+
+/* Milliseconds as seconds: 1.500 */
+static void cwsi_put_seconds(cwsi_buf *buf, int64_t ms)
+{
+    char text[32];
+    if (ms < 0) ms = 0;
+    (void)cwsi_put(buf, text,
+                   cwsi_format(text, sizeof(text), "%lld.%d%d%d", CWSI_CAST(long long, ms / 1000),
+                               CWSI_CAST(int, ms / 100 % 10), CWSI_CAST(int, ms / 10 % 10),
+                               CWSI_CAST(int, ms % 10)));
+}
+
+static void cwsi_put_metrics(cwsi_buf *buf, const cws_metric *list, size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++) {
+        char text[40];
+        size_t n = list[i].is_float ? cwsi_format_double(text, list[i].number)
+                                    : cwsi_digits(list[i].integer, text);
+        (void)cwsi_put_text(buf, ",\"");
+        (void)cwsi_put_text(buf, list[i].name);
+        (void)cwsi_put_text(buf, "\":");
+        (void)cwsi_put(buf, text, n);
+    }
+}
+
+/* One line of JSON: when, at which step (none: CWS_NO_STEP), after how long (none: < 0), what. */
+static void cwsi_put_row(cwsi_buf *buf, int64_t unix_ms, int64_t step, int64_t runtime_ms,
+                         const cws_metric *values, size_t count)
+{
+    (void)cwsi_put_text(buf, "{\"_timestamp\":");
+    cwsi_put_seconds(buf, unix_ms);
+    if (runtime_ms >= 0) {
+        (void)cwsi_put_text(buf, ",\"_runtime\":");
+        cwsi_put_seconds(buf, runtime_ms);
+    }
+    if (step != CWS_NO_STEP) {
+        (void)cwsi_put_text(buf, ",\"_step\":");
+        cwsi_put_number(buf, step, false);
+    }
+    cwsi_put_metrics(buf, values, count);
+}
+
+/* "NAME":{"offset":N,"content":["LINE"]} */
+static void cwsi_put_file(cwsi_buf *buf, const char *name, uint64_t offset, const cwsi_buf *line)
+{
+    char digits[24];
+    (void)cwsi_put_json_string(buf, name, strlen(name));
+    (void)cwsi_put_text(buf, ":{\"offset\":");
+    (void)cwsi_put(buf, digits, cwsi_digits(offset, digits));
+    (void)cwsi_put_text(buf, ",\"content\":[");
+    (void)cwsi_put_json_string(buf, line->at, line->len);
+    (void)cwsi_put_text(buf, "]}");
+    if (line->status) buf->status = line->status;
+}
+
+/* The whole summary: what others wrote, and the newest of ours. */
+static void cwsi_wandb_put_summary(const cwsi_wandb *w, cwsi_buf *line, const cwsi_row *row,
+                                   int64_t unix_ms, int64_t runtime_ms)
+{
+    cws_metric all[CWS_METRICS_MAX];
+    size_t len = w->last_len, i;
+    memcpy(all, w->last, sizeof(all));
+    for (i = 0; i < row->count; i++) cwsi_metric_set(all, &len, &row->values[i]);
+    (void)cwsi_put_char(line, '{');
+    (void)cwsi_put(line, w->others.at, w->others.len);
+    (void)cwsi_put_text(line, "\"_timestamp\":");
+    cwsi_put_seconds(line, unix_ms);
+    (void)cwsi_put_text(line, ",\"_runtime\":");
+    cwsi_put_seconds(line, runtime_ms);
+    (void)cwsi_put_text(line, ",\"_wandb\":{\"runtime\":");
+    cwsi_put_number(line, runtime_ms / 1000, false);
+    (void)cwsi_put_char(line, '}');
+    if (w->mode != CWS_WANDB_SHARED) {
+        (void)cwsi_put_text(line, ",\"_step\":");
+        cwsi_put_number(line, row->step, false);
+    }
+    cwsi_put_metrics(line, all, len);
+    (void)cwsi_put_char(line, '}');
+}
+
+static void cwsi_wandb_ask_rows(cwsi_wandb *w, cwsi_http *h, const cwsi_row *row, int64_t now)
+{
+    cws_client *c = h->op->client;
+    bool shared = w->mode == CWS_WANDB_SHARED;
+    int64_t unix_ms = cwsi_unix_now(c), runtime_ms = w->runtime_ms + (now - w->since_ms);
+    cwsi_buf line;
+    cwsi_wandb_head(w, h, w->rows_url, true);
+    cwsi_buf_init(&line, &c->mem, CWSI_HTTP_REPLY_MAX);
+    (void)cwsi_put_char(&h->body, '{');
+    if (row->count) {
+        cwsi_put_row(&line, unix_ms, shared ? CWS_NO_STEP : row->step, runtime_ms, row->values,
+                     row->count);
+        if (shared && row->given != CWS_NO_STEP) {
+            (void)cwsi_put_text(&line, ",\"cwsandbox/step\":");
+            cwsi_put_number(&line, row->given, false);
+        }
+        (void)cwsi_put_char(&line, '}');
+        (void)cwsi_put_text(&h->body, "\"files\":{");
+        cwsi_put_file(&h->body, "wandb-history.jsonl", w->offset - (row->again ? 1 : 0), &line);
+        line.len = 0;
+        if (w->summary && !line.status) {
+            cwsi_wandb_put_summary(w, &line, row, unix_ms, runtime_ms);
+            (void)cwsi_put_char(&h->body, ',');
+            cwsi_put_file(&h->body, "wandb-summary.json", 0, &line);
+        }
+        (void)cwsi_put_char(&h->body, '}');
+    }
+    if (row->complete)
+        (void)cwsi_put_text(&h->body, row->count ? ",\"complete\":true,\"exitcode\":0"
+                                                 : "\"complete\":true,\"exitcode\":0");
+    (void)cwsi_put_char(&h->body, '}');
+    cwsi_buf_free(&line);
+}
+
+/* ================================================================================================
+ * >>impl-report
+ * One report: to the reporters that need no network, then to W&B. Reports of a session go one
+ * after the other. Whatever goes wrong, the operation ends well and in time: it says only whether
+ * all took the values.
+ *
+ *      TURN --> LOCAL --> LOOKUP --> UPSERT --> ROWS --> done
+ *                   `------- the run is known ---^
+ * ============================================================================================= */
+
+#define CWSI_REPORT_STEPS(X) X(TURN) X(LOCAL) X(LOOKUP) X(UPSERT) X(ROWS)
+#define CWSI_AS_REPORT_STEP(name) CWSI_REPORT_##name,
+enum { CWSI_REPORT_STEPS(CWSI_AS_REPORT_STEP) CWSI_REPORT_STEP_COUNT };
+
+typedef struct cwsi_report {
+    cws_op op;
+    cws_session *session; /* held */
+    int64_t given;        /* step */
+    bool keep, closing;
+    bool make;          /* the run */
+    bool taken, failed; /* by a reporter */
+    bool logged;
+    cws_metric values[CWS_METRICS_MAX];
+    cwsi_row row;
+    int64_t since;
+    cwsi_http http;
+} cwsi_report;
+
+static void cwsi_report_trouble(cwsi_report *r, const char *who, const char *why)
+{
+    r->failed = true;
+    cwsi_log(r->op.client, CWS_LOG_WARNING, "metrics: %s: %s; the values are kept", who, why);
+}
+
+#ifndef CWS_NO_STDIO
+static bool cwsi_report_append(const char *path, const cwsi_buf *line)
+{
+    FILE *file = fopen(path, "ab");
+    bool good;
+    if (!file) return false;
+    good = fwrite(line->at, 1, line->len, file) == line->len;
+    return fclose(file) == 0 && good;
+}
+#endif
+
+static void cwsi_report_to_file(cwsi_report *r)
+{
+#ifndef CWS_NO_STDIO
+    cws_client *c = r->op.client;
+    cwsi_buf line;
+    if (!r->session->metrics_path) return;
+    cwsi_buf_init(&line, &c->mem, 65536);
+    cwsi_put_row(&line, cwsi_unix_now(c), r->given, -1, r->values, r->row.count);
+    (void)cwsi_put_text(&line, "}\n");
+    if (line.status) cwsi_report_trouble(r, "metrics_path", "out of memory");
+    else if (cwsi_report_append(r->session->metrics_path, &line)) r->taken = true;
+    else cwsi_report_trouble(r, r->session->metrics_path, "it can not be written");
+    cwsi_buf_free(&line);
+#else
+    (void)r;
+#endif
+}
+
+static void cwsi_report_to_callback(cwsi_report *r)
+{
+    cws_client *c = r->op.client;
+    const cws_reporter *to = &r->session->reporter;
+    bool outer = c->in_callback;
+    if (!to->log) return;
+    c->in_callback = true;
+    if (!to->active || to->active(to->user)) {
+        if (to->log(r->values, r->row.count, r->given, to->user)) r->taken = true;
+        else cwsi_report_trouble(r, "the reporter", "it did not take them");
+    }
+    c->in_callback = outer;
+}
+
+/* Should W&B be asked at all? */
+static bool cwsi_report_wants_wandb(const cwsi_report *r, int64_t now)
+{
+    const cwsi_wandb *w = r->session->wandb;
+    if (!w || w->mode == CWS_WANDB_OFF) return false;
+    if (now < w->not_before && !r->closing) return false;
+    return true;
+}
+
+/* READY: what comes next is another request, or nothing. */
+static cwsi_turn cwsi_report_ask(cwsi_report *r, int step, int64_t now)
+{
+    cwsi_wandb *w = r->session->wandb;
+    cwsi_http_init(&r->http, &r->op, cwsi_after(r->since, w->budget_ms));
+    r->op.step = step;
+    if (step == CWSI_REPORT_LOOKUP) cwsi_wandb_ask_where(w, &r->http);
+    if (step == CWSI_REPORT_UPSERT) cwsi_wandb_ask_upsert(w, &r->http, r->make);
+    if (step == CWSI_REPORT_ROWS) cwsi_wandb_ask_rows(w, &r->http, &r->row, now);
+    return CWSI_PENDING;
+}
+
+static cwsi_turn cwsi_report_done(cwsi_report *r)
+{
+    r->logged = r->taken && !r->failed;
+    return CWSI_READY;
+}
+
+/* W&B did not take it. Trouble that took long is not looked for again soon. */
+static cwsi_turn cwsi_report_no_wandb(cwsi_report *r, const char *why, int64_t now)
+{
+    cwsi_wandb *w = r->session->wandb;
+    int64_t pause = (now - r->since) * 10;
+    cwsi_report_trouble(r, "W&B", why);
+    if (pause < 10000) pause = 0;
+    if (r->http.retry_after_ms > pause) pause = r->http.retry_after_ms;
+    w->not_before = cwsi_after(now, pause);
+    return cwsi_report_done(r);
+}
+
+/* The row, if there is one; else just the end of a run that this session made. */
+static cwsi_turn cwsi_report_rows(cwsi_report *r, int64_t now)
+{
+    cwsi_wandb *w = r->session->wandb;
+    r->row.given = r->given;
+    r->row.values = r->values;
+    r->row.complete = w->created && r->session->closed;
+    if (!cwsi_wandb_place(w, &r->row))
+        return cwsi_report_no_wandb(r, "the step is lower than that of an earlier row", now);
+    return cwsi_report_ask(r, CWSI_REPORT_ROWS, now);
+}
+
+/* Begin; the local reporters have their turn. */
+static cwsi_turn cwsi_report_local(cwsi_report *r, int64_t now)
+{
+    cws_session *s = r->session;
+    cwsi_wandb *w = s->wandb;
+    bool any = cwsi_metrics_any(s->metrics);
+    bool finish = r->closing && w && w->created && !w->complete;
+    r->since = now;
+    if (!any && !finish) return CWSI_READY;
+    if (any) {
+        r->row.count = cws_metrics_list(&s->metrics->view, r->values, CWS_METRICS_MAX);
+        if (!r->keep) cwsi_metrics_set_aside(s->metrics);
+        cwsi_report_to_callback(r);
+        cwsi_report_to_file(r);
+    }
+    if (!cwsi_report_wants_wandb(r, now)) {
+        if (w && w->mode != CWS_WANDB_OFF) r->failed = true; /* it is left alone for a while */
+        return cwsi_report_done(r);
+    }
+    return w->attached ? cwsi_report_rows(r, now) : cwsi_report_ask(r, CWSI_REPORT_LOOKUP, now);
+}
+
+/* The answer to the request of this step. READY: the report is over. */
+static cwsi_turn cwsi_report_answer(cwsi_report *r, int64_t now)
+{
+    cwsi_wandb *w = r->session->wandb;
+    char why[200];
+    cwsi_str body;
+    body.at = r->http.in.at ? r->http.in.at : "";
+    body.len = r->http.in.len;
+    if (!r->http.good) {
+        (void)cwsi_format(why, sizeof(why), "%s", r->http.why);
+        return cwsi_report_no_wandb(r, why, now);
+    }
+    switch (r->op.step) {
+    case CWSI_REPORT_LOOKUP:
+        switch (cwsi_wandb_looked_up(w, body, why, sizeof(why))) {
+        case CWSI_WANDB_TROUBLE: return cwsi_report_no_wandb(r, why, now);
+        case CWSI_WANDB_MISSING:
+            if (!w->create)
+                return cwsi_report_no_wandb(r, "the run is not there, and create is off", now);
+            cwsi_wandb_begin_new(w);
+            r->make = true;
+            break;
+        case CWSI_WANDB_THERE: break;
+        }
+        w->since_ms = now;
+        return cwsi_report_ask(r, CWSI_REPORT_UPSERT, now);
+    case CWSI_REPORT_UPSERT:
+        if (!cwsi_wandb_upserted(w, body, r->make, why, sizeof(why)))
+            return cwsi_report_no_wandb(r, why, now);
+        return cwsi_report_rows(r, now);
+    default: break;
+    }
+    if (body.len && !cwsi_json_is_object(body))
+        return cwsi_report_no_wandb(r, "the answer to the rows is not JSON", now);
+    cwsi_wandb_sent(w, &r->row);
+    r->taken = true;
+    return cwsi_report_done(r);
+}
+
+static cwsi_turn cwsi_report_run(cws_op *op, int64_t now)
+{
+    cwsi_report *r = CWSI_AS(cwsi_report, op);
+    cws_session *s = r->session;
+    for (;;) {
+        switch (op->step) {
+        case CWSI_REPORT_TURN:
+            if (s->report_op && s->report_op != op) {
+                (void)cwsi_op_await(op, s->report_op);
+                return CWSI_PENDING;
+            }
+            cwsi_op_leave(op);
+            s->report_op = op;
+            op->step = CWSI_REPORT_LOCAL;
+            break;
+        case CWSI_REPORT_LOCAL:
+            if (cwsi_report_local(r, now) == CWSI_READY) return CWSI_READY;
+            break;
+        case CWSI_REPORT_LOOKUP:
+        case CWSI_REPORT_UPSERT:
+        case CWSI_REPORT_ROWS:
+            if (cwsi_http_run(&r->http, now) == CWSI_PENDING) return CWSI_PENDING;
+            now = cwsi_now(op->client);
+            if (cwsi_report_answer(r, now) == CWSI_READY) return CWSI_READY;
+            break;
+        }
+    }
+}
+
+static void cwsi_report_ended(cws_op *op)
+{
+    cwsi_report *r = CWSI_AS(cwsi_report, op);
+    if (r->http.op) cwsi_http_free(&r->http);
+    if (r->session->report_op != op) return;
+    r->session->report_op = NULL;
+    cwsi_metrics_settle(r->session->metrics, r->logged);
+}
+
+static void cwsi_report_destroy(cws_op *op)
+{
+    cwsi_session_unref(CWSI_AS(cwsi_report, op)->session);
+}
+
+static const cwsi_op_kind *cwsi_report_kind(void)
+{
+    static const char *const steps[] = {CWSI_REPORT_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Log metrics",     steps, cwsi_report_run, NULL,
+                                      cwsi_report_ended, cwsi_report_destroy};
+    return &kind;
+}
+
+/* A new report; yours. NULL: out of memory. */
+static cws_op *cwsi_report_new(cws_session *s, int64_t step, bool keep, bool closing)
+{
+    cws_op *op = cwsi_op_new(s->client, sizeof(cwsi_report), cwsi_report_kind(), NULL);
+    if (!op) return NULL;
+    CWSI_AS(cwsi_report, op)->session = s;
+    CWSI_AS(cwsi_report, op)->given = step;
+    CWSI_AS(cwsi_report, op)->keep = keep;
+    CWSI_AS(cwsi_report, op)->closing = closing;
+    s->refs++;
+    return op;
+}
+
+/* The report of a close, or NULL if there is nothing to do, or no memory to do it. */
+static cws_op *cwsi_report_last(cws_session *s)
+{
+    const cwsi_wandb *w = s->wandb;
+    bool online = w && w->mode != CWS_WANDB_OFF;
+    bool any = cwsi_metrics_any(s->metrics) || s->report_op;
+    if (!(any && (s->reporter.log || s->metrics_path || online)) &&
+        !(online && w->created && !w->complete))
+        return NULL;
+    return cwsi_report_new(s, CWS_NO_STEP, false, true);
+}
+
+/* Names of reporters: is "wandb" among them? Others are named in one warning. */
+static bool cwsi_report_names(cws_client *c, const char *const *names)
+{
+    char others[200] = "";
+    bool wandb = false;
+    size_t i, n = 0;
+    for (i = 0; names[i]; i++) {
+        if (strcmp(names[i], "wandb") == 0) wandb = true;
+        else n += cwsi_format(others + n, sizeof(others) - n, "%s'%s'", n ? ", " : "", names[i]);
+    }
+    if (n)
+        cwsi_log(c, CWS_LOG_WARNING, "report_to: there is no reporter %s; ignored", others);
+    return wandb;
+}
+
+/* ================================================================================================
  * >>impl-op-close
  * Closing a session: all stops run at once; this operation looks at one after the other, and gives
  * up on those that are left when its time is over.
  *
- *      STOP --every stop begun--> WAIT --every stop ended--> done
+ *      STOP --every stop begun--> WAIT --every stop ended, or too late--> REPORT --> done
  * ============================================================================================= */
 
-#define CWSI_CLOSE_STEPS(X) X(STOP) X(WAIT)
+#define CWSI_CLOSE_STEPS(X) X(STOP) X(WAIT) X(REPORT)
 #define CWSI_AS_CLOSE_STEP(name) CWSI_CLOSE_##name,
 enum { CWSI_CLOSE_STEPS(CWSI_AS_CLOSE_STEP) CWSI_CLOSE_STEP_COUNT };
 
@@ -15483,6 +17294,7 @@ static void cwsi_unguard(cws_session *s);
 typedef struct cwsi_close {
     cws_op op;
     cws_session *session; /* held */
+    cws_op *metrics;      /* the last report; held, or NULL */
 } cwsi_close;
 
 static void cwsi_close_begin_stops(cws_session *s)
@@ -15562,24 +17374,26 @@ static cwsi_turn cwsi_close_run(cws_op *op, int64_t now)
             op->step = CWSI_CLOSE_WAIT;
             break;
         case CWSI_CLOSE_WAIT:
-            for (i = 0; i < s->tracked_len; i++) {
+            for (i = 0; i < s->tracked_len && now < op->deadline_ms; i++) {
                 cws_op *stop = s->tracked[i]->stop;
                 if (stop && !cwsi_op_await(op, stop)) return CWSI_PENDING;
             }
             cwsi_op_leave(op);
-            cwsi_close_report(s, &op->err, false);
-            if (op->err.status) return CWSI_READY;
-            cwsi_journal_finish(s);
-            cwsi_unguard(s);
-            return CWSI_READY;
+            cwsi_close_report(s, &op->err, now >= op->deadline_ms);
+            if (!op->err.status) {
+                cwsi_journal_finish(s);
+                cwsi_unguard(s);
+            }
+            op->deadline_ms = op->wake_ms = CWSI_NEVER; /* the metrics have their own */
+            CWSI_AS(cwsi_close, op)->metrics = cwsi_report_last(s);
+            op->step = CWSI_CLOSE_REPORT;
+            break;
+        case CWSI_CLOSE_REPORT: { /* however it goes */
+            cws_op *report = CWSI_AS(cwsi_close, op)->metrics;
+            return report && !cwsi_op_await(op, report) ? CWSI_PENDING : CWSI_READY;
+        }
         }
     }
-}
-
-static bool cwsi_close_expire(cws_op *op)
-{
-    cwsi_close_report(CWSI_AS(cwsi_close, op)->session, &op->err, true);
-    return true;
 }
 
 static void cwsi_close_ended(cws_op *op)
@@ -15596,13 +17410,14 @@ static void cwsi_close_ended(cws_op *op)
 
 static void cwsi_close_destroy(cws_op *op)
 {
+    if (CWSI_AS(cwsi_close, op)->metrics) cws_op_free(CWSI_AS(cwsi_close, op)->metrics);
     cwsi_session_unref(CWSI_AS(cwsi_close, op)->session);
 }
 
 static const cwsi_op_kind *cwsi_close_kind(void)
 {
     static const char *const steps[] = {CWSI_CLOSE_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kind = {"Close session",  steps, cwsi_close_run, cwsi_close_expire,
+    static const cwsi_op_kind kind = {"Close session",  steps, cwsi_close_run, NULL,
                                       cwsi_close_ended, cwsi_close_destroy};
     return &kind;
 }
@@ -15677,6 +17492,8 @@ static cwsi_turn cwsi_reap_next(cwsi_reap *r, int64_t now)
                                      op->client->dialect->name));
     r->hand = cwsi_session_new(op->client, r->session->close_timeout_ms);
     if (!r->hand) return cwsi_failed(cwsi_op_fail_no_memory(op));
+    r->hand->metrics = r->session->metrics;
+    r->hand->metrics->refs++;
     r->look_until = cwsi_after(now, CWSI_REAP_LOOK_MS);
     op->step = CWSI_REAP_LIST;
     return CWSI_PENDING;
@@ -15902,8 +17719,7 @@ static cws_status cwsi_check_header(cws_error *err, cwsi_arena *a, const char *n
 
 static const char *cwsi_env(const cws_client_opts *o, const char *name)
 {
-    const char *value = o->no_environment ? NULL : getenv(name);
-    return value && value[0] ? value : NULL;
+    return cwsi_variable(o->no_environment, name);
 }
 
 static cws_status cwsi_add_header(cws_client *c, cws_error *err, const char *option,
@@ -16165,6 +17981,7 @@ CWS_API cws_status cws_client_open(const cws_client_opts *opts, cws_client **out
     c->mem = mem;
     c->refs = 1;
     cwsi_arena_init(&c->arena, &c->mem);
+    c->no_environment = o->no_environment;
     c->log = o->log;
     c->log_user = o->log_user;
     c->trace = o->trace;
@@ -17509,6 +19326,110 @@ CWS_API void cws_stream_free(cws_stream *stream)
 }
 
 /* ================================================================================================
+ * >>impl-public-metrics
+ * The functions of >>metrics, and what a session does with its options for them.
+ * ============================================================================================= */
+
+CWS_API void cws_session_get_metrics(const cws_session *session, cws_metrics *out)
+{
+    if (!out) return;
+    memset(out, 0, sizeof(*out));
+    if (session) cwsi_metrics_read(session->metrics, out);
+}
+
+CWS_API cws_status cws_session_log_metrics_begin(cws_session *session, int64_t step, bool keep,
+                                                 cws_op **out, cws_error *err)
+{
+    cws_status status;
+    cwsi_error_clear(err);
+    if (out) *out = NULL;
+    if (!session) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "session must not be NULL");
+    status = cwsi_enter(session->client, out, err);
+    if (!status && step < CWS_NO_STEP)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "step must be CWS_NO_STEP or not < 0");
+    return status ? status
+                  : cwsi_give_op(cwsi_report_new(session, step, keep, false), "Log metrics", out,
+                                 err);
+}
+
+CWS_API bool cws_op_logged(const cws_op *op)
+{
+    return op && op->done && op->kind == cwsi_report_kind() &&
+           CWSI_CAST(const cwsi_report *, CWSI_CAST(const void *, op))->logged;
+}
+
+CWS_API cws_status cws_session_log_metrics(cws_session *session, int64_t step, bool keep,
+                                           bool *logged, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status status;
+    if (logged) *logged = false;
+    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
+    status = cws_session_log_metrics_begin(session, step, keep, &op, err);
+    if (status) return status;
+    status = cws_op_wait(op, -1, err);
+    if (logged) *logged = cws_op_logged(op);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API const char *cws_session_run_url(const cws_session *session)
+{
+    const cwsi_wandb *w = session ? session->wandb : NULL;
+    return w && w->page_url ? w->page_url : "";
+}
+
+/* W&B as configured, if there is a run to report to. What is wrong with the environment alone is no
+ * reason to fail: it was not made for this program. */
+static cws_status cwsi_session_wandb(cws_session *s, const cws_wandb_opts *o, cws_error *err)
+{
+    cws_wandb_opts none = CWSI_ZERO;
+    cws_client *c = s->client;
+    cws_error why;
+    cws_status status;
+    cwsi_wandb *w = CWSI_NEW(&c->mem, cwsi_wandb);
+    if (!w) return cwsi_no_memory(err, "session");
+    cwsi_arena_init(&w->arena, &c->mem);
+    cwsi_arena_init(&w->found, &c->mem);
+    cwsi_buf_init(&w->others, &c->mem, CWSI_WANDB_SUMMARY_MAX);
+    cwsi_error_clear(&why);
+    status = cwsi_wandb_configure(c, w, o ? o : &none, &why);
+    if (!status && w->mode != CWS_WANDB_OFF) {
+        s->wandb = w;
+        return CWS_OK;
+    }
+    cwsi_wandb_free(c, w);
+    if (!status) return CWS_OK;
+    if (o || status == CWS_ERR_NO_MEMORY) return cwsi_copy_error(err, &why);
+    cwsi_log(c, CWS_LOG_WARNING, "metrics: %s; nothing is sent to W&B", why.message);
+    return CWS_OK;
+}
+
+static cws_status cwsi_session_reporters(cws_session *s, const cws_session_opts *o, cws_error *err)
+{
+    cws_status status;
+    bool ok = true, wandb = !o->report_to || cwsi_report_names(s->client, o->report_to);
+    if (o->reporter && !o->reporter->log)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "reporter: log is NULL");
+    if (o->wandb && !wandb)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "wandb is given, but report_to does not name it");
+    if (o->metrics_path && !o->metrics_path[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "metrics_path is empty");
+#ifdef CWS_NO_STDIO
+    if (o->metrics_path)
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                         "metrics_path: this build has no <stdio.h> (CWS_NO_STDIO); use reporter");
+#endif
+    status = wandb ? cwsi_session_wandb(s, o->wandb, err) : CWS_OK;
+    if (status) return status;
+    if (o->reporter) s->reporter = *o->reporter;
+    s->metrics_path = cwsi_keep(&s->arena, o->metrics_path, &ok);
+    if (ok) s->metrics = cwsi_metrics_new(s->client, wandb || o->reporter || o->metrics_path);
+    return s->metrics ? CWS_OK : cwsi_no_memory(err, "session");
+}
+
+/* ================================================================================================
  * >>impl-public-session
  * The functions of >>session.
  * ============================================================================================= */
@@ -17565,6 +19486,7 @@ CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **
     s->own_client = !o->client;
     status = cwsi_session_defaults(s, o, err);
     if (!status && o->journal) status = cwsi_journal_open(s, o->journal, err);
+    if (!status) status = cwsi_session_reporters(s, o, err);
     if (status) {
         s->own_client = false;
         cws_session_free(s);
@@ -17681,6 +19603,7 @@ CWS_API cws_status cws_session_sandbox(cws_session *session, const cws_sandbox_o
     if (!sb) return cwsi_no_memory(err, "sandbox");
     status = cwsi_sandbox_prepare(session, sb, opts ? opts : &none, err);
     if (!status) status = cwsi_session_track(session, sb, err);
+    if (!status) cwsi_metrics_created(session->metrics);
     if (status) {
         cwsi_sandbox_unref(sb);
         return status;

@@ -18,6 +18,8 @@
  * Afterwards: script_calls(s) is "CreateSandbox GetSandbox"; script_call_at(s, "GetSandbox", i)
  * tells when the call came, its request as JSON, its headers and its timeout.
  *
+ * Requests to W&B are calls of the names "graphql" and "file_stream"; reply with script_raw.
+ *
  * With s->b2 all names and messages are those of v1beta2.
  *
  * With s->grpc the replies, which are written as Connect has them, are translated: envelopes, and
@@ -468,6 +470,12 @@ TEST_FN const char *script_gaps(script *s, const char *rpc)
 
 /* ---- the transport */
 
+/* Requests that are no calls: those to W&B, which are recorded as the JSON that they are. */
+TEST_FN bool script_is_plain(const char *rpc)
+{
+    return strcmp(rpc, "graphql") == 0 || strcmp(rpc, "file_stream") == 0;
+}
+
 TEST_FN size_t script_record(script *s, const cws_http_request *q)
 {
     script_call *call;
@@ -477,6 +485,7 @@ TEST_FN size_t script_record(script *s, const cws_http_request *q)
     cwsi_str in;
     size_t i;
     void *msg;
+    bool plain;
     if (s->call_count == s->call_cap) {
         s->call_cap = s->call_cap ? s->call_cap * 2 : 32;
         s->calls = (script_call *)realloc(s->calls, s->call_cap * sizeof(*s->calls));
@@ -492,8 +501,9 @@ TEST_FN size_t script_record(script *s, const cws_http_request *q)
     call->url = script_text(s, q->url);
     call->method = script_text(s, q->method);
     (void)snprintf(call->rpc, sizeof(call->rpc), "%s", slash ? slash + 1 : "?");
-    rpc = script_rpc(call->rpc);
-    if (!strstr(q->url, rpc->path)) script_break(s, "a call is one of the dialect", q->url);
+    plain = script_is_plain(call->rpc);
+    rpc = plain ? NULL : script_rpc(call->rpc);
+    if (rpc && !strstr(q->url, rpc->path)) script_break(s, "a call is one of the dialect", q->url);
     cwsi_buf_init(&text, &s->mem, SIZE_MAX / 2);
     for (i = 0; i < q->header_count; i++) {
         (void)cwsi_put_text(&text, q->headers[i].name);
@@ -506,17 +516,20 @@ TEST_FN size_t script_record(script *s, const cws_http_request *q)
     in.at = (const char *)q->body;
     in.len = q->body_size;
     if (!in.at != !in.len) script_break(s, "body is NULL exactly if it is empty", call->rpc);
-    if (q->trailers != s->grpc) script_break(s, "gRPC asks for trailers", call->rpc);
+    if (q->trailers != (s->grpc && !plain)) script_break(s, "gRPC asks for trailers", call->rpc);
     cwsi_buf_init(&call->sent, &s->mem, SIZE_MAX / 2);
     call->fin_at = -1;
-    if (rpc->kind != CWSI_UNARY || s->grpc) {
+    if (rpc && (rpc->kind != CWSI_UNARY || s->grpc)) {
         unsigned flags = 9;
         if (in.len < 5 || cwsi_envelope_read(in.at, &flags) != in.len - 5 || flags)
             script_break(s, "a stream's request is one whole envelope", call->rpc);
         else in.at += 5, in.len -= 5;
     }
-    if (cwsi_decode(&s->arena, rpc->request, in, &msg) ||
-        cwsi_encode_json(&text, &s->arena, rpc->request, msg, false)) {
+    if (!rpc) {
+        (void)cwsi_put(&text, in.at, in.len);
+        if (!cwsi_json_is_object(in)) script_break(s, "a request is JSON", call->rpc);
+    } else if (cwsi_decode(&s->arena, rpc->request, in, &msg) ||
+               cwsi_encode_json(&text, &s->arena, rpc->request, msg, false)) {
         script_break(s, "a request can be decoded", call->rpc);
         text.len = 0;
     }
@@ -541,7 +554,7 @@ TEST_FN script_reply *script_take(script *s, const char *rpc)
         r = script_raw(s, rpc, 400, "application/json", json, strlen(json));
     }
     r->used++;
-    if (s->grpc) script_to_grpc(s, r);
+    if (s->grpc && !script_is_plain(rpc)) script_to_grpc(s, r);
     return r;
 }
 
