@@ -1574,7 +1574,8 @@ typedef struct cws_pool_opts {
 } cws_pool_opts;
 
 /* Begin to start them; returns at once. *out is yours: cws_pool_free, after cws_pool_close or
- * cws_session_close. */
+ * cws_session_close.
+ * Example: examples/rl_rollouts.c */
 CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts, cws_pool **out,
                                  cws_error *err);
 /* Take the one that has been ready for longest, which is then yours to stop and free, and begin to
