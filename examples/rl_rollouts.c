@@ -33,8 +33,8 @@ struct rollouts {
 
 static void finish(episode *e);
 
-/* What a policy would write: here, a task that every seventh episode gets wrong, and a call that now
- * and then hangs. */
+/* What a policy would write: here, a task that every seventh episode gets wrong, and a call that
+ * now and then hangs. */
 static cws_status call_tool(episode *e, cws_error *err);
 
 static void on_tool(cws_op *op, void *user)

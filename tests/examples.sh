@@ -7,9 +7,12 @@ workdir examples-out
 unset CWSANDBOX_API_KEY CWSANDBOX_BASE_URL CWSANDBOX_API_VERSION CWSANDBOX_PROTOCOL WANDB_API_KEY
 
 [ $# -gt 0 ] || fail "there are examples"
+here=$PWD
 for program in "$@"; do
     name=$(basename "$program")
-    timeout -k 5 60 "$program" >"$work/$name.out" 2>"$work/$name.err" </dev/null
+    # some leave a file where they run
+    (cd "$work" && timeout -k 5 60 "$here/$program") >"$work/$name.out" 2>"$work/$name.err" \
+        </dev/null
     code=$?
     if [ $code -eq 0 ]; then
         pass "$name"
@@ -18,8 +21,8 @@ for program in "$@"; do
         fail "$name ended with exit code $code" "$work/$name.why"
     fi
     # None of them knows which dialect it speaks.
-    if CWSANDBOX_API_VERSION=v1beta2 timeout -k 5 60 "$program" >"$work/$name.out2" \
-        2>"$work/$name.why" </dev/null; then
+    if (cd "$work" && CWSANDBOX_API_VERSION=v1beta2 timeout -k 5 60 "$here/$program") \
+        >"$work/$name.out2" 2>"$work/$name.why" </dev/null; then
         pass "$name in v1beta2"
     else
         fail "$name in v1beta2" "$work/$name.why"
