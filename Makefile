@@ -28,10 +28,10 @@ SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 
 HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
-PROGRAMS = unit api streams options tree metrics local wire wirelive torture backend \
+PROGRAMS = unit api streams options tree metrics local wandb_client wire wirelive torture backend \
 	$(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
-SUITES = unit schema oracle api streams options tree metrics local torture wire wirelive examples \
-	terminal link variants symbols style docs matrix fuzz
+SUITES = unit schema oracle api streams options tree metrics local wandb torture wire wirelive \
+	examples terminal link variants symbols style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
@@ -125,6 +125,9 @@ examples: $(EXAMPLES:%=$(BUILD)/examples-san/%)
 
 terminal: $(BUILD)/examples-san/shell
 	@NEED=test sh tests/run.sh $@ -- $(PYTHON) tests/$@.py $<
+
+wandb: $(BUILD)/tests/wandb_client
+	@NEED=test sh tests/run.sh $@ -- $(PYTHON) tests/wandb_wire.py $<
 
 link variants: need
 	@sh tests/run.sh $@ -- sh tests/link.sh $@

@@ -335,7 +335,7 @@ typedef struct cws_header {
 
 typedef struct cws_http_request {
     const char *method;        /* "POST" */
-    const char *url;           /* absolute */
+    const char *url;           /* absolute; metrics go to another host than the client's */
     const cws_header *headers; /* without content-length; valid until open or perform returns */
     size_t header_count;
     const void *body;   /* NULL if body_size is 0; valid until the end of the exchange */
@@ -21018,6 +21018,7 @@ struct cwsi_curl_exchange {
     struct curl_slist *list;
     bool stream; /* lasts, and flows at its own pace; others wait to be admitted, P11 */
     bool http2;  /* nothing less will do */
+    bool foreign; /* to another server than the client's: HTTP/1.1, and no certificate of ours */
     bool touched; /* maybe of HTTP/2 and forgetful */
     bool running, ended, head_reported, no_memory, head_too_large;
     bool wants_trailers;
@@ -21251,22 +21252,39 @@ static bool cwsi_curl_may_signal(const cwsi_curl *t)
     return cwsi_curl_before(t, 7, 88) && t->async_names;
 }
 
-static CURLcode cwsi_curl_set_safety(cwsi_curl_exchange *x)
+/* Is this URL below the client's address? */
+static bool cwsi_curl_is_foreign(const cwsi_curl *t, const char *url)
+{
+    size_t len = strlen(t->client->base_url);
+    return strncmp(url, t->client->base_url, len) != 0 || url[len] != '/';
+}
+
+/* Does a URL lead to this machine? */
+static bool cwsi_curl_is_near(const char *url)
+{
+    const char *host = strstr(url, "://");
+    host = host ? host + 3 : url;
+    return cwsi_is_loopback(host, host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/"));
+}
+
+static CURLcode cwsi_curl_set_safety(cwsi_curl_exchange *x, const char *url)
 {
     const cwsi_curl *t = x->curl;
     CURLcode code = CURLE_OK;
+    bool https = cwsi_starts_nocase(url, "https:");
+    bool direct = x->foreign ? t->client->no_environment || cwsi_curl_is_near(url) : t->direct;
     CWSI_SET(CURLOPT_NOSIGNAL, cwsi_curl_may_signal(t) ? 0L : 1L); /* P18 */
     CWSI_SET(CURLOPT_FOLLOWLOCATION, 0L); /* a credential follows no redirect */
 #if LIBCURL_VERSION_NUM >= 0x075500
-    CWSI_SET(CURLOPT_PROTOCOLS_STR, t->https ? "https" : "http");
+    CWSI_SET(CURLOPT_PROTOCOLS_STR, https ? "https" : "http");
 #else
-    CWSI_SET(CURLOPT_PROTOCOLS, CWSI_CAST(long, t->https ? CURLPROTO_HTTPS : CURLPROTO_HTTP));
+    CWSI_SET(CURLOPT_PROTOCOLS, CWSI_CAST(long, https ? CURLPROTO_HTTPS : CURLPROTO_HTTP));
 #endif
     CWSI_SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    if (t->direct) CWSI_SET(CURLOPT_NOPROXY, "*");
+    if (direct) CWSI_SET(CURLOPT_NOPROXY, "*");
     if (t->ca_file) CWSI_SET(CURLOPT_CAINFO, t->ca_file);
-    if (t->cert_file) CWSI_SET(CURLOPT_SSLCERT, t->cert_file);
-    if (t->key_file) CWSI_SET(CURLOPT_SSLKEY, t->key_file);
+    if (t->cert_file && !x->foreign) CWSI_SET(CURLOPT_SSLCERT, t->cert_file);
+    if (t->key_file && !x->foreign) CWSI_SET(CURLOPT_SSLKEY, t->key_file);
     CWSI_SET(CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout_ms);
     CWSI_SET(CURLOPT_TCP_NODELAY, 1L);
     CWSI_SET(CURLOPT_TCP_KEEPALIVE, 1L); /* P12 */
@@ -21278,14 +21296,15 @@ static CURLcode cwsi_curl_set_safety(cwsi_curl_exchange *x)
 static CURLcode cwsi_curl_set_request(cwsi_curl_exchange *x, const cws_http_request *request)
 {
     const cwsi_curl *t = x->curl;
-    bool dedicated = cwsi_curl_dedicated(t, x->http2, x->stream);
+    bool dedicated = !x->foreign && cwsi_curl_dedicated(t, x->http2, x->stream);
     CURLcode code = CURLE_OK;
     CWSI_SET(CURLOPT_URL, request->url);
     CWSI_SET(CURLOPT_HTTPHEADER, x->list);
-    CWSI_SET(CURLOPT_HTTP_VERSION, cwsi_curl_http_version(t, x->http2));
+    CWSI_SET(CURLOPT_HTTP_VERSION, x->foreign ? CWSI_CAST(long, CURL_HTTP_VERSION_1_1)
+                                              : cwsi_curl_http_version(t, x->http2));
     CWSI_SET(CURLOPT_PIPEWAIT, 1L); /* P11 */
     CWSI_SET(CURLOPT_FRESH_CONNECT, dedicated ? 1L : 0L);
-    x->forbidden = !dedicated && cwsi_curl_unproven(t);
+    x->forbidden = !dedicated && !x->foreign && cwsi_curl_unproven(t);
     CWSI_SET(CURLOPT_FORBID_REUSE, dedicated || x->forbidden ? 1L : 0L);
     if (request->trailers) /* where a length is told, libcurl would not wait for what follows */
         CWSI_SET(CURLOPT_IGNORE_CONTENT_LENGTH, 1L);
@@ -21327,7 +21346,8 @@ static bool cwsi_curl_prepare(cwsi_curl_exchange *x, const cws_http_request *req
     /* no waiting for "100 Continue", and no "Accept: * / *" that says nothing */
     if (!cwsi_curl_add_line(x, "Expect", ":", "") || !cwsi_curl_add_line(x, "Accept", ":", ""))
         return false;
-    return cwsi_curl_set_safety(x) == CURLE_OK && cwsi_curl_set_request(x, request) == CURLE_OK;
+    return cwsi_curl_set_safety(x, request->url) == CURLE_OK &&
+           cwsi_curl_set_request(x, request) == CURLE_OK;
 }
 
 /* ================================================================================================
@@ -21361,8 +21381,9 @@ static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *re
     x->curl = t;
     x->exchange = exchange;
     x->stream = request->more_body || request->full_duplex || request->long_lived;
-    x->http2 = request->more_body || request->full_duplex || t->only_2;
-    x->touched = cwsi_curl_http_version(t, x->http2) != CURL_HTTP_VERSION_1_1;
+    x->foreign = cwsi_curl_is_foreign(t, request->url);
+    x->http2 = !x->foreign && (request->more_body || request->full_duplex || t->only_2);
+    x->touched = !x->foreign && cwsi_curl_http_version(t, x->http2) != CURL_HTTP_VERSION_1_1;
     x->more_body = request->more_body;
     x->wants_trailers = request->trailers;
     x->body = CWSI_CAST(const char *, request->body);
@@ -21526,7 +21547,7 @@ static void cwsi_curl_ended(cwsi_curl_exchange *x, CURLcode code)
     if ((end == CWS_END_OK && !x->head_reported) || x->head_too_large) end = CWS_END_PROTOCOL;
     if (end == CWS_END_LOST && cwsi_curl_is_refusal(text)) end = CWS_END_TLS;
     if (x->no_memory) end = CWS_END_NO_MEMORY;
-    if (!cwsi_curl_before(x->curl, 8, 22) && reset < 0 &&
+    if (!cwsi_curl_before(x->curl, 8, 22) && reset < 0 && !x->foreign &&
         (end == CWS_END_LOST || end == CWS_END_RESET))
         (void)(curl_multi_setopt)(x->curl->multi, CWSI_CURLMOPT_NETWORK_CHANGED, 1L); /* P17 */
     if (code != CURLE_OK)

@@ -39,22 +39,26 @@ works() { # works COMPILER FLAG: a program with this sanitizer links and runs
 wire=
 CWS_NO_INSTALL=1 sh tests/need.sh gateway 2>/dev/null && wire=wire
 
-for name in unit api streams options tree torture $wire; do try plain "$name" "" "$CC" -O2; done
+for name in unit api streams options tree metrics torture $wire; do
+    try plain "$name" "" "$CC" -O2
+done
 # Not wire: libcurl is not instrumented, and its writes would look like missing ones.
 if have clang && works clang -fsanitize=memory; then
-    for name in unit api streams options; do
+    for name in unit api streams options metrics; do
         try memory "$name" "" clang -O1 -fsanitize=memory -fno-sanitize-recover=all
     done
 else
     skip "memory sanitizer" "clang has none here"
 fi
 if works "$CC" -fsanitize=thread; then
-    for name in api streams $wire; do try thread "$name" "" "$CC" -O1 -fsanitize=thread; done
+    for name in api streams metrics $wire; do
+        try thread "$name" "" "$CC" -O1 -fsanitize=thread
+    done
 else
     skip "thread sanitizer" "$CC has none here"
 fi
 if have valgrind; then
-    for name in unit api streams $wire; do
+    for name in unit api streams metrics $wire; do
         try valgrind "$name" "valgrind -q --error-exitcode=99 --leak-check=full
             --errors-for-leak-kinds=definite --child-silent-after-fork=yes" "$CC" -O1
     done
