@@ -39,6 +39,7 @@
  *   CWS_NO_STDIO              do not use <stdio.h>: request ids are then seeded from clock and
  *                             addresses unless cws_client_opts.random is given
  *   CWS_EXIT_GUARD            declare and emit cws_session_guard, which has global state
+ *   CWS_NO_PROCESS            start no process: no Python through cws_function_local
  *   CWS_ASSERT(x)             checks of the library's own invariants; default: nothing
  *
  * OPTIONS. Every option struct may be NULL, and all bytes zero means every default. Set it up with
@@ -83,7 +84,7 @@
  * >>contents
  *
  *   API              >>config >>basic >>transport >>client >>create >>sandbox >>exec >>logs >>files
- *                    >>metrics >>session >>pool >>snapshots >>discovery >>async
+ *                    >>metrics >>session >>pool >>snapshots >>discovery >>functions >>async
  *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
  *                    >>impl-time >>impl-decimal >>impl-json >>impl-schema >>impl-schema-v1
  *                    >>impl-schema-v1-calls >>impl-schema-v1beta2 >>impl-schema-v1beta2-calls
@@ -101,12 +102,15 @@
  *                    >>impl-op-exec >>impl-command >>impl-items >>impl-logs >>impl-op-logs
  *                    >>impl-bridge >>impl-op-file >>impl-tar >>impl-tree >>impl-tree-down
  *                    >>impl-http >>impl-wandb >>impl-wandb-json >>impl-wandb-rows >>impl-report
- *                    >>impl-op-close >>impl-op-reap >>impl-client >>impl-public
- *                    >>impl-public-sandbox >>impl-public-exec >>impl-public-files
+ *                    >>impl-op-close >>impl-op-reap >>impl-function >>impl-function-copy
+ *                    >>impl-function-source >>impl-function-error >>impl-function-steps
+ *                    >>impl-op-function >>impl-op-map >>impl-function-local >>impl-client
+ *                    >>impl-public >>impl-public-sandbox >>impl-public-exec >>impl-public-files
  *                    >>impl-public-process >>impl-public-stream >>impl-public-metrics
  *                    >>impl-public-session >>impl-guard >>impl-pool >>impl-public-snapshots
- *                    >>impl-public-discovery >>impl-public-async >>impl-curl >>impl-curl-callbacks
- *                    >>impl-curl-setup >>impl-curl-exchange >>impl-curl-poll >>impl-end
+ *                    >>impl-public-discovery >>impl-public-function >>impl-public-map
+ *                    >>impl-public-async >>impl-curl >>impl-curl-callbacks >>impl-curl-setup
+ *                    >>impl-curl-exchange >>impl-curl-poll >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -204,7 +208,10 @@ extern "C" {
     X(ERR_SNAPSHOT_CONFLICT, 107, ERR_SNAPSHOT, "snapshot on stop conflicts with another stop")    \
     X(ERR_DISCOVERY, 120, ERR_SERVICE, "discovery error")                                          \
     X(ERR_RUNNER_NOT_FOUND, 121, ERR_DISCOVERY, "runner not found")                                \
-    X(ERR_PROFILE_NOT_FOUND, 122, ERR_DISCOVERY, "profile not found")
+    X(ERR_PROFILE_NOT_FOUND, 122, ERR_DISCOVERY, "profile not found")                              \
+    X(ERR_FUNCTION, 130, ERR_SERVICE, "function error")                                            \
+    X(ERR_ASYNC_FUNCTION, 131, ERR_FUNCTION, "async functions are not supported")                  \
+    X(ERR_FUNCTION_SERIALIZATION, 132, ERR_FUNCTION, "arguments or result are not JSON")
 
 typedef enum cws_status {
 #define CWS_STATUS_ENUM(name, number, parent, text) CWS_##name = number,
@@ -1812,6 +1819,169 @@ CWS_API cws_status cws_profile_get_begin(cws_client *client, const char *profile
                                          const char *runner_id, cws_op **out, cws_error *err);
 
 /* ================================================================================================
+ * >>functions
+ * Functions that run in sandboxes: Python source, or C that this program can call as well. A call
+ * makes a sandbox of the session, brings the arguments there, runs the function, fetches what it
+ * returned and stops the sandbox, however it went.
+ * ============================================================================================= */
+
+typedef struct cws_function cws_function;
+
+/* What the body of a CWS_FUNCTION works with, here and in a sandbox alike. */
+typedef struct cws_io cws_io;
+struct cws_io {
+    bool (*write)(cws_io *io, const void *data, size_t size); /* append to the result; false: there
+                                                                 is no memory, and the call fails */
+    void (*fail)(cws_io *io, const char *text); /* the call fails with this text, the first one
+                                                   counts; return then */
+    void *user; /* the library's */
+};
+
+typedef struct cws_c_function {
+    const char *name;
+    void (*body)(const char *input, size_t input_size, cws_io *io);
+    const char *source; /* of the body */
+} cws_c_function;
+
+/* Define a C function that can run here and in sandboxes, at file scope:
+ *
+ *     CWS_FUNCTION(upper, {
+ *         size_t i;
+ *         for (i = 0; i < input_size; i++) {
+ *             char c = (char)toupper((unsigned char)input[i]);
+ *             io->write(io, &c, 1);
+ *         }
+ *     });
+ *
+ * makes a `static const cws_c_function upper`. The body sees `input` (`input_size` bytes, and a NUL
+ * behind them) and `io`, and nothing else of this program: no globals, no macros, no other
+ * functions. In a sandbox it has assert.h, ctype.h, errno.h, limits.h, math.h, stdbool.h, stddef.h,
+ * stdint.h, stdio.h, stdlib.h, string.h and time.h. No preprocessor line may be in it. */
+#define CWS_FUNCTION(name, ...)                                                                    \
+    static void name##_body_cws(const char *input, size_t input_size, cws_io *io)                  \
+    {                                                                                              \
+        (void)input;                                                                               \
+        (void)input_size;                                                                          \
+        (void)io;                                                                                  \
+        __VA_ARGS__                                                                                \
+    }                                                                                              \
+    static const cws_c_function name = {#name, name##_body_cws, #__VA_ARGS__}
+
+typedef enum cws_serialization {
+    CWS_SERIALIZE_JSON = 0, /* JSON both ways */
+    CWS_SERIALIZE_BYTES = 1 /* one bytes object in, bytes out, whatever they mean. Pickles and the
+                               like only between parties that trust each other: reading one runs
+                               what is in it */
+} cws_serialization;
+
+typedef struct cws_function_opts {
+    const char *source; /* Python: everything that defines the function, imports included. Its last
+                           definition of `name` must not be `async def` */
+    const char *name;   /* of the function in source */
+    const cws_c_function *c_function; /* instead of the two: C */
+    const char *closure_vars;         /* Python: a JSON object, whose members are its global
+                                         variables; NULL: none */
+    cws_serialization serialization;
+    const char *const *interpreter; /* Python: program and arguments in front of "-c"; NULL:
+                                       {"python"} */
+    const char *const *compiler;    /* C: program and flags; what to link comes last, so "-lm" may
+                                       be there; NULL: {"cc", "-O2", "-lm"} */
+    const char *temp_dir;           /* for payload and result; absolute; made if missing; NULL:
+                                       "/tmp" */
+    double timeout_seconds;         /* for a whole call, making the sandbox included; 0: the request
+                                       timeout of its sandboxes */
+    const cws_sandbox_opts *sandbox; /* of its sandboxes; as for cws_session_sandbox */
+    bool keep_warm; /* keep one sandbox for the next call, C compiled; calls at the same time use
+                       further ones. Python globals do not survive a call, files do */
+    const char *local_interpreter; /* Python: program of this machine for cws_function_local; NULL:
+                                      none */
+    uint32_t must_be_zero;
+} cws_function_opts;
+
+/* Make a function; opts says which. No network. *out is yours: cws_function_free. All of opts is
+ * copied; the session stays in memory as long as the function. Returns CWS_ERR_INVALID_ARGUMENT,
+ * CWS_ERR_ASYNC_FUNCTION, CWS_ERR_FUNCTION_SERIALIZATION (closure_vars is no JSON object; a call
+ * says so of its arguments), CWS_ERR_CLOSED.
+ * Example: examples/functions.c */
+CWS_API cws_status cws_session_function(cws_session *session, const cws_function_opts *opts,
+                                        cws_function **out, cws_error *err);
+/* Calls in flight go on. The stop of a sandbox that is kept warm is begun: polls, and at the latest
+ * the close of the session, carry it out. */
+CWS_API void cws_function_free(cws_function *function);
+
+/* Call a function: args_json is a JSON array of positional arguments (NULL: none), kwargs_json an
+ * object of named ones (NULL: none). *out is yours: cws_bytes_free. It is the JSON text of what was
+ * returned, where tuples have become arrays, keys strings, and NaN and Infinity may stand for
+ * numbers. A C function gets the text of args_json, which may be any JSON, as its input, and must
+ * write JSON. At most 256 MiB each way; result nesting at most 100.
+ *
+ * Returns CWS_ERR_EXECUTION if the function raised an exception, returned what has no JSON, or did
+ * not compile: exit_code, the message, and cws_error_metadata(err, "exception_type") and
+ * "exception_message" as far as they are known and fit; CWS_ERR_FILE if it ended the process
+ * without a result; CWS_ERR_TIMEOUT; and what can happen to a sandbox, a command and a file, with
+ * function and step in the message. It is run at most once. The sandbox is stopped before the call
+ * ends, or, after a timeout or a cancel, by the polls that follow; one that does not stop is logged
+ * and stays with the session, whose close tries again. */
+CWS_API cws_status cws_function_call(cws_function *function, const char *args_json,
+                                     const char *kwargs_json, cws_bytes **out, cws_error *err);
+/* The result comes from cws_op_take_bytes. */
+CWS_API cws_status cws_function_call_begin(cws_function *function, const char *args_json,
+                                           const char *kwargs_json, cws_op **out, cws_error *err);
+/* The same for CWS_SERIALIZE_BYTES. */
+CWS_API cws_status cws_function_call_bytes(cws_function *function, const void *data, size_t size,
+                                           cws_bytes **out, cws_error *err);
+CWS_API cws_status cws_function_call_bytes_begin(cws_function *function, const void *data,
+                                                 size_t size, cws_op **out, cws_error *err);
+/* What the function printed in an ended call, tracebacks included: the result of its command.
+ * Borrowed from op. NULL if it did not get that far, and for other operations. */
+CWS_API const cws_result *cws_op_function_output(const cws_op *op);
+
+typedef struct cws_map_opts {
+    size_t limit; /* calls at the same time at most; 0: 16; CWS_ALL */
+    uint32_t must_be_zero;
+} cws_map_opts;
+
+typedef struct cws_blob {
+    const void *data; /* may be NULL if size is 0 */
+    size_t size;
+} cws_blob;
+
+typedef struct cws_function_results cws_function_results;
+
+/* Call the function once for each element of args_json, `count` arrays of positional arguments,
+ * several at the same time. Each call has the function's timeout_seconds. Success even if calls
+ * failed: each has its own outcome. *out is yours: cws_function_results_free. */
+CWS_API cws_status cws_function_map(cws_function *function, const char *const *args_json,
+                                    size_t count, const cws_map_opts *opts,
+                                    cws_function_results **out, cws_error *err);
+/* The results come from cws_op_take_results. A cancel cancels every call. */
+CWS_API cws_status cws_function_map_begin(cws_function *function, const char *const *args_json,
+                                          size_t count, const cws_map_opts *opts, cws_op **out,
+                                          cws_error *err);
+/* The same for CWS_SERIALIZE_BYTES. */
+CWS_API cws_status cws_function_map_bytes(cws_function *function, const cws_blob *inputs,
+                                          size_t count, const cws_map_opts *opts,
+                                          cws_function_results **out, cws_error *err);
+CWS_API cws_status cws_function_map_bytes_begin(cws_function *function, const cws_blob *inputs,
+                                                size_t count, const cws_map_opts *opts,
+                                                cws_op **out, cws_error *err);
+CWS_API size_t cws_function_results_count(const cws_function_results *results);
+/* Outcome of the index-th call, in the order of the input. bytes is borrowed, NULL after a failure;
+ * it and err may be NULL. CWS_ERR_INVALID_ARGUMENT past the end. */
+CWS_API cws_status cws_function_results_at(const cws_function_results *results, size_t index,
+                                           const cws_bytes **bytes, cws_error *err);
+CWS_API void cws_function_results_free(cws_function_results *results);
+
+/* Call it on this machine, without a sandbox: C is called directly, Python with local_interpreter,
+ * a process that shares standard output with this one. Blocks; nothing else moves meanwhile. Same
+ * arguments and results as above. CWS_ERR_UNSUPPORTED for Python without local_interpreter, or
+ * where there is no POSIX.1-2008. */
+CWS_API cws_status cws_function_local(cws_function *function, const char *args_json,
+                                      const char *kwargs_json, cws_bytes **out, cws_error *err);
+CWS_API cws_status cws_function_local_bytes(cws_function *function, const void *data, size_t size,
+                                            cws_bytes **out, cws_error *err);
+
+/* ================================================================================================
  * >>async
  * Operations in flight, and the loop that moves them.
  * ============================================================================================= */
@@ -1837,7 +2007,7 @@ CWS_API void cws_op_on_done(cws_op *op, cws_op_done_fn fn, void *user);
 CWS_API void cws_op_free(cws_op *op);
 
 /* Take what an ended operation produced; it is then yours. NULL if there is nothing (any more). */
-CWS_API cws_bytes *cws_op_take_bytes(cws_op *op);             /* cws_read_file_begin */
+CWS_API cws_bytes *cws_op_take_bytes(cws_op *op);     /* cws_read_file_begin, of functions: _call */
 CWS_API cws_sandbox_list *cws_op_take_list(cws_op *op);       /* cws_session_list_begin */
 CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op);         /* cws_session_from_id_begin */
 CWS_API cws_snapshot_list *cws_op_take_snapshots(cws_op *op); /* cws_snapshot_X_begin */
@@ -1845,6 +2015,7 @@ CWS_API cws_runner_list *cws_op_take_runners(cws_op *op);     /* cws_runner_X_be
 CWS_API cws_profile_list *cws_op_take_profiles(cws_op *op);   /* cws_profile_X_begin */
 /* True, and *out is filled, after cws_snapshot_bucket_X_begin has ended well. */
 CWS_API bool cws_op_snapshot_bucket(const cws_op *op, cws_snapshot_bucket *out);
+CWS_API cws_function_results *cws_op_take_results(cws_op *op); /* cws_function_map_begin */
 
 #define CWS_ALL SIZE_MAX
 
@@ -1922,6 +2093,16 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_HAS_TREES 1
 #else
 #define CWSI_HAS_TREES 0
+#endif
+
+/* So does a process of this machine (cws_function_local). */
+#if CWSI_HAS_TREES && !defined(CWS_NO_PROCESS)
+#define CWSI_HAS_PROCESS 1
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#else
+#define CWSI_HAS_PROCESS 0
 #endif
 
 #if CHAR_BIT != 8
@@ -2836,6 +3017,7 @@ typedef struct cwsi_json {
     cwsi_str text;       /* KEY, STRING: between the quotes, escapes as they are; NUMBER: as is */
     bool escaped;        /* text contains a backslash */
     bool failed;
+    bool non_finite; /* NaN, Infinity and -Infinity are numbers too, as Python has it */
     cwsi_json_need need;
     int depth;
     bool in_object[CWSI_JSON_DEPTH];
@@ -2938,6 +3120,9 @@ static cwsi_json_kind cwsi_json_value(cwsi_json *j)
     if (c == 't' && cwsi_json_scan_word(j, "true")) return j->kind = CWSI_JSON_TRUE;
     if (c == 'f' && cwsi_json_scan_word(j, "false")) return j->kind = CWSI_JSON_FALSE;
     if (c == 'n' && cwsi_json_scan_word(j, "null")) return j->kind = CWSI_JSON_NULL;
+    if (j->non_finite && (cwsi_json_scan_word(j, "NaN") || cwsi_json_scan_word(j, "Infinity") ||
+                          cwsi_json_scan_word(j, "-Infinity")))
+        return j->kind = CWSI_JSON_NUMBER;
     return cwsi_json_fail(j);
 }
 
@@ -17627,6 +17812,1571 @@ static const cwsi_op_kind *cwsi_reap_kind(void)
 }
 
 /* ================================================================================================
+ * >>impl-function
+ * The function object, and what of a function is checked before any network.
+ * ============================================================================================= */
+
+struct cws_function {
+    cws_client *client;   /* held */
+    cws_session *session; /* held */
+    uint32_t refs;
+    bool freed; /* the user's handle is gone */
+    cwsi_arena arena;
+    const char *name;
+    const char *source;  /* Python, or the whole C program */
+    void (*body)(const char *input, size_t input_size, cws_io *io); /* NULL: it is Python */
+    const char *closure; /* JSON */
+    cws_serialization serialization;
+    const char *const *interpreter, *const *compiler;
+    const char *local_interpreter;
+    const char *temp_dir; /* without a slash at its end */
+    bool make_dir;
+    char token[33]; /* names the C program in a sandbox */
+    cws_sandbox_opts sandbox;
+    int64_t timeout_ms;
+    bool keep_warm;
+    cws_sandbox *warm;   /* held; idle, and ready to run it */
+    char warm_token[33]; /* of the last call there */
+};
+
+static void cwsi_function_unref(cws_function *fn)
+{
+    cws_client *c = fn->client;
+    if (--fn->refs > 0) return;
+    cwsi_arena_clear(&fn->arena);
+    cwsi_session_unref(fn->session);
+    cwsi_free(&c->mem, fn);
+    cwsi_client_unref(c);
+}
+
+/* 32 random hexadecimal digits. */
+static void cwsi_token(cws_client *c, char *out)
+{
+    char uuid[40];
+    size_t i, n = 0;
+    cwsi_uuid(c, uuid);
+    for (i = 0; uuid[i]; i++)
+        if (uuid[i] != '-') out[n++] = uuid[i];
+    out[n] = '\0';
+}
+
+/* Is the text one JSON value, of this kind unless that is END? Numbers may be NaN and Infinity,
+ * which Python writes and reads. */
+static bool cwsi_is_json(const char *text, size_t len, cwsi_json_kind kind)
+{
+    cwsi_json j;
+    cwsi_json_init(&j, text, len);
+    j.non_finite = true;
+    if (cwsi_json_next(&j) != kind && kind != CWSI_JSON_END) return false;
+    return cwsi_json_skip(&j) && cwsi_json_next(&j) == CWSI_JSON_END;
+}
+
+static cws_status cwsi_check_json(cws_error *err, const char *name, const char *text,
+                                  cwsi_json_kind kind)
+{
+    if (!text || cwsi_is_json(text, strlen(text), kind)) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_FUNCTION_SERIALIZATION, "%s is no JSON%s", name,
+                     kind == CWSI_JSON_ARRAY    ? " array"
+                     : kind == CWSI_JSON_OBJECT ? " object"
+                                                : "");
+}
+
+static bool cwsi_is_name_char(char c)
+{
+    return cwsi_is_alnum(c) || c == '_' || CWSI_CAST(unsigned char, c) >= 0x80;
+}
+
+static size_t cwsi_blanks(const char *at)
+{
+    return strspn(at, " \t\f");
+}
+
+/* Does the word stand here? Returns what is behind it and some blanks, or NULL. */
+static const char *cwsi_after_word(const char *at, const char *word)
+{
+    size_t n = strlen(word);
+    if (strncmp(at, word, n) != 0 || cwsi_is_name_char(at[n])) return NULL;
+    return at + n + cwsi_blanks(at + n);
+}
+
+/* Is the last definition of the function in the Python source an asynchronous one? */
+static bool cwsi_is_async(const char *source, const char *name)
+{
+    bool found = false;
+    const char *line = source, *end;
+    for (; line; line = end ? end + 1 : NULL) {
+        const char *at = line + cwsi_blanks(line), *async = cwsi_after_word(at, "async");
+        end = strchr(line, '\n');
+        at = cwsi_after_word(async ? async : at, "def");
+        if (at && cwsi_after_word(at, name)) found = async != NULL;
+    }
+    return found;
+}
+
+static cws_status cwsi_check_identifier(cws_error *err, const char *name)
+{
+    const char *p = name;
+    while (p && cwsi_is_name_char(*p)) p++;
+    if (!name || !name[0] || cwsi_is_digit(name[0]) || *p)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "name '%.*s' is no name of a function", 64,
+                         name ? name : "");
+    return cwsi_check_text(err, "name", name);
+}
+
+/* Python, or C? Exactly one of them, and what belongs to it. */
+static cws_status cwsi_check_language(cws_error *err, const cws_function_opts *o)
+{
+    const cws_c_function *f = o->c_function;
+    if ((f != NULL) == (o->source != NULL))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "give source or c_function, and not both");
+    if (f && (o->name || o->closure_vars || o->interpreter || o->local_interpreter))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is for Python, not for c_function",
+                         o->name           ? "name"
+                         : o->closure_vars ? "closure_vars"
+                         : o->interpreter  ? "interpreter"
+                                           : "local_interpreter");
+    if (f && (!f->body || !f->source || cwsi_check_identifier(NULL, f->name)))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "c_function was not made by CWS_FUNCTION");
+    if (f) return cwsi_check_text(err, "c_function", f->source);
+    if (o->compiler)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "compiler is for c_function");
+    if (cwsi_check_identifier(err, o->name) || cwsi_check_text(err, "source", o->source))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (cwsi_is_async(o->source, o->name))
+        return cwsi_fail(err, CWS_ERR_ASYNC_FUNCTION,
+                         "source: '%.*s' is async; async functions are not supported: make it a "
+                         "plain def, which may call asyncio.run",
+                         64, o->name);
+    return cwsi_check_json(err, "closure_vars", o->closure_vars, CWSI_JSON_OBJECT);
+}
+
+static cws_status cwsi_check_program(cws_error *err, const char *name, const char *const *argv)
+{
+    if (argv && (!argv[0] || !argv[0][0]))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must name a program", name);
+    return cwsi_check_strings(err, name, argv);
+}
+
+static cws_status cwsi_check_function(cws_error *err, const cws_function_opts *o)
+{
+    cws_status status;
+    if (!o) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "opts must not be NULL");
+    status = cwsi_check_zero(err, "cws_function_opts", o->must_be_zero);
+    if (!status) status = cwsi_check_language(err, o);
+    if (!status && CWSI_CAST(unsigned, o->serialization) > CWS_SERIALIZE_BYTES)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "serialization: not a cws_serialization");
+    if (!status) status = cwsi_check_program(err, "interpreter", o->interpreter);
+    if (!status) status = cwsi_check_program(err, "compiler", o->compiler);
+    if (!status && o->temp_dir && o->temp_dir[0] != '/')
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "temp_dir must be an absolute path");
+    if (!status && o->temp_dir) status = cwsi_check_text(err, "temp_dir", o->temp_dir);
+    if (!status && o->local_interpreter && !o->local_interpreter[0])
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "local_interpreter must not be empty");
+    return status;
+}
+
+/* ================================================================================================
+ * >>impl-function-copy
+ * Deep copies of those options of a sandbox that sessions have no defaults for.
+ * ============================================================================================= */
+
+static void *cwsi_keep_array(cwsi_arena *a, const void *from, size_t count, size_t each, bool *ok)
+{
+    size_t size = 0;
+    void *copy;
+    if (!from) return NULL;
+    copy = cwsi_mul(count, each, &size) && size < SIZE_MAX ? cwsi_arena_alloc(a, size + 1) : NULL;
+    if (!copy) *ok = false;
+    else if (size) memcpy(copy, from, size);
+    return copy;
+}
+
+#define CWSI_KEEP_ONE(a, type, from, ok)                                                           \
+    CWSI_CAST(type *, cwsi_keep_array(a, from, 1, sizeof(type), ok))
+
+static const cws_mounted_file *cwsi_keep_files(cwsi_arena *a, const cws_mounted_file *from,
+                                               size_t count, bool *ok)
+{
+    cws_mounted_file *files =
+        CWSI_CAST(cws_mounted_file *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
+    size_t i;
+    for (i = 0; files && i < count; i++) {
+        files[i].mount_path = cwsi_keep(a, files[i].mount_path, ok);
+        files[i].content = cwsi_keep_array(a, files[i].content, files[i].size, 1, ok);
+    }
+    return files;
+}
+
+static const cws_image_credentials *cwsi_keep_image(cwsi_arena *a,
+                                                    const cws_image_credentials *from, bool *ok)
+{
+    cws_image_credentials *image = CWSI_KEEP_ONE(a, cws_image_credentials, from, ok);
+    if (!image) return NULL;
+    image->registry = cwsi_keep(a, image->registry, ok);
+    image->store = cwsi_keep(a, image->store, ok);
+    image->name = cwsi_keep(a, image->name, ok);
+    image->field = cwsi_keep(a, image->field, ok);
+    return image;
+}
+
+static const cws_security *cwsi_keep_security(cwsi_arena *a, const cws_security *from, bool *ok)
+{
+    cws_security *security = CWSI_KEEP_ONE(a, cws_security, from, ok);
+    if (!security) return NULL;
+    security->capabilities_add = cwsi_keep_strings(a, security->capabilities_add, NULL, ok);
+    security->capabilities_drop = cwsi_keep_strings(a, security->capabilities_drop, NULL, ok);
+    security->seccomp_profile = cwsi_keep(a, security->seccomp_profile, ok);
+    return security;
+}
+
+static const cws_probe *cwsi_keep_probe(cwsi_arena *a, const cws_probe *from, bool *ok)
+{
+    cws_probe *probe = CWSI_KEEP_ONE(a, cws_probe, from, ok);
+    if (probe) probe->argv = cwsi_keep_strings(a, probe->argv, NULL, ok);
+    return probe;
+}
+
+static const cws_mount *cwsi_keep_mounts(cwsi_arena *a, const cws_mount *from, size_t count,
+                                         bool *ok)
+{
+    cws_mount *mounts = CWSI_CAST(cws_mount *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
+    size_t i;
+    for (i = 0; mounts && i < count; i++) {
+        mounts[i].volume = cwsi_keep(a, mounts[i].volume, ok);
+        mounts[i].mount_path = cwsi_keep(a, mounts[i].mount_path, ok);
+        mounts[i].sub_path = cwsi_keep(a, mounts[i].sub_path, ok);
+    }
+    return mounts;
+}
+
+static const cws_secret *cwsi_keep_secrets(cwsi_arena *a, const cws_secret *from, size_t count,
+                                           bool *ok)
+{
+    cws_secret *secrets =
+        CWSI_CAST(cws_secret *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
+    size_t i;
+    for (i = 0; secrets && i < count; i++) {
+        secrets[i].store = cwsi_keep(a, secrets[i].store, ok);
+        secrets[i].name = cwsi_keep(a, secrets[i].name, ok);
+        secrets[i].field = cwsi_keep(a, secrets[i].field, ok);
+        secrets[i].env_var = cwsi_keep(a, secrets[i].env_var, ok);
+    }
+    return secrets;
+}
+
+static const cws_container *cwsi_keep_containers(cwsi_arena *a, const cws_container *from,
+                                                 size_t count, bool *ok)
+{
+    cws_container *list =
+        CWSI_CAST(cws_container *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
+    size_t i;
+    for (i = 0; list && i < count; i++) {
+        cws_container *c = &list[i];
+        c->name = cwsi_keep(a, c->name, ok);
+        c->image = cwsi_keep(a, c->image, ok);
+        c->command = cwsi_keep(a, c->command, ok);
+        c->args = cwsi_keep_strings(a, c->args, NULL, ok);
+        c->working_dir = cwsi_keep(a, c->working_dir, ok);
+        c->environment_variables = cwsi_keep_pairs(a, c->environment_variables, NULL, ok);
+        c->resources = cwsi_keep_resources(a, c->resources, ok);
+        c->secrets = cwsi_keep_secrets(a, c->secrets, c->secret_count, ok);
+        c->mounted_files = cwsi_keep_files(a, c->mounted_files, c->mounted_file_count, ok);
+        c->mounts = cwsi_keep_mounts(a, c->mounts, c->mount_count, ok);
+        c->image_credentials = cwsi_keep_image(a, c->image_credentials, ok);
+        c->security = cwsi_keep_security(a, c->security, ok);
+        c->startup_probe = cwsi_keep_probe(a, c->startup_probe, ok);
+    }
+    return list;
+}
+
+/* What reaches objects and commands of others. */
+static void cwsi_keep_own_access(cwsi_arena *a, cws_sandbox_opts *o, bool *ok)
+{
+    cws_object_storage *storage = CWSI_KEEP_ONE(a, cws_object_storage, o->object_storage, ok);
+    cws_s3_mount *mount = CWSI_KEEP_ONE(a, cws_s3_mount, o->s3_mount, ok);
+    cws_port *ports =
+        CWSI_CAST(cws_port *, cwsi_keep_array(a, o->ports, o->port_count, sizeof(*ports), ok));
+    size_t i;
+    if (storage) {
+        storage->buckets = cwsi_keep_strings(a, storage->buckets, NULL, ok);
+        storage->object_prefix = cwsi_keep(a, storage->object_prefix, ok);
+    }
+    if (mount) {
+        mount->bucket = cwsi_keep(a, mount->bucket, ok);
+        mount->directory = cwsi_keep(a, mount->directory, ok);
+        mount->mount_path = cwsi_keep(a, mount->mount_path, ok);
+    }
+    for (i = 0; ports && i < o->port_count; i++) {
+        ports[i].name = cwsi_keep(a, ports[i].name, ok);
+        ports[i].protocol = cwsi_keep(a, ports[i].protocol, ok);
+    }
+    o->object_storage = storage;
+    o->s3_mount = mount;
+    o->ports = ports;
+}
+
+/* All options of a sandbox (checked), to be used long after the caller's are gone. */
+static cws_status cwsi_keep_sandbox_opts(cwsi_arena *a, const cws_sandbox_opts *o,
+                                         cws_sandbox_opts *out, cws_error *err)
+{
+    cws_sandbox_opts none = CWSI_ZERO;
+    bool ok = true;
+    cws_status status = cwsi_merge_sandbox_opts(a, &none, o, out, err);
+    if (status) return status;
+    out->template_id = cwsi_keep(a, o->template_id, &ok);
+    out->working_dir = cwsi_keep(a, o->working_dir, &ok);
+    out->instance_type = cwsi_keep(a, o->instance_type, &ok);
+    out->runtime_class = cwsi_keep(a, o->runtime_class, &ok);
+    out->display_name = cwsi_keep(a, o->display_name, &ok);
+    out->mounted_files = cwsi_keep_files(a, o->mounted_files, o->mounted_file_count, &ok);
+    out->image_credentials = cwsi_keep_image(a, o->image_credentials, &ok);
+    out->security = cwsi_keep_security(a, o->security, &ok);
+    out->startup_probe = cwsi_keep_probe(a, o->startup_probe, &ok);
+    out->containers = cwsi_keep_containers(a, o->containers, o->container_count, &ok);
+    cwsi_keep_own_access(a, out, &ok);
+    return ok ? CWS_OK : cwsi_no_memory(err, "sandbox options");
+}
+
+/* ================================================================================================
+ * >>impl-function-source
+ * What runs in the sandbox: a Python script that gets everything as arguments, or a C program
+ * around the body; and what it reads: the payload.
+ *
+ *      Python   -c SCRIPT TEMP_DIR PAYLOAD RESULT OLD MODE      C   PAYLOAD RESULT OLD
+ *
+ * OLD is the result of the call before in the same sandbox, to be removed. The result file appears
+ * only when all went well. Otherwise stderr has a line "EXCEPTION:text" and a traceback, or one
+ * "RESULT_SERIALIZATION_ERROR:type:text", and the exit code is 1.
+ * ============================================================================================= */
+
+static const char *cwsi_script_python(void)
+{
+    return
+        "import json, linecache, os, sys, textwrap, traceback\n"
+        "temp, payload, result, old, mode = sys.argv[1:6]\n"
+        "del sys.argv[1:]\n"
+        "try:\n"
+        "    os.makedirs(temp, exist_ok=True)\n"
+        "    with open(payload, 'rb') as file:\n"
+        "        head = file.read()\n"
+        "    for path in (payload, old):\n"
+        "        if path and os.path.exists(path):\n"
+        "            os.unlink(path)\n"
+        "    data = b''\n"
+        "    if mode == 'bytes':\n"
+        "        head, _, data = head.partition(b'\\n')\n"
+        "    call = json.loads(head.decode('utf-8'))\n"
+        "    source = textwrap.dedent(call['source'])\n"
+        "    linecache.cache['<function>'] = (\n"
+        "        len(source), None, source.splitlines(True), '<function>')\n"
+        "    scope = call['closure_vars']\n"
+        "    scope.setdefault('__name__', 'builtins')\n"
+        "    exec(compile(source, '<function>', 'exec'), scope)\n"
+        "    if call['name'] not in scope:\n"
+        "        raise NameError(\"source defines no function '%s'\" % call['name'])\n"
+        "    if mode == 'bytes':\n"
+        "        value = scope[call['name']](data)\n"
+        "    else:\n"
+        "        value = scope[call['name']](*call['args'], **call['kwargs'])\n"
+        "except Exception as error:\n"
+        "    print('EXCEPTION:' + str(error), file=sys.stderr)\n"
+        "    traceback.print_exc()\n"
+        "    sys.exit(1)\n"
+        "try:\n"
+        "    if mode != 'bytes':\n"
+        "        value = json.dumps(value).encode('utf-8')\n"
+        "    elif not isinstance(value, (bytes, bytearray, memoryview)):\n"
+        "        raise TypeError('bytes are needed, not ' + type(value).__name__)\n"
+        "except Exception as error:\n"
+        "    print('RESULT_SERIALIZATION_ERROR:%s:%s' % (\n"
+        "        type(error).__name__, ' '.join(str(error).split())), file=sys.stderr)\n"
+        "    sys.exit(1)\n"
+        "with open(result, 'wb') as file:\n"
+        "    file.write(value)\n";
+}
+
+static const char *cwsi_program_head(void)
+{
+    return
+        "#include <assert.h>\n#include <ctype.h>\n#include <errno.h>\n#include <limits.h>\n"
+        "#include <math.h>\n#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n"
+        "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <time.h>\n"
+        "typedef struct cws_io cws_io;\n"
+        "struct cws_io {\n"
+        "    bool (*write)(cws_io *io, const void *data, size_t size);\n"
+        "    void (*fail)(cws_io *io, const char *text);\n"
+        "    void *user;\n"
+        "};\n"
+        "static void cws_body(const char *input, size_t input_size, cws_io *io)\n"
+        "{\n(void)input;\n(void)input_size;\n(void)io;\n#line 1 \"CWS_FUNCTION\"\n";
+}
+
+static const char *cwsi_program_tail(void)
+{
+    return
+        "\n}\n#line 1 \"cwsandbox\"\n"
+        "static struct { char *at; size_t size, room; bool failed; } cws_out;\n"
+        "static void cws_fail(cws_io *io, const char *text)\n"
+        "{\n"
+        "    (void)io;\n"
+        "    if (cws_out.failed) return;\n"
+        "    cws_out.failed = true;\n"
+        "    fputs(\"EXCEPTION:\", stderr);\n"
+        "    for (; *text; text++) fputc(*text == '\\n' ? ' ' : *text, stderr);\n"
+        "    fputc('\\n', stderr);\n"
+        "}\n"
+        "static bool cws_write(cws_io *io, const void *data, size_t size)\n"
+        "{\n"
+        "    if (size > cws_out.room - cws_out.size) {\n"
+        "        size_t room = (cws_out.size + size) * 2 + 4096;\n"
+        "        char *at = size > SIZE_MAX / 4 ? NULL : (char *)realloc(cws_out.at, room);\n"
+        "        if (!at) return cws_fail(io, \"out of memory\"), false;\n"
+        "        cws_out.at = at, cws_out.room = room;\n"
+        "    }\n"
+        "    if (size) memcpy(cws_out.at + cws_out.size, data, size);\n"
+        "    cws_out.size += size;\n"
+        "    return true;\n"
+        "}\n"
+        "int main(int argc, char **argv)\n"
+        "{\n"
+        "    cws_io io, into = {cws_write, cws_fail, NULL};\n"
+        "    char piece[65536], *input;\n"
+        "    size_t n, input_size;\n"
+        "    FILE *file = argc == 4 ? fopen(argv[1], \"rb\") : NULL;\n"
+        "    if (!file) return cws_fail(&into, \"the payload can not be read\"), 1;\n"
+        "    while ((n = fread(piece, 1, sizeof piece, file)) > 0) cws_write(&into, piece, n);\n"
+        "    cws_write(&into, \"\", 1);\n"
+        "    if (cws_out.failed) return 1;\n"
+        "    fclose(file);\n"
+        "    remove(argv[1]);\n"
+        "    if (argv[3][0]) remove(argv[3]);\n"
+        "    input = cws_out.at, input_size = cws_out.size - 1;\n"
+        "    cws_out.at = NULL, cws_out.size = cws_out.room = 0;\n"
+        "    io = into;\n"
+        "    cws_body(input, input_size, &io);\n"
+        "    if (cws_out.failed) return 1;\n"
+        "    file = fopen(argv[2], \"wb\");\n"
+        "    if (!file || fwrite(cws_out.at ? cws_out.at : \"\", 1, cws_out.size, file) !=\n"
+        "        cws_out.size || fclose(file)) {\n"
+        "        remove(argv[2]);\n"
+        "        return cws_fail(&into, \"the result can not be written\"), 1;\n"
+        "    }\n"
+        "    return 0;\n"
+        "}\n";
+}
+
+/* The C program around a body. NULL: out of memory. */
+static const char *cwsi_program(cwsi_arena *a, const char *body)
+{
+    cwsi_buf text;
+    const char *whole;
+    cwsi_buf_init(&text, a->mem, CWSI_FILE_MAX);
+    (void)cwsi_put_text(&text, cwsi_program_head());
+    (void)cwsi_put_text(&text, body);
+    (void)cwsi_put_text(&text, cwsi_program_tail());
+    whole = text.status ? NULL : cwsi_arena_copy(a, text.at, text.len);
+    cwsi_buf_free(&text);
+    return whole;
+}
+
+/* What one call is given. */
+typedef struct cwsi_input {
+    cwsi_str args, kwargs; /* JSON; kwargs.at may be NULL */
+    cws_blob blob;         /* CWS_SERIALIZE_BYTES */
+} cwsi_input;
+
+/* One member of the payload, on one line: in JSON a newline stands between values only. */
+static void cwsi_put_member(cwsi_buf *buf, const char *key, cwsi_str json)
+{
+    size_t at = buf->len;
+    (void)cwsi_put_text(buf, key);
+    (void)cwsi_put(buf, json.at, json.len);
+    for (; !buf->status && at < buf->len; at++)
+        if (buf->at[at] == '\n') buf->at[at] = ' ';
+}
+
+/* The payload file: what the script, or the C program, reads. False: too large, or no memory. */
+static bool cwsi_put_payload(cwsi_buf *buf, const cws_function *fn, const cwsi_input *in)
+{
+    if (fn->body) {
+        if (fn->serialization == CWS_SERIALIZE_BYTES)
+            return cwsi_put(buf, in->blob.data, in->blob.size);
+        return cwsi_put(buf, in->args.at, in->args.len);
+    }
+    (void)cwsi_put_text(buf, "{\"source\":");
+    (void)cwsi_put_json_string(buf, fn->source, strlen(fn->source));
+    (void)cwsi_put_text(buf, ",\"name\":");
+    (void)cwsi_put_json_string(buf, fn->name, strlen(fn->name));
+    cwsi_put_member(buf, ",\"closure_vars\":", cwsi_str_of(fn->closure));
+    cwsi_put_member(buf, ",\"args\":", in->args);
+    cwsi_put_member(buf, ",\"kwargs\":", in->kwargs);
+    (void)cwsi_put_char(buf, '}');
+    if (fn->serialization != CWS_SERIALIZE_BYTES) return !buf->status;
+    return cwsi_put_char(buf, '\n') && cwsi_put(buf, in->blob.data, in->blob.size);
+}
+
+/* ================================================================================================
+ * >>impl-function-error
+ * What went wrong in a function: read from what it left on stderr.
+ * ============================================================================================= */
+
+typedef struct cwsi_raised {
+    cwsi_str type, text; /* len 0: not known */
+    bool no_json;        /* text is why what was returned can not be handed over */
+} cwsi_raised;
+
+static cwsi_str cwsi_trim(cwsi_str s)
+{
+    for (; s.len && (*s.at == ' ' || *s.at == '\t'); s.len--) s.at++;
+    while (s.len && strchr(" \t\r\n", s.at[s.len - 1])) s.len--;
+    return s;
+}
+
+static bool cwsi_ends_with(cwsi_str s, const char *end)
+{
+    size_t n = strlen(end);
+    return s.len >= n && memcmp(s.at + s.len - n, end, n) == 0;
+}
+
+/* The text behind a prefix; at NULL: the line does not begin with it. */
+static cwsi_str cwsi_behind(cwsi_str line, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    cwsi_str rest = {NULL, 0};
+    if (line.len < n || memcmp(line.at, prefix, n) != 0) return rest;
+    rest.at = line.at + n;
+    rest.len = line.len - n;
+    return rest;
+}
+
+static void cwsi_raised_line(cwsi_raised *r, cwsi_str line)
+{
+    cwsi_str rest = cwsi_behind(line, "RESULT_SERIALIZATION_ERROR:"), type = line;
+    const char *colon;
+    if (rest.at) {
+        colon = CWSI_CAST(const char *, rest.len ? memchr(rest.at, ':', rest.len) : NULL);
+        r->type.at = rest.at;
+        r->type.len = colon ? CWSI_CAST(size_t, colon - rest.at) : rest.len;
+        r->text.at = colon ? colon + 1 : rest.at + rest.len;
+        r->text.len = CWSI_CAST(size_t, rest.at + rest.len - r->text.at);
+        r->no_json = true;
+        return;
+    }
+    rest = cwsi_behind(line, "EXCEPTION:");
+    if (rest.at) {
+        r->text = cwsi_trim(rest);
+        return;
+    }
+    if (line.len == 0 || *line.at == ' ') return;
+    for (type.len = 0; type.len + 1 < line.len; type.len++)
+        if (line.at[type.len] == ':' && line.at[type.len + 1] == ' ') break;
+    if (type.len + 1 >= line.len) return;
+    if (!cwsi_ends_with(type, "Error") && !cwsi_ends_with(type, "Exception")) return;
+    r->type = type;
+    r->text.at = line.at + type.len + 2;
+    r->text.len = line.len - type.len - 2;
+    r->text = cwsi_trim(r->text);
+    r->no_json = false;
+}
+
+/* Later lines win. */
+static cwsi_raised cwsi_raised_in(const char *text, size_t len)
+{
+    cwsi_raised r = CWSI_ZERO;
+    const char *end = text + len;
+    while (text < end) {
+        const char *newline =
+            CWSI_CAST(const char *, memchr(text, '\n', CWSI_CAST(size_t, end - text)));
+        cwsi_str line;
+        line.at = text;
+        line.len = CWSI_CAST(size_t, (newline ? newline : end) - text);
+        text += line.len + (newline ? 1 : 0);
+        if (line.len && line.at[line.len - 1] == '\r') line.len--;
+        cwsi_raised_line(&r, line);
+    }
+    return r;
+}
+
+static void cwsi_add_cut(cws_error *err, const char *key, cwsi_str text, size_t most)
+{
+    char cut[320];
+    if (!text.len) return;
+    if (most > sizeof(cut)) most = sizeof(cut);
+    cwsi_copy_text(cut, most, text.at, text.len);
+    cwsi_add_detail(err, 'm', cwsi_str_of(key), cwsi_str_of(cut));
+}
+
+/* The function, or its compiler, ended with a code other than 0. */
+static cws_status cwsi_function_failed(cws_error *err, const cws_function *fn, const char *what,
+                                       int32_t code, cwsi_str output)
+{
+    cwsi_raised r = cwsi_raised_in(output.at, output.len);
+    cwsi_str detail = r.text.len ? r.text : cwsi_trim(output);
+    const char *prefix = "";
+    char text[320];
+    if (r.no_json)
+        prefix = fn->serialization == CWS_SERIALIZE_BYTES
+                     ? "return value is not bytes: "
+                     : "return value is not JSON-serializable: ";
+    (void)cwsi_format(text, sizeof(text), "%s%.*s", prefix,
+                      CWSI_CAST(int, detail.len < 270 ? detail.len : 270), detail.at);
+    if (!text[0]) (void)cwsi_format(text, sizeof(text), "exit code %d", code);
+    err->exit_code = code;
+    cwsi_add_cut(err, "exception_type", r.type, 96);
+    if (r.text.len || r.no_json) cwsi_add_cut(err, "exception_message", cwsi_str_of(text), 320);
+    return cwsi_fail(err, CWS_ERR_EXECUTION, "Function '%.*s' %s: %s", 64, fn->name, what, text);
+}
+
+/* From the first line of a compiler's output that is an error, if there is one. */
+static cwsi_str cwsi_first_complaint(cwsi_str text)
+{
+    static const char word[] = "error:";
+    size_t i, line = 0;
+    for (i = 0; i + sizeof(word) - 1 <= text.len; i++) {
+        if (text.at[i] == '\n') line = i + 1;
+        if (memcmp(text.at + i, word, sizeof(word) - 1) != 0) continue;
+        text.at += line;
+        text.len -= line;
+        break;
+    }
+    return text;
+}
+
+/* ================================================================================================
+ * >>impl-function-steps
+ * What a call of a function does, step by step. Each is READY when it is done or has nothing to do,
+ * or when op->err is set.
+ * ============================================================================================= */
+
+#define CWSI_FUNCTION_STEPS(X)                                                                     \
+    X(ACQUIRE) X(START) X(DIRECTORY) X(SOURCE) X(COMPILE) X(PAYLOAD) X(RUN) X(RESULT) X(STOP)
+#define CWSI_AS_FUNCTION_STEP(name) CWSI_FUNCTION_##name,
+enum { CWSI_FUNCTION_STEPS(CWSI_AS_FUNCTION_STEP) CWSI_FUNCTION_STEP_COUNT };
+
+typedef struct cwsi_invocation {
+    cws_op op; /* its sandbox: where the function runs */
+    cws_function *fn;       /* held */
+    cwsi_arena arena;
+    cwsi_buf payload;
+    char token[33];         /* names the files of the call */
+    char old_token[33];     /* of the former call in this sandbox, or "" */
+    cws_op *file;           /* a file call in flight */
+    cws_process *process;   /* the last command */
+    bool running;           /* it is in flight */
+    bool ran;               /* it was the function, and that came to an end of its own */
+    bool reused;            /* the sandbox was kept warm */
+    bool prepared;          /* it has the directory and the C program */
+    bool settled;           /* somebody cares for the sandbox: its stop, or the function */
+    cws_error outcome;
+    cws_bytes *bytes;
+    cws_op *map;            /* wants to know of the end; not held: it holds this */
+} cwsi_invocation;
+
+static const char *cwsi_function_step_name(int step)
+{
+    static const char *const names[] = {"making its sandbox", "starting its sandbox",
+                                        "making temp_dir",    "writing its source",
+                                        "compiling it",       "writing its arguments",
+                                        "running it",         "reading its result",
+                                        "stopping its sandbox"};
+    return names[step];
+}
+
+/* A path in temp_dir, in the arena. NULL: op->err is set. */
+static const char *cwsi_function_path(cwsi_invocation *v, const char *what, const char *token,
+                                      const char *suffix)
+{
+    const char *parts[4];
+    size_t i, len = 0;
+    char *path, *to;
+    if (!token[0]) return "";
+    parts[0] = v->fn->temp_dir;
+    parts[1] = what;
+    parts[2] = token;
+    parts[3] = suffix;
+    for (i = 0; i < 4; i++) len += strlen(parts[i]);
+    to = path = CWSI_CAST(char *, cwsi_arena_alloc(&v->arena, len + 1));
+    if (!path) {
+        (void)cwsi_op_fail_no_memory(&v->op);
+        return NULL;
+    }
+    for (i = 0; i < 4; i++) {
+        len = strlen(parts[i]);
+        memcpy(to, parts[i], len + 1);
+        to += len;
+    }
+    return path;
+}
+
+static const char *cwsi_function_data_path(cwsi_invocation *v, const char *what, const char *token)
+{
+    bool json = v->fn->serialization == CWS_SERIALIZE_JSON;
+    return cwsi_function_path(v, what, token, json ? ".json" : ".bin");
+}
+
+#define CWSI_PAYLOAD "/sandbox_payload_"
+#define CWSI_RESULT "/sandbox_result_"
+#define CWSI_PROGRAM "/sandbox_function_"
+
+/* What is left of the call's time, in seconds. */
+static double cwsi_function_left(const cwsi_invocation *v, int64_t now)
+{
+    int64_t left = v->op.deadline_ms - now;
+    return CWSI_CAST(double, left > 1 ? left : 1) / 1000.0;
+}
+
+/* Begin the stop of a sandbox, or join it. Borrowed. NULL: there is no memory for it, but the
+ * session still has the sandbox. */
+static cws_op *cwsi_function_begin_stop(cws_sandbox *sb)
+{
+    cwsi_stop_wish wish = CWSI_ZERO;
+    cws_op *stop;
+    wish.grace_s = CWSI_CAST(int32_t, CWSI_GRACE_S);
+    wish.missing_ok = true;
+    stop = cwsi_sandbox_stop_op(
+        sb, &wish, CWSI_CAST(int64_t, (CWSI_GRACE_S + CWSI_STOP_SLACK_S) * 1000));
+    if (!stop)
+        cwsi_log(sb->client, CWS_LOG_WARNING,
+                 "no memory to stop sandbox '%s'; the close of its session will", sb->id);
+    return stop;
+}
+
+/* A sandbox that was kept warm is of no use any more. */
+static void cwsi_function_let_go(cws_sandbox *sb)
+{
+    if (!sb->client->free_wanted && !sb->client->dead) (void)cwsi_function_begin_stop(sb);
+    cwsi_sandbox_unref(sb);
+}
+
+/* The sandbox that was kept, or a new one. */
+static void cwsi_function_acquire(cwsi_invocation *v)
+{
+    cws_op *op = &v->op;
+    cws_function *fn = v->fn;
+    cws_sandbox *sb = fn->warm;
+    fn->warm = NULL;
+    if (sb && sb->phase == CWSI_RUNNING && !sb->stop_op && !fn->session->closed) {
+        v->reused = v->prepared = true;
+        memcpy(v->old_token, fn->warm_token, sizeof(v->old_token));
+        op->sandbox = sb;
+        return;
+    }
+    if (sb) cwsi_function_let_go(sb); /* it has ended, or is about to */
+    (void)cws_session_sandbox(fn->session, &fn->sandbox, &op->sandbox, &op->err);
+}
+
+/* Begin a command, wait for its end. READY: it has ended with a code, or op->err is set. */
+static cwsi_turn cwsi_function_exec(cwsi_invocation *v, const char *const *argv, int64_t now)
+{
+    cws_op *op = &v->op;
+    if (!v->running) {
+        cws_exec_opts o = CWSI_ZERO;
+        o.timeout_seconds = cwsi_function_left(v, now);
+        cws_process_free(v->process);
+        v->process = NULL;
+        if (cws_exec_begin(op->sandbox, argv, &o, &v->process, &op->err)) return CWSI_READY;
+        v->running = true;
+        (void)cwsi_op_await(op, &v->process->op);
+    }
+    if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
+    v->running = false;
+    return CWSI_READY;
+}
+
+/* The output of the last command on stderr, or else on stdout. */
+static cwsi_str cwsi_function_output(const cwsi_invocation *v)
+{
+    const cws_result *r = v->process->result;
+    const cwsi_buf *text = r->err.buf.len ? &r->err.buf : &r->out.buf;
+    cwsi_str s;
+    s.at = text->len ? text->at : "";
+    s.len = text->len;
+    return s;
+}
+
+static cwsi_turn cwsi_function_directory(cwsi_invocation *v, int64_t now)
+{
+    const char *argv[] = {"mkdir", "-p", "--", NULL, NULL};
+    cws_op *op = &v->op;
+    if (v->prepared || !v->fn->make_dir) return CWSI_READY;
+    argv[3] = v->fn->temp_dir;
+    if (cwsi_function_exec(v, argv, now) == CWSI_PENDING) return CWSI_PENDING;
+    if (!op->err.status && v->process->exit_code)
+        (void)cwsi_function_failed(&op->err, v->fn, "could not get its temp_dir",
+                                   v->process->exit_code, cwsi_function_output(v));
+    return CWSI_READY;
+}
+
+static cwsi_turn cwsi_function_compile(cwsi_invocation *v, int64_t now)
+{
+    cws_op *op = &v->op;
+    const cws_function *fn = v->fn;
+    const char **argv;
+    size_t n = cwsi_count_strings(fn->compiler), i;
+    if (v->prepared || !fn->body) return CWSI_READY;
+    if (!v->running) {
+        argv = CWSI_AS(const char *, cwsi_arena_alloc(&v->arena, (n + 4) * sizeof(*argv)));
+        if (!argv) return cwsi_failed(cwsi_op_fail_no_memory(op));
+        argv[0] = fn->compiler[0];
+        argv[1] = "-o";
+        argv[2] = cwsi_function_path(v, CWSI_PROGRAM, fn->token, "");
+        argv[3] = cwsi_function_path(v, CWSI_PROGRAM, fn->token, ".c");
+        for (i = 1; i < n; i++) argv[i + 3] = fn->compiler[i];
+        if (!argv[2] || !argv[3]) return CWSI_READY;
+    } else {
+        argv = NULL;
+    }
+    if (cwsi_function_exec(v, argv, now) == CWSI_PENDING) return CWSI_PENDING;
+    if (!op->err.status && v->process->exit_code)
+        (void)cwsi_function_failed(&op->err, fn, "does not compile in sandbox",
+                                   v->process->exit_code,
+                                   cwsi_first_complaint(cwsi_function_output(v)));
+    return CWSI_READY;
+}
+
+/* The command line of the function. False: op->err is set. */
+static bool cwsi_function_command(cwsi_invocation *v, const char ***out)
+{
+    const cws_function *fn = v->fn;
+    size_t n = cwsi_count_strings(fn->interpreter), i;
+    const char **argv =
+        CWSI_AS(const char *, cwsi_arena_alloc(&v->arena, (n + 8) * sizeof(*argv)));
+    *out = argv;
+    if (!argv) return cwsi_no(cwsi_op_fail_no_memory(&v->op));
+    for (i = 0; i < n && !fn->body; i++) *argv++ = fn->interpreter[i];
+    if (fn->body) {
+        *argv++ = cwsi_function_path(v, CWSI_PROGRAM, fn->token, "");
+    } else {
+        *argv++ = "-c";
+        *argv++ = cwsi_script_python();
+        *argv++ = fn->temp_dir[0] ? fn->temp_dir : "/";
+    }
+    argv[0] = cwsi_function_data_path(v, CWSI_PAYLOAD, v->token);
+    argv[1] = cwsi_function_data_path(v, CWSI_RESULT, v->token);
+    argv[2] = cwsi_function_data_path(v, CWSI_RESULT, v->old_token);
+    if (!fn->body) argv[3] = fn->serialization == CWS_SERIALIZE_BYTES ? "bytes" : "json";
+    return !v->op.err.status;
+}
+
+static cwsi_turn cwsi_function_execute(cwsi_invocation *v, int64_t now)
+{
+    cws_op *op = &v->op;
+    const char **argv = NULL;
+    v->prepared = true;
+    cwsi_buf_free(&v->payload);
+    if (!v->running && !cwsi_function_command(v, &argv)) return CWSI_READY;
+    if (cwsi_function_exec(v, argv, now) == CWSI_PENDING) return CWSI_PENDING;
+    v->ran = !op->err.status;
+    if (v->ran && v->process->exit_code)
+        (void)cwsi_function_failed(&op->err, v->fn, "execution failed in sandbox",
+                                   v->process->exit_code, cwsi_function_output(v));
+    return CWSI_READY;
+}
+
+/* Wait for the file call that was begun. */
+static cwsi_turn cwsi_function_file(cwsi_invocation *v)
+{
+    if (!v->file) return CWSI_READY; /* it could not be begun: op->err */
+    if (!v->op.child) (void)cwsi_op_await(&v->op, v->file);
+    return cwsi_join(&v->op);
+}
+
+static void cwsi_function_file_done(cwsi_invocation *v)
+{
+    cws_op_free(v->file);
+    v->file = NULL;
+}
+
+static cwsi_turn cwsi_function_write(cwsi_invocation *v, const char *path, const void *data,
+                                     size_t size, int64_t now)
+{
+    cws_op *op = &v->op;
+    cws_file_opts o = CWSI_ZERO;
+    o.timeout_seconds = cwsi_function_left(v, now);
+    if (!v->file && path)
+        (void)cws_write_file_begin(op->sandbox, path, data, size, &o, &v->file, &op->err);
+    if (cwsi_function_file(v) == CWSI_PENDING) return CWSI_PENDING;
+    cwsi_function_file_done(v);
+    return CWSI_READY;
+}
+
+static cwsi_turn cwsi_function_source(cwsi_invocation *v, int64_t now)
+{
+    const cws_function *fn = v->fn;
+    const char *path = "";
+    if (v->prepared || !fn->body) return CWSI_READY;
+    if (!v->file) path = cwsi_function_path(v, CWSI_PROGRAM, fn->token, ".c");
+    return cwsi_function_write(v, path, fn->source, strlen(fn->source), now);
+}
+
+static cwsi_turn cwsi_function_payload(cwsi_invocation *v, int64_t now)
+{
+    const char *path = v->file ? "" : cwsi_function_data_path(v, CWSI_PAYLOAD, v->token);
+    return cwsi_function_write(v, path, v->payload.at, v->payload.len, now);
+}
+
+/* What came back must be what was agreed upon. */
+static cws_status cwsi_check_result(const cws_function *fn, const cws_bytes *bytes, cws_error *err)
+{
+    if (fn->serialization == CWS_SERIALIZE_BYTES ||
+        cwsi_is_json(bytes->at, bytes->len, CWSI_JSON_END))
+        return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_FUNCTION_SERIALIZATION,
+                     "Function '%.*s' gave a result that is no JSON, or is nested too deep", 64,
+                     fn->name);
+}
+
+static cwsi_turn cwsi_function_result(cwsi_invocation *v, int64_t now)
+{
+    cws_op *op = &v->op;
+    cws_file_opts o = CWSI_ZERO;
+    o.timeout_seconds = cwsi_function_left(v, now);
+    if (!v->file) {
+        const char *path = cwsi_function_data_path(v, CWSI_RESULT, v->token);
+        if (path) (void)cws_read_file_begin(op->sandbox, path, &o, &v->file, &op->err);
+    }
+    if (cwsi_function_file(v) == CWSI_PENDING) return CWSI_PENDING;
+    v->bytes = op->err.status ? NULL : cws_op_take_bytes(v->file);
+    cwsi_function_file_done(v);
+    if (v->bytes) (void)cwsi_check_result(v->fn, v->bytes, &op->err);
+    return CWSI_READY;
+}
+
+/* ================================================================================================
+ * >>impl-op-function
+ * One call of a function. Whatever happens behind ACQUIRE ends in STOP; where there is no time for
+ * that (cancelled, deadline), the stop is begun and goes on by itself.
+ *
+ *      ACQUIRE --> START --> DIRECTORY --> SOURCE --> COMPILE --> PAYLOAD --> RUN --> RESULT
+ *         ^          |           |       (once per sandbox)          |         |        |
+ *         |          `-----------`---------------failed--------------'---------'--------'--> STOP
+ *         `--the sandbox that was kept warm is gone, and nothing was run--'
+ * ============================================================================================= */
+
+/* The sandbox is not needed any more: kept for the next call, or its stop is begun. Returns the
+ * stop, if there is one. */
+static cws_op *cwsi_function_settle(cwsi_invocation *v)
+{
+    cws_op *op = &v->op;
+    cws_function *fn = v->fn;
+    cws_sandbox *sb = op->sandbox;
+    cws_status status = v->outcome.status;
+    if (v->settled || !sb || op->client->free_wanted) return NULL;
+    v->settled = true;
+    if (fn->keep_warm && !fn->freed && !fn->warm && !fn->session->closed && v->ran &&
+        sb->phase == CWSI_RUNNING && !sb->stop_op &&
+        (!status || status == CWS_ERR_EXECUTION || status == CWS_ERR_FUNCTION_SERIALIZATION)) {
+        fn->warm = sb;
+        sb->refs++;
+        memcpy(fn->warm_token, v->token, sizeof(fn->warm_token));
+        return NULL;
+    }
+    return cwsi_function_begin_stop(sb);
+}
+
+static cwsi_turn cwsi_function_stop(cwsi_invocation *v)
+{
+    cws_op *op = &v->op, *stop = cwsi_function_settle(v);
+    if (stop) (void)cwsi_op_await(op, stop);
+    if (!op->child) return CWSI_READY;
+    if (!op->child->done) return CWSI_PENDING;
+    if (op->child->err.status)
+        cwsi_log(op->client, CWS_LOG_WARNING, "Function '%.*s': %s", 64, v->fn->name,
+                 op->child->err.message);
+    cwsi_op_leave(op);
+    return CWSI_READY;
+}
+
+/* Is it only that the sandbox, which was idle for a while, is not there any more? */
+static bool cwsi_function_may_retry(const cwsi_invocation *v)
+{
+    cws_status status = v->op.err.status;
+    return v->reused && v->op.step < CWSI_FUNCTION_RUN &&
+           (status == CWS_ERR_NOT_RUNNING || status == CWS_ERR_NOT_FOUND ||
+            status == CWS_ERR_TERMINATED || status == CWS_ERR_FAILED);
+}
+
+/* A step has failed: say of which function and where. */
+static void cwsi_function_broke(cwsi_invocation *v)
+{
+    cws_op *op = &v->op;
+    cws_error why = op->err;
+    if (cwsi_function_may_retry(v)) {
+        cwsi_error_clear(&op->err);
+        cwsi_function_let_go(op->sandbox);
+        op->sandbox = NULL;
+        v->reused = v->prepared = false;
+        v->old_token[0] = '\0';
+        op->step = CWSI_FUNCTION_ACQUIRE;
+        return;
+    }
+    if (!why.sandbox_id[0]) cwsi_name_sandbox(op, &why);
+    cwsi_error_clear(&op->err);
+    v->outcome = why;
+    v->outcome.status = CWS_OK;
+    if (strncmp(why.message, "Function '", 10) == 0)
+        (void)cwsi_fail(&v->outcome, why.status, "%s", why.message);
+    else
+        (void)cwsi_fail(&v->outcome, why.status, "Function '%.*s', %s: %s%s", 64, v->fn->name,
+                        cwsi_function_step_name(op->step),
+                        op->step == CWSI_FUNCTION_RESULT && why.status == CWS_ERR_FILE
+                            ? "it ended without one: " : "",
+                        why.message);
+    op->step = CWSI_FUNCTION_STOP;
+}
+
+static cwsi_turn cwsi_function_step(cwsi_invocation *v, int64_t now)
+{
+    switch (v->op.step) {
+    case CWSI_FUNCTION_ACQUIRE: cwsi_function_acquire(v); break;
+    case CWSI_FUNCTION_START: return cwsi_prelude(&v->op);
+    case CWSI_FUNCTION_DIRECTORY: return cwsi_function_directory(v, now);
+    case CWSI_FUNCTION_SOURCE: return cwsi_function_source(v, now);
+    case CWSI_FUNCTION_COMPILE: return cwsi_function_compile(v, now);
+    case CWSI_FUNCTION_PAYLOAD: return cwsi_function_payload(v, now);
+    case CWSI_FUNCTION_RUN: return cwsi_function_execute(v, now);
+    case CWSI_FUNCTION_RESULT: return cwsi_function_result(v, now);
+    case CWSI_FUNCTION_STOP: return cwsi_function_stop(v);
+    }
+    return CWSI_READY;
+}
+
+static cwsi_turn cwsi_function_run(cws_op *op, int64_t now)
+{
+    cwsi_invocation *v = CWSI_AS(cwsi_invocation, op);
+    for (;;) {
+        if (cwsi_function_step(v, now) == CWSI_PENDING) return CWSI_PENDING;
+        if (op->step == CWSI_FUNCTION_STOP) {
+            (void)cwsi_copy_error(&op->err, &v->outcome);
+            return CWSI_READY;
+        }
+        if (op->err.status) cwsi_function_broke(v);
+        else op->step++;
+    }
+}
+
+static bool cwsi_function_expire(cws_op *op)
+{
+    cwsi_invocation *v = CWSI_AS(cwsi_invocation, op);
+    if (op->step == CWSI_FUNCTION_STOP) { /* the rest of the stop goes on by itself */
+        (void)cwsi_copy_error(&op->err, &v->outcome);
+        return true;
+    }
+    (void)cwsi_fail(&op->err, CWS_ERR_TIMEOUT, "Function '%.*s' timed out after %lld ms, %s", 64,
+                    v->fn->name, CWSI_CAST(long long, v->fn->timeout_ms),
+                    cwsi_function_step_name(op->step));
+    return true;
+}
+
+static void cwsi_function_ended(cws_op *op)
+{
+    cwsi_invocation *v = CWSI_AS(cwsi_invocation, op);
+    if (op->err.status && !v->outcome.status) v->outcome = op->err; /* cancelled, or no time */
+    cwsi_op_leave(op);
+    cwsi_function_file_done(v);
+    if (v->running) (void)cws_process_cancel(v->process);
+    (void)cwsi_function_settle(v);
+    cwsi_buf_free(&v->payload);
+    if (v->map) cwsi_op_wake(v->map);
+}
+
+static void cwsi_function_destroy(cws_op *op)
+{
+    cwsi_invocation *v = CWSI_AS(cwsi_invocation, op);
+    cws_process_free(v->process);
+    cws_bytes_free(v->bytes);
+    cwsi_buf_free(&v->payload);
+    cwsi_arena_clear(&v->arena);
+    cwsi_function_unref(v->fn);
+}
+
+static const cwsi_op_kind *cwsi_function_kind(void)
+{
+    static const char *const steps[] = {CWSI_FUNCTION_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Call function",     steps,
+                                      cwsi_function_run,   cwsi_function_expire,
+                                      cwsi_function_ended, cwsi_function_destroy};
+    return &kind;
+}
+
+/* A new call from checked input; its time begins now. NULL: err is set. */
+static cwsi_invocation *cwsi_invocation_new(cws_function *fn, const cwsi_input *in, cws_error *err)
+{
+    cws_client *c = fn->client;
+    cws_op *op = cwsi_op_new(c, sizeof(cwsi_invocation), cwsi_function_kind(), NULL);
+    cwsi_invocation *v = op ? CWSI_AS(cwsi_invocation, op) : NULL;
+    if (!v) {
+        (void)cwsi_no_memory(err, "Call function");
+        return NULL;
+    }
+    v->fn = fn;
+    fn->refs++;
+    cwsi_arena_init(&v->arena, &c->mem);
+    cwsi_buf_init(&v->payload, &c->mem, CWSI_FILE_MAX);
+    cwsi_token(c, v->token);
+    op->deadline_ms = cwsi_after(cwsi_now(c), fn->timeout_ms);
+    if (cwsi_put_payload(&v->payload, fn, in)) return v;
+    if (v->payload.status == CWS_ERR_LIMIT)
+        (void)cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                        "the arguments and the source are larger than 256 MiB together");
+    else (void)cwsi_no_memory(err, "Call function");
+    cws_op_free(op);
+    return NULL;
+}
+
+/* ================================================================================================
+ * >>impl-op-map
+ * Many calls of a function, so many at the same time. Calls that failed are kept as they are: they
+ * have the error.
+ *
+ *      RUN --every call ended--> done
+ * ============================================================================================= */
+
+#define CWSI_MAP_LIMIT 16
+#define CWSI_MAP_STEPS(X) X(RUN)
+
+typedef struct cwsi_mapped {
+    cwsi_invocation *call; /* in flight, or failed; the handle */
+    cws_bytes *bytes;      /* of one that succeeded */
+    cws_status failed;     /* it could not be begun */
+} cwsi_mapped;
+
+struct cws_function_results {
+    cws_client *client; /* held */
+    size_t count;
+    cwsi_mapped *items;
+};
+
+typedef struct cwsi_map {
+    cws_op op;
+    cws_function *fn;  /* held */
+    cwsi_arena arena;
+    cwsi_input *inputs;
+    size_t count, next;
+    size_t *slots, limit; /* which item is in flight, + 1; 0: none */
+    cws_function_results *results;
+} cwsi_map;
+
+static void cwsi_results_free(cws_function_results *r)
+{
+    cws_client *c;
+    size_t i;
+    if (!r) return;
+    c = r->client;
+    for (i = 0; i < r->count; i++) {
+        cws_bytes_free(r->items[i].bytes);
+        if (r->items[i].call) cws_op_free(&r->items[i].call->op);
+    }
+    cwsi_free(&c->mem, r->items);
+    cwsi_free(&c->mem, r);
+    cwsi_client_unref(c);
+}
+
+/* Begin the next call. False: it failed right away. */
+static bool cwsi_map_begin(cwsi_map *m, size_t index)
+{
+    cwsi_mapped *item = &m->results->items[index];
+    cws_error err;
+    cwsi_error_clear(&err);
+    item->call = cwsi_invocation_new(m->fn, &m->inputs[index], &err);
+    if (item->call) item->call->map = &m->op;
+    else item->failed = err.status;
+    return item->call != NULL;
+}
+
+/* Take what an ended call brought. */
+static void cwsi_map_harvest(cwsi_mapped *item)
+{
+    cwsi_invocation *v = item->call;
+    v->map = NULL;
+    if (v->op.err.status) return;
+    item->bytes = v->bytes;
+    v->bytes = NULL;
+    item->call = NULL;
+    cws_op_free(&v->op);
+}
+
+static cwsi_turn cwsi_map_run(cws_op *op, int64_t now)
+{
+    cwsi_map *m = CWSI_AS(cwsi_map, op);
+    size_t i, running = 0;
+    (void)now;
+    for (i = 0; i < m->limit; i++) {
+        size_t *slot = &m->slots[i];
+        if (*slot && m->results->items[*slot - 1].call->op.done) {
+            cwsi_map_harvest(&m->results->items[*slot - 1]);
+            *slot = 0;
+        }
+        while (*slot == 0 && m->next < m->count) {
+            m->next++;
+            if (cwsi_map_begin(m, m->next - 1)) *slot = m->next;
+        }
+        if (*slot) running++;
+    }
+    return running ? CWSI_PENDING : CWSI_READY;
+}
+
+/* Cancelled: every call is. */
+static void cwsi_map_ended(cws_op *op)
+{
+    cwsi_map *m = CWSI_AS(cwsi_map, op);
+    size_t i;
+    for (i = 0; m->results && i < m->results->count; i++) {
+        cwsi_invocation *v = m->results->items[i].call;
+        if (!v || v->op.done) continue;
+        v->map = NULL;
+        (void)cws_op_cancel(&v->op);
+    }
+}
+
+static void cwsi_map_destroy(cws_op *op)
+{
+    cwsi_map *m = CWSI_AS(cwsi_map, op);
+    cwsi_results_free(m->results);
+    cwsi_arena_clear(&m->arena);
+    cwsi_function_unref(m->fn);
+}
+
+static const cwsi_op_kind *cwsi_map_kind(void)
+{
+    static const char *const steps[] = {CWSI_MAP_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Map function", steps,          cwsi_map_run,
+                                      NULL,           cwsi_map_ended, cwsi_map_destroy};
+    return &kind;
+}
+
+/* A new map over `count` inputs, which are filled in next. NULL: out of memory. */
+static cwsi_map *cwsi_map_new(cws_function *fn, size_t count, size_t limit)
+{
+    cws_client *c = fn->client;
+    cws_op *op = cwsi_op_new(c, sizeof(cwsi_map), cwsi_map_kind(), NULL);
+    cwsi_map *m = op ? CWSI_AS(cwsi_map, op) : NULL;
+    size_t inputs = 0, slots = 0, items = 0;
+    if (!m) return NULL;
+    m->fn = fn;
+    fn->refs++;
+    m->limit = limit == 0 ? CWSI_MAP_LIMIT : limit;
+    if (m->limit > count) m->limit = count;
+    m->count = count;
+    cwsi_arena_init(&m->arena, &c->mem);
+    m->results = CWSI_NEW(&c->mem, cws_function_results);
+    if (m->results) {
+        m->results->client = c;
+        c->refs++;
+    }
+    if (m->results && cwsi_mul(count + 1, sizeof(cwsi_input), &inputs) &&
+        cwsi_mul(m->limit + 1, sizeof(size_t), &slots) &&
+        cwsi_mul(count + 1, sizeof(cwsi_mapped), &items)) {
+        m->inputs = CWSI_AS(cwsi_input, cwsi_arena_alloc(&m->arena, inputs));
+        m->slots = CWSI_AS(size_t, cwsi_arena_alloc(&m->arena, slots));
+        m->results->items = CWSI_AS(cwsi_mapped, cwsi_alloc(&c->mem, items));
+        if (m->results->items) m->results->count = count;
+    }
+    if (m->inputs && m->slots && m->results->items) return m;
+    cws_op_free(op);
+    return NULL;
+}
+
+/* ================================================================================================
+ * >>impl-function-local
+ * A function without a sandbox: C by a call, Python by a process of this machine. Files go where
+ * they would go in a sandbox; none of them stays.
+ * ============================================================================================= */
+
+/* Bytes from a buffer, which is taken over. NULL: out of memory, and the buffer is freed. */
+static cws_bytes *cwsi_bytes_of(cws_client *c, cwsi_buf *buf)
+{
+    cws_bytes *bytes = CWSI_NEW(&c->mem, cws_bytes);
+    if (!bytes) {
+        cwsi_buf_free(buf);
+        return NULL;
+    }
+    bytes->client = c;
+    c->refs++;
+    bytes->buf = *buf;
+    bytes->at = buf->at;
+    bytes->len = buf->len;
+    return bytes;
+}
+
+typedef struct cwsi_local_io {
+    cws_io io;
+    cwsi_buf out;
+    bool failed;
+    char why[280];
+} cwsi_local_io;
+
+static void cwsi_local_fail(cws_io *io, const char *text)
+{
+    cwsi_local_io *l = CWSI_AS(cwsi_local_io, io);
+    if (l->failed) return;
+    l->failed = true;
+    cwsi_copy_text(l->why, sizeof(l->why), text, strlen(text));
+}
+
+static bool cwsi_local_write(cws_io *io, const void *data, size_t size)
+{
+    cwsi_local_io *l = CWSI_AS(cwsi_local_io, io);
+    if (cwsi_put(&l->out, data, size)) return true;
+    cwsi_local_fail(io, "out of memory");
+    return false;
+}
+
+static cws_status cwsi_local_c(cws_function *fn, const cwsi_input *in, cws_bytes **out,
+                               cws_error *err)
+{
+    cws_client *c = fn->client;
+    cwsi_local_io l = CWSI_ZERO;
+    cwsi_buf input;
+    cws_status status = CWS_OK;
+    cwsi_buf_init(&input, &c->mem, CWSI_FILE_MAX);
+    cwsi_buf_init(&l.out, &c->mem, CWSI_FILE_MAX);
+    l.io.write = cwsi_local_write;
+    l.io.fail = cwsi_local_fail;
+    if (cwsi_put_payload(&input, fn, in)) {
+        fn->body(input.at, input.len, &l.io);
+        status = l.out.status;
+        if (l.failed && !status) {
+            cwsi_str why = cwsi_str_of(l.why);
+            if (err) err->exit_code = 1;
+            if (err) cwsi_add_cut(err, "exception_message", why, 280);
+            status = cwsi_fail(err, CWS_ERR_EXECUTION, "Function '%.*s' execution failed: %s", 64,
+                               fn->name, l.why);
+        }
+    } else {
+        status = input.status;
+    }
+    cwsi_buf_free(&input);
+    if (status) cwsi_buf_free(&l.out);
+    else *out = cwsi_bytes_of(c, &l.out);
+    if (status == CWS_ERR_LIMIT)
+        return cwsi_fail(err, status, "Function '%.*s': more than 256 MiB", 64, fn->name);
+    return status == CWS_ERR_EXECUTION ? status : *out ? CWS_OK : cwsi_no_memory(err, fn->name);
+}
+
+#if CWSI_HAS_PROCESS
+
+typedef struct cwsi_local_call {
+    cws_function *fn;
+    cwsi_arena arena;
+    const char *payload, *result, *errors; /* paths */
+} cwsi_local_call;
+
+static cws_status cwsi_local_broken(const cwsi_local_call *l, const char *what, int code,
+                                    cws_error *err)
+{
+    if (err) err->transport_code = code;
+    return cwsi_fail(err, CWS_ERR_FILE, "Function '%.*s': %s (errno %d)", 64, l->fn->name, what,
+                     code);
+}
+
+/* Make temp_dir and what is above it, as far as it is missing: what fails shows later. */
+static void cwsi_local_make_dir(cwsi_local_call *l)
+{
+    const char *dir = l->fn->temp_dir, *end = dir;
+    while (*end) {
+        const char *part;
+        end += 1 + strcspn(end + 1, "/");
+        part = cwsi_arena_copy(&l->arena, dir, CWSI_CAST(size_t, end - dir));
+        if (part) (void)mkdir(part, 0700);
+    }
+}
+
+static cws_status cwsi_local_put(const cwsi_local_call *l, const cwsi_buf *data, cws_error *err)
+{
+    int fd = open(l->payload, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    size_t at = 0;
+    ssize_t n = 0;
+    while (fd >= 0 && at < data->len && (n >= 0 || errno == EINTR)) {
+        n = write(fd, data->at + at, data->len - at);
+        if (n > 0) at += CWSI_CAST(size_t, n);
+    }
+    if (fd < 0 || at < data->len) {
+        int code = errno;
+        if (fd >= 0) (void)close(fd);
+        return cwsi_local_broken(l, "its arguments can not be written", code, err);
+    }
+    return close(fd) ? cwsi_local_broken(l, "its arguments can not be written", errno, err)
+                     : CWS_OK;
+}
+
+/* Read a file of the call; false: errno says why, or memory has ended (0). */
+static bool cwsi_local_get(const char *path, cwsi_buf *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC), code = 0;
+    ssize_t n = 1;
+    if (fd < 0) return false;
+    while (n != 0) {
+        if (!cwsi_buf_reserve(out, 65536)) break;
+        n = read(fd, out->at + out->len, 65536);
+        if (n > 0) out->len += CWSI_CAST(size_t, n);
+        if (n < 0 && errno != EINTR) break;
+    }
+    if (n < 0) code = errno;
+    (void)close(fd);
+    errno = code;
+    if (n == 0) out->at[out->len] = '\0';
+    return n == 0;
+}
+
+/* Run the script. Its standard input is empty, its output this process's, its errors a file. */
+static int cwsi_local_spawn(const cwsi_local_call *l, pid_t *pid)
+{
+    extern char **environ; /* of POSIX; not every system declares it */
+    const cws_function *fn = l->fn;
+    const char *mode = fn->serialization == CWS_SERIALIZE_BYTES ? "bytes" : "json";
+    const char *words[] = {NULL, "-c", NULL, NULL, NULL, NULL, "", NULL};
+    char *argv[10] = {NULL};
+    posix_spawn_file_actions_t actions;
+    size_t i;
+    int code;
+    words[0] = fn->local_interpreter;
+    words[2] = cwsi_script_python();
+    words[3] = fn->temp_dir[0] ? fn->temp_dir : "/";
+    words[4] = l->payload;
+    words[5] = l->result;
+    words[7] = mode;
+    for (i = 0; i < CWSI_COUNT(words); i++) memcpy(&argv[i], &words[i], sizeof(argv[i]));
+    code = posix_spawn_file_actions_init(&actions);
+    if (code) return code;
+    code = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    if (!code)
+        code = posix_spawn_file_actions_addopen(&actions, 2, l->errors,
+                                                O_WRONLY | O_CREAT | O_EXCL, 0600);
+    if (!code) code = posix_spawnp(pid, argv[0], &actions, NULL, argv, environ);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    return code;
+}
+
+/* Wait for the child, and kill it when its time is over. Its exit code, 128 + signal, or -1. */
+static int cwsi_local_wait(cws_client *c, pid_t pid, int64_t until)
+{
+    int state = 0, pause = 1;
+    pid_t got;
+    bool late = false;
+    while ((got = waitpid(pid, &state, late ? 0 : WNOHANG)) != pid) {
+        if (got < 0 && errno != EINTR) return 0; /* somebody reaped it: its files tell */
+        if (late) continue;
+        late = cwsi_now(c) >= until;
+        if (late) (void)kill(pid, SIGKILL);
+        else cwsi_sleep(pause);
+        if (pause < 16) pause *= 2;
+    }
+    if (late) return -1;
+    return WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
+}
+
+/* The child has ended: what did it leave? */
+static cws_status cwsi_local_result(const cwsi_local_call *l, int code, cws_bytes **out,
+                                    cws_error *err)
+{
+    cws_client *c = l->fn->client;
+    cws_error unused;
+    cwsi_buf buf;
+    if (!err) {
+        cwsi_error_clear(&unused);
+        err = &unused;
+    }
+    if (code < 0)
+        return cwsi_fail(err, CWS_ERR_TIMEOUT, "Function '%.*s' timed out after %lld ms, %s", 64,
+                         l->fn->name, CWSI_CAST(long long, l->fn->timeout_ms), "running it here");
+    cwsi_buf_init(&buf, &c->mem, CWSI_FILE_MAX);
+    if (code) {
+        cwsi_str output;
+        (void)cwsi_local_get(l->errors, &buf);
+        output.at = buf.len ? buf.at : "";
+        output.len = buf.len;
+        (void)cwsi_function_failed(err, l->fn, "execution failed", code, output);
+        cwsi_buf_free(&buf);
+        return CWS_ERR_EXECUTION;
+    }
+    if (!cwsi_local_get(l->result, &buf)) {
+        cws_status status = buf.status;
+        code = errno;
+        cwsi_buf_free(&buf);
+        return status ? cwsi_fail(err, status, "Function '%.*s': %s", 64, l->fn->name,
+                                  cws_status_text(status))
+                      : cwsi_local_broken(l, "it ended without a result", code, err);
+    }
+    *out = cwsi_bytes_of(c, &buf);
+    return *out ? CWS_OK : cwsi_no_memory(err, l->fn->name);
+}
+
+static cws_status cwsi_local_run(cwsi_local_call *l, const cwsi_input *in, cws_bytes **out,
+                                 cws_error *err)
+{
+    cws_client *c = l->fn->client;
+    int64_t until = cwsi_after(cwsi_now(c), l->fn->timeout_ms);
+    cws_status status;
+    cwsi_buf payload;
+    pid_t pid = 0;
+    int code;
+    cwsi_buf_init(&payload, &c->mem, CWSI_FILE_MAX);
+    if (!cwsi_put_payload(&payload, l->fn, in)) {
+        status = payload.status;
+        cwsi_buf_free(&payload);
+        return cwsi_fail(err, status, "Function '%.*s': %s", 64, l->fn->name,
+                         cws_status_text(status));
+    }
+    cwsi_local_make_dir(l);
+    status = cwsi_local_put(l, &payload, err);
+    cwsi_buf_free(&payload);
+    if (!status) {
+        code = cwsi_local_spawn(l, &pid);
+        if (code) status = cwsi_local_broken(l, "local_interpreter can not be run", code, err);
+        else status = cwsi_local_result(l, cwsi_local_wait(c, pid, until), out, err);
+    }
+    (void)unlink(l->payload);
+    (void)unlink(l->result);
+    (void)unlink(l->errors);
+    return status;
+}
+
+static const char *cwsi_local_path(cwsi_local_call *l, const char *what, const char *token)
+{
+    size_t size = strlen(l->fn->temp_dir) + 64;
+    char *path = CWSI_CAST(char *, cwsi_arena_alloc(&l->arena, size));
+    if (path) (void)cwsi_format(path, size, "%s/sandbox_%s_%s", l->fn->temp_dir, what, token);
+    return path;
+}
+
+static cws_status cwsi_local_python(cws_function *fn, const cwsi_input *in, cws_bytes **out,
+                                    cws_error *err)
+{
+    cwsi_local_call l = CWSI_ZERO;
+    char token[33];
+    cws_status status;
+    if (!fn->local_interpreter)
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                         "Function '%.*s' is Python: local_interpreter says what runs it here", 64,
+                         fn->name);
+    l.fn = fn;
+    cwsi_arena_init(&l.arena, &fn->client->mem);
+    cwsi_token(fn->client, token);
+    l.payload = cwsi_local_path(&l, "payload", token);
+    l.result = cwsi_local_path(&l, "result", token);
+    l.errors = cwsi_local_path(&l, "errors", token);
+    if (l.payload && l.result && l.errors) status = cwsi_local_run(&l, in, out, err);
+    else status = cwsi_no_memory(err, fn->name);
+    cwsi_arena_clear(&l.arena);
+    return status;
+}
+
+#else
+
+static cws_status cwsi_local_python(cws_function *fn, const cwsi_input *in, cws_bytes **out,
+                                    cws_error *err)
+{
+    (void)in;
+    (void)out;
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                     "Function '%.*s' is Python: this build starts no process (it needs "
+                     "POSIX.1-2008, and no CWS_NO_PROCESS)", 64, fn->name);
+}
+
+#endif
+
+/* ================================================================================================
  * >>impl-client
  * Opening a client: checking the configuration, credentials to headers, shutting down.
  * ============================================================================================= */
@@ -20796,6 +22546,386 @@ CWS_API cws_status cws_profile_get(cws_client *client, const char *profile_name,
 }
 
 /* ================================================================================================
+ * >>impl-public-function
+ * The functions of >>functions.
+ * ============================================================================================= */
+
+/* Copy what was checked. False: out of memory. */
+static bool cwsi_function_fill(cws_function *fn, const cws_function_opts *o)
+{
+    static const char *const python[] = {"python", NULL}, *const cc[] = {"cc", "-O2", "-lm", NULL};
+    cwsi_arena *a = &fn->arena;
+    bool ok = true;
+    size_t n;
+    char *dir = cwsi_arena_copy(a, o->temp_dir ? o->temp_dir : "/tmp",
+                                strlen(o->temp_dir ? o->temp_dir : "/tmp"));
+    if (!dir) return false;
+    fn->make_dir = strcmp(dir, "/tmp") != 0;
+    for (n = strlen(dir); n && dir[n - 1] == '/'; n--) dir[n - 1] = '\0';
+    fn->make_dir = fn->make_dir && dir[0];
+    fn->temp_dir = dir;
+    if (o->c_function) {
+        fn->body = o->c_function->body;
+        fn->name = cwsi_keep(a, o->c_function->name, &ok);
+        fn->source = cwsi_program(a, o->c_function->source);
+        fn->compiler = cwsi_keep_strings(a, o->compiler ? o->compiler : cc, NULL, &ok);
+        cwsi_token(fn->client, fn->token);
+    } else {
+        fn->name = cwsi_keep(a, o->name, &ok);
+        fn->source = cwsi_keep(a, o->source, &ok);
+        fn->closure = cwsi_keep(a, o->closure_vars ? o->closure_vars : "{}", &ok);
+        fn->interpreter = cwsi_keep_strings(a, o->interpreter ? o->interpreter : python, NULL, &ok);
+        fn->local_interpreter = cwsi_keep(a, o->local_interpreter, &ok);
+    }
+    fn->serialization = o->serialization;
+    fn->keep_warm = o->keep_warm;
+    return ok && fn->source;
+}
+
+/* The options of its sandboxes: tried out on one that is never started, and kept. */
+static cws_status cwsi_function_sandbox(cws_function *fn, const cws_function_opts *o,
+                                        cws_error *err)
+{
+    cws_sandbox_opts none = CWSI_ZERO;
+    const cws_sandbox_opts *given = o->sandbox ? o->sandbox : &none;
+    cws_sandbox *sb = cwsi_sandbox_new(fn->client);
+    cws_status status;
+    if (!sb) return cwsi_no_memory(err, "function");
+    status = cwsi_sandbox_prepare(fn->session, sb, given, err);
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    sb->request_timeout_ms, false, &fn->timeout_ms);
+    cwsi_sandbox_unref(sb);
+    return status ? status : cwsi_keep_sandbox_opts(&fn->arena, given, &fn->sandbox, err);
+}
+
+CWS_API cws_status cws_session_function(cws_session *session, const cws_function_opts *opts,
+                                        cws_function **out, cws_error *err)
+{
+    cws_function *fn;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (!status) status = cwsi_check_function(err, opts);
+    if (status) return status;
+    fn = CWSI_NEW(&session->client->mem, cws_function);
+    if (!fn) return cwsi_no_memory(err, "function");
+    fn->client = session->client;
+    fn->client->refs++;
+    fn->session = session;
+    session->refs++;
+    fn->refs = 1;
+    cwsi_arena_init(&fn->arena, &fn->client->mem);
+    status = cwsi_function_sandbox(fn, opts, err);
+    if (!status && !cwsi_function_fill(fn, opts)) status = cwsi_no_memory(err, "function");
+    if (status) {
+        cwsi_function_unref(fn);
+        return status;
+    }
+    *out = fn;
+    return CWS_OK;
+}
+
+CWS_API void cws_function_free(cws_function *function)
+{
+    if (!function) return;
+    function->freed = true;
+    if (function->warm) cwsi_function_let_go(function->warm);
+    function->warm = NULL;
+    cwsi_function_unref(function);
+}
+
+/* What every call checks first. */
+static cws_status cwsi_enter_function(cws_function *fn, cws_serialization how, const void *out,
+                                      cws_error *err)
+{
+    cws_status status;
+    cwsi_error_clear(err);
+    if (!fn) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "function must not be NULL");
+    status = cwsi_enter(fn->client, out, err);
+    if (status || fn->serialization == how) return status;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "Function '%.*s' takes %s", 64, fn->name,
+                     how == CWS_SERIALIZE_JSON
+                         ? "bytes (CWS_SERIALIZE_BYTES): use the call that ends in _bytes"
+                         : "JSON: use the call without _bytes, or CWS_SERIALIZE_BYTES");
+}
+
+/* The arguments of a call, checked and with their defaults. */
+static cws_status cwsi_check_args(const cws_function *fn, const char *label, const char *args,
+                                  const char *kwargs, cwsi_input *in, cws_error *err)
+{
+    cws_status status = cwsi_check_json(err, label, args,
+                                        fn->body ? CWSI_JSON_END : CWSI_JSON_ARRAY);
+    if (!status && kwargs && fn->body)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "kwargs_json is for Python");
+    if (!status) status = cwsi_check_json(err, "kwargs_json", kwargs, CWSI_JSON_OBJECT);
+    memset(in, 0, sizeof(*in));
+    in->args = cwsi_str_of(args ? args : "[]");
+    in->kwargs = cwsi_str_of(kwargs ? kwargs : "{}");
+    return status;
+}
+
+static cws_status cwsi_check_blob(const char *label, const void *data, size_t size, cwsi_input *in,
+                                  cws_error *err)
+{
+    memset(in, 0, sizeof(*in));
+    in->args = cwsi_str_of("[]");
+    in->kwargs = cwsi_str_of("{}");
+    in->blob.data = data;
+    in->blob.size = size;
+    if (data || !size) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but size is not 0", label);
+}
+
+static cws_status cwsi_invocation_give(cws_function *fn, const cwsi_input *in, cws_op **out,
+                                       cws_error *err)
+{
+    cwsi_invocation *v;
+    cws_error why;
+    if (fn->session->closed) return cwsi_fail(err, CWS_ERR_CLOSED, "the session is closed");
+    cwsi_error_clear(&why);
+    v = cwsi_invocation_new(fn, in, &why);
+    if (!v) return cwsi_copy_error(err, &why);
+    *out = &v->op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_function_call_begin(cws_function *function, const char *args_json,
+                                           const char *kwargs_json, cws_op **out, cws_error *err)
+{
+    cwsi_input in;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_function(function, CWS_SERIALIZE_JSON, out, err);
+    if (!status) status = cwsi_check_args(function, "args_json", args_json, kwargs_json, &in, err);
+    return status ? status : cwsi_invocation_give(function, &in, out, err);
+}
+
+CWS_API cws_status cws_function_call_bytes_begin(cws_function *function, const void *data,
+                                                 size_t size, cws_op **out, cws_error *err)
+{
+    cwsi_input in;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_function(function, CWS_SERIALIZE_BYTES, out, err);
+    if (!status) status = cwsi_check_blob("data", data, size, &in, err);
+    return status ? status : cwsi_invocation_give(function, &in, out, err);
+}
+
+/* Run a begun call to its end. */
+static cws_status cwsi_function_finish(cws_status begun, cws_op *op, cws_bytes **out,
+                                       cws_error *err)
+{
+    if (begun) return begun;
+    begun = cws_op_wait(op, -1, err);
+    if (!begun) *out = cws_op_take_bytes(op);
+    cws_op_free(op);
+    return begun;
+}
+
+CWS_API cws_status cws_function_call(cws_function *function, const char *args_json,
+                                     const char *kwargs_json, cws_bytes **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_function_call_begin(function, args_json, kwargs_json, out ? &op : NULL, err);
+    return cwsi_function_finish(begun, op, out, err);
+}
+
+CWS_API cws_status cws_function_call_bytes(cws_function *function, const void *data, size_t size,
+                                           cws_bytes **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_function_call_bytes_begin(function, data, size, out ? &op : NULL, err);
+    return cwsi_function_finish(begun, op, out, err);
+}
+
+CWS_API const cws_result *cws_op_function_output(const cws_op *op)
+{
+    const cwsi_invocation *v =
+        op && op->done && op->kind == cwsi_function_kind()
+            ? CWSI_CAST(const cwsi_invocation *, CWSI_CAST(const void *, op)) : NULL;
+    return v && v->process && v->process->began ? v->process->result : NULL;
+}
+
+/* ================================================================================================
+ * >>impl-public-map
+ * The functions of >>functions that make many calls, and those that make one without a sandbox.
+ * ============================================================================================= */
+
+static cws_status cwsi_check_map(cws_function *fn, cws_serialization how, const void *list,
+                                 size_t count, const cws_map_opts *o, const void *out,
+                                 cws_error *err)
+{
+    cws_status status = cwsi_enter_function(fn, how, out, err);
+    if (!status && o) status = cwsi_check_zero(err, "cws_map_opts", o->must_be_zero);
+    if (!status && !list && count)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the list is NULL but count is not 0");
+    if (!status && fn->session->closed)
+        status = cwsi_fail(err, CWS_ERR_CLOSED, "the session is closed");
+    return status;
+}
+
+CWS_API cws_status cws_function_map_begin(cws_function *function, const char *const *args_json,
+                                          size_t count, const cws_map_opts *opts, cws_op **out,
+                                          cws_error *err)
+{
+    cwsi_map *m;
+    size_t i;
+    bool ok = true;
+    char label[40];
+    cwsi_input in;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_check_map(function, CWS_SERIALIZE_JSON, args_json, count, opts, out, err);
+    for (i = 0; !status && i < count; i++) {
+        (void)cwsi_format(label, sizeof(label), "args_json[%zu]", i);
+        status = cwsi_check_args(function, label, args_json[i], NULL, &in, err);
+    }
+    if (status) return status;
+    m = cwsi_map_new(function, count, opts ? opts->limit : 0);
+    for (i = 0; m && i < count; i++) {
+        (void)cwsi_check_args(function, "", args_json[i], NULL, &m->inputs[i], NULL);
+        m->inputs[i].args.at = cwsi_keep_text(&m->arena, m->inputs[i].args, &ok);
+    }
+    if (m && ok) *out = &m->op;
+    else if (m) cws_op_free(&m->op);
+    return *out ? CWS_OK : cwsi_no_memory(err, "Map function");
+}
+
+CWS_API cws_status cws_function_map_bytes_begin(cws_function *function, const cws_blob *inputs,
+                                                size_t count, const cws_map_opts *opts,
+                                                cws_op **out, cws_error *err)
+{
+    cwsi_map *m;
+    size_t i;
+    bool ok = true;
+    char label[40];
+    cwsi_input in;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_check_map(function, CWS_SERIALIZE_BYTES, inputs, count, opts, out, err);
+    for (i = 0; !status && i < count; i++) {
+        (void)cwsi_format(label, sizeof(label), "inputs[%zu].data", i);
+        status = cwsi_check_blob(label, inputs[i].data, inputs[i].size, &in, err);
+    }
+    if (status) return status;
+    m = cwsi_map_new(function, count, opts ? opts->limit : 0);
+    for (i = 0; m && i < count; i++) {
+        cwsi_str data;
+        data.at = CWSI_CAST(const char *, inputs[i].data);
+        data.len = inputs[i].size;
+        (void)cwsi_check_blob("", inputs[i].data, inputs[i].size, &m->inputs[i], NULL);
+        m->inputs[i].blob.data = cwsi_keep_text(&m->arena, data, &ok);
+    }
+    if (m && ok) *out = &m->op;
+    else if (m) cws_op_free(&m->op);
+    return *out ? CWS_OK : cwsi_no_memory(err, "Map function");
+}
+
+/* Run a begun map to its end. */
+static cws_status cwsi_map_finish(cws_status begun, cws_op *op, cws_function_results **out,
+                                  cws_error *err)
+{
+    if (begun) return begun;
+    begun = cws_op_wait(op, -1, err);
+    if (!begun) *out = cws_op_take_results(op);
+    cws_op_free(op);
+    return begun;
+}
+
+CWS_API cws_status cws_function_map(cws_function *function, const char *const *args_json,
+                                    size_t count, const cws_map_opts *opts,
+                                    cws_function_results **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_function_map_begin(function, args_json, count, opts, out ? &op : NULL, err);
+    return cwsi_map_finish(begun, op, out, err);
+}
+
+CWS_API cws_status cws_function_map_bytes(cws_function *function, const cws_blob *inputs,
+                                          size_t count, const cws_map_opts *opts,
+                                          cws_function_results **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_function_map_bytes_begin(function, inputs, count, opts, out ? &op : NULL, err);
+    return cwsi_map_finish(begun, op, out, err);
+}
+
+CWS_API size_t cws_function_results_count(const cws_function_results *results)
+{
+    return results ? results->count : 0;
+}
+
+CWS_API cws_status cws_function_results_at(const cws_function_results *results, size_t index,
+                                           const cws_bytes **bytes, cws_error *err)
+{
+    const cwsi_mapped *item;
+    if (bytes) *bytes = NULL;
+    cwsi_error_clear(err);
+    if (index >= cws_function_results_count(results))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "there is no call %zu", index);
+    item = &results->items[index];
+    if (item->call) return cwsi_copy_error(err, &item->call->op.err);
+    if (item->failed) return cwsi_fail(err, item->failed, "Call function: %s",
+                                       cws_status_text(item->failed));
+    if (bytes) *bytes = item->bytes;
+    return CWS_OK;
+}
+
+CWS_API void cws_function_results_free(cws_function_results *results)
+{
+    cwsi_results_free(results);
+}
+
+static cws_status cwsi_function_here(cws_function *fn, const cwsi_input *in, cws_bytes **out,
+                                     cws_error *err)
+{
+    cws_status status =
+        fn->body ? cwsi_local_c(fn, in, out, err) : cwsi_local_python(fn, in, out, err);
+    if (!status) status = cwsi_check_result(fn, *out, err);
+    if (!status) return CWS_OK;
+    cws_bytes_free(*out);
+    *out = NULL;
+    return status;
+}
+
+CWS_API cws_status cws_function_local(cws_function *function, const char *args_json,
+                                      const char *kwargs_json, cws_bytes **out, cws_error *err)
+{
+    cwsi_input in;
+    cws_status status;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    status = cwsi_enter_function(function, CWS_SERIALIZE_JSON, out, err);
+    if (!status) status = cwsi_check_args(function, "args_json", args_json, kwargs_json, &in, err);
+    return status ? status : cwsi_function_here(function, &in, out, err);
+}
+
+CWS_API cws_status cws_function_local_bytes(cws_function *function, const void *data, size_t size,
+                                            cws_bytes **out, cws_error *err)
+{
+    cwsi_input in;
+    cws_status status;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    status = cwsi_enter_function(function, CWS_SERIALIZE_BYTES, out, err);
+    if (!status) status = cwsi_check_blob("data", data, size, &in, err);
+    return status ? status : cwsi_function_here(function, &in, out, err);
+}
+
+/* ================================================================================================
  * >>impl-public-async
  * The functions of >>async.
  * ============================================================================================= */
@@ -20866,8 +22996,10 @@ static cws_op *cwsi_ended(cws_op *op, const cwsi_op_kind *kind)
 CWS_API cws_bytes *cws_op_take_bytes(cws_op *op)
 {
     cwsi_file *f = CWSI_AS(cwsi_file, cwsi_ended(op, cwsi_file_kind(CWSI_READ_FILE)));
-    cws_bytes *bytes = f ? f->bytes : NULL;
+    cwsi_invocation *v = CWSI_AS(cwsi_invocation, cwsi_ended(op, cwsi_function_kind()));
+    cws_bytes *bytes = f ? f->bytes : v ? v->bytes : NULL;
     if (f) f->bytes = NULL;
+    if (v) v->bytes = NULL;
     return bytes;
 }
 
@@ -20885,6 +23017,14 @@ CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op)
     cws_sandbox *found = get ? get->found : NULL;
     if (get) get->found = NULL;
     return found;
+}
+
+CWS_API cws_function_results *cws_op_take_results(cws_op *op)
+{
+    cwsi_map *m = CWSI_AS(cwsi_map, cwsi_ended(op, cwsi_map_kind()));
+    cws_function_results *results = m ? m->results : NULL;
+    if (m) m->results = NULL;
+    return results;
 }
 
 /* Mark the first `most` that have ended; returns how many were marked. */

@@ -162,6 +162,12 @@ no_stdio() {
             >>"$work/log"
 }
 
+no_process() {
+    implement noprocess '#define CWS_NO_PROCESS' && compile "$CC" noprocess.o noprocess.c &&
+        ! undefined noprocess.o | grep -E '^(posix_spawn.*|waitpid|kill|fork|exec.*)$' \
+            >>"$work/log"
+}
+
 static_mode() { # nothing of the library is visible to the linker
     implement static '#define CWS_STATIC' && compile "$CC" static.o static.c &&
         ! nm -g --defined-only "$work/static.o" | grep ' cws' >>"$work/log"
@@ -238,6 +244,7 @@ if [ "$part" = link ]; then
 else
     check "CWS_NO_CURL leaves nothing of curl" no_curl
     check "CWS_NO_STDIO leaves nothing of stdio" no_stdio
+    check "CWS_NO_PROCESS starts none" no_process
     check "CWS_STATIC exports nothing" static_mode
     check "CWS_API sets the visibility" api_macro
     check "-fvisibility=hidden hides the library" hidden_by_default

@@ -12,8 +12,12 @@ HEADER=${HEADER:-$PWD/cwsandbox.h}
 # --- The translation units -----------------------------------------------------------------------
 
 # Something is used, so that a static library is not empty and a declaration is seen as such.
-use='const char *use(void);
-const char *use(void) { return cws_version(); }'
+use='CWS_FUNCTION(copied, {
+    size_t n = input_size, i;
+    for (i = 0; i < n; i++) io->write(io, input + i, 1);
+});
+const char *use(void);
+const char *use(void) { return copied.name[0] ? cws_version() : copied.source; }'
 
 cat >"$work/declarations.c" <<END
 #include "$HEADER"
@@ -40,6 +44,7 @@ END
 cat >"$work/nocurl.c" <<END
 #define CWS_NO_CURL
 #define CWS_NO_STDIO
+#define CWS_NO_PROCESS
 #define CWS_ASSERT(x) ((x) ? (void)0 : cws_bytes_free(0))
 #define CWSANDBOX_IMPLEMENTATION
 #include "$HEADER"
