@@ -970,7 +970,7 @@ struct cwsl_server {
     cwsl_exchange *exchanges;
     cwsl_job *jobs;
     cwsl_snapshot *snapshots;
-    char bucket[64], region[64]; /* where snapshots are said to be; "": managed */
+    char bucket[256], region[128]; /* where snapshots are said to be; "": managed */
     char root[PATH_MAX / 2];
     char uid_map[40], gid_map[40];
     cwsi_arena arena;
