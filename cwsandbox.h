@@ -2966,6 +2966,12 @@ static size_t cwsi_format_double(char *out, double value)
             memmove(out + n + e + 1, out + n + e, CWSI_CAST(size_t, -e));
             out[CWSI_CAST(int, n) + e] = '.';
             n++;
+        } else if (e < 0 && e >= -22 && CWSI_CAST(size_t, -e) < n - sign + 6) { /* 0.00001 */
+            size_t have = n - sign, shift = 2 + CWSI_CAST(size_t, -e) - have;
+            memmove(out + sign + shift, out + sign, have);
+            memset(out + sign, '0', shift);
+            out[sign + 1] = '.';
+            n += shift;
         } else if (e) {
             out[n++] = 'e';
             if (e < 0) out[n++] = '-';

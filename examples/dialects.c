@@ -35,26 +35,87 @@ static int use(cws_sandbox *box)
     return 0;
 }
 
-/* What a dialect does not have is refused before anything is sent, and the message says what to use
- * instead. */
-static void ask_for_both(cws_session *session)
+/* Is this option there? What a dialect does not have is refused before anything is sent, and the
+ * message says what to use instead. A sandbox that was not started costs nothing. */
+static void try_option(cws_session *session, const char *name, const cws_sandbox_opts *opts)
 {
-    const char *profiles[] = {"default", NULL};
-    cws_service web = {0};
-    cws_sandbox_opts old = {0}, newer = {0};
     cws_sandbox *box = NULL;
     cws_error err;
-    old.profile_names = profiles;
+    if (cws_session_sandbox(session, opts, &box, &err)) printf("%s\n", err.message);
+    else printf("%s: fine here\n", name);
+    cws_sandbox_free(box);
+}
+
+/* In both, though the messages that carry them differ. */
+static void try_common(cws_session *session)
+{
+    const cws_pair notes[] = {{"example.com/team", "blue"}, {NULL, NULL}};
+    const cws_secret token = {"vault", "deploy-token", NULL, "TOKEN"};
+    const cws_mounted_file note = {"/etc/note", "here before the command", 23};
+    const char *runners[] = {"runner-1", NULL};
+    cws_sandbox_opts o = {0};
+    o.annotations = notes;
+    o.secrets = &token;
+    o.secret_count = 1;
+    o.mounted_files = &note;
+    o.mounted_file_count = 1;
+    o.runner_ids = runners;
+    try_option(session, "annotations, secrets, mounted_files, runner_ids", &o);
+}
+
+/* Each in one of them only. */
+static void try_others(cws_session *session)
+{
+    const char *names[] = {"default", NULL};
+    const int32_t exposed[] = {8080};
+    const cws_port port = {8080, "web", "TCP"};
+    const cws_s3_mount s3 = {"models", NULL, "/models"};
+    cws_service web = {0};
+    cws_network modes = {0};
+    cws_sandbox_opts ids = {0}, profiles = {0}, ports = {0}, network = {0}, mount = {0},
+                     time = {0}, newer = {0};
+    ids.profile_ids = names;
+    try_option(session, "profile_ids", &ids);
+    profiles.profile_names = names;
+    try_option(session, "profile_names", &profiles);
+    ports.ports = &port;
+    ports.port_count = 1;
+    try_option(session, "ports", &ports);
+    modes.ingress_mode = "public";
+    modes.exposed_ports = exposed;
+    modes.exposed_port_count = 1;
+    modes.egress_mode = "internet";
+    network.network = &modes;
+    try_option(session, "network by modes", &network);
+    mount.s3_mount = &s3;
+    try_option(session, "s3_mount", &mount);
+    time.max_timeout_seconds = 60;
+    try_option(session, "max_timeout_seconds", &time);
     web.port = 8080;
+    web.visibility = CWS_VISIBILITY_PUBLIC;
     newer.services = &web;
     newer.service_count = 1;
-    if (cws_session_sandbox(session, &old, &box, &err)) printf("%s\n", err.message);
-    else puts("profile_names: fine here");
-    cws_sandbox_free(box);
-    box = NULL;
-    if (cws_session_sandbox(session, &newer, &box, &err)) printf("%s\n", err.message);
-    else puts("services: fine here");
-    cws_sandbox_free(box);
+    try_option(session, "services", &newer);
+}
+
+/* Lists have selectors too. */
+static void try_lists(cws_session *session)
+{
+    const char *nobody[] = {"nobody", NULL};
+    cws_list_opts o = {0};
+    cws_sandbox_list *list = NULL;
+    cws_error err;
+    o.include_stopped = true; /* ended ones also */
+    o.runner_ids = nobody;
+    if (cws_session_list(session, &o, &list, &err)) complain(&err);
+    else printf("sandboxes of that runner: %d\n", (int)cws_sandbox_list_count(list));
+    cws_sandbox_list_free(list);
+    o.runner_ids = NULL;
+    o.profile_ids = o.profile_names = nobody;
+    list = NULL;
+    if (cws_session_list(session, &o, &list, &err)) printf("%s\n", err.message);
+    else printf("sandboxes of those profiles: %d\n", (int)cws_sandbox_list_count(list));
+    cws_sandbox_list_free(list);
 }
 
 int main(void)
@@ -77,7 +138,9 @@ int main(void)
     if (example_client_opts(&client, &local, &err)) return complain(&err);
     opts.client_opts = &client;
     if (cws_session_open(&opts, &session, &err)) return complain(&err);
-    ask_for_both(session);
+    try_common(session);
+    try_others(session);
+    try_lists(session);
     if (cws_session_sandbox(session, &o, &box, &err)) code = complain(&err);
     else code = use(box);
     if (cws_session_close(session, &err)) code = complain(&err);

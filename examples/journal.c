@@ -53,7 +53,7 @@ int main(int argc, char **argv)
     failed = cws_session_reap(session, &stopped, &err) != CWS_OK;
     if (failed) complain(&err);
     else printf("left by earlier runs: %d\n", (int)stopped);
-    if (!failed) failed = work(session, argc > 1);
+    if (!failed) failed = work(session, argc > 1 && strcmp(argv[1], "crash") == 0);
     if (cws_session_close(session, &err)) failed = complain(&err); /* removes the journal */
     cws_session_free(session);
     return failed;

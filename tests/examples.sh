@@ -8,6 +8,7 @@ unset CWSANDBOX_API_KEY CWSANDBOX_BASE_URL CWSANDBOX_API_VERSION CWSANDBOX_PROTO
 
 [ $# -gt 0 ] || fail "there are examples"
 here=$PWD
+ran=
 for program in "$@"; do
     name=$(basename "$program")
     # some leave a file where they run
@@ -16,6 +17,7 @@ for program in "$@"; do
     code=$?
     if [ $code -eq 0 ]; then
         pass "$name"
+        ran="$ran $name"
     else
         tail -n 12 "$work/$name.out" "$work/$name.err" >"$work/$name.why"
         fail "$name ended with exit code $code" "$work/$name.why"
@@ -46,4 +48,11 @@ for program in "$@"; do
         fi
     fi
 done
+# What README says of the Python client's words is so, and is shown where it says.
+# shellcheck disable=SC2086
+if "$(sh tests/python.sh)" tests/table.py "$work" $ran >"$work/table" 2>&1; then
+    pass "the table of the Python client's Session"
+else
+    fail "the table of the Python client's Session" "$work/table"
+fi
 finish
