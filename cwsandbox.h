@@ -948,8 +948,9 @@ typedef struct cws_stop_opts {
  * never start. A start in flight is awaited first and then stopped, so nothing leaks. Calls that
  * overlap join the first one, whose options count. An ended sandbox is success. On failure the
  * sandbox stays tracked by its session, and stop may be called again. A stop with snapshot that
- * comes too late to take one (the sandbox ends or has ended without, or a stop without is under
- * way) is CWS_ERR_SNAPSHOT_CONFLICT and leaves everything as it is. */
+ * comes too late to take one (the sandbox ends or has ended without, those of an earlier stop have
+ * failed, or a stop without is under way) is CWS_ERR_SNAPSHOT_CONFLICT and leaves everything as it
+ * is. */
 CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts,
                                     cws_error *err);
 CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_opts *opts,
@@ -5614,6 +5615,7 @@ struct cws_sandbox {
     bool cancelled;      /* stopped before it was started: can never start */
     bool stop_owned;     /* a stop of this object was accepted */
     bool presumed;       /* its end is concluded from a state of nothing, not stated */
+    bool snapshot_failed; /* one of those that a stop took, or it was not ready in time */
     bool create_unknown; /* a create may or may not have reached the service */
     bool noted;          /* in the journal of its session, without the outcome */
     char request_id[40]; /* idempotency token of the create */
@@ -13188,6 +13190,12 @@ typedef struct cwsi_stop {
     cws_error why; /* the first failure, told when the sandbox has ended */
 } cwsi_stop;
 
+/* Has a stop taken snapshots that have not failed? */
+static bool cwsi_sandbox_is_kept(const cws_sandbox *sb)
+{
+    return sb->info.snapshot_ids[0] && !sb->snapshot_failed;
+}
+
 /* The time for one snapshot is over, or another stop was quicker. */
 static cws_status cwsi_snapshot_conflict(cws_error *err, const cws_sandbox *sb, const char *why)
 {
@@ -13289,6 +13297,7 @@ static cwsi_turn cwsi_stop_snapshots(cwsi_stop *stop, int64_t now)
         if (op->child) {
             if (!op->child->done) return CWSI_PENDING;
             if (op->child->err.status && !stop->why.status) stop->why = op->child->err;
+            if (op->child->err.status) op->sandbox->snapshot_failed = true;
             cwsi_op_leave(op);
             stop->ready++;
         }
@@ -13321,7 +13330,7 @@ static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
             }
             if (!sb->id[0]) sb->cancelled = true;
             if (stop->request.snapshot && !sb->cancelled && sb->phase >= CWSI_STOPPING &&
-                !sb->info.snapshot_ids[0])
+                !cwsi_sandbox_is_kept(sb))
                 return cwsi_failed(cwsi_snapshot_conflict(&op->err, sb, "it is ending"));
             if (cwsi_sandbox_done(sb) && !sb->presumed) return CWSI_READY;
             op->step = sb->phase == CWSI_STOPPING ? CWSI_STOP_DRAIN : CWSI_STOP_SEND;
@@ -13456,7 +13465,7 @@ static cws_op *cwsi_sandbox_stop_op(cws_sandbox *sb, const cwsi_stop_wish *wish,
 
 typedef struct cwsi_joining {
     cws_op op;
-    bool missing_ok;
+    bool missing_ok, snapshot;
 } cwsi_joining;
 
 #define CWSI_JOIN_STEPS(X) X(JOIN)
@@ -13467,7 +13476,8 @@ static cwsi_turn cwsi_joining_run(cws_op *op, int64_t now)
     (void)now;
     if (!op->child) return CWSI_READY;
     if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
-    if (CWSI_AS(cwsi_joining, op)->missing_ok && cwsi_stop_found_nothing(op->err.status)) {
+    if (CWSI_AS(cwsi_joining, op)->missing_ok && cwsi_stop_found_nothing(op->err.status) &&
+        (!CWSI_AS(cwsi_joining, op)->snapshot || cwsi_sandbox_is_kept(op->sandbox))) {
         cwsi_error_clear(&op->err);
         cwsi_sandbox_gone(op->sandbox);
         cwsi_session_forget(op->sandbox);
@@ -20043,7 +20053,7 @@ static cws_status cwsi_check_stop_snapshot(cws_sandbox *sb, const cws_stop_opts 
     if (sb->cancelled) return CWS_OK;
     if (stop && !stop->request.snapshot)
         return cwsi_snapshot_conflict(err, sb, "a stop without is under way");
-    if (!stop && sb->phase >= CWSI_STOPPING && !sb->info.snapshot_ids[0])
+    if (!stop && sb->phase >= CWSI_STOPPING && !cwsi_sandbox_is_kept(sb))
         return cwsi_snapshot_conflict(err, sb, sb->phase == CWSI_TERMINAL ? "it has ended"
                                                                           : "it is ending");
     if (!dialect->one_volume && !cwsi_scratch_count(sb, &unused) &&
@@ -20069,8 +20079,9 @@ CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_o
     op = cwsi_op_new(sandbox->client, sizeof(cwsi_joining), cwsi_joining_kind(), sandbox);
     if (!op) return cwsi_no_memory(err, "Stop sandbox");
     CWSI_AS(cwsi_joining, op)->missing_ok = o->missing_ok;
+    CWSI_AS(cwsi_joining, op)->snapshot = o->snapshot;
     op->deadline_ms = cwsi_after(cwsi_now(sandbox->client), timeout_ms);
-    if (o->snapshot && sandbox->info.snapshot_ids[0] && cwsi_sandbox_done(sandbox)) {
+    if (o->snapshot && cwsi_sandbox_is_kept(sandbox) && cwsi_sandbox_done(sandbox)) {
         *out = op; /* an earlier one took them */
         return CWS_OK;
     }

@@ -36,8 +36,19 @@ static script_reply *sn_fail(api *t, const char *rpc, const char *code, const ch
                         reason ? script_reason(&t->s, reason, "cwsandbox.com") : NULL);
 }
 
+/* The same, but for the token at the end. */
+#define IS_BUT_TOKEN(rpc, expected) CHECK_STR(sn_cut(t, rpc), sn_json(t, expected))
+
 #define IS(rpc, index, expected)                                                                   \
     CHECK_STR(script_json(&t->s, rpc, index), sn_json(t, expected))
+
+static const char *sn_cut(api *t, const char *rpc)
+{
+    char *copy = script_text(&t->s, script_json(&t->s, rpc, 0));
+    char *token = strstr(copy, ",\"requestId\":");
+    if (CHECK(token != NULL)) *token = '\0';
+    return copy;
+}
 
 static api *sn_new(int mode, int b2)
 {
@@ -1259,6 +1270,9 @@ static void sn_test_stop(void)
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_COMPLETED);
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
         CHECK_STR(TAKEN(sb), "fs-1+fs-2");
+        CHECK_INT(api_stop(t, sb, &o), CWS_ERR_SNAPSHOT_CONFLICT); /* not a success now */
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_INT(t->s.call_count, 5);
         CHECK_INT(api_close(t), CWS_OK);
     }
     BOTH("51: a service that takes none, although asked") {
@@ -1487,6 +1501,18 @@ static void sn_test_conflict(void)
         CHECK_INT(cws_sandbox_stop_begin(sb, &with, &a, &t->err), CWS_OK);
         CHECK_INT(cws_sandbox_stop_begin(sb, &o, &b, &t->err), CWS_OK);
         CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(a, -1, &t->err), CWS_ERR_NOT_FOUND);
+        cws_op_free(a);
+        cws_op_free(b);
+    }
+    BOTH_STREAMING("52: a joiner that wants a snapshot does not take none for success") {
+        cws_sandbox *sb = sn_running(t, NULL);
+        cws_stop_opts o = {.snapshot = true, .missing_ok = true};
+        cws_op *a, *b;
+        sn_fail(t, STOP, "not_found", NULL)->delay = 1000;
+        CHECK_INT(cws_sandbox_stop_begin(sb, &with, &a, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_stop_begin(sb, &o, &b, &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_ERR_NOT_FOUND);
         CHECK_INT(cws_op_wait(a, -1, &t->err), CWS_ERR_NOT_FOUND);
         cws_op_free(a);
         cws_op_free(b);
@@ -2139,23 +2165,19 @@ static void sn_test_containers(void)
         cws_sandbox *sb = sn_unstarted(t, &o);
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
         CHECK_INT(api_start(t, sb), CWS_OK);
-        HAS(script_json(&t->s, "CreateSandbox", 0),
-            sn_json(t,
-                    "{'sandbox':{'spec':{'containers':[{'name':'main','image':'img','command':"
-                    "'/bin/a','args':['b'],'volumeMounts':[{'volume':'a','mountPath':'/m'},{"
-                    "'volume':'workspace','mountPath':'/main'}],'primary':true},{"
-                    "'name':'db-1','image':'postgres','command':'/bin/run','args':['x','y'],"));
-        HAS(script_json(&t->s, "CreateSandbox", 0),
-            sn_json(t, "'volumeMounts':[{'volume':'a','mountPath':'/a','readOnly':true,'subPath':"
-                       "'s'},{'volume':'workspace','mountPath':'/w'}]"));
-        HAS(script_json(&t->s, "CreateSandbox", 0), sn_json(t, ",{'name':'c','image':'i'}]"));
-        HAS(script_json(&t->s, "CreateSandbox", 0), sn_json(t, "'environmentVariables':{'K':'v'}"));
-        HAS(script_json(&t->s, "CreateSandbox", 0), "/srv");
-        HAS(script_json(&t->s, "CreateSandbox", 0), "2Gi");
-        HAS(script_json(&t->s, "CreateSandbox", 0), "aGk=");
-        HAS(script_json(&t->s, "CreateSandbox", 0),
-            sn_json(t, "'volumes':[{'name':'a','scratch':{}},{'name':'workspace','scratch':{}}]"));
-        if (test_g.bad) printf("    %s\n", script_json(&t->s, "CreateSandbox", 0));
+        IS_BUT_TOKEN("CreateSandbox",
+                     "{'sandbox':{'spec':{'containers':[{'name':'main','image':'img',"
+                     "'command':'/bin/a','args':['b'],'volumeMounts':[{'volume':'a',"
+                     "'mountPath':'/m'},{'volume':'workspace','mountPath':'/main'}],"
+                     "'primary':true},{'name':'db-1','image':'postgres','command':'/bin/run',"
+                     "'args':['x','y'],'environmentVariables':{'K':'v'},'files':[{'path':'/f',"
+                     "'content':'aGk='}],'volumeMounts':[{'volume':'a','mountPath':'/a',"
+                     "'readOnly':true,'subPath':'s'},{'volume':'workspace','mountPath':'/w'}],"
+                     "'secretStores':[{'storeName':'st','secrets':[{'path':'n','envVar':'E'}]}],"
+                     "'workingDir':'/srv','resourceRequirements':{'requests':{'cpu':'1',"
+                     "'memory':'2Gi'},'limits':{'cpu':'1','memory':'2Gi'}}},{'name':'c',"
+                     "'image':'i'}],'volumes':[{'name':'a','scratch':{}},{'name':'workspace',"
+                     "'scratch':{}}],'tags':['t']}}");
         CHECK_STR(sn_volumes(sb), "a:-:/m:-:-:0:-:0 workspace:-:/main:-:-:0:-:0");
     }
     V1("containers: the main one is marked only if there are others") {
