@@ -30,8 +30,8 @@ HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 PROGRAMS = unit api streams options snapshots tree metrics functions local wandb_client wire \
 	wirelive torture backend $(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
-SUITES = unit schema oracle api streams options snapshots tree metrics functions local wandb torture \
-	wire wirelive examples terminal link variants symbols style docs matrix fuzz
+SUITES = unit schema oracle api streams options snapshots tree metrics functions local wandb \
+	torture wire wirelive examples terminal link variants symbols style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1

@@ -1649,7 +1649,8 @@ typedef struct cws_snapshot_opts {
                                CWS_ERR_SNAPSHOT before any network */
     bool no_wait;           /* do not wait until it is ready */
     const char *request_id; /* token, up to 128 bytes: repeating a create with it gives the same
-                               snapshot. NULL: a new one */
+                               snapshot. NULL: a new one; if the create fails it is in
+                               cws_error.request_id */
     double timeout_seconds; /* once the sandbox runs; 0: 605, with no_wait the request timeout */
     uint32_t must_be_zero;
 } cws_snapshot_opts;
@@ -13088,6 +13089,9 @@ static void cwsi_snapshot_take(cwsi_snapshot *s)
     cwsi_asking *a = CWSI_AS(cwsi_asking, op->child);
     if (a->op.err.status) {
         (void)cwsi_copy_error(&op->err, &a->op.err);
+        if (!s->found && strlen(s->request_id) < sizeof(op->err.request_id))
+            cwsi_copy_text(op->err.request_id, sizeof(op->err.request_id), s->request_id,
+                           strlen(s->request_id));
         if (s->found && !cws_error_metadata(&op->err, CWSI_SNAPSHOT_ID))
             cwsi_add_detail(&op->err, 'm', cwsi_str_of(CWSI_SNAPSHOT_ID),
                             cwsi_str_of(cwsi_found_id(s->found)));

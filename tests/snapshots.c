@@ -549,6 +549,8 @@ static void sn_test_create(void)
         CHECK(cws_status_is(sn_create(t, sb, NULL, &list), CWS_ERR_TIMEOUT));
         CHECK_INT(t->s.now - before, t->s.b2 ? 605000 : 300000);
         CHECK_STR(script_calls(&t->s), MAKE);
+        CHECK(t->err.request_id[0]); /* with it the caller may repeat it */
+        HAS(script_json(&t->s, MAKE, 0), t->err.request_id);
     }
     BOTH("56: without a budget nothing is repeated") {
         cws_snapshot_list *list = NULL;
