@@ -948,8 +948,9 @@ typedef struct cws_stop_opts {
  * never start. A start in flight is awaited first and then stopped, so nothing leaks. Calls that
  * overlap join the first one, whose options count. An ended sandbox is success. On failure the
  * sandbox stays tracked by its session, and stop may be called again. A stop with snapshot that
- * comes too late to take one (the sandbox ends or has ended without, or a stop without is under
- * way) is CWS_ERR_SNAPSHOT_CONFLICT and leaves everything as it is. */
+ * comes too late to take one (the sandbox ends or has ended without, those of an earlier stop have
+ * failed, or a stop without is under way) is CWS_ERR_SNAPSHOT_CONFLICT and leaves everything as it
+ * is. */
 CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts,
                                     cws_error *err);
 CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_opts *opts,
@@ -1648,7 +1649,8 @@ typedef struct cws_snapshot_opts {
                                CWS_ERR_SNAPSHOT before any network */
     bool no_wait;           /* do not wait until it is ready */
     const char *request_id; /* token, up to 128 bytes: repeating a create with it gives the same
-                               snapshot. NULL: a new one */
+                               snapshot. NULL: a new one; if the create fails it is in
+                               cws_error.request_id */
     double timeout_seconds; /* once the sandbox runs; 0: 605, with no_wait the request timeout */
     uint32_t must_be_zero;
 } cws_snapshot_opts;
@@ -1656,8 +1658,8 @@ typedef struct cws_snapshot_opts {
 /* Keep a scratch volume of a running sandbox, which is started if needed. *out is a list of one,
  * yours: cws_snapshot_list_free; out may be NULL. In v1beta2 the reply tells id and state only: ask
  * with cws_snapshot_get for the rest. Returns CWS_ERR_SNAPSHOT if it failed (with the service's
- * reason), CWS_ERR_SNAPSHOT_WAIT_TIMEOUT if it was not ready in time: it goes on, and its id is in
- * cws_error_metadata(err, "file_system_snapshot_id").
+ * reason), CWS_ERR_SNAPSHOT_WAIT_TIMEOUT if it was not ready in time: it goes on. Whatever fails
+ * once its id is known, the id is in cws_error_metadata(err, "file_system_snapshot_id").
  * Example: examples/snapshots.c */
 CWS_API cws_status cws_snapshot_create(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
                                        cws_snapshot_list **out, cws_error *err);
@@ -2161,6 +2163,7 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #define CWSI_GUARD_MS 500 /* how late a signal is seen that another thread has got */
 #define CWSI_POLL_FIRST_MS 200
 #define CWSI_SNAPSHOT_S 600         /* what a service takes at most for a snapshot */
+#define CWSI_SNAPSHOT_ID "file_system_snapshot_id" /* metadata of errors */
 #define CWSI_SNAPSHOT_SLACK_S 35    /* and what is added to a stop with one */
 #define CWSI_SNAPSHOT_GRACE_S 30    /* what v1beta2 makes of a grace of 0 then */
 #define CWSI_DISCOVERY_MS 30000     /* all pages of runners or profiles */
@@ -5619,6 +5622,7 @@ struct cws_sandbox {
     bool cancelled;      /* stopped before it was started: can never start */
     bool stop_owned;     /* a stop of this object was accepted */
     bool presumed;       /* its end is concluded from a state of nothing, not stated */
+    bool snapshot_failed; /* one of those that a stop took, or it was not ready in time */
     bool create_unknown; /* a create may or may not have reached the service */
     bool noted;          /* in the journal of its session, without the outcome */
     char request_id[40]; /* idempotency token of the create */
@@ -9018,6 +9022,7 @@ static cws_status cwsi_check_containers(cws_error *err, const cws_sandbox_opts *
     if (cwsi_check_count(err, "containers", o->containers, o->container_count))
         return CWS_ERR_INVALID_ARGUMENT;
     for (i = 0; i < o->container_count; i++) {
+        cwsi_error_clear(&why);
         if (!cwsi_check_sidecar(&why, o, i)) continue;
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "containers[%zu].%s", i, why.message);
     }
@@ -9268,6 +9273,7 @@ typedef struct cwsi_found {
     cwsi_arena arena;
     cwsi_list items; /* of cws_snapshot, cws_runner or cws_profile */
     cws_snapshot_bucket bucket;
+    bool too_long; /* a name of the bucket */
 } cwsi_found;
 
 struct cws_snapshot_list {
@@ -9778,21 +9784,23 @@ static void *cwsi_found_add(cwsi_found *f, size_t size, bool *ok)
 }
 
 /* A name of the configuration that is too long to be one would not be the same when cut. */
-static void cwsi_found_name(char *out, size_t size, cwsi_str text, bool *ok)
+static void cwsi_found_name(char *out, size_t size, cwsi_str text, bool *too_long)
 {
     if (text.len < size) cwsi_copy_text(out, size, text.at, text.len);
-    else *ok = false;
+    else *too_long = true;
 }
 
 #define CWSI_DEFINE_BUCKET(p)                                                                      \
     static void cwsi_##p##_read_bucket(const cwsi_##p##_FileSystemSnapshotBucketConfig *m,         \
-                                       cws_snapshot_bucket *out, bool *ok)                         \
+                                       cwsi_found *f)                                              \
     {                                                                                              \
+        cws_snapshot_bucket *out = &f->bucket;                                                     \
+        bool *long_one = &f->too_long;                                                             \
         out->managed = m->mode == CWSI_##p##_FILE_SYSTEM_SNAPSHOT_BUCKET_MODE_CW_MANAGED;          \
-        cwsi_found_name(out->bucket_name, sizeof(out->bucket_name), m->bucket_name, ok);           \
-        cwsi_found_name(out->region, sizeof(out->region), m->region, ok);                          \
+        cwsi_found_name(out->bucket_name, sizeof(out->bucket_name), m->bucket_name, long_one);     \
+        cwsi_found_name(out->region, sizeof(out->region), m->region, long_one);                    \
         cwsi_found_name(out->effective_bucket_name, sizeof(out->effective_bucket_name),            \
-                        m->effective_bucket_name, ok);                                             \
+                        m->effective_bucket_name, long_one);                                       \
     }
 
 CWSI_DEFINE_BUCKET(v1)
@@ -9966,8 +9974,7 @@ static cwsi_str cwsi_v1_ask_read(const cwsi_question *q, const void *reply, cwsi
         return snapshots->next_page_token;
     case CWSI_ASK_BUCKET_GET:
     case CWSI_ASK_BUCKET_SET:
-        cwsi_v1_read_bucket(CWSI_CAST(const cwsi_v1_FileSystemSnapshotBucketConfig *, reply),
-                            &f->bucket, ok);
+        cwsi_v1_read_bucket(CWSI_CAST(const cwsi_v1_FileSystemSnapshotBucketConfig *, reply), f);
         return none;
     case CWSI_ASK_RUNNER_GET:
         cwsi_v1_add_runner(CWSI_CAST(const cwsi_v1_AvailableRunner *, reply), f, ok);
@@ -11125,8 +11132,7 @@ static cwsi_str cwsi_b2_ask_read(const cwsi_question *q, const void *reply, cwsi
         return snapshots->next_page_token;
     case CWSI_ASK_BUCKET_GET:
     case CWSI_ASK_BUCKET_SET:
-        cwsi_b2_read_bucket(CWSI_CAST(const cwsi_b2_FileSystemSnapshotBucketConfig *, reply),
-                            &f->bucket, ok);
+        cwsi_b2_read_bucket(CWSI_CAST(const cwsi_b2_FileSystemSnapshotBucketConfig *, reply), f);
         return none;
     case CWSI_ASK_RUNNER_GET:
         cwsi_b2_add_runner(CWSI_CAST(const cwsi_b2_AvailableRunner *, reply), f, ok);
@@ -12853,8 +12859,11 @@ static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
     } else {
         token = op->client->dialect->ask_read(&a->q, reply, a->found, &ok);
         if (!ok) (void)cwsi_op_fail_no_memory(op);
+        else if (a->found->too_long)
+            (void)cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: a name is too long", op->kind->name);
         else if (cwsi_next_page(op, &a->arena, &a->tokens, token, &a->q.page_token))
             op->step = CWSI_ASKING_SEND;
+        else if (op->err.status) cwsi_asking_failed(a);
     }
     cwsi_arena_clear(&arena);
     if (op->err.status || !a->until_ready) return;
@@ -12944,7 +12953,7 @@ static bool cwsi_asking_expire(cws_op *op)
         (void)cwsi_fail(&op->err, CWS_ERR_SNAPSHOT_WAIT_TIMEOUT,
                         "Snapshot '%.*s' was not ready in time; it goes on",
                         CWSI_CAST(int, a->q.id.len), a->q.id.at);
-        cwsi_add_detail(&op->err, 'm', cwsi_str_of("file_system_snapshot_id"), a->q.id);
+        cwsi_add_detail(&op->err, 'm', cwsi_str_of(CWSI_SNAPSHOT_ID), a->q.id);
         return true;
     }
     if (!cwsi_is_discovery(a->q.ask)) return false;
@@ -13086,6 +13095,12 @@ static void cwsi_snapshot_take(cwsi_snapshot *s)
     cwsi_asking *a = CWSI_AS(cwsi_asking, op->child);
     if (a->op.err.status) {
         (void)cwsi_copy_error(&op->err, &a->op.err);
+        if (!s->found && strlen(s->request_id) < sizeof(op->err.request_id))
+            cwsi_copy_text(op->err.request_id, sizeof(op->err.request_id), s->request_id,
+                           strlen(s->request_id));
+        if (s->found && !cws_error_metadata(&op->err, CWSI_SNAPSHOT_ID))
+            cwsi_add_detail(&op->err, 'm', cwsi_str_of(CWSI_SNAPSHOT_ID),
+                            cwsi_str_of(cwsi_found_id(s->found)));
     } else {
         cwsi_found_free(s->found);
         s->found = a->found;
@@ -13185,6 +13200,12 @@ typedef struct cwsi_stop {
     cws_error why; /* the first failure, told when the sandbox has ended */
 } cwsi_stop;
 
+/* Has a stop taken snapshots that have not failed? */
+static bool cwsi_sandbox_is_kept(const cws_sandbox *sb)
+{
+    return sb->info.snapshot_ids[0] && !sb->snapshot_failed;
+}
+
 /* The time for one snapshot is over, or another stop was quicker. */
 static cws_status cwsi_snapshot_conflict(cws_error *err, const cws_sandbox *sb, const char *why)
 {
@@ -13239,6 +13260,7 @@ static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
     cwsi_view view;
     void *reply;
     bool repeated = op->call->maybe_done;
+    size_t i;
     cwsi_arena_init(&arena, &op->client->mem);
     if (cwsi_call_reply(op, &arena, &reply)) {
         sb->stop_owned = true;
@@ -13248,7 +13270,11 @@ static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
                 sb->info.state = CWS_STATE_TERMINATING;
             }
             if (view.id.len) cwsi_sandbox_apply(sb, &view, false);
-            if (view.snapshot_count && !cwsi_sandbox_took(sb, &view))
+            for (i = 0; i < view.snapshot_count; i++)
+                if (view.snapshot_ids[i].len == 0)
+                    (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: a snapshot has no id",
+                                    op->kind->name);
+            if (view.snapshot_count && !op->err.status && !cwsi_sandbox_took(sb, &view))
                 (void)cwsi_op_fail_no_memory(op);
         } else {
             cwsi_sandbox_gone(sb); /* nothing there to stop any more */
@@ -13256,6 +13282,7 @@ static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
         if (stop->request.snapshot && view.snapshot_count == 0 && !op->err.status)
             (void)cwsi_snapshot_conflict(&op->err, sb, "the service took none");
     } else if (cwsi_stop_too_late(stop)) {
+        op->err.status = CWS_OK; /* its details stay */
         (void)cwsi_snapshot_conflict(&op->err, sb, "it has ended");
     } else if (op->err.status == CWS_ERR_NOT_FOUND && !stop->request.snapshot &&
                (stop->request.missing_ok || repeated || sb->phase == CWSI_TERMINAL)) {
@@ -13280,12 +13307,13 @@ static cwsi_turn cwsi_stop_snapshots(cwsi_stop *stop, int64_t now)
         if (op->child) {
             if (!op->child->done) return CWSI_PENDING;
             if (op->child->err.status && !stop->why.status) stop->why = op->child->err;
+            if (op->child->err.status) op->sandbox->snapshot_failed = true;
             cwsi_op_leave(op);
             stop->ready++;
         }
         if (!stop->request.wait || op->client->dialect->one_volume || !ids[stop->ready])
             return CWSI_READY; /* or the service has waited */
-        if (until > op->deadline_ms) until = op->deadline_ms - 1;
+        if (until >= op->deadline_ms) until = op->deadline_ms - 1;
         cwsi_await_own(op, cwsi_ready_new(op->client, ids[stop->ready], until));
         if (op->err.status) return CWSI_READY;
     }
@@ -13312,7 +13340,7 @@ static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
             }
             if (!sb->id[0]) sb->cancelled = true;
             if (stop->request.snapshot && !sb->cancelled && sb->phase >= CWSI_STOPPING &&
-                !sb->info.snapshot_ids[0])
+                !cwsi_sandbox_is_kept(sb))
                 return cwsi_failed(cwsi_snapshot_conflict(&op->err, sb, "it is ending"));
             if (cwsi_sandbox_done(sb) && !sb->presumed) return CWSI_READY;
             op->step = sb->phase == CWSI_STOPPING ? CWSI_STOP_DRAIN : CWSI_STOP_SEND;
@@ -13334,8 +13362,10 @@ static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
             op->step = CWSI_STOP_DRAIN;
             break;
         case CWSI_STOP_DRAIN:
-            if (!op->child) cwsi_await_new(op, cwsi_sandbox_poll_op(sb, true));
-            if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
+            if (!op->child && sb->phase != CWSI_TERMINAL)
+                cwsi_await_new(op, cwsi_sandbox_poll_op(sb, true));
+            if ((op->child || sb->phase != CWSI_TERMINAL) && cwsi_join(op) == CWSI_PENDING)
+                return CWSI_PENDING;
             if (op->err.status == CWS_ERR_TERMINAL_STATE_UNAVAILABLE &&
                 stop->request.missing_ok) {
                 cwsi_error_clear(&op->err);
@@ -13445,7 +13475,7 @@ static cws_op *cwsi_sandbox_stop_op(cws_sandbox *sb, const cwsi_stop_wish *wish,
 
 typedef struct cwsi_joining {
     cws_op op;
-    bool missing_ok;
+    bool missing_ok, snapshot;
 } cwsi_joining;
 
 #define CWSI_JOIN_STEPS(X) X(JOIN)
@@ -13456,7 +13486,8 @@ static cwsi_turn cwsi_joining_run(cws_op *op, int64_t now)
     (void)now;
     if (!op->child) return CWSI_READY;
     if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
-    if (CWSI_AS(cwsi_joining, op)->missing_ok && cwsi_stop_found_nothing(op->err.status)) {
+    if (CWSI_AS(cwsi_joining, op)->missing_ok && cwsi_stop_found_nothing(op->err.status) &&
+        (!CWSI_AS(cwsi_joining, op)->snapshot || cwsi_sandbox_is_kept(op->sandbox))) {
         cwsi_error_clear(&op->err);
         cwsi_sandbox_gone(op->sandbox);
         cwsi_session_forget(op->sandbox);
@@ -19993,7 +20024,7 @@ static cws_status cwsi_check_stop(const cws_sandbox *sb, const cws_stop_opts *o,
         cwsi_check_seconds(err, "graceful_shutdown_seconds", o->graceful_shutdown_seconds,
                            CWSI_CAST(int64_t, CWSI_GRACE_S * 1000), true, &grace_ms))
         return CWS_ERR_INVALID_ARGUMENT;
-    whole = o->snapshot ? cwsi_snapshot_stop_ms(sb->client, grace_ms)
+    whole = o->snapshot ? cwsi_snapshot_stop_ms(sb->client, (grace_ms + 999) / 1000 * 1000)
                         : grace_ms + CWSI_CAST(int64_t, CWSI_STOP_SLACK_S * 1000);
     if (cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, whole, false, timeout_ms))
         return CWS_ERR_INVALID_ARGUMENT;
@@ -20032,7 +20063,7 @@ static cws_status cwsi_check_stop_snapshot(cws_sandbox *sb, const cws_stop_opts 
     if (sb->cancelled) return CWS_OK;
     if (stop && !stop->request.snapshot)
         return cwsi_snapshot_conflict(err, sb, "a stop without is under way");
-    if (!stop && sb->phase >= CWSI_STOPPING && !sb->info.snapshot_ids[0])
+    if (!stop && sb->phase >= CWSI_STOPPING && !cwsi_sandbox_is_kept(sb))
         return cwsi_snapshot_conflict(err, sb, sb->phase == CWSI_TERMINAL ? "it has ended"
                                                                           : "it is ending");
     if (!dialect->one_volume && !cwsi_scratch_count(sb, &unused) &&
@@ -20058,8 +20089,9 @@ CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_o
     op = cwsi_op_new(sandbox->client, sizeof(cwsi_joining), cwsi_joining_kind(), sandbox);
     if (!op) return cwsi_no_memory(err, "Stop sandbox");
     CWSI_AS(cwsi_joining, op)->missing_ok = o->missing_ok;
+    CWSI_AS(cwsi_joining, op)->snapshot = o->snapshot;
     op->deadline_ms = cwsi_after(cwsi_now(sandbox->client), timeout_ms);
-    if (o->snapshot && sandbox->info.snapshot_ids[0] && cwsi_sandbox_done(sandbox)) {
+    if (o->snapshot && cwsi_sandbox_is_kept(sandbox) && cwsi_sandbox_done(sandbox)) {
         *out = op; /* an earlier one took them */
         return CWS_OK;
     }
@@ -22127,6 +22159,7 @@ CWS_API cws_status cws_snapshot_create_begin(cws_sandbox *sandbox, const cws_sna
         status = cwsi_fail(err, CWS_ERR_UNSUPPORTED,
                            "volume is not there in %s; leave it out: the file_system is meant",
                            sandbox->client->dialect->name);
+    if (!status && volume) status = cwsi_check_required(err, "volume", volume);
     if (!status) status = cwsi_snapshot_volume(sandbox, &volume, err);
     if (!status && cwsi_sandbox_done(sandbox)) status = cwsi_not_running(err, sandbox);
     if (status) return status;
@@ -22211,7 +22244,7 @@ static cws_status cwsi_check_name(cws_error *err, const char *name, const char *
 {
     if (out) *out = NULL;
     cwsi_error_clear(err);
-    if (value && value[strspn(value, " \t\r\n")]) return CWS_OK;
+    if (value && value[strspn(value, " \t\r\n")]) return cwsi_check_text(err, name, value);
     return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must not be empty or blank", name);
 }
 
@@ -22256,7 +22289,8 @@ CWS_API cws_status cws_snapshot_find_begin(cws_client *client, const cws_snapsho
     if (out) *out = NULL;
     cwsi_error_clear(err);
     if (cwsi_check_zero(err, "cws_snapshot_list_opts", o->must_be_zero) ||
-        cwsi_check_choice(err, "state", CWSI_CAST(unsigned, o->state), CWS_SNAPSHOT_DELETING))
+        cwsi_check_choice(err, "state", CWSI_CAST(unsigned, o->state), CWS_SNAPSHOT_DELETING) ||
+        cwsi_check_optional(err, "source_sandbox_id", o->source_sandbox_id))
         return err->status;
     a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_LIST, o->timeout_seconds, 0, out, err);
     if (!a) return err->status;
@@ -22336,10 +22370,18 @@ CWS_API cws_status cws_snapshot_bucket_get(cws_client *client, cws_snapshot_buck
     return cwsi_finish_bucket(begun, op, out, err);
 }
 
+/* A name that fits in `size` bytes with its end, as the answers have it. */
+static cws_status cwsi_check_length(cws_error *err, const char *name, const char *text, size_t size)
+{
+    if (strlen(text) < size) return cwsi_check_text(err, name, text);
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is longer than %zu bytes", name, size - 1);
+}
+
 CWS_API cws_status cws_snapshot_bucket_set_begin(cws_client *client, const char *bucket_name,
                                                  const char *region, cws_op **out, cws_error *err)
 {
     bool ok = true, own = bucket_name && bucket_name[0];
+    cws_snapshot_bucket unused;
     cws_error scratch;
     cwsi_asking *a;
     if (!err) err = &scratch;
@@ -22348,6 +22390,9 @@ CWS_API cws_status cws_snapshot_bucket_set_begin(cws_client *client, const char 
     if (own != (region && region[0]))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "give both bucket_name and region, or none of them");
+    if (own && (cwsi_check_length(err, "bucket_name", bucket_name, sizeof(unused.bucket_name)) ||
+                cwsi_check_length(err, "region", region, sizeof(unused.region))))
+        return err->status;
     a = cwsi_asking_begin(client, CWSI_ASK_BUCKET_SET, 0, 0, out, err);
     if (!a) return err->status;
     a->q.id = cwsi_asking_text(a, bucket_name, &ok);
@@ -22383,7 +22428,13 @@ static cws_status cwsi_check_runner_opts(const cws_client *c, const cws_runner_o
         {profiles && o->service_visibility, "service_visibility", "use service_exposure_mode"}};
     if (cwsi_check_zero(err, "cws_runner_opts", o->must_be_zero) ||
         cwsi_check_choice(err, "service_visibility", CWSI_CAST(unsigned, o->service_visibility),
-                          CWS_VISIBILITY_CUSTOM))
+                          CWS_VISIBILITY_CUSTOM) ||
+        cwsi_check_optional(err, "runner_group_id", o->runner_group_id) ||
+        cwsi_check_optional(err, "gpu_type", o->gpu_type) ||
+        cwsi_check_optional(err, "architecture", o->architecture) ||
+        cwsi_check_optional(err, "profile_name", o->profile_name) ||
+        cwsi_check_optional(err, "service_exposure_mode", o->service_exposure_mode) ||
+        cwsi_check_optional(err, "egress_mode", o->egress_mode))
         return CWS_ERR_INVALID_ARGUMENT;
     if (o->min_available_cpu_millicores < 0 || o->min_available_memory_bytes < 0 ||
         o->min_available_gpu_count < 0)
@@ -22490,7 +22541,12 @@ CWS_API cws_status cws_profile_find_begin(cws_client *client, const cws_profile_
     if (out) *out = NULL;
     cwsi_error_clear(err);
     if (cwsi_check_zero(err, "cws_profile_opts", o->must_be_zero) ||
-        cwsi_check_profiles(client, err))
+        cwsi_check_profiles(client, err) ||
+        cwsi_check_optional(err, "runner_id", o->runner_id) ||
+        cwsi_check_optional(err, "gpu_type", o->gpu_type) ||
+        cwsi_check_optional(err, "architecture", o->architecture) ||
+        cwsi_check_optional(err, "service_exposure_mode", o->service_exposure_mode) ||
+        cwsi_check_optional(err, "egress_mode", o->egress_mode))
         return err->status;
     a = cwsi_asking_begin(client, CWSI_ASK_PROFILE_LIST, o->timeout_seconds, CWSI_DISCOVERY_MS, out,
                           err);
@@ -22527,7 +22583,7 @@ CWS_API cws_status cws_profile_get_begin(cws_client *client, const char *profile
     cws_error scratch;
     if (!err) err = &scratch;
     if (cwsi_check_name(err, "profile_name", profile_name, out) ||
-        cwsi_check_profiles(client, err))
+        cwsi_check_profiles(client, err) || cwsi_check_optional(err, "runner_id", runner_id))
         return err->status;
     a = cwsi_asking_begin(client, CWSI_ASK_PROFILE_GET, 0, CWSI_DISCOVERY_MS, out, err);
     if (!a) return err->status;

@@ -169,11 +169,11 @@ TEST_FN char *script_text(script *s, const char *text)
     return copy;
 }
 
-/* The RPC with this name of v1's SandboxService, or of v1beta2's services. */
+/* The RPC with this name in any service of the dialect. */
 TEST_FN const cwsi_rpc *script_rpc(const char *name)
 {
-    const char *service = script_now && script_now->b2 ? "/coreweave.sandbox.v1beta2.Gateway"
-                                                       : "/coreweave.sandbox.v1.SandboxService/";
+    const char *service = script_now && script_now->b2 ? "/coreweave.sandbox.v1beta2."
+                                                       : "/coreweave.sandbox.v1.";
     int i;
     for (i = 0; i < CWSI_RPC_COUNT; i++) {
         const cwsi_rpc *rpc = cwsi_rpc_at((cwsi_rpc_id)i);
