@@ -27,6 +27,7 @@ typedef struct setup { /* one client and session at one of the server's addresse
     bool h2; /* streams work */
     cws_http_version version;
     cws_protocol protocol;
+    cws_api_version api;
     const char *wandb_key; /* instead of the key */
     cws_client *client;
     cws_session *session;
@@ -62,6 +63,7 @@ TEST_FN bool open_setup(setup *s, double retry_seconds, uint64_t max_memory)
     o.base_url = s->url;
     o.http_version = s->version;
     o.protocol = s->protocol;
+    o.api_version = s->api;
     o.ca_file = s->ca;
     o.client_cert_file = s->cert;
     o.client_key_file = s->key;
