@@ -147,6 +147,8 @@ static const op_lack op_b2_lacks[] = {
     {"placement", "runner_ids", false, {.placement = CWS_PLACEMENT_CKS}},
     {"spillover", "several profiles", false, {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS}},
     {"spillover", "several profiles", false, {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS}},
+    {"containers", "CWS_API_V1", true,
+     {.containers = CONTAINERS({.name = "a", .image = "i"}), .container_count = 1}},
     {"template_id", "options themselves", true, {.template_id = "t-1"}},
     {"working_dir", "cwd", true, {.working_dir = "/"}},
     {"instance_type", "profile_names", true, {.instance_type = "i"}},
@@ -1565,6 +1567,171 @@ static void op_strange(api *t, script_reply *r)
     script_body(&t->s, r, body, r->size + sizeof(more));
 }
 
+/* The names of a list, "a b". */
+static const char *op_list(const char *const *list)
+{
+    static char text[200];
+    size_t n = 0;
+    text[0] = '\0';
+    for (; list && *list; list++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? " " : "", *list);
+    return list ? text : NULL;
+}
+
+/* What only v1 says of a sandbox, in V1_FULL. */
+static void op_check_v1(const cws_sandbox_info *info)
+{
+    CHECK_STR(op_list(info->egress_hostnames), "a.b");
+    CHECK_STR(op_list(info->tags), "t");
+    CHECK_STR(info->display_name, "d");
+    CHECK_STR(info->runtime_class, "rc");
+    CHECK_STR(info->share_token, "token");
+    CHECK_INT(info->placement, CWS_PLACEMENT_CKS);
+    CHECK_INT(info->max_lifetime_seconds, 9);
+    CHECK_INT(info->volume_count, 1);
+    if (info->volume_count != 1) return;
+    CHECK_STR(info->volumes[0].name, "v");
+    CHECK_STR(info->volumes[0].size, "1Gi");
+    CHECK(info->volumes[0].volume_id == NULL);
+}
+
+static void op_check_resources(const cws_resources *r, const char *cpu, const char *memory)
+{
+    CHECK_STR(r->request_cpu, cpu);
+    CHECK_STR(r->request_memory, memory);
+    CHECK_STR(r->limit_cpu, cpu);
+    CHECK_STR(r->limit_memory, memory);
+    CHECK(r->cpu == NULL && r->memory == NULL);
+}
+
+static void op_test_echo_v1(void)
+{
+    EACH("14, 35: what the service made of the options: resources, services, names") {
+        const cws_sandbox_info *info = cws_sandbox_get_info(op_found(t, V1_FULL));
+        const cws_service_info *s = info->services;
+        op_check_v1(info);
+        op_check_resources(&info->resources, "1", "1Gi");
+        CHECK_INT(info->resources.gpu_count, 1);
+        CHECK_STR(info->resources.gpu_type, "H100");
+        CHECK_INT(info->resources.gpu_memory_gb, 0);
+        CHECK_INT(info->service_count, 1);
+        if (info->service_count != 1) continue;
+        CHECK_INT(s->port, 1);
+        CHECK_STR(s->name, "n");
+        CHECK_INT(s->protocol, CWS_SERVICE_TCP);
+        CHECK_INT(s->visibility, CWS_VISIBILITY_PUBLIC);
+        CHECK_INT(s->endpoint, CWS_ENDPOINT_HTTPS);
+        CHECK_INT(s->auth, CWS_ENDPOINT_AUTH_OPEN);
+        CHECK_STR(s->url, "u");
+        CHECK_STR(s->address, "a:1");
+    }
+    EACH("35: the reply of a create tells them, too; each Get brings them up to date") {
+        cws_sandbox *sb = api_box(t, NULL);
+        const cws_sandbox_info *info;
+        op_ok(t, "CreateSandbox", V1_FULL);
+        CHECK_INT(api_start(t, sb), CWS_OK);
+        info = cws_sandbox_get_info(sb);
+        op_check_v1(info);
+        CHECK_STR(info->services ? info->services[0].url : "", "u");
+        op_ok(t, "GetSandbox", "{'sandboxId':'sb-1','status':{'state':'STATE_CREATING','services':"
+                               "[{'port':1,'url':'u2'},{'port':2}],'effectiveResources':{'cpu':'2'"
+                               "},'effectiveEgress':[{'any':true},{'httpsHostname':'c.d'},"
+                               "{'httpsHostname':'e.f'}]}}");
+        CHECK_INT(api_status(t, sb, NULL), CWS_OK);
+        CHECK_INT(info->service_count, 2);
+        CHECK_STR(info->services ? info->services[0].url : "", "u2");
+        CHECK_STR(info->services ? info->services[0].address : "x", "");
+        op_check_resources(&info->resources, "2", NULL);
+        CHECK_INT(info->resources.gpu_count, 0);
+        CHECK_STR(op_list(info->egress_hostnames), "c.d e.f");
+        CHECK_STR(info->share_token, "token"); /* only the create tells it */
+        CHECK_STR(op_list(info->tags), "t");   /* no spec: nothing new */
+        CHECK_INT(info->volume_count, 1);
+        op_ok(t, "GetSandbox", "{'sandboxId':'sb-1','status':{'state':'STATE_RUNNING'}}");
+        CHECK_INT(api_status(t, sb, NULL), CWS_OK);
+        op_check_resources(&info->resources, "2", NULL); /* unchanged if nothing is said of them */
+        CHECK_INT(info->service_count, 0);
+    }
+    EACH("14: requests and limits that differ; a GPU by its memory; the newer form counts") {
+        cws_sandbox *sb = op_found(
+            t, "{'sandboxId':'sb-1','status':{'state':'STATE_RUNNING','effectiveResources':{'cpu':"
+               "'9'},'effectiveResourceRequirements':{'requests':{'cpu':'1','gpu':{'count':'2',"
+               "'memoryGb':'80'}},'limits':{'memory':'1Gi'}}}}");
+        const cws_resources *r = &cws_sandbox_get_info(sb)->resources;
+        CHECK_STR(r->request_cpu, "1");
+        CHECK(r->request_memory == NULL && r->limit_cpu == NULL);
+        CHECK_STR(r->limit_memory, "1Gi");
+        CHECK_INT(r->gpu_count, 2);
+        CHECK_INT(r->gpu_memory_gb, 80);
+        CHECK(r->gpu_type == NULL);
+    }
+}
+
+static void op_check_b2(const cws_sandbox_info *info)
+{
+    CHECK_STR(info->profile_id, "p");
+    CHECK_STR(info->service_address, "a");
+    CHECK_STR(info->ingress_mode, "i");
+    CHECK_STR(info->egress_mode, "e");
+}
+
+static void op_test_echo_b2(void)
+{
+    B2_EACH("27: the reply of a Start: address, ports, modes; 14: its resources") {
+        cws_sandbox *sb = api_box(t, NULL);
+        const cws_sandbox_info *info;
+        op_ok(t, "Start", B2_FULL_START);
+        CHECK_INT(api_start(t, sb), CWS_OK);
+        info = cws_sandbox_get_info(sb);
+        op_check_b2(info);
+        CHECK_STR(info->resources.request_cpu, NULL);
+        CHECK_STR(info->resources.limit_cpu, "1");
+        CHECK_INT(info->resources.gpu_count, 1);
+        CHECK_INT(info->resources.gpu_memory_gb, 80);
+        CHECK_INT(info->service_count, 1);
+        if (info->service_count == 1) {
+            CHECK_INT(info->services[0].port, 1);
+            CHECK_STR(info->services[0].name, "n");
+            CHECK_INT(info->services[0].protocol, CWS_SERVICE_TCP);
+            CHECK_STR(info->services[0].url, "");
+            CHECK_STR(info->services[0].address, "");
+        }
+        op_ok(t, "Get", B2_GET("RUNNING")); /* which says nothing of them: they are kept */
+        CHECK_INT(api_status(t, sb, NULL), CWS_OK);
+        op_check_b2(info);
+        CHECK_STR(info->resources.limit_cpu, "1");
+    }
+    B2_EACH("27: a Get and a list tell them as well, but not the resources") {
+        cws_sandbox_list *list = NULL;
+        const cws_sandbox_info *info = cws_sandbox_get_info(op_found(t, B2_FULL));
+        int i;
+        for (i = 0; i < 2; i++) {
+            op_check_b2(info);
+            CHECK_INT(info->service_count, 1);
+            CHECK(info->resources.limit_cpu == NULL && info->resources.gpu_count == 0);
+            if (i) break;
+            op_ok(t, "List", "{'sandboxes':[{'sandboxId':'sb-2','profileId':'p','serviceAddress':"
+                             "'a','exposedPorts':[{'containerPort':1}],'appliedIngressMode':'i',"
+                             "'appliedEgressMode':'e'}]}");
+            CHECK_INT(api_list(t, NULL, &list), CWS_OK);
+            CHECK_INT(cws_sandbox_list_count(list), 1);
+            if (cws_sandbox_list_count(list) != 1) break;
+            info = cws_sandbox_get_info(cws_sandbox_list_at(list, 0));
+        }
+        cws_sandbox_list_free(list);
+    }
+    B2_EACH("27: what is empty is not known") {
+        cws_sandbox *sb = op_started(t);
+        const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+        CHECK_STR(info->profile_id, "");
+        CHECK_STR(info->service_address, "");
+        CHECK_STR(info->ingress_mode, "");
+        CHECK_STR(info->egress_mode, "");
+        CHECK_INT(info->service_count, 0);
+        CHECK(info->resources.request_cpu == NULL && info->resources.limit_cpu == NULL);
+    }
+}
+
 static void op_test_replies(void)
 {
     int b2, i;
@@ -2015,7 +2182,9 @@ static void op_test_spillover(void)
         "CWSANDBOX_PLACEMENT_CONSTRAINT_UNSATISFIED", "CWSANDBOX_NO_SUITABLE_RUNNER",
         "CWSANDBOX_RUNNER_OVERLOADED",                "CWSANDBOX_RUNNER_UNAVAILABLE"};
     static const char *const other[] = {"CWSANDBOX_SERVERLESS_NOT_ALLOWED",
-                                        "CWSANDBOX_SERVERLESS_DISABLED", "CWSANDBOX_SOMETHING"};
+                                        "CWSANDBOX_SERVERLESS_DISABLED",
+                                        "CWSANDBOX_SERVERLESS_MISCONFIGURED",
+                                        "CWSANDBOX_SOMETHING"};
     EACH("30: a create that is refused for want of room is tried once with the other placement") {
         size_t i;
         cws_sandbox_opts o = {.runner_ids = STRINGS("r"),
@@ -2049,10 +2218,59 @@ static void op_test_spillover(void)
         CHECK_INT(api_start(t, sb), CWS_OK);
         CHECK_STR(script_json(&t->s, "CreateSandbox", 2), script_json(&t->s, "CreateSandbox", 0));
     }
+    EACH("30: STRICT, of its own or as the default, has a single attempt") {
+        cws_sandbox_opts o = {.placement = CWS_PLACEMENT_CKS}, own = o;
+        size_t i;
+        own.spillover = CWS_SPILLOVER_STRICT;
+        for (i = 0; i < 2; i++) {
+            op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
+            CHECK(api_start(t, op_box(t, i ? &own : &o)) != CWS_OK);
+            CHECK_STR(t->err.reason, room[0]);
+            CHECK_INT(script_count(&t->s, "CreateSandbox"), i + 1);
+        }
+    }
+    EACH("30: after a second refusal the first create is the next, or the second if in doubt") {
+        static const struct {
+            const char *code, *reason;
+            bool doubt;
+        } rows[] = {{"failed_precondition", "CWSANDBOX_NO_SUITABLE_RUNNER", false},
+                    {"unavailable", "CWSANDBOX_RUNNER_UNAVAILABLE", false},
+                    {"failed_precondition", "CWSANDBOX_SERVERLESS_NOT_ALLOWED", false},
+                    {"permission_denied", "CWSANDBOX_SERVERLESS_DISABLED", false},
+                    {"permission_denied", NULL, false},
+                    {"unauthenticated", NULL, false},
+                    {"not_found", NULL, false},
+                    {"resource_exhausted", "CWSANDBOX_QUOTA", false},
+                    {"internal", "CWSANDBOX_SOMETHING", false},
+                    {"unavailable", NULL, true},
+                    {"unavailable", "CWSANDBOX_BACKEND_UNAVAILABLE", true},
+                    {"deadline_exceeded", NULL, true},
+                    {"canceled", NULL, true},
+                    {"internal", NULL, true}};
+        size_t i;
+        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS};
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            cws_sandbox *sb = op_box(t, &o);
+            size_t n = script_count(&t->s, "CreateSandbox");
+            op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
+            script_error(&t->s, "CreateSandbox", rows[i].code, "why",
+                         rows[i].reason ? script_reason(&t->s, rows[i].reason, "cwsandbox.com")
+                                        : NULL);
+            CHECK(api_start(t, sb) != CWS_OK);
+            CHECK_STR(t->err.reason, rows[i].reason ? rows[i].reason : "");
+            HAS(script_json(&t->s, "CreateSandbox", n + 1), "CKS");
+            op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}");
+            CHECK_INT(api_start(t, sb), CWS_OK);
+            CHECK_INT(script_count(&t->s, "CreateSandbox"), n + 3);
+            CHECK_STR(script_json(&t->s, "CreateSandbox", n + 2),
+                      script_json(&t->s, "CreateSandbox", n + rows[i].doubt));
+        }
+    }
     EACH("30: other refusals, and other people's reasons, are the result") {
         size_t i;
         cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
-        for (i = 0; i < CWSI_COUNT(other) + 3; i++) {
+        for (i = 0; i < CWSI_COUNT(other) + 5; i++) {
             cws_sandbox *sb = op_box(t, &o);
             size_t n = script_count(&t->s, "CreateSandbox");
             if (i < CWSI_COUNT(other))
@@ -2061,6 +2279,10 @@ static void op_test_spillover(void)
                 op_refuse(t, "failed_precondition", room[0], "example.com");
             else if (i == CWSI_COUNT(other) + 1)
                 script_error(&t->s, "CreateSandbox", "invalid_argument", "", NULL);
+            else if (i == CWSI_COUNT(other) + 2)
+                script_error(&t->s, "CreateSandbox", "unauthenticated", "", NULL);
+            else if (i == CWSI_COUNT(other) + 3)
+                script_error(&t->s, "CreateSandbox", "permission_denied", "", NULL);
             else script_error(&t->s, "CreateSandbox", "resource_exhausted", "", NULL);
             CHECK(api_start(t, sb) != CWS_OK);
             CHECK_INT(script_count(&t->s, "CreateSandbox"), n + 1);
@@ -2128,6 +2350,30 @@ static void op_test_template(void)
                                   {.template_id = "t", .command = "/bin/a"},
                                   {.template_id = "t", .args = STRINGS("a")},
                                   {.template_id = "t",
+                                   .environment_variables = PAIRS({"A", "1"})},
+                                  {.template_id = "t",
+                                   .mounted_files = FILES({"/a", "b", 1}),
+                                   .mounted_file_count = 1},
+                                  {.template_id = "t",
+                                   .volumes = VOLUMES({.name = "v", .mount_path = "/v"}),
+                                   .volume_count = 1},
+                                  {.template_id = "t",
+                                   .file_system = &(const cws_file_system){.mount_path = "/w"}},
+                                  {.template_id = "t",
+                                   .secrets = SECRETS({"s", "n", NULL, NULL}),
+                                   .secret_count = 1},
+                                  {.template_id = "t", .resources = RESOURCES(.cpu = "1")},
+                                  {.template_id = "t", .working_dir = "/w"},
+                                  {.template_id = "t",
+                                   .security = &(const cws_security){.privileged = CWS_NO}},
+                                  {.template_id = "t",
+                                   .startup_probe = &(const cws_probe){.argv = STRINGS("x")}},
+                                  {.template_id = "t",
+                                   .container_image = "",
+                                   .containers = (const cws_container[]){{.name = "a",
+                                                                          .image = "i"}},
+                                   .container_count = 1},
+                                  {.template_id = "t",
                                    .container_image = "i",
                                    .args = STRINGS("a")},
                                   {.template_id = "t",
@@ -2137,9 +2383,12 @@ static void op_test_template(void)
                                    .spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS}};
         cws_sandbox *sb = NULL;
         size_t i;
-        for (i = 0; i < CWSI_COUNT(bad); i++)
-            CHECK_INT(cws_session_sandbox(api_session(t), &bad[i], &sb, &t->err),
-                      CWS_ERR_INVALID_ARGUMENT);
+        for (i = 0; i < CWSI_COUNT(bad); i++) {
+            if (!CHECK_INT(cws_session_sandbox(api_session(t), &bad[i], &sb, &t->err),
+                           CWS_ERR_INVALID_ARGUMENT))
+                printf("    row %lu\n", (unsigned long)i);
+            HAS(t->err.message, "template_id");
+        }
         CHECK(!sb);
         CHECK_INT(t->s.call_count, 0);
     }
@@ -2160,6 +2409,8 @@ int main(int argc, char **argv)
     op_test_exec();
     op_test_logs();
     op_test_replies();
+    op_test_echo_v1();
+    op_test_echo_b2();
     op_test_cut();
     op_test_copies();
     op_test_together();

@@ -20,6 +20,7 @@
 #define SECRETS(...) ((const cws_secret[]){__VA_ARGS__})
 #define FILES(...) ((const cws_mounted_file[]){__VA_ARGS__})
 #define INTS(...) ((const int32_t[]){__VA_ARGS__})
+#define CONTAINERS(...) ((const cws_container[]){__VA_ARGS__})
 #define PORTS(...) ((const cws_port[]){__VA_ARGS__})
 
 #define KEEP "['-c','trap \\'exit 0\\' TERM INT; sleep infinity & wait']"
@@ -49,6 +50,7 @@
     V1_BOTH(",'volumeMounts':[{'volume':'" name "'," mount "}]",                                   \
             ",'volumes':[{'name':'" name "','scratch':" scratch "}]")
 
+#define PRIMARY(rest) MAIN("python:3.11", "/bin/sh", ",'args':" KEEP rest ",'primary':true")
 #define T_SPEC(rest) "{'templateId':'t-1','overrides':{" rest "}}"
 
 typedef struct op_shape {
@@ -605,6 +607,45 @@ static const op_shape op_shapes[] = {
      .own = {.startup_probe = &(const cws_probe){STRINGS("true"), 1, 2, 3, 4}},
      .v1 = V1_MAIN(",'startupProbe':{'exec':['true'],'periodSeconds':1,'timeoutSeconds':2,"
                    "'failureThreshold':3,'initialDelaySeconds':4}")},
+    /* more containers */
+    {.name = "containers: just a name and an image",
+     .own = {.containers = CONTAINERS({.name = "a", .image = "i"}, {.name = "b-2", .image = "j"}),
+             .container_count = 2},
+     .v1 = V1_ALL(PRIMARY("") ",{'name':'a','image':'i'},{'name':'b-2','image':'j'}", "", "")},
+    {.name = "containers: everything",
+     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v"}), .volume_count = 1,
+             .containers = CONTAINERS({.name = "a", .image = "i", .command = "c",
+                                       .args = STRINGS("x", ""), .working_dir = "/w",
+                                       .environment_variables = PAIRS({"A", "1"}),
+                                       .resources = RESOURCES(.cpu = "1"),
+                                       .secrets = SECRETS({"s", "n", NULL, NULL}),
+                                       .secret_count = 1,
+                                       .mounted_files = FILES({"/f", "a", 1}),
+                                       .mounted_file_count = 1,
+                                       .mounts = (const cws_mount[]){{"v", "/m", "s", true},
+                                                                     {"v", "/n", NULL, false}},
+                                       .mount_count = 2,
+                                       .image_credentials = &(const cws_image_credentials){
+                                           "r", "s", "n", NULL},
+                                       .security = &(const cws_security){.privileged = CWS_NO},
+                                       .startup_probe = &(const cws_probe){STRINGS("y"), 1, 2, 3,
+                                                                           4}}),
+             .container_count = 1},
+     .v1 = V1_ALL(PRIMARY(",'volumeMounts':[{'volume':'v','mountPath':'/v'}]")
+                  ",{'name':'a','image':'i','command':'c','args':['x',''],'environmentVariables':"
+                  "{'A':'1'},'files':[{'path':'/f','content':'YQ=='}],'volumeMounts':[{'volume':"
+                  "'v','mountPath':'/m','readOnly':true,'subPath':'s'},{'volume':'v','mountPath':"
+                  "'/n'}],'secretStores':[{'storeName':'s','secrets':[{'path':'n','envVar':'n'}]}"
+                  "],'workingDir':'/w','resourceRequirements':{'requests':{'cpu':'1'},'limits':"
+                  "{'cpu':'1'}},'securityContext':{'privileged':false},'imagePullCredentials':"
+                  "{'registry':'r','credentials':{'storeName':'s','path':'n'}},'startupProbe':"
+                  "{'exec':['y'],'periodSeconds':1,'timeoutSeconds':2,'failureThreshold':3,"
+                  "'initialDelaySeconds':4}}",
+                  ",'volumes':[{'name':'v','scratch':{}}]", "")},
+    {.name = "containers: none is not given, in v1beta2 either",
+     .own = {.containers = CONTAINERS({.name = "a", .image = "i"}), .container_count = 0},
+     .v1 = V1_MAIN(""),
+     .b2 = B2("")},
     /* spillover: the first attempt; the second one is in options.c */
     {.name = "30: spillover STRICT is what v1beta2 has, too",
      .own = {.spillover = CWS_SPILLOVER_STRICT},
