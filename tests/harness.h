@@ -9,6 +9,10 @@
  *         script_ok(&t->s, "ReadFile", "{}");   // script.h
  *         CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
  *     }
+ *
+ * Scripts are written as v1 has them. A program that gives its functions to api_both_dialects runs
+ * them in v1beta2, too: t->s.b2 tells where that makes a difference, and what is not there begins
+ * with `if (api_v1_only(t, "why")) continue;`.
  */
 #ifndef HARNESS_H
 #define HARNESS_H

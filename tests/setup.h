@@ -29,6 +29,7 @@ typedef struct setup { /* one client and session at one of the server's addresse
     cws_protocol protocol;
     cws_api_version api;
     const char *wandb_key; /* instead of the key */
+    double status_seconds; /* for a status; 0: the default */
     cws_client *client;
     cws_session *session;
     cws_sandbox *box;
@@ -72,6 +73,7 @@ TEST_FN bool open_setup(setup *s, double retry_seconds, uint64_t max_memory)
     o.allocator = &test_allocator;
     o.max_memory_bytes = max_memory;
     o.poll_retry_budget_seconds = retry_seconds;
+    o.poll_rpc_timeout_seconds = s->status_seconds;
     o.no_environment = true;
     o.trace = s->quiet ? NULL : note_trace;
     o.log = note_log;
