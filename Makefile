@@ -28,8 +28,8 @@ SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 
 HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
-PROGRAMS = unit api streams options tree metrics local wandb_client roundtrip wire wirelive torture \
-	backend $(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
+PROGRAMS = unit api streams options tree metrics local wandb_client roundtrip wire wirelive \
+	torture backend $(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
 SUITES = unit schema oracle api streams options tree metrics local wandb torture roundtrip wire \
 	wirelive examples terminal link variants symbols style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san

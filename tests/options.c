@@ -1700,6 +1700,7 @@ static void op_test_echo_b2(void)
         CHECK_INT(api_status(t, sb, NULL), CWS_OK);
         op_check_b2(info);
         CHECK_STR(info->resources.limit_cpu, "1");
+        CHECK_INT(info->service_count, 1);
     }
     B2_EACH("27: a Get and a list tell them as well, but not the resources") {
         cws_sandbox_list *list = NULL;
@@ -2267,6 +2268,19 @@ static void op_test_spillover(void)
             CHECK_STR(script_json(&t->s, "CreateSandbox", n + 2),
                       script_json(&t->s, "CreateSandbox", n + rows[i].doubt));
         }
+    }
+    EACH("30: while the first create is in doubt there is no second") {
+        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
+        cws_sandbox *sb = op_box(t, &o);
+        script_end(&t->s, "CreateSandbox", CWS_END_LOST);
+        op_refuse(t, "resource_exhausted", room[0], "cwsandbox.com");
+        CHECK_INT(api_start(t, sb), CWS_ERR_RESOURCE_EXHAUSTED);
+        CHECK_INT(script_count(&t->s, "CreateSandbox"), 2);
+        op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}"); /* a stop asks again, and deletes */
+        api_ended(t, "sb-1", "COMPLETED");
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_STR(script_json(&t->s, "CreateSandbox", 2), script_json(&t->s, "CreateSandbox", 0));
+        CHECK_STR(api_calls(t), "CreateSandbox CreateSandbox CreateSandbox DeleteSandbox");
     }
     EACH("30: other refusals, and other people's reasons, are the result") {
         size_t i;
