@@ -39,6 +39,7 @@ static void api_refused(api *t, const cws_sandbox_opts *o, const char *text)
 static void api_test_defaults(void)
 {
     EACH("L1: the built-in defaults stand on the wire, and nothing else") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
         t->s.use_fixed = true;
         CHECK_STR(api_created(t, NULL),
                   "{\"sandbox\":{\"spec\":{\"containers\":[{\"name\":\"main\","
@@ -63,6 +64,7 @@ static void api_test_defaults(void)
                      "connect-timeout-ms: 15000\n");
     }
     ONCE("L3.3: command and image: explicit if not empty, else the session's") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
         cws_sandbox_opts o;
         const char *json;
         memset(&o, 0, sizeof(o));
@@ -80,6 +82,7 @@ static void api_test_defaults(void)
         HAS(json, "\"image\":\"img:2\",\"command\":\"ls\"}");
     }
     ONCE("L3.3: arguments are the default's only together with the default's command") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
         static const char *const given[] = {"a", "", "b c", NULL};
         static const char *const empty[] = {NULL};
         cws_sandbox_opts o;
@@ -138,6 +141,7 @@ static void api_test_defaults(void)
         api_refused(t, &o, "tags[0]");
     }
     ONCE("L3: environment and annotations: union, the sandbox's value wins per key") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
         static const cws_pair env1[] = {{"A", "1"}, {"B", "2"}, {NULL, NULL}};
         static const cws_pair env2[] = {{"B", "3"}, {"C", ""}, {NULL, NULL}};
         static const cws_pair note1[] = {{"x", "1"}, {NULL, NULL}};
@@ -220,6 +224,7 @@ static void api_test_defaults(void)
         api_refused(t, &o, "at most 100");
     }
     ONCE("L6: runner_ids: given ones win, empty clears, absent takes the default's; mode is CKS") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
         static const char *const session[] = {"r1", "r2", NULL}, *const own[] = {"r3", NULL};
         static const char *const empty[] = {NULL};
         cws_sandbox_opts o;
@@ -281,6 +286,7 @@ static void api_test_defaults(void)
         HAS(script_call_at(&t->s, "CreateSandbox", 0)->headers, "connect-timeout-ms: 7000\n");
     }
     ONCE("L28: mounted files: path and bytes, empty files too") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
         static const cws_mounted_file files[] = {{"/a/b", "\0\xff!", 3}, {"/empty", NULL, 0}};
         static const cws_mounted_file bad[] = {
             {NULL, "x", 1}, {"", "x", 1}, {"rel", "x", 1}, {"/dir/", "x", 1}, {"/a", NULL, 1}};
@@ -334,6 +340,7 @@ static void api_test_defaults(void)
 static void api_test_resources(void)
 {
     ONCE("L11: flat resources stand on both sides; the legacy field is never sent") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
         cws_resources r;
         cws_sandbox_opts o;
         const char *json;
@@ -349,6 +356,7 @@ static void api_test_resources(void)
         HAS(api_created(t, &o), SIDES("{\"cpu\":\"500m\"}"));
     }
     ONCE("L12: one side is copied to the other; both are kept as given") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
         cws_resources r;
         cws_sandbox_opts o;
         memset(&r, 0, sizeof(r));
@@ -369,6 +377,7 @@ static void api_test_resources(void)
             "\"limits\":{\"cpu\":\"1000m\",\"memory\":\"2G\"}");
     }
     ONCE("L14: a GPU stands on both sides, with a count, a model or a size") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
         cws_resources r;
         cws_sandbox_opts o;
         memset(&r, 0, sizeof(r));
@@ -385,6 +394,7 @@ static void api_test_resources(void)
             SIDES("{\"cpu\":\"4\",\"gpu\":{\"count\":\"2\",\"memoryGb\":\"40\"}}"));
     }
     ONCE("L3.4: resources replace the session's as a whole") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
         cws_resources a, b;
         cws_sandbox_opts o;
         memset(&a, 0, sizeof(a));
@@ -768,6 +778,7 @@ static void api_test_client(void)
             (void)unsetenv("CWSANDBOX_API_KEY");
             (void)unsetenv("CWSANDBOX_BASE_URL");
             (void)setenv("CWSANDBOX_API_VERSION", "v9", 1);
+            t->copts.api_version = CWS_API_DEFAULT;
             CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_ERR_INVALID_ARGUMENT);
             CHECK(c == NULL);
             t->copts.api_version = CWS_API_V1;
@@ -1079,6 +1090,7 @@ static void api_test_start(void)
         CHECK_STR(script_calls(&t->s), "CreateSandbox");
     }
     EACH("L26: a create with a definite failure can be started again, with the same request id") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         cws_sandbox *sb = api_box(t, NULL);
         char first[800];
         script_error(&t->s, "CreateSandbox", "invalid_argument", "no such image",
@@ -1098,6 +1110,7 @@ static void api_test_start(void)
         CHECK_STR(script_json(&t->s, "CreateSandbox", 1), first);
     }
     ONCE("two sandboxes have different request ids, in the form of a version 4 UUID") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         char a[800];
         const char *at;
         (void)snprintf(a, sizeof(a), "%s", api_created(t, NULL));
@@ -1109,6 +1122,7 @@ static void api_test_start(void)
         }
     }
     EACH("an ambiguous create is repeated by itself, with the same request id") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         static const cws_end ends[] = {CWS_END_LOST, CWS_END_NOT_SENT, CWS_END_REFUSED};
         cws_sandbox *sb = api_box(t, NULL);
         size_t i;
@@ -1148,36 +1162,40 @@ static void api_test_start(void)
         HAS(t->err.message, "Create sandbox was cancelled");
     }
     EACH("a create reply without a sandbox id is an error, and what it made is stopped later") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         cws_sandbox *sb = api_box(t, NULL);
         script_ok(&t->s, "CreateSandbox", "{}");
         CHECK_INT(api_start(t, sb), CWS_ERR_PROTOCOL);
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
         CHECK_STR(script_calls(&t->s), "CreateSandbox CreateSandbox DeleteSandbox");
     }
     EACH("a create reply of garbage leaves the outcome open: stop asks again, then deletes") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         cws_sandbox *sb = api_box(t, NULL);
         script_raw(&t->s, "CreateSandbox", 200, "application/proto", "\x0a\x7fzz", 4);
         CHECK_INT(api_start(t, sb), CWS_ERR_PROTOCOL);
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
         CHECK_STR(script_calls(&t->s), "CreateSandbox CreateSandbox DeleteSandbox");
     }
     EACH("stop of a create with unknown outcome repeats the create to learn the id, then deletes") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         cws_sandbox *sb = api_box(t, NULL);
         t->copts.poll_retry_budget_seconds = 0;
         script_never(&t->s, "CreateSandbox");
         CHECK_INT(api_start(t, sb), CWS_ERR_REQUEST_TIMEOUT);
         script_ok(&t->s, "CreateSandbox", BOX("RUNNING"));
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
         CHECK_STR(script_calls(&t->s), "CreateSandbox CreateSandbox DeleteSandbox");
         CHECK_STR(script_json(&t->s, "CreateSandbox", 1), script_json(&t->s, "CreateSandbox", 0));
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
     }
     EACH("stop of an unknown create fails while it stays unknown, and may be repeated") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         cws_sandbox *sb;
         t->copts.poll_retry_budget_seconds = CWS_NONE;
         sb = api_box(t, NULL);
@@ -1192,6 +1210,7 @@ static void api_test_start(void)
         CHECK_INT(api_start(t, sb), CWS_ERR_NOT_RUNNING);
     }
     EACH("doubt about a create stays when a later attempt did not even leave") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         cws_sandbox *sb;
         t->copts.poll_retry_budget_seconds = CWS_NONE;
         sb = api_box(t, NULL);
@@ -1200,11 +1219,12 @@ static void api_test_start(void)
         script_end(&t->s, "CreateSandbox", CWS_END_NOT_SENT);
         CHECK_INT(api_start(t, sb), CWS_ERR_TRANSPORT);
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
         CHECK_STR(script_calls(&t->s), "CreateSandbox CreateSandbox CreateSandbox DeleteSandbox");
     }
     EACH("L30: a create that failed without a reason is in doubt; with one it is settled") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         static const char *const codes[] = {"internal", "unknown"};
         size_t i;
         for (i = 0; i < 2; i++) {
@@ -1213,7 +1233,7 @@ static void api_test_start(void)
             script_error(&t->s, "CreateSandbox", codes[i], "oops", NULL);
             CHECK_INT(api_start(t, sb), CWS_ERR_SANDBOX);
             script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
-            script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+            api_ended(t, "sb-1", "COMPLETED");
             CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
             CHECK_STR(script_calls(&t->s), "CreateSandbox CreateSandbox DeleteSandbox");
             sb = api_box(t, NULL);
@@ -1239,14 +1259,14 @@ static void api_test_start(void)
         cws_sandbox *sb = api_box(t, NULL);
         cws_op *start = NULL, *stop = NULL;
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"))->delay = 3000;
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(cws_sandbox_start_begin(sb, &start, &t->err), CWS_OK);
         CHECK_INT(cws_client_poll(t->client, 10, &t->err), CWS_OK);
         CHECK_INT(t->s.opens, 1);
         CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &stop, &t->err), CWS_OK);
         CHECK_INT(api_drive(t, stop), CWS_OK);
         CHECK_INT(cws_op_result(start, &t->err), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "CreateSandbox DeleteSandbox");
+        CHECK_STR(api_calls(t), "CreateSandbox DeleteSandbox");
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_COMPLETED);
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
         cws_op_free(start);
@@ -1256,14 +1276,14 @@ static void api_test_start(void)
         cws_sandbox *sb = api_box(t, NULL);
         cws_op *start = NULL;
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"))->delay = 3000;
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(cws_sandbox_start_begin(sb, &start, &t->err), CWS_OK);
         CHECK_INT(cws_client_poll(t->client, 10, &t->err), CWS_OK);
         CHECK(cws_op_cancel(start));
         CHECK_INT(cws_op_wait(start, -1, &t->err), CWS_ERR_CANCELLED);
         cws_op_free(start);
         CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "CreateSandbox DeleteSandbox");
+        CHECK_STR(api_calls(t), "CreateSandbox DeleteSandbox");
     }
     EACH("L34 L48: stop before start: for good, without a call; everything later says so") {
         cws_sandbox *sb = api_box(t, NULL), *found = NULL;
@@ -1318,6 +1338,7 @@ static void api_test_start(void)
 static void api_test_states(void)
 {
     EACH("L31: each number on the wire is one state; an unknown one is unspecified, and shown") {
+        if (api_v1_only(t, "the numbers of v1beta2 are in tests/options.c")) continue;
         static const struct {
             const char *number;
             cws_state state;
@@ -1362,9 +1383,9 @@ static void api_test_states(void)
         CHECK_STR(info->status_reason, "image not found");
         CHECK_STR(info->runner_id, "r");
         CHECK_STR(info->runner_group_id, "g");
-        CHECK_INT(info->create_unix_ms, 1767323045678);
+        CHECK_INT(info->create_unix_ms, t->s.b2 ? 0 : 1767323045678); /* it does not say */
         CHECK_INT(info->start_unix_ms, 1000);
-        CHECK_INT(info->end_unix_ms, 2000);
+        CHECK_INT(info->end_unix_ms, t->s.b2 ? 0 : 2000);
         CHECK(info->has_exit_code && info->exit_code == 0);
         CHECK_INT(info->updated_unix_ms, script_unix(&t->s));
     }
@@ -1386,12 +1407,13 @@ static void api_test_states(void)
     EACH("an end concluded from a state of nothing is not trusted by a stop: it deletes") {
         cws_sandbox *sb = api_started(t);
         script_ok(&t->s, "GetSandbox", "{\"sandboxId\":\"sb-1\",\"status\":{}}");
-        script_ok(&t->s, "DeleteSandbox", "{}");
+        if (t->s.b2) api_ended(t, "sb-1", "COMPLETED");
+        else script_ok(&t->s, "DeleteSandbox", "{}");
         CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
         CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "GetSandbox DeleteSandbox");
+        CHECK_STR(api_calls(t), "GetSandbox DeleteSandbox");
         CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "GetSandbox DeleteSandbox"); /* once is enough */
+        CHECK_STR(api_calls(t), "GetSandbox DeleteSandbox"); /* once is enough */
     }
     EACH("L32: a terminal state never changes; asking again sends nothing") {
         cws_sandbox *sb = api_started(t);
@@ -1961,9 +1983,9 @@ static void api_test_stop(void)
             double grace;
             const char *wire;
             int64_t deadline;
-        } table[] = {{0.5, "\"gracePeriodSeconds\":1", 11000},
-                     {2.01, "\"gracePeriodSeconds\":3", 13000},
-                     {30, "\"gracePeriodSeconds\":30", 40000},
+        } table[] = {{0.5, "\"gracePeriodSeconds\":1}", 11000},
+                     {2.01, "\"gracePeriodSeconds\":3}", 13000},
+                     {30, "\"gracePeriodSeconds\":30}", 40000},
                      {CWS_NONE, "{\"sandboxId\":\"sb-1\"}", 10000}};
         size_t i;
         for (i = 0; i < 4; i++) {
@@ -1971,13 +1993,14 @@ static void api_test_stop(void)
             cws_sandbox *sb = api_running(t);
             memset(&o, 0, sizeof(o));
             o.graceful_shutdown_seconds = table[i].grace;
-            script_ok(&t->s, "DeleteSandbox", DELETED("FAILED"));
+            api_ended(t, "sb-1", "FAILED");
             CHECK_INT(api_stop(t, sb, &o), CWS_OK); /* FAILED is an end like any other */
             HAS(script_json(&t->s, "DeleteSandbox", 0), table[i].wire);
             CHECK_INT(t->s.calls[0].timeout_ms, table[i].deadline);
         }
     }
     EACH("L50: missing_ok is sent; an empty reply means that it was gone: success without a poll") {
+        if (api_v1_only(t, "a Stop has no such member, and no empty answer")) continue;
         cws_stop_opts o;
         cws_sandbox *sb = api_running(t);
         memset(&o, 0, sizeof(o));
@@ -1997,7 +2020,7 @@ static void api_test_stop(void)
         CHECK_STR(t->err.sandbox_id, "sb-1");
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
         CHECK_INT(cws_session_sandbox_count(t->session), 1);
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
     }
@@ -2087,7 +2110,7 @@ static void api_test_stop(void)
     STREAMING("a stop whose caller cancels goes on for the others") {
         cws_sandbox *sb = api_running(t);
         cws_op *a, *b;
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"))->delay = 500;
+        api_ended(t, "sb-1", "COMPLETED")->delay = 500;
         CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &a, &t->err), CWS_OK);
         CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &b, &t->err), CWS_OK);
         CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
@@ -2205,12 +2228,12 @@ static void api_test_session(void)
         cws_sandbox *sb = api_found(t, BOX("RUNNING")), *other = NULL;
         cws_sandbox_list *list = NULL;
         CHECK_INT(cws_session_adopt(t->session, sb, &t->err), CWS_OK);
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_INT(api_list(t, NULL, &list), CWS_ERR_CLOSED);
         CHECK_INT(api_from_id(t, "x", false, &other), CWS_ERR_CLOSED);
         CHECK_INT(cws_session_adopt(t->session, sb, &t->err), CWS_ERR_CLOSED);
-        CHECK_INT(t->s.call_count, 1);
+        CHECK_STR(api_calls(t), "DeleteSandbox");
     }
     STREAMING("L20: close stops all at once: as long as the slowest, not the sum") {
         int64_t from;
@@ -2232,7 +2255,7 @@ static void api_test_session(void)
         const cws_sandbox *failed = NULL;
         const cws_error *why = NULL;
         script_error(&t->s, "DeleteSandbox", "internal", "one", NULL);
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-b", "COMPLETED");
         script_error(&t->s, "DeleteSandbox", "permission_denied", "two", NULL);
         CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
         HAS(t->err.message, "2 of the session's sandboxes failed to stop and may still be running");
@@ -2249,10 +2272,10 @@ static void api_test_session(void)
         HAS(t->said, "two"); /* each failure is logged */
         CHECK_INT(cws_sandbox_state(b), CWS_STATE_COMPLETED);
         t->s.call_count = 0;
-        script_ok(&t->s, "DeleteSandbox", "{\"sandbox\":" BOX_ID("sb-a", "COMPLETED") "}")->times =
-            2;
+        api_ended(t, "sb-a", "COMPLETED");
+        api_ended(t, "sb-c", "COMPLETED");
         CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(t->s.call_count, 2);
+        CHECK_INT(t->s.call_count, t->s.b2 ? 4 : 2);
         HAS(script_json(&t->s, "DeleteSandbox", 0), "sb-a");
         HAS(script_json(&t->s, "DeleteSandbox", 1), "sb-c");
         CHECK(!cws_session_failed(t->session, 0, NULL, NULL));
@@ -2286,11 +2309,11 @@ static void api_test_session(void)
         cws_sandbox *sb = api_box(t, NULL);
         cws_op *start;
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"))->delay = 4000;
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(cws_sandbox_start_begin(sb, &start, &t->err), CWS_OK);
         CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
         CHECK_INT(api_close(t), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "CreateSandbox DeleteSandbox");
+        CHECK_STR(api_calls(t), "CreateSandbox DeleteSandbox");
         CHECK_INT(cws_op_result(start, &t->err), CWS_OK);
         cws_op_free(start);
     }
@@ -2310,14 +2333,14 @@ static void api_test_session(void)
     STREAMING("close that joined one which is cancelled closes all the same") {
         cws_op *a, *b;
         (void)api_started(t);
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"))->delay = 500;
+        api_ended(t, "sb-1", "COMPLETED")->delay = 500;
         CHECK_INT(cws_session_close_begin(t->session, &a, &t->err), CWS_OK);
         CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
         CHECK_INT(cws_session_close_begin(t->session, &b, &t->err), CWS_OK);
         CHECK(cws_op_cancel(a));
         CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_OK);
         CHECK_INT(cws_op_result(a, &t->err), CWS_ERR_CANCELLED);
-        CHECK_INT(t->s.call_count, 1);
+        CHECK_STR(api_calls(t), "DeleteSandbox");
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
         cws_op_free(a);
         cws_op_free(b);
@@ -2385,7 +2408,7 @@ static void api_test_session(void)
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
         CHECK_INT(api_close(t), CWS_OK); /* not stopped by its former session */
         CHECK_STR(script_calls(&t->s), "CreateSandbox");
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(cws_session_close(other, &t->err), CWS_OK);
         cws_session_free(other);
     }
@@ -2450,7 +2473,7 @@ static void api_test_list(void)
         taken = cws_sandbox_list_take(list, 0);
         cws_sandbox_list_free(list);
         CHECK_STR(cws_sandbox_id(taken), "b");
-        script_ok(&t->s, "DeleteSandbox", "{\"sandbox\":" BOX_ID("b", "COMPLETED") "}");
+        api_ended(t, "b", "COMPLETED");
         CHECK_INT(api_stop(t, taken, NULL), CWS_OK);
         cws_sandbox_free(taken);
     }
@@ -2558,9 +2581,9 @@ static void api_test_list(void)
         CHECK_INT(cws_session_sandbox_count(t->session), 2);
         cws_sandbox_list_free(list);
         CHECK_INT(cws_session_sandbox_count(t->session), 2);
-        script_ok(&t->s, "DeleteSandbox", "{\"sandbox\":" BOX_ID("a", "COMPLETED") "}");
+        api_ended(t, "a", "COMPLETED");
         CHECK_INT(api_close(t), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "ListSandboxes DeleteSandbox");
+        CHECK_STR(api_calls(t), "ListSandboxes DeleteSandbox");
     }
     STREAMING("L22: a session that closes during a list adopts nothing") {
         cws_op *list;
@@ -2916,7 +2939,8 @@ static void api_test_wire(void)
                      {NULL, 2}};
         size_t i;
         for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-            script_raw(&t->s, "DeleteSandbox", 200, table[i].type, "", 0);
+            script_raw(&t->s, "DeleteSandbox", 200, table[i].type, t->s.b2 ? "\b\1" : "",
+                       t->s.b2 ? 2 : 0); /* success, in v1beta2 */
             CHECK_INT(api_delete(t, "x", false), table[i].code ? CWS_ERR_PROTOCOL : CWS_OK);
             CHECK_INT(t->err.rpc_code, table[i].code);
         }
@@ -2940,8 +2964,9 @@ static void api_test_wire(void)
             CHECK_INT(api_status(t, sb, NULL), CWS_ERR_TRANSPORT);
             CHECK_INT(t->err.rpc_code, 14);
         }
-        script_header(script_ok(&t->s, "GetSandbox", BOX("RUNNING")), "Content-Length", "10");
-        CHECK_INT(t->s.last->size, 10);
+        script_header(script_ok(&t->s, "GetSandbox", BOX("RUNNING")), "Content-Length",
+                      t->s.b2 ? "8" : "10");
+        CHECK_INT(t->s.last->size, t->s.b2 ? 8 : 10);
         CHECK_INT(api_status(t, sb, NULL), CWS_OK);
     }
     EACH("a unary reply in pieces of every size is the same") {
@@ -2961,7 +2986,7 @@ static void api_test_wire(void)
         size_t n, size, refused = 0;
         t->copts.poll_retry_budget_seconds = CWS_NONE;
         sb = api_started(t);
-        size = script_encode(&t->s, CWSI_M_v1_Sandbox, BOX("RUNNING")).len;
+        size = script_bytes(&t->s, "GetSandbox", BOX("RUNNING")).len;
         for (n = 0; n < size; n++) {
             script_reply *r = script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
             r->size = n;
@@ -3157,12 +3182,13 @@ static void api_test_exec(void)
         cws_exec_opts o;
         cws_result *r = NULL;
         memset(&o, 0, sizeof(o));
+        if (t->mode == API_PERFORM && api_v1_only(t, "a unary Exec has no environment")) continue;
         o.env = env;
-        o.container = "side";
+        o.container = api_side(t);
         api_answer(t, 0, "", "");
         CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_OK);
         HAS(script_json(&t->s, api_exec_rpc(t), 0), "\"env\":{\"A\":\"1\",\"B\":\"\"}");
-        HAS(script_json(&t->s, api_exec_rpc(t), 0), "\"container\":\"side\"");
+        CHECK(!strstr(script_json(&t->s, api_exec_rpc(t), 0), SIDE) == t->s.b2);
         cws_result_free(r);
     }
     EACH("EX-15 EX-16 FL-2: an ended or draining sandbox: no command, no file, no call") {
@@ -3344,7 +3370,8 @@ static void api_test_exec(void)
         CHECK(cws_result_truncated(r, CWS_STDOUT) && !cws_result_truncated(r, CWS_STDERR));
         CHECK_INT(cws_result_bytes_produced(r, CWS_STDOUT), 5);
         CHECK_INT(cws_result_bytes_produced(r, CWS_STDERR), 3);
-        if (t->mode == API_PERFORM) HAS(script_json(&t->s, "Exec", 0), "\"maxOutputBytes\":3");
+        if (t->mode == API_PERFORM && !t->s.b2)
+            HAS(script_json(&t->s, "Exec", 0), "\"maxOutputBytes\":3");
         cws_result_free(r);
         o.max_output_bytes = CWS_UNLIMITED;
         api_answer(t, 0, "abcde", "xyz");
@@ -3559,7 +3586,7 @@ static void api_test_streams(void)
         for (flags = 0; flags < 256; flags++) {
             cws_result *result = NULL;
             script_reply *r = script_stream(&t->s, NULL, OUT_A, NULL);
-            cwsi_str m = script_encode(&t->s, CWSI_M_v1_ExecStreamResponse, EXIT(0));
+            cwsi_str m = script_bytes(&t->s, "StreamExec", EXIT(0));
             if (flags == 2) script_envelope(&t->s, r, 2, "{}", 2);
             else script_envelope(&t->s, r, flags, m.at, m.len);
             CHECK_INT(api_exec(t, sb, api_true, NULL, &result),
@@ -3688,7 +3715,7 @@ static void api_test_streams(void)
 static script_reply *api_grpc_reply(api *t, int messages, const cws_header *trailers, size_t count)
 {
     script_reply *r = script_raw(&t->s, "GetSandbox", 200, "application/grpc", "", 0);
-    cwsi_str box = script_encode(&t->s, CWSI_M_v1_Sandbox, BOX("RUNNING"));
+    cwsi_str box = script_bytes(&t->s, "GetSandbox", BOX("RUNNING"));
     r->translated = true;
     while (messages-- > 0) script_envelope(&t->s, r, 0, box.at, box.len);
     if (count) memcpy(r->trailers, trailers, count * sizeof(trailers[0]));
@@ -3844,6 +3871,7 @@ static void api_test_grpc_heads(void)
         CHECK_STR(script_calls(&t->s), "CreateSandbox");
     }
     GRPC("gRPC: a create that succeeded without a readable answer is in doubt, and stopped later") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         cws_sandbox *sb = api_box(t, NULL);
         script_reply *r = script_raw(&t->s, "CreateSandbox", 200, "application/grpc", "", 0);
         r->translated = true;
@@ -3852,7 +3880,7 @@ static void api_test_grpc_heads(void)
         r->trailer_count = 1;
         CHECK_INT(api_start(t, sb), CWS_ERR_PROTOCOL);
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
-        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATED"));
+        api_ended(t, "sb-1", "TERMINATED");
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_STR(script_calls(&t->s), "CreateSandbox CreateSandbox DeleteSandbox");
     }
@@ -4015,14 +4043,13 @@ static size_t api_input(api *t, char *out, char *sizes, size_t room)
     sizes[0] = '\0';
     for (i = 0; call->sent.len - at >= CWSI_ENVELOPE; i++) {
         cwsi_str body;
-        void *msg = NULL;
         const cwsi_v1_ExecStreamRequest *m;
         body.at = call->sent.at + at + CWSI_ENVELOPE;
         body.len = cwsi_envelope_read(call->sent.at + at, &flags);
         at += CWSI_ENVELOPE + body.len;
         if (!CHECK(at <= call->sent.len && flags == 0)) return n;
-        if (!CHECK(!cwsi_decode(&t->s.arena, CWSI_M_v1_ExecStreamRequest, body, &msg))) return n;
-        m = (const cwsi_v1_ExecStreamRequest *)msg;
+        m = script_input(&t->s, body);
+        if (!CHECK(m != NULL)) return n;
         CHECK(!m->init && !m->resize && !m->has_stdin_ == (m->close != NULL));
         if (m->close) {
             CHECK(call->fin && at == call->sent.len); /* nothing behind it */
@@ -4408,13 +4435,13 @@ static void api_test_files(void)
         CHECK_INT(script_call_at(&t->s, "ReadFile", 0)->timeout_ms, 300000);
         script_ok(&t->s, "ReadFile", "{}");
         o.timeout_seconds = 0.25;
-        o.container = "c";
+        o.container = api_side(t);
         CHECK_INT(api_read(t, sb, "/e", &o, &bytes), CWS_OK);
         CHECK_INT(cws_bytes_size(bytes), 0);
         CHECK_STR((const char *)cws_bytes_data(bytes, NULL), "");
         cws_bytes_free(bytes);
         CHECK_INT(script_call_at(&t->s, "ReadFile", 1)->timeout_ms, 250);
-        HAS(script_json(&t->s, "ReadFile", 1), "\"container\":\"c\"");
+        CHECK(!strstr(script_json(&t->s, "ReadFile", 1), SIDE) == t->s.b2);
         script_ok(&t->s, "WriteFile", "{}")->times = 2;
         CHECK_INT(api_write(t, sb, "/x", "\0\xff" "a", 3, &o), CWS_OK);
         HAS(script_json(&t->s, "WriteFile", 0), "\"content\":\"AP9h\"");
@@ -4839,6 +4866,7 @@ static void api_test_freeing(void)
                     size_t i;
                     int called = 0;
                     script_init(&t->s, false);
+                    t->s.b2 = t->s.v1_words = api_b2;
                     t->copts.transport = &t->s.transport;
                     t->session = NULL;
                     t->client = NULL;
@@ -5031,9 +5059,9 @@ static void api_test_privacy(void)
         o.environment_variables = env;
         o.mounted_files = &file;
         o.mounted_file_count = 1;
-        eo.env = exec_env;
+        if (!t->s.b2 || t->mode != API_PERFORM) eo.env = exec_env; /* a unary one has none */
         sb = api_box(t, &o);
-        script_error(&t->s, "CreateSandbox", "unavailable", "x", NULL);
+        if (!t->s.b2) script_error(&t->s, "CreateSandbox", "unavailable", "x", NULL);
         script_ok(&t->s, "CreateSandbox",
                   "{\"sandboxId\":\"sb-1\",\"spec\":{\"containers\":[{\"name\":\"main\","
                   "\"environmentVariables\":{\"TOKEN\":\"env-secret-1\"}}]}}");
@@ -5049,8 +5077,9 @@ static void api_test_privacy(void)
         CHECK_INT(api_write(t, sb, "/x", "file-secret-1", 13, NULL), CWS_OK);
         script_end(&t->s, "ReadFile", CWS_END_TLS);
         CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_ERR_TRANSPORT);
-        CHECK(t->traces >= 13);
-        HAS(t->said, "/coreweave.sandbox.v1.SandboxService/CreateSandbox");
+        CHECK(t->traces >= (t->s.b2 ? 11 : 13));
+        HAS(t->said, t->s.b2 ? "/coreweave.sandbox.v1beta2.GatewayService/Start"
+                             : "/coreweave.sandbox.v1.SandboxService/CreateSandbox");
         HAS(t->said, "TOKEN"); /* names are shown */
         HAS(t->said, "sb-1");
         HAS_NOT(t->said, "env-secret");
@@ -5077,7 +5106,7 @@ static void test_found_by_reading(void)
         cws_op *op[3];
         int i;
         (void)api_started(t);
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"))->delay = 1000;
+        api_ended(t, "sb-1", "COMPLETED")->delay = 1000;
         for (i = 0; i < 3; i++)
             CHECK_INT(cws_session_close_begin(t->session, &op[i], NULL), CWS_OK);
         CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
@@ -5119,13 +5148,14 @@ static void test_found_by_reading(void)
         CHECK_INT(script_count(&t->s, "GetSandbox"), 4);
     }
     EACH("a refusal with a reason does not settle an earlier create that was lost") {
+        if (api_v1_only(t, "a Start in doubt is not repeated: it has no request id")) continue;
         cws_sandbox *sb = api_box(t, NULL);
         script_end(&t->s, "CreateSandbox", CWS_END_LOST);
         script_error(&t->s, "CreateSandbox", "resource_exhausted", "slow down",
                      script_reason(&t->s, "CWSANDBOX_RATE_LIMITED", "cwsandbox.com"));
         CHECK_INT(api_start(t, sb), CWS_ERR_RESOURCE_EXHAUSTED);
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
-        script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
+        api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_STR(script_calls(&t->s), "CreateSandbox CreateSandbox CreateSandbox DeleteSandbox");
     }
@@ -5158,33 +5188,35 @@ static void test_found_by_reading(void)
     }
 }
 
+static void (*const api_tests[])(void) = {
+    api_test_defaults,
+    api_test_resources,
+    api_test_secrets,
+    api_test_client,
+    api_test_arguments,
+    api_test_start,
+    api_test_states,
+    api_test_waiting,
+    api_test_retries,
+    api_test_stop,
+    api_test_session,
+    api_test_list,
+    api_test_errors,
+    api_test_wire,
+    api_test_exec,
+    api_test_streams,
+    api_test_grpc,
+    api_test_input,
+    api_test_reading,
+    api_test_files,
+    api_test_callbacks,
+    api_test_freeing,
+    api_test_many,
+    api_test_privacy,
+    test_found_by_reading};
+
 int main(int argc, char **argv)
 {
     test_init(argc, argv);
-    api_test_defaults();
-    api_test_resources();
-    api_test_secrets();
-    api_test_client();
-    api_test_arguments();
-    api_test_start();
-    api_test_states();
-    api_test_waiting();
-    api_test_retries();
-    api_test_stop();
-    api_test_session();
-    api_test_list();
-    api_test_errors();
-    api_test_wire();
-    api_test_exec();
-    api_test_streams();
-    api_test_grpc();
-    api_test_input();
-    api_test_reading();
-    api_test_files();
-    api_test_callbacks();
-    api_test_freeing();
-    api_test_many();
-    api_test_privacy();
-    test_found_by_reading();
-    return test_summary();
+    return api_both_dialects(api_tests, CWSI_COUNT(api_tests));
 }

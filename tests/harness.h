@@ -9,6 +9,10 @@
  *         script_ok(&t->s, "ReadFile", "{}");   // script.h
  *         CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
  *     }
+ *
+ * Scripts are written as v1 has them. A program that gives its functions to api_both_dialects runs
+ * them in v1beta2, too: t->s.b2 tells where that makes a difference, and what is not there begins
+ * with `if (api_v1_only(t, "why")) continue;`.
  */
 #ifndef HARNESS_H
 #define HARNESS_H
@@ -31,6 +35,10 @@ static int script_sleep(struct timeval *tv);
 
 /* Blocking calls, callbacks, the same over gRPC, and a transport with the blocking tier. */
 typedef enum api_mode { API_BLOCKING, API_ASYNC, API_GRPC, API_PERFORM, API_MODES } api_mode;
+
+/* The dialect in which scenarios run that are written in v1: all of them twice, see words.h. */
+static bool api_b2;
+static int api_not_here; /* scenarios that v1beta2 has not */
 
 typedef struct api {
     script s;
@@ -88,7 +96,8 @@ TEST_FN const char *api_name(const char *text, int mode)
     static int turn;
     static const char *const modes[] = {"blocking", "async", "gRPC", "blocking transport"};
     turn = !turn;
-    (void)snprintf(names[turn], sizeof(names[turn]), "%s [%s]", text, modes[mode]);
+    (void)snprintf(names[turn], sizeof(names[turn]), "%s%s [%s]", api_b2 ? "v1beta2: " : "", text,
+                   modes[mode]);
     return names[turn];
 }
 
@@ -106,6 +115,8 @@ TEST_FN api *api_new(int mode)
     t->live_bytes = test_alloc_live_bytes();
     script_init(&t->s, mode == API_PERFORM);
     t->s.grpc = mode == API_GRPC;
+    t->s.b2 = t->s.v1_words = api_b2;
+    t->copts.api_version = api_b2 ? CWS_API_V1BETA2 : CWS_API_DEFAULT;
     t->copts.protocol = mode == API_GRPC ? CWS_PROTOCOL_GRPC : CWS_PROTOCOL_CONNECT;
     t->copts.base_url = "http://localhost:1";
     t->copts.api_key = "the-secret-key";
@@ -180,6 +191,42 @@ TEST_FN api *api_end(api *t)
 #define EACH_CONNECT(text) API_CONNECT(text, 0, API_MODES)
 #define STREAMING_CONNECT(text) API_CONNECT(text, 0, API_PERFORM)
 #define GRPC(text) API_RUN(text, API_GRPC)
+
+/* The running scenario is about something that only v1 has, or that v1beta2 does in another way: it
+ * is not run there, nor counted as passed. To be the first thing in it, followed by `continue`. */
+TEST_FN bool api_v1_only(const api *t, const char *why)
+{
+    if (!t->s.b2) return false;
+    printf("not in %s: %s\n", test_g.name, why);
+    api_not_here++;
+    test_forget();
+    return true;
+}
+
+/* The name of a container for an option; v1beta2 has none. */
+TEST_FN const char *api_side(const api *t) { return t->s.b2 ? NULL : "side"; }
+
+/* A request, and the same without that name where it was not given. */
+#define SIDE ",\"container\":\"side\""
+TEST_FN const char *api_sided(api *t, const char *json)
+{
+    char *copy = script_text(&t->s, json), *at = strstr(copy, SIDE);
+    if (t->s.b2 && at) memmove(at, at + strlen(SIDE), strlen(at + strlen(SIDE)) + 1);
+    return copy;
+}
+
+/* Runs all scenarios in v1, then in v1beta2; the outcome of main. */
+TEST_FN int api_both_dialects(void (*const *tests)(void), size_t count)
+{
+    size_t i;
+    for (i = 0; i < 2 * count; i++) {
+        api_b2 = i >= count;
+        tests[i % count]();
+    }
+    test_end();
+    printf("%d scenarios are not those of v1beta2: not counted\n", api_not_here);
+    return test_summary();
+}
 
 TEST_FN void api_count(cws_op *op, void *user)
 {
@@ -367,6 +414,29 @@ TEST_FN cws_status api_close(api *t)
     "{\"sandboxId\":\"sb-1\",\"status\":{\"state\":\"STATE_" state "\",\"exitCode\":" #code "}}"
 #define HAS(text, part) CHECK(strstr((text), (part)) != NULL)
 #define HAS_NOT(text, part) CHECK(strstr((text), (part)) == NULL)
+
+/* A stop that is answered with the end. In v1beta2 its answer says nothing: a Get brings it. */
+TEST_FN script_reply *api_ended(api *t, const char *id, const char *state)
+{
+    char box[200], json[240];
+    script_reply *r;
+    (void)snprintf(box, sizeof(box),
+                   "{\"sandboxId\":\"%s\",\"status\":{\"state\":\"STATE_%s\"}}", id, state);
+    (void)snprintf(json, sizeof(json), "{\"sandbox\":%s}", box);
+    r = script_ok(&t->s, "DeleteSandbox", json);
+    if (t->s.b2) script_ok(&t->s, "GetSandbox", box);
+    return r;
+}
+
+/* The calls, without those Gets. */
+TEST_FN const char *api_calls(api *t)
+{
+    static const char get[] = "DeleteSandbox GetSandbox";
+    char *at = (char *)script_calls(&t->s);
+    while (t->s.b2 && (at = strstr(at, get)) != NULL)
+        memmove(at + 13, at + sizeof(get) - 1, strlen(at + sizeof(get) - 1) + 1);
+    return t->s.names;
+}
 
 static const char *const api_true[] = {"true", NULL};
 

@@ -10,29 +10,14 @@
  */
 #include "harness.h"
 
-#define STRINGS(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define NO_STRINGS ((const char *const[]){NULL})
-#define PAIRS(...) ((const cws_pair[]){__VA_ARGS__, {NULL, NULL}})
-#define NO_PAIRS ((const cws_pair[]){{NULL, NULL}})
-#define NETWORK(...) (&(const cws_network){__VA_ARGS__})
-#define RULES(...) ((const cws_network_rule[]){__VA_ARGS__})
-#define RESOURCES(...) (&(const cws_resources){__VA_ARGS__})
-#define VOLUMES(...) ((const cws_volume[]){__VA_ARGS__})
-#define SERVICES(...) ((const cws_service[]){__VA_ARGS__})
-#define SECRETS(...) ((const cws_secret[]){__VA_ARGS__})
-#define FILES(...) ((const cws_mounted_file[]){__VA_ARGS__})
-#define INTS(...) ((const int32_t[]){__VA_ARGS__})
-#define PORTS(...) ((const cws_port[]){__VA_ARGS__})
+#include "options_table.h"
 
 /* ---- helpers --------------------------------------------------------------------------------- */
 
 /* The text with ' as ". */
 static const char *op_json(api *t, const char *text)
 {
-    char *copy = script_text(&t->s, text), *p;
-    for (p = copy; *p; p++)
-        if (*p == '\'') *p = '"';
-    return copy;
+    return op_quotes(script_text(&t->s, text));
 }
 
 static script_reply *op_ok(api *t, const char *rpc, const char *json)
@@ -107,627 +92,6 @@ TEST_FN cws_sandbox *op_found(api *t, const char *json)
 
 /* ---- what is sent to create a sandbox -------------------------------------------------------- */
 
-#define KEEP "['-c','trap \\'exit 0\\' TERM INT; sleep infinity & wait']"
-#define MAIN(image, command, rest)                                                                 \
-    "{'name':'main','image':'" image "','command':'" command "'" rest "}"
-#define V1_ALL(container, spec, box)                                                               \
-    "{'sandbox':{'spec':{'containers':[" container "]" spec "}" box "}}"
-#define V1_MAIN(rest) V1_ALL(MAIN("python:3.11", "/bin/sh", ",'args':" KEEP rest), "", "")
-#define V1_SPEC(rest) V1_ALL(MAIN("python:3.11", "/bin/sh", ",'args':" KEEP), rest, "")
-#define V1_BOTH(main, spec) V1_ALL(MAIN("python:3.11", "/bin/sh", ",'args':" KEEP main), spec, "")
-#define B2_ALL(command, tags, image, rest)                                                         \
-    "{'command':'" command "'" tags ",'containerImage':'" image "'" rest "}"
-#define B2(rest) B2_ALL("/bin/sh", ",'args':" KEEP, "python:3.11", rest)
-#define B2_TAGS(tags) B2_ALL("/bin/sh", ",'args':" KEEP ",'tags':" tags, "python:3.11", "")
-#define V1_RES(requests, limits)                                                                   \
-    V1_MAIN(",'resourceRequirements':{'requests':" requests ",'limits':" limits "}")
-#define B2_RES(requests, limits) B2(",'resourceLimits':" limits ",'resourceRequests':" requests)
-#define V1_NET(net) V1_SPEC(",'network':" net)
-#define B2_NET(net) B2(",'network':" net)
-#define V1_EGRESS(rule) V1_NET("{'egress':[" rule "]}")
-#define V1_INGRESS(rule) V1_NET("{'ingress':[" rule "]}")
-#define V1_SERVICE(service) V1_SPEC(",'services':[" service "]")
-#define V1_SECURITY(context) V1_MAIN(",'securityContext':" context)
-#define V1_STORE(access) V1_SPEC(",'objectStorageAccess':" access)
-#define B2_STORE(access) B2(",'objectStorageAccess':" access)
-#define V1_SCRATCH(name, scratch, mount)                                                           \
-    V1_BOTH(",'volumeMounts':[{'volume':'" name "'," mount "}]",                                   \
-            ",'volumes':[{'name':'" name "','scratch':" scratch "}]")
-
-typedef struct op_shape {
-    const char *name;
-    cws_sandbox_opts defaults, own;
-    const char *v1, *b2; /* NULL: not in this dialect */
-} op_shape;
-
-static const op_shape op_shapes[] = {
-    {.name = "nothing", .v1 = V1_MAIN(""), .b2 = B2("")},
-    /* text */
-    {.name = "container_image",
-     .own = {.container_image = "alpine"},
-     .v1 = V1_ALL(MAIN("alpine", "/bin/sh", ",'args':" KEEP), "", ""),
-     .b2 = B2_ALL("/bin/sh", ",'args':" KEEP, "alpine", "")},
-    {.name = "container_image: the default",
-     .defaults = {.container_image = "alpine"},
-     .v1 = V1_ALL(MAIN("alpine", "/bin/sh", ",'args':" KEEP), "", ""),
-     .b2 = B2_ALL("/bin/sh", ",'args':" KEEP, "alpine", "")},
-    {.name = "container_image: an empty one counts as not given",
-     .defaults = {.container_image = "alpine"},
-     .own = {.container_image = ""},
-     .v1 = V1_ALL(MAIN("alpine", "/bin/sh", ",'args':" KEEP), "", ""),
-     .b2 = B2_ALL("/bin/sh", ",'args':" KEEP, "alpine", "")},
-    {.name = "container_image replaces",
-     .defaults = {.container_image = "alpine"},
-     .own = {.container_image = "busybox:1"},
-     .v1 = V1_ALL(MAIN("busybox:1", "/bin/sh", ",'args':" KEEP), "", ""),
-     .b2 = B2_ALL("/bin/sh", ",'args':" KEEP, "busybox:1", "")},
-    {.name = "command alone has no arguments",
-     .own = {.command = "ls"},
-     .v1 = V1_ALL(MAIN("python:3.11", "ls", ""), "", ""),
-     .b2 = B2_ALL("ls", "", "python:3.11", "")},
-    {.name = "command and args",
-     .own = {.command = "ls", .args = STRINGS("-l", "/")},
-     .v1 = V1_ALL(MAIN("python:3.11", "ls", ",'args':['-l','/']"), "", ""),
-     .b2 = B2_ALL("ls", ",'args':['-l','/']", "python:3.11", "")},
-    {.name = "args alone go to the default command",
-     .own = {.args = STRINGS("-c", "")},
-     .v1 = V1_ALL(MAIN("python:3.11", "/bin/sh", ",'args':['-c','']"), "", ""),
-     .b2 = B2_ALL("/bin/sh", ",'args':['-c','']", "python:3.11", "")},
-    {.name = "args: an empty list is none",
-     .own = {.args = NO_STRINGS},
-     .v1 = V1_ALL(MAIN("python:3.11", "/bin/sh", ""), "", ""),
-     .b2 = B2_ALL("/bin/sh", "", "python:3.11", "")},
-    {.name = "command and args of the defaults",
-     .defaults = {.command = "ls", .args = STRINGS("-l")},
-     .own = {.command = ""},
-     .v1 = V1_ALL(MAIN("python:3.11", "ls", ",'args':['-l']"), "", ""),
-     .b2 = B2_ALL("ls", ",'args':['-l']", "python:3.11", "")},
-    {.name = "a command of its own does not take the args of the defaults",
-     .defaults = {.command = "ls", .args = STRINGS("-l")},
-     .own = {.command = "cat"},
-     .v1 = V1_ALL(MAIN("python:3.11", "cat", ""), "", ""),
-     .b2 = B2_ALL("cat", "", "python:3.11", "")},
-    {.name = "args: an empty list replaces the default",
-     .defaults = {.command = "ls", .args = STRINGS("-l")},
-     .own = {.args = NO_STRINGS},
-     .v1 = V1_ALL(MAIN("python:3.11", "ls", ""), "", ""),
-     .b2 = B2_ALL("ls", "", "python:3.11", "")},
-    {.name = "args replace the default and keep its command",
-     .defaults = {.command = "ls", .args = STRINGS("-l")},
-     .own = {.args = STRINGS("-a")},
-     .v1 = V1_ALL(MAIN("python:3.11", "ls", ",'args':['-a']"), "", ""),
-     .b2 = B2_ALL("ls", ",'args':['-a']", "python:3.11", "")},
-    /* lists that combine */
-    {.name = "2: tags",
-     .own = {.tags = STRINGS("a", "b.c_d-9")},
-     .v1 = V1_SPEC(",'tags':['a','b.c_d-9']"),
-     .b2 = B2_TAGS("['a','b.c_d-9']")},
-    {.name = "2: tags of the defaults",
-     .defaults = {.tags = STRINGS("a", "b")},
-     .own = {.tags = NO_STRINGS},
-     .v1 = V1_SPEC(",'tags':['a','b']"),
-     .b2 = B2_TAGS("['a','b']")},
-    {.name = "2: tags: the defaults first; a repeated one stays",
-     .defaults = {.tags = STRINGS("b", "a")},
-     .own = {.tags = STRINGS("c", "a")},
-     .v1 = V1_SPEC(",'tags':['b','a','c','a']"),
-     .b2 = B2_TAGS("['b','a','c','a']")},
-    {.name = "3: environment_variables",
-     .own = {.environment_variables = PAIRS({"A", "1"}, {"B", ""})},
-     .v1 = V1_MAIN(",'environmentVariables':{'A':'1','B':''}"),
-     .b2 = B2(",'environmentVariables':{'A':'1','B':''}")},
-    {.name = "3: environment_variables: merged, the own ones win",
-     .defaults = {.environment_variables = PAIRS({"A", "1"}, {"B", "2"})},
-     .own = {.environment_variables = PAIRS({"C", "3"}, {"A", "9"})},
-     .v1 = V1_MAIN(",'environmentVariables':{'A':'9','B':'2','C':'3'}"),
-     .b2 = B2(",'environmentVariables':{'A':'9','B':'2','C':'3'}")},
-    {.name = "3: environment_variables: an empty map takes nothing away",
-     .defaults = {.environment_variables = PAIRS({"A", "1"})},
-     .own = {.environment_variables = NO_PAIRS},
-     .v1 = V1_MAIN(",'environmentVariables':{'A':'1'}"),
-     .b2 = B2(",'environmentVariables':{'A':'1'}")},
-    {.name = "3: environment_variables: empty when nothing is given",
-     .own = {.environment_variables = NO_PAIRS},
-     .v1 = V1_MAIN(""),
-     .b2 = B2("")},
-    {.name = "3: annotations",
-     .own = {.annotations = PAIRS({"a/b", "1"})},
-     .v1 = V1_SPEC(",'annotations':{'a/b':'1'}"),
-     .b2 = B2(",'podAnnotations':{'a/b':'1'}")},
-    {.name = "3: annotations: merged, the own ones win",
-     .defaults = {.annotations = PAIRS({"a", "1"}, {"b", "2"})},
-     .own = {.annotations = PAIRS({"b", "3"}, {"c", "4"})},
-     .v1 = V1_SPEC(",'annotations':{'a':'1','b':'3','c':'4'}"),
-     .b2 = B2(",'podAnnotations':{'a':'1','b':'3','c':'4'}")},
-    {.name = "15: secrets: the variable is the name; grouped by store in order of appearance",
-     .own = {.secrets = SECRETS({"s1", "K1", NULL, NULL}, {"s2", "K2", "f", NULL},
-                                {"s1", "K3", "", "VAR"}),
-             .secret_count = 3},
-     .v1 = V1_MAIN(",'secretStores':[{'storeName':'s1','secrets':[{'path':'K1','envVar':'K1'},"
-                   "{'path':'K3','envVar':'VAR'}]},{'storeName':'s2','secrets':[{'path':'K2',"
-                   "'field':'f','envVar':'K2'}]}]"),
-     .b2 = B2(",'secretStores':[{'storeName':'s1','secrets':[{'path':'K1','envVar':'K1'},"
-              "{'path':'K3','envVar':'VAR'}]},{'storeName':'s2','secrets':[{'path':'K2',"
-              "'field':'f','envVar':'K2'}]}]")},
-    {.name = "15: secrets: the defaults first; identical ones collapse",
-     .defaults = {.secrets = SECRETS({"s1", "K1", NULL, NULL}, {"s1", "K2", NULL, NULL}),
-                  .secret_count = 2},
-     .own = {.secrets = SECRETS({"s0", "K0", NULL, NULL}, {"s1", "K1", "", "K1"}),
-             .secret_count = 2},
-     .v1 = V1_MAIN(",'secretStores':[{'storeName':'s1','secrets':[{'path':'K1','envVar':'K1'},"
-                   "{'path':'K2','envVar':'K2'}]},{'storeName':'s0','secrets':[{'path':'K0',"
-                   "'envVar':'K0'}]}]"),
-     .b2 = B2(",'secretStores':[{'storeName':'s1','secrets':[{'path':'K1','envVar':'K1'},"
-              "{'path':'K2','envVar':'K2'}]},{'storeName':'s0','secrets':[{'path':'K0',"
-              "'envVar':'K0'}]}]")},
-    {.name = "mounted_files: bytes, and an empty one",
-     .own = {.mounted_files = FILES({"/a/b", "\0\xff", 2}, {"/c", NULL, 0}),
-             .mounted_file_count = 2},
-     .v1 = V1_MAIN(",'files':[{'path':'/a/b','content':'AP8='},{'path':'/c'}]"),
-     .b2 = B2(",'mountedFiles':[{'mountPath':'/a/b','fileContent':'AP8='},{'mountPath':'/c'}]")},
-    /* numbers */
-    {.name = "max_lifetime_seconds",
-     .own = {.max_lifetime_seconds = 2592000},
-     .v1 = V1_SPEC(",'maxLifetimeSeconds':2592000"),
-     .b2 = B2(",'maxLifetimeSeconds':2592000")},
-    {.name = "max_lifetime_seconds: the default",
-     .defaults = {.max_lifetime_seconds = 60},
-     .v1 = V1_SPEC(",'maxLifetimeSeconds':60"),
-     .b2 = B2(",'maxLifetimeSeconds':60")},
-    {.name = "max_lifetime_seconds replaces",
-     .defaults = {.max_lifetime_seconds = 60},
-     .own = {.max_lifetime_seconds = 1},
-     .v1 = V1_SPEC(",'maxLifetimeSeconds':1"),
-     .b2 = B2(",'maxLifetimeSeconds':1")},
-    {.name = "request_timeout_seconds is not sent",
-     .own = {.request_timeout_seconds = 7},
-     .v1 = V1_MAIN(""),
-     .b2 = B2("")},
-    {.name = "max_timeout_seconds", .own = {.max_timeout_seconds = 77},
-     .b2 = B2(",'maxTimeoutSeconds':77")},
-    /* places to run */
-    {.name = "6: runner_ids: CKS by themselves",
-     .own = {.runner_ids = STRINGS("r1", "r2")},
-     .v1 = V1_SPEC(",'runnerIds':['r1','r2'],'mode':'SANDBOX_MODE_CKS'"),
-     .b2 = B2(",'runnerIds':['r1','r2']")},
-    {.name = "6: runner_ids of the defaults",
-     .defaults = {.runner_ids = STRINGS("r1")},
-     .v1 = V1_SPEC(",'runnerIds':['r1'],'mode':'SANDBOX_MODE_CKS'"),
-     .b2 = B2(",'runnerIds':['r1']")},
-    {.name = "6: runner_ids replace",
-     .defaults = {.runner_ids = STRINGS("r1", "r2")},
-     .own = {.runner_ids = STRINGS("r3")},
-     .v1 = V1_SPEC(",'runnerIds':['r3'],'mode':'SANDBOX_MODE_CKS'"),
-     .b2 = B2(",'runnerIds':['r3']")},
-    {.name = "6: runner_ids: an empty list clears",
-     .defaults = {.runner_ids = STRINGS("r1")},
-     .own = {.runner_ids = NO_STRINGS},
-     .v1 = V1_MAIN(""),
-     .b2 = B2("")},
-    {.name = "6: runner_ids and placement CKS",
-     .own = {.runner_ids = STRINGS("r1"), .placement = CWS_PLACEMENT_CKS},
-     .v1 = V1_SPEC(",'runnerIds':['r1'],'mode':'SANDBOX_MODE_CKS'")},
-    {.name = "6: runner_ids that are cleared leave room for SERVERLESS",
-     .defaults = {.runner_ids = STRINGS("r1")},
-     .own = {.runner_ids = NO_STRINGS, .placement = CWS_PLACEMENT_SERVERLESS},
-     .v1 = V1_SPEC(",'mode':'SANDBOX_MODE_SERVERLESS'")},
-    {.name = "placement SERVERLESS",
-     .own = {.placement = CWS_PLACEMENT_SERVERLESS},
-     .v1 = V1_SPEC(",'mode':'SANDBOX_MODE_SERVERLESS'")},
-    {.name = "placement CKS of the defaults",
-     .defaults = {.placement = CWS_PLACEMENT_CKS},
-     .v1 = V1_SPEC(",'mode':'SANDBOX_MODE_CKS'")},
-    {.name = "placement replaces",
-     .defaults = {.placement = CWS_PLACEMENT_CKS},
-     .own = {.placement = CWS_PLACEMENT_SERVERLESS},
-     .v1 = V1_SPEC(",'mode':'SANDBOX_MODE_SERVERLESS'")},
-    {.name = "6: profile_ids", .own = {.profile_ids = STRINGS("p1", "p2")},
-     .b2 = B2(",'profileIds':['p1','p2']")},
-    {.name = "6: profile_names", .own = {.profile_names = STRINGS("n1")},
-     .b2 = B2(",'profileNames':['n1']")},
-    {.name = "6: profile_ids, profile_names and runner_ids are independent of each other",
-     .defaults = {.profile_ids = STRINGS("p1"), .profile_names = STRINGS("n1"),
-                  .runner_ids = STRINGS("r1")},
-     .own = {.profile_names = STRINGS("n2")},
-     .b2 = B2(",'profileIds':['p1'],'runnerIds':['r1'],'profileNames':['n2']")},
-    {.name = "6: profile_ids: an empty list clears them, not the names",
-     .defaults = {.profile_ids = STRINGS("p1"), .profile_names = STRINGS("n1")},
-     .own = {.profile_ids = NO_STRINGS},
-     .b2 = B2(",'profileNames':['n1']")},
-    {.name = "6: empty lists of profiles are no profiles, in v1 either",
-     .own = {.profile_ids = NO_STRINGS, .profile_names = NO_STRINGS},
-     .v1 = V1_MAIN(""),
-     .b2 = B2("")},
-    /* compute */
-    {.name = "11: resources: the flat form is both sides",
-     .own = {.resources = RESOURCES(.cpu = "500m", .memory = "1Gi")},
-     .v1 = V1_RES("{'cpu':'500m','memory':'1Gi'}", "{'cpu':'500m','memory':'1Gi'}"),
-     .b2 = B2_RES("{'cpu':'500m','memory':'1Gi'}", "{'cpu':'500m','memory':'1Gi'}")},
-    {.name = "11: resources: cpu alone",
-     .own = {.resources = RESOURCES(.cpu = "2")},
-     .v1 = V1_RES("{'cpu':'2'}", "{'cpu':'2'}"),
-     .b2 = B2_RES("{'cpu':'2'}", "{'cpu':'2'}")},
-    {.name = "12: resources: requests alone are limits too",
-     .own = {.resources = RESOURCES(.request_cpu = "1", .request_memory = "2Gi")},
-     .v1 = V1_RES("{'cpu':'1','memory':'2Gi'}", "{'cpu':'1','memory':'2Gi'}"),
-     .b2 = B2_RES("{'cpu':'1','memory':'2Gi'}", "{'cpu':'1','memory':'2Gi'}")},
-    {.name = "12: resources: limits alone are requests too",
-     .own = {.resources = RESOURCES(.limit_memory = "2Gi")},
-     .v1 = V1_RES("{'memory':'2Gi'}", "{'memory':'2Gi'}"),
-     .b2 = B2_RES("{'memory':'2Gi'}", "{'memory':'2Gi'}")},
-    {.name = "12: resources: both sides as given; keys of one side only are not compared",
-     .own = {.resources = RESOURCES(.request_cpu = "1", .limit_cpu = "2", .limit_memory = "1Mi")},
-     .v1 = V1_RES("{'cpu':'1'}", "{'cpu':'2','memory':'1Mi'}"),
-     .b2 = B2_RES("{'cpu':'1'}", "{'cpu':'2','memory':'1Mi'}")},
-    {.name = "12: resources: equal quantities that are written differently",
-     .own = {.resources = RESOURCES(.request_cpu = "1000m", .limit_cpu = "1",
-                                    .request_memory = "1024Mi", .limit_memory = "1Gi")},
-     .v1 = V1_RES("{'cpu':'1000m','memory':'1024Mi'}", "{'cpu':'1','memory':'1Gi'}"),
-     .b2 = B2_RES("{'cpu':'1000m','memory':'1024Mi'}", "{'cpu':'1','memory':'1Gi'}")},
-    {.name = "14: resources: a GPU is on both sides",
-     .own = {.resources = RESOURCES(.gpu_count = 2)},
-     .v1 = V1_RES("{'gpu':{'count':'2'}}", "{'gpu':{'count':'2'}}"),
-     .b2 = B2_RES("{'gpu':{'gpuCount':'2'}}", "{'gpu':{'gpuCount':'2'}}")},
-    {.name = "14: resources: a GPU by its type, beside requests",
-     .own = {.resources = RESOURCES(.request_cpu = "1", .limit_cpu = "2", .gpu_count = 1,
-                                    .gpu_type = "H100")},
-     .v1 = V1_RES("{'cpu':'1','gpu':{'count':'1','type':'H100'}}",
-                  "{'cpu':'2','gpu':{'count':'1','type':'H100'}}"),
-     .b2 = B2_RES("{'cpu':'1','gpu':{'gpuCount':'1','gpuType':'H100'}}",
-                  "{'cpu':'2','gpu':{'gpuCount':'1','gpuType':'H100'}}")},
-    {.name = "14: resources: a GPU by its memory; the count may be left out",
-     .own = {.resources = RESOURCES(.gpu_memory_gb = 80)},
-     .v1 = V1_RES("{'gpu':{'memoryGb':'80'}}", "{'gpu':{'memoryGb':'80'}}"),
-     .b2 = B2_RES("{'gpu':{'gpuMemoryGb':'80'}}", "{'gpu':{'gpuMemoryGb':'80'}}")},
-    {.name = "resources replace as a whole",
-     .defaults = {.resources = RESOURCES(.cpu = "1", .memory = "1Gi", .gpu_count = 1)},
-     .own = {.resources = RESOURCES(.memory = "2Gi")},
-     .v1 = V1_RES("{'memory':'2Gi'}", "{'memory':'2Gi'}"),
-     .b2 = B2_RES("{'memory':'2Gi'}", "{'memory':'2Gi'}")},
-    {.name = "resources of the defaults",
-     .defaults = {.resources = RESOURCES(.cpu = "1")},
-     .v1 = V1_RES("{'cpu':'1'}", "{'cpu':'1'}"),
-     .b2 = B2_RES("{'cpu':'1'}", "{'cpu':'1'}")},
-    /* network */
-    {.name = "8: network: nothing in it", .own = {.network = NETWORK(.egress_count = 0)},
-     .v1 = V1_NET("{}"), .b2 = B2_NET("{}")},
-    {.name = "8: network.ingress_mode", .own = {.network = NETWORK(.ingress_mode = "public")},
-     .b2 = B2_NET("{'ingressMode':'public'}")},
-    {.name = "8: network.egress_mode", .own = {.network = NETWORK(.egress_mode = "internet")},
-     .b2 = B2_NET("{'egressMode':'internet'}")},
-    {.name = "8: network.exposed_ports",
-     .own = {.network = NETWORK(.exposed_ports = INTS(1, 65535), .exposed_port_count = 2)},
-     .b2 = B2_NET("{'exposedPorts':[1,65535]}")},
-    {.name = "8: network: all of v1beta2",
-     .own = {.network = NETWORK(.ingress_mode = "a", .egress_mode = "b",
-                                .exposed_ports = INTS(80), .exposed_port_count = 1)},
-     .b2 = B2_NET("{'ingressMode':'a','exposedPorts':[80],'egressMode':'b'}")},
-    {.name = "8: network replaces as a whole, in v1beta2",
-     .defaults = {.network = NETWORK(.ingress_mode = "a", .exposed_ports = INTS(80),
-                                     .exposed_port_count = 1)},
-     .own = {.network = NETWORK(.egress_mode = "b")},
-     .b2 = B2_NET("{'egressMode':'b'}")},
-    {.name = "8: network of the defaults, in v1beta2",
-     .defaults = {.network = NETWORK(.exposed_ports = INTS(80, 81), .exposed_port_count = 2)},
-     .b2 = B2_NET("{'exposedPorts':[80,81]}")},
-    {.name = "8: network.exposed_ports: none is not given",
-     .own = {.network = NETWORK(.egress_mode = "b", .exposed_ports = INTS(80),
-                                .exposed_port_count = 0)},
-     .b2 = B2_NET("{'egressMode':'b'}")},
-    {.name = "network.deny_egress", .own = {.network = NETWORK(.deny_egress = CWS_YES)},
-     .v1 = V1_NET("{'denyEgress':true}")},
-    {.name = "network.deny_egress: no", .own = {.network = NETWORK(.deny_egress = CWS_NO)},
-     .v1 = V1_NET("{'denyEgress':false}")},
-    {.name = "network.deny_ingress", .own = {.network = NETWORK(.deny_ingress = CWS_YES)},
-     .v1 = V1_NET("{'denyIngress':true}")},
-    {.name = "network.deny_ingress: no", .own = {.network = NETWORK(.deny_ingress = CWS_NO)},
-     .v1 = V1_NET("{'denyIngress':false}")},
-    {.name = "network.allow_dns", .own = {.network = NETWORK(.allow_dns = CWS_YES)},
-     .v1 = V1_NET("{'dnsEgress':'DNS_EGRESS_MODE_ALLOW'}")},
-    {.name = "network.allow_dns: no", .own = {.network = NETWORK(.allow_dns = CWS_NO)},
-     .v1 = V1_NET("{'dnsEgress':'DNS_EGRESS_MODE_DENY'}")},
-    {.name = "network replaces as a whole, in v1",
-     .defaults = {.network = NETWORK(.deny_egress = CWS_YES)},
-     .own = {.network = NETWORK(.deny_ingress = CWS_YES)},
-     .v1 = V1_NET("{'denyIngress':true}")},
-    {.name = "network of the defaults, in v1",
-     .defaults = {.network = NETWORK(.egress_hostnames = STRINGS("pypi.org"))},
-     .v1 = V1_EGRESS("{'httpsHostname':'pypi.org'}")},
-    {.name = "10: network.egress_hostnames",
-     .own = {.network = NETWORK(.egress_hostnames = STRINGS("pypi.org", "*.example.com"))},
-     .v1 = V1_EGRESS("{'httpsHostname':'pypi.org'},{'httpsHostname':'*.example.com'}")},
-    {.name = "network.egress: cidr, with exceptions and ports",
-     .own = {.network = NETWORK(.egress = RULES({.cidr = "10.0.0.0/8",
-                                                 .cidr_except = STRINGS("10.1.0.0/16"),
-                                                 .ports = (const cws_port_range[]){
-                                                     {"TCP", 80, 90}, {NULL, 443, 0}},
-                                                 .port_count = 2}),
-                                .egress_count = 1)},
-     .v1 = V1_EGRESS("{'cidr':{'cidr':'10.0.0.0/8','except':['10.1.0.0/16']},'ports':["
-                     "{'protocol':'TCP','port':80,'endPort':90},{'port':443}]}")},
-    {.name = "network.egress: hostname, with exceptions, behind the short form",
-     .own = {.network = NETWORK(.egress_hostnames = STRINGS("a.b"),
-                                .egress = RULES({.hostname = "*.c.d",
-                                                 .hostname_except = STRINGS("x.c.d")}),
-                                .egress_count = 1)},
-     .v1 = V1_EGRESS("{'httpsHostname':'a.b'},{'httpsHostname':'*.c.d',"
-                     "'httpsHostnameExcept':['x.c.d']}")},
-    {.name = "network.egress: tenants",
-     .own = {.network = NETWORK(.egress = RULES({.tenant = CWS_TENANT_SAME_USER},
-                                                {.tenant = CWS_TENANT_SAME_ORG},
-                                                {.tenant = CWS_TENANT_SANDBOX_NETWORK}),
-                                .egress_count = 3)},
-     .v1 = V1_EGRESS("{'tenant':'TENANT_SCOPE_SAME_USER'},{'tenant':'TENANT_SCOPE_SAME_ORG'},"
-                     "{'tenant':'TENANT_SCOPE_SANDBOX_NETWORK'}")},
-    {.name = "network.egress: labels of pods and of namespaces",
-     .own = {.network = NETWORK(.egress = RULES({.pod_labels = PAIRS({"a", "1"}),
-                                                 .namespace_labels = PAIRS({"b", "2"})},
-                                                {.pod_labels = PAIRS({"c", "3"})},
-                                                {.namespace_labels = PAIRS({"d", "4"})}),
-                                .egress_count = 3)},
-     .v1 = V1_EGRESS("{'selector':{'podLabels':{'a':'1'},'namespaceLabels':{'b':'2'}}},"
-                     "{'selector':{'podLabels':{'c':'3'}}},"
-                     "{'selector':{'namespaceLabels':{'d':'4'}}}")},
-    {.name = "network.egress: any",
-     .own = {.network = NETWORK(.egress = RULES({.any = true}), .egress_count = 1)},
-     .v1 = V1_EGRESS("{'any':true}")},
-    {.name = "network.ingress: cidr, tenant, any",
-     .own = {.network = NETWORK(.ingress = RULES({.cidr = "::/0"}, {.tenant = CWS_TENANT_SAME_ORG},
-                                                 {.any = true,
-                                                  .ports = (const cws_port_range[]){
-                                                      {"UDP", 53, 53}},
-                                                  .port_count = 1}),
-                                .ingress_count = 3)},
-     .v1 = V1_INGRESS("{'cidr':{'cidr':'::/0'}},{'tenant':'TENANT_SCOPE_SAME_ORG'},"
-                      "{'any':true,'ports':[{'protocol':'UDP','port':53,'endPort':53}]}")},
-    {.name = "network: egress is denied, ingress has rules",
-     .own = {.network = NETWORK(.deny_egress = CWS_YES, .allow_dns = CWS_YES,
-                                .ingress = RULES({.any = true}), .ingress_count = 1)},
-     .v1 = V1_NET("{'ingress':[{'any':true}],'denyEgress':true,"
-                  "'dnsEgress':'DNS_EGRESS_MODE_ALLOW'}")},
-    /* services and ports */
-    {.name = "9: services: just a port",
-     .own = {.services = SERVICES({.port = 1}), .service_count = 1},
-     .v1 = V1_SERVICE("{'port':1}")},
-    {.name = "9: services: each protocol and visibility",
-     .own = {.services = SERVICES({.port = 1, .name = "a", .protocol = CWS_SERVICE_TCP,
-                                   .visibility = CWS_VISIBILITY_PUBLIC},
-                                  {.port = 2, .protocol = CWS_SERVICE_UDP,
-                                   .visibility = CWS_VISIBILITY_PRIVATE},
-                                  {.port = 65535, .protocol = CWS_SERVICE_SCTP,
-                                   .visibility = CWS_VISIBILITY_CUSTOM}),
-             .service_count = 3},
-     .v1 = V1_SERVICE("{'port':1,'name':'a','protocol':'SERVICE_PROTOCOL_TCP',"
-                      "'visibility':'VISIBILITY_PUBLIC'},{'port':2,'protocol':"
-                      "'SERVICE_PROTOCOL_UDP','visibility':'VISIBILITY_PRIVATE'},{'port':65535,"
-                      "'protocol':'SERVICE_PROTOCOL_SCTP','visibility':'VISIBILITY_CUSTOM'}")},
-    {.name = "9: services: an HTTPS endpoint for everybody",
-     .own = {.services = SERVICES({.port = 8080, .visibility = CWS_VISIBILITY_PUBLIC,
-                                   .endpoint = CWS_ENDPOINT_HTTPS,
-                                   .auth = CWS_ENDPOINT_AUTH_OPEN,
-                                   .request_timeout_seconds = 900}),
-             .service_count = 1},
-     .v1 = V1_SERVICE("{'port':8080,'visibility':'VISIBILITY_PUBLIC','endpoint':{'kind':"
-                      "'ENDPOINT_KIND_HTTPS','auth':'ENDPOINT_AUTH_OPEN',"
-                      "'requestTimeoutSeconds':900}}")},
-    {.name = "9: services: an HTTPS endpoint with a share token, over TCP",
-     .own = {.services = SERVICES({.port = 80, .protocol = CWS_SERVICE_TCP,
-                                   .visibility = CWS_VISIBILITY_PUBLIC,
-                                   .endpoint = CWS_ENDPOINT_HTTPS,
-                                   .auth = CWS_ENDPOINT_AUTH_SHARE_TOKEN}),
-             .service_count = 1},
-     .v1 = V1_SERVICE("{'port':80,'protocol':'SERVICE_PROTOCOL_TCP','visibility':"
-                      "'VISIBILITY_PUBLIC','endpoint':{'kind':'ENDPOINT_KIND_HTTPS',"
-                      "'auth':'ENDPOINT_AUTH_SHARE_TOKEN'}}")},
-    {.name = "9: services: TLS that ends in the sandbox",
-     .own = {.services = SERVICES({.port = 443, .visibility = CWS_VISIBILITY_PUBLIC,
-                                   .endpoint = CWS_ENDPOINT_TLS_PASSTHROUGH}),
-             .service_count = 1},
-     .v1 = V1_SERVICE("{'port':443,'visibility':'VISIBILITY_PUBLIC','endpoint':{'kind':"
-                      "'ENDPOINT_KIND_TLS_PASSTHROUGH'}}")},
-    {.name = "services of the defaults",
-     .defaults = {.services = SERVICES({.port = 1}, {.port = 2}), .service_count = 2},
-     .v1 = V1_SERVICE("{'port':1},{'port':2}")},
-    {.name = "services replace as a whole",
-     .defaults = {.services = SERVICES({.port = 1}, {.port = 2}), .service_count = 2},
-     .own = {.services = SERVICES({.port = 3, .name = "x"}), .service_count = 1},
-     .v1 = V1_SERVICE("{'port':3,'name':'x'}")},
-    {.name = "23: services: an empty list clears, and is none in v1beta2",
-     .own = {.services = SERVICES({.port = 3}), .service_count = 0},
-     .v1 = V1_MAIN(""),
-     .b2 = B2("")},
-    {.name = "23: services: an empty list clears the default",
-     .defaults = {.services = SERVICES({.port = 1}), .service_count = 1},
-     .own = {.services = SERVICES({.port = 3}), .service_count = 0},
-     .v1 = V1_MAIN("")},
-    {.name = "ports",
-     .own = {.ports = PORTS({8080, "web", "TCP"}, {1, NULL, NULL}), .port_count = 2},
-     .b2 = B2(",'ports':[{'containerPort':8080,'name':'web','protocol':'TCP'},"
-              "{'containerPort':1}]")},
-    /* storage */
-    {.name = "28: volumes: scratch",
-     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v"}), .volume_count = 1},
-     .v1 = V1_SCRATCH("v", "{}", "'mountPath':'/v'")},
-    {.name = "28: volumes: scratch with everything",
-     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .size = "10Gi",
-                                 .medium = CWS_STORAGE_MEMORY,
-                                 .restore_from_snapshot_id = "snap", .sub_path = "a/b",
-                                 .read_only = true}),
-             .volume_count = 1},
-     .v1 = V1_SCRATCH("v", "{'size':'10Gi','medium':'STORAGE_MEDIUM_MEMORY',"
-                           "'restoreFromSnapshotId':'snap'}",
-                      "'mountPath':'/v','readOnly':true,'subPath':'a/b'")},
-    {.name = "28: volumes: scratch on a disk; empty texts are not given",
-     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .size = "",
-                                 .medium = CWS_STORAGE_DISK, .restore_from_snapshot_id = ""}),
-             .volume_count = 1},
-     .v1 = V1_SCRATCH("v", "{'medium':'STORAGE_MEDIUM_DISK'}", "'mountPath':'/v'")},
-    {.name = "volumes: registered, in v1beta2",
-     .own = {.volumes = VOLUMES({.mount_path = "/v", .volume_id = "vol-1", .sub_path = "s",
-                                 .read_only = true},
-                                {.name = "ignored", .mount_path = "/w", .volume_id = "vol-2"}),
-             .volume_count = 2},
-     .b2 = B2(",'volumes':[{'volumeId':'vol-1','mountPath':'/v','subPath':'s','readOnly':true},"
-              "{'volumeId':'vol-2','mountPath':'/w'}]")},
-    {.name = "volumes: registered, in v1, with and without a place",
-     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .volume_id = "vol-1",
-                                 .read_only = true},
-                                {.name = "w", .volume_id = "vol-2"}),
-             .volume_count = 2},
-     .v1 = V1_BOTH(",'volumeMounts':[{'volume':'v','mountPath':'/v','readOnly':true}]",
-                   ",'volumes':[{'name':'v','volumeId':'vol-1'},"
-                   "{'name':'w','volumeId':'vol-2'}]")},
-    {.name = "volumes of the defaults",
-     .defaults = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .volume_id = "vol-1"}),
-                  .volume_count = 1},
-     .v1 = V1_BOTH(",'volumeMounts':[{'volume':'v','mountPath':'/v'}]",
-                   ",'volumes':[{'name':'v','volumeId':'vol-1'}]"),
-     .b2 = B2(",'volumes':[{'volumeId':'vol-1','mountPath':'/v'}]")},
-    {.name = "volumes replace as a whole",
-     .defaults = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .volume_id = "vol-1"}),
-                  .volume_count = 1},
-     .own = {.volumes = VOLUMES({.name = "w", .mount_path = "/w", .volume_id = "vol-2"}),
-             .volume_count = 1},
-     .v1 = V1_BOTH(",'volumeMounts':[{'volume':'w','mountPath':'/w'}]",
-                   ",'volumes':[{'name':'w','volumeId':'vol-2'}]"),
-     .b2 = B2(",'volumes':[{'volumeId':'vol-2','mountPath':'/w'}]")},
-    {.name = "23: volumes: an empty list clears",
-     .defaults = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .volume_id = "vol-1"}),
-                  .volume_count = 1},
-     .own = {.volumes = VOLUMES({.name = "w"}), .volume_count = 0},
-     .v1 = V1_MAIN(""),
-     .b2 = B2("")},
-    {.name = "file_system",
-     .own = {.file_system = &(const cws_file_system){.mount_path = "/work"}},
-     .v1 = V1_SCRATCH("workspace", "{}", "'mountPath':'/work'"),
-     .b2 = B2(",'fileSystem':{'mountPath':'/work'}")},
-    {.name = "file_system: size and snapshot",
-     .own = {.file_system = &(const cws_file_system){.mount_path = "/work", .size = "5Gi",
-                                                     .snapshot_id = "snap"}},
-     .v1 = V1_SCRATCH("workspace", "{'size':'5Gi','restoreFromSnapshotId':'snap'}",
-                      "'mountPath':'/work'"),
-     .b2 = B2(",'fileSystem':{'mountPath':'/work','size':'5Gi','fileSystemSnapshot':"
-              "{'fileSystemSnapshotId':'snap'}}")},
-    {.name = "file_system: empty texts are not given",
-     .own = {.file_system = &(const cws_file_system){.mount_path = "/work", .size = "",
-                                                     .snapshot_id = ""}},
-     .v1 = V1_SCRATCH("workspace", "{}", "'mountPath':'/work'"),
-     .b2 = B2(",'fileSystem':{'mountPath':'/work'}")},
-    {.name = "file_system: its name",
-     .own = {.file_system = &(const cws_file_system){.mount_path = "/work", .name = "data"}},
-     .v1 = V1_SCRATCH("data", "{}", "'mountPath':'/work'")},
-    {.name = "file_system replaces as a whole",
-     .defaults = {.file_system = &(const cws_file_system){.mount_path = "/a", .size = "5Gi"}},
-     .own = {.file_system = &(const cws_file_system){.mount_path = "/b"}},
-     .v1 = V1_SCRATCH("workspace", "{}", "'mountPath':'/b'"),
-     .b2 = B2(",'fileSystem':{'mountPath':'/b'}")},
-    {.name = "file_system comes behind volumes, and each has its own default",
-     .defaults = {.file_system = &(const cws_file_system){.mount_path = "/a"}},
-     .own = {.volumes = VOLUMES({.name = "v", .mount_path = "/v", .volume_id = "vol-1"}),
-             .volume_count = 1},
-     .v1 = V1_BOTH(",'volumeMounts':[{'volume':'v','mountPath':'/v'},{'volume':'workspace',"
-                   "'mountPath':'/a'}]",
-                   ",'volumes':[{'name':'v','volumeId':'vol-1'},{'name':'workspace',"
-                   "'scratch':{}}]"),
-     .b2 = B2(",'fileSystem':{'mountPath':'/a'},'volumes':[{'volumeId':'vol-1',"
-              "'mountPath':'/v'}]")},
-    {.name = "s3_mount",
-     .own = {.s3_mount = &(const cws_s3_mount){"b", "d", "/s3"}},
-     .b2 = B2(",'s3Mount':{'bucket':'b','directory':'d','mountPath':'/s3'}")},
-    {.name = "s3_mount: the bucket's top",
-     .own = {.s3_mount = &(const cws_s3_mount){"b", NULL, "/s3"}},
-     .b2 = B2(",'s3Mount':{'bucket':'b','mountPath':'/s3'}")},
-    {.name = "object_storage: to read",
-     .own = {.object_storage = &(const cws_object_storage){.buckets = STRINGS("b1", "b2")}},
-     .v1 = V1_STORE("{'buckets':['b1','b2'],'permission':'OBJECT_STORAGE_PERMISSION_READ'}"),
-     .b2 = B2_STORE("{'buckets':['b1','b2'],'permission':'OBJECT_STORAGE_PERMISSION_READ'}")},
-    {.name = "object_storage: to write, below a prefix",
-     .own = {.object_storage = &(const cws_object_storage){STRINGS("b1"), true, "x/"}},
-     .v1 = V1_STORE("{'buckets':['b1'],'permission':'OBJECT_STORAGE_PERMISSION_READ_WRITE',"
-                    "'objectPrefix':'x/'}"),
-     .b2 = B2_STORE("{'buckets':['b1'],'permission':'OBJECT_STORAGE_PERMISSION_READ_WRITE',"
-                    "'objectPrefix':'x/'}")},
-    /* the container of v1 */
-    {.name = "working_dir", .own = {.working_dir = "/w"}, .v1 = V1_MAIN(",'workingDir':'/w'")},
-    {.name = "instance_type", .own = {.instance_type = "i"}, .v1 = V1_SPEC(",'instanceType':'i'")},
-    {.name = "runtime_class", .own = {.runtime_class = "r"}, .v1 = V1_SPEC(",'runtimeClass':'r'")},
-    {.name = "display_name", .own = {.display_name = "mine"},
-     .v1 = V1_ALL(MAIN("python:3.11", "/bin/sh", ",'args':" KEEP), "", ",'displayName':'mine'")},
-    {.name = "image_credentials",
-     .own = {.image_credentials = &(const cws_image_credentials){"ghcr.io", "s", "n", NULL}},
-     .v1 = V1_MAIN(",'imagePullCredentials':{'registry':'ghcr.io','credentials':{'storeName':'s',"
-                   "'path':'n'}}")},
-    {.name = "image_credentials: a field",
-     .own = {.image_credentials = &(const cws_image_credentials){"ghcr.io", "s", "n", "f"}},
-     .v1 = V1_MAIN(",'imagePullCredentials':{'registry':'ghcr.io','credentials':{'storeName':'s',"
-                   "'path':'n','field':'f'}}")},
-    {.name = "security: nothing in it",
-     .own = {.security = &(const cws_security){.run_as_user = 7, .run_as_group = 7}},
-     .v1 = V1_SECURITY("{}")},
-    {.name = "security: root is a user",
-     .own = {.security = &(const cws_security){.set_user = CWS_YES, .set_group = CWS_YES}},
-     .v1 = V1_SECURITY("{'runAsUser':0,'runAsGroup':0}")},
-    {.name = "security: everything",
-     .own = {.security = &(const cws_security){CWS_YES, 4294967295u, CWS_NO, 5, CWS_NO, CWS_NO,
-                                               CWS_YES, STRINGS("NET_ADMIN"), STRINGS("ALL"),
-                                               "RuntimeDefault"}},
-     .v1 = V1_SECURITY("{'runAsUser':4294967295,'privileged':false,"
-                       "'allowPrivilegeEscalation':false,'readOnlyRootFilesystem':true,"
-                       "'capabilitiesAdd':['NET_ADMIN'],'capabilitiesDrop':['ALL'],"
-                       "'seccompProfile':'RuntimeDefault'}")},
-    {.name = "security: privileged",
-     .own = {.security = &(const cws_security){.privileged = CWS_YES,
-                                               .allow_privilege_escalation = CWS_YES,
-                                               .read_only_root_filesystem = CWS_NO}},
-     .v1 = V1_SECURITY("{'privileged':true,'allowPrivilegeEscalation':true,"
-                       "'readOnlyRootFilesystem':false}")},
-    {.name = "startup_probe",
-     .own = {.startup_probe = &(const cws_probe){.argv = STRINGS("test", "-e", "/x")}},
-     .v1 = V1_MAIN(",'startupProbe':{'exec':['test','-e','/x']}")},
-    {.name = "startup_probe: everything",
-     .own = {.startup_probe = &(const cws_probe){STRINGS("true"), 1, 2, 3, 4}},
-     .v1 = V1_MAIN(",'startupProbe':{'exec':['true'],'periodSeconds':1,'timeoutSeconds':2,"
-                   "'failureThreshold':3,'initialDelaySeconds':4}")},
-    /* Known: what is empty is refused as something that the dialect lacks; it is not given (8, 6,
-     * section 3.7), as it is for services and profiles. */
-    {.name = "8: network.exposed_ports: none is not given, in v1 either",
-     .own = {.network = NETWORK(.exposed_ports = INTS(80), .exposed_port_count = 0)},
-     .v1 = V1_NET("{}")},
-    {.name = "network.egress and ingress: none is not given, in v1beta2 either",
-     .own = {.network = NETWORK(.egress = RULES({.any = true}), .ingress = RULES({.any = true}),
-                                .egress_hostnames = NO_STRINGS)},
-     .b2 = B2_NET("{}")},
-    {.name = "ports: none is not given, in v1 either",
-     .own = {.ports = PORTS({1, NULL, NULL}), .port_count = 0},
-     .v1 = V1_MAIN("")},
-    {.name = "file_system.name: an empty one is not given, in v1beta2 either",
-     .own = {.file_system = &(const cws_file_system){.mount_path = "/w", .name = ""}},
-     .b2 = B2(",'fileSystem':{'mountPath':'/w'}")},
-    {.name = "volumes: an empty size of a registered one is not given",
-     .own = {.volumes = VOLUMES({.name = "v", .volume_id = "i", .size = "",
-                                 .restore_from_snapshot_id = ""}),
-             .volume_count = 1},
-     .v1 = V1_SPEC(",'volumes':[{'name':'v','volumeId':'i'}]")},
-};
-
-/* Cut the request id off, which must be a random UUID. */
-static const char *op_without_id(api *t, const char *json)
-{
-    static const char key[] = ",\"requestId\":\"";
-    char *copy = script_text(&t->s, json), *at = strstr(copy, key), *id;
-    size_t i;
-    if (!CHECK(at != NULL)) return json;
-    id = at + sizeof(key) - 1;
-    if (!CHECK(strlen(id) == 38 && strcmp(id + 36, "\"}") == 0)) return json;
-    for (i = 0; i < 36; i++)
-        CHECK(i == 8 || i == 13 || i == 18 || i == 23 ? id[i] == '-'
-                                                      : strchr("0123456789abcdef", id[i]) != NULL);
-    CHECK(id[14] == '4' && strchr("89ab", id[19]));
-    at[0] = '}';
-    at[1] = '\0';
-    return copy;
-}
-
 static void op_test_shapes(void)
 {
     size_t i;
@@ -739,7 +103,8 @@ static void op_test_shapes(void)
             if (!expected) continue;
             OP_ROW(b2 ? "v1beta2" : "v1", row->name, i, b2)
             {
-                const char *rpc = b2 ? "Start" : "CreateSandbox", *json;
+                const char *rpc = op_create_rpc(row, b2);
+                char *json;
                 cws_sandbox *sb = NULL;
                 t->defaults = row->defaults;
                 (void)cws_session_sandbox(api_session(t), &row->own, &sb, &t->err);
@@ -749,8 +114,9 @@ static void op_test_shapes(void)
                 op_ok(t, rpc, "{'sandboxId':'sb-1'}");
                 CHECK_INT(api_start(t, sb), CWS_OK);
                 CHECK_INT(t->s.call_count, 1);
-                json = script_json(&t->s, rpc, 0);
-                CHECK_STR(b2 ? json : op_without_id(t, json), op_json(t, expected));
+                json = script_text(&t->s, script_json(&t->s, rpc, 0));
+                if (!b2) op_cut_id(json);
+                CHECK_STR(json, op_json(t, expected));
             }
         }
     }
@@ -779,6 +145,11 @@ static const op_lack op_b2_lacks[] = {
     {"services", "ports", false, {.services = SERVICES({.port = 1}), .service_count = 1}},
     {"placement", "profile_names", false, {.placement = CWS_PLACEMENT_SERVERLESS}},
     {"placement", "runner_ids", false, {.placement = CWS_PLACEMENT_CKS}},
+    {"spillover", "several profiles", false, {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS}},
+    {"spillover", "several profiles", false, {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS}},
+    {"containers", "CWS_API_V1", true,
+     {.containers = CONTAINERS({.name = "a", .image = "i"}), .container_count = 1}},
+    {"template_id", "options themselves", true, {.template_id = "t-1"}},
     {"working_dir", "cwd", true, {.working_dir = "/"}},
     {"instance_type", "profile_names", true, {.instance_type = "i"}},
     {"runtime_class", "CWS_API_V1", true, {.runtime_class = "r"}},
@@ -2196,6 +1567,172 @@ static void op_strange(api *t, script_reply *r)
     script_body(&t->s, r, body, r->size + sizeof(more));
 }
 
+/* The names of a list, "a b". */
+static const char *op_list(const char *const *list)
+{
+    static char text[200];
+    size_t n = 0;
+    text[0] = '\0';
+    for (; list && *list; list++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? " " : "", *list);
+    return list ? text : NULL;
+}
+
+/* What only v1 says of a sandbox, in V1_FULL. */
+static void op_check_v1(const cws_sandbox_info *info)
+{
+    CHECK_STR(op_list(info->egress_hostnames), "a.b");
+    CHECK_STR(op_list(info->tags), "t");
+    CHECK_STR(info->display_name, "d");
+    CHECK_STR(info->runtime_class, "rc");
+    CHECK_STR(info->share_token, "token");
+    CHECK_INT(info->placement, CWS_PLACEMENT_CKS);
+    CHECK_INT(info->max_lifetime_seconds, 9);
+    CHECK_INT(info->volume_count, 1);
+    if (info->volume_count != 1) return;
+    CHECK_STR(info->volumes[0].name, "v");
+    CHECK_STR(info->volumes[0].size, "1Gi");
+    CHECK(info->volumes[0].volume_id == NULL);
+}
+
+static void op_check_resources(const cws_resources *r, const char *cpu, const char *memory)
+{
+    CHECK_STR(r->request_cpu, cpu);
+    CHECK_STR(r->request_memory, memory);
+    CHECK_STR(r->limit_cpu, cpu);
+    CHECK_STR(r->limit_memory, memory);
+    CHECK(r->cpu == NULL && r->memory == NULL);
+}
+
+static void op_test_echo_v1(void)
+{
+    EACH("14, 35: what the service made of the options: resources, services, names") {
+        const cws_sandbox_info *info = cws_sandbox_get_info(op_found(t, V1_FULL));
+        const cws_service_info *s = info->services;
+        op_check_v1(info);
+        op_check_resources(&info->resources, "1", "1Gi");
+        CHECK_INT(info->resources.gpu_count, 1);
+        CHECK_STR(info->resources.gpu_type, "H100");
+        CHECK_INT(info->resources.gpu_memory_gb, 0);
+        CHECK_INT(info->service_count, 1);
+        if (info->service_count != 1) continue;
+        CHECK_INT(s->port, 1);
+        CHECK_STR(s->name, "n");
+        CHECK_INT(s->protocol, CWS_SERVICE_TCP);
+        CHECK_INT(s->visibility, CWS_VISIBILITY_PUBLIC);
+        CHECK_INT(s->endpoint, CWS_ENDPOINT_HTTPS);
+        CHECK_INT(s->auth, CWS_ENDPOINT_AUTH_OPEN);
+        CHECK_STR(s->url, "u");
+        CHECK_STR(s->address, "a:1");
+    }
+    EACH("35: the reply of a create tells them, too; each Get brings them up to date") {
+        cws_sandbox *sb = api_box(t, NULL);
+        const cws_sandbox_info *info;
+        op_ok(t, "CreateSandbox", V1_FULL);
+        CHECK_INT(api_start(t, sb), CWS_OK);
+        info = cws_sandbox_get_info(sb);
+        op_check_v1(info);
+        CHECK_STR(info->services ? info->services[0].url : "", "u");
+        op_ok(t, "GetSandbox", "{'sandboxId':'sb-1','status':{'state':'STATE_CREATING','services':"
+                               "[{'port':1,'url':'u2'},{'port':2}],'effectiveResources':{'cpu':'2'"
+                               "},'effectiveEgress':[{'any':true},{'httpsHostname':'c.d'},"
+                               "{'httpsHostname':'e.f'}]}}");
+        CHECK_INT(api_status(t, sb, NULL), CWS_OK);
+        CHECK_INT(info->service_count, 2);
+        CHECK_STR(info->services ? info->services[0].url : "", "u2");
+        CHECK_STR(info->services ? info->services[0].address : "x", "");
+        op_check_resources(&info->resources, "2", NULL);
+        CHECK_INT(info->resources.gpu_count, 0);
+        CHECK_STR(op_list(info->egress_hostnames), "c.d e.f");
+        CHECK_STR(info->share_token, "token"); /* only the create tells it */
+        CHECK_STR(op_list(info->tags), "t");   /* no spec: nothing new */
+        CHECK_INT(info->volume_count, 1);
+        op_ok(t, "GetSandbox", "{'sandboxId':'sb-1','status':{'state':'STATE_RUNNING'}}");
+        CHECK_INT(api_status(t, sb, NULL), CWS_OK);
+        op_check_resources(&info->resources, "2", NULL); /* unchanged if nothing is said of them */
+        CHECK_INT(info->service_count, 0);
+    }
+    EACH("14: requests and limits that differ; a GPU by its memory; the newer form counts") {
+        cws_sandbox *sb = op_found(
+            t, "{'sandboxId':'sb-1','status':{'state':'STATE_RUNNING','effectiveResources':{'cpu':"
+               "'9'},'effectiveResourceRequirements':{'requests':{'cpu':'1','gpu':{'count':'2',"
+               "'memoryGb':'80'}},'limits':{'memory':'1Gi'}}}}");
+        const cws_resources *r = &cws_sandbox_get_info(sb)->resources;
+        CHECK_STR(r->request_cpu, "1");
+        CHECK(r->request_memory == NULL && r->limit_cpu == NULL);
+        CHECK_STR(r->limit_memory, "1Gi");
+        CHECK_INT(r->gpu_count, 2);
+        CHECK_INT(r->gpu_memory_gb, 80);
+        CHECK(r->gpu_type == NULL);
+    }
+}
+
+static void op_check_b2(const cws_sandbox_info *info)
+{
+    CHECK_STR(info->profile_id, "p");
+    CHECK_STR(info->service_address, "a");
+    CHECK_STR(info->ingress_mode, "i");
+    CHECK_STR(info->egress_mode, "e");
+}
+
+static void op_test_echo_b2(void)
+{
+    B2_EACH("27: the reply of a Start: address, ports, modes; 14: its resources") {
+        cws_sandbox *sb = api_box(t, NULL);
+        const cws_sandbox_info *info;
+        op_ok(t, "Start", B2_FULL_START);
+        CHECK_INT(api_start(t, sb), CWS_OK);
+        info = cws_sandbox_get_info(sb);
+        op_check_b2(info);
+        CHECK_STR(info->resources.request_cpu, NULL);
+        CHECK_STR(info->resources.limit_cpu, "1");
+        CHECK_INT(info->resources.gpu_count, 1);
+        CHECK_INT(info->resources.gpu_memory_gb, 80);
+        CHECK_INT(info->service_count, 1);
+        if (info->service_count == 1) {
+            CHECK_INT(info->services[0].port, 1);
+            CHECK_STR(info->services[0].name, "n");
+            CHECK_INT(info->services[0].protocol, CWS_SERVICE_TCP);
+            CHECK_STR(info->services[0].url, "");
+            CHECK_STR(info->services[0].address, "");
+        }
+        op_ok(t, "Get", B2_GET("RUNNING")); /* which says nothing of them: they are kept */
+        CHECK_INT(api_status(t, sb, NULL), CWS_OK);
+        op_check_b2(info);
+        CHECK_STR(info->resources.limit_cpu, "1");
+        CHECK_INT(info->service_count, 1);
+    }
+    B2_EACH("27: a Get and a list tell them as well, but not the resources") {
+        cws_sandbox_list *list = NULL;
+        const cws_sandbox_info *info = cws_sandbox_get_info(op_found(t, B2_FULL));
+        int i;
+        for (i = 0; i < 2; i++) {
+            op_check_b2(info);
+            CHECK_INT(info->service_count, 1);
+            CHECK(info->resources.limit_cpu == NULL && info->resources.gpu_count == 0);
+            if (i) break;
+            op_ok(t, "List", "{'sandboxes':[{'sandboxId':'sb-2','profileId':'p','serviceAddress':"
+                             "'a','exposedPorts':[{'containerPort':1}],'appliedIngressMode':'i',"
+                             "'appliedEgressMode':'e'}]}");
+            CHECK_INT(api_list(t, NULL, &list), CWS_OK);
+            CHECK_INT(cws_sandbox_list_count(list), 1);
+            if (cws_sandbox_list_count(list) != 1) break;
+            info = cws_sandbox_get_info(cws_sandbox_list_at(list, 0));
+        }
+        cws_sandbox_list_free(list);
+    }
+    B2_EACH("27: what is empty is not known") {
+        cws_sandbox *sb = op_started(t);
+        const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+        CHECK_STR(info->profile_id, "");
+        CHECK_STR(info->service_address, "");
+        CHECK_STR(info->ingress_mode, "");
+        CHECK_STR(info->egress_mode, "");
+        CHECK_INT(info->service_count, 0);
+        CHECK(info->resources.request_cpu == NULL && info->resources.limit_cpu == NULL);
+    }
+}
+
 static void op_test_replies(void)
 {
     int b2, i;
@@ -2646,8 +2183,10 @@ static void op_test_spillover(void)
         "CWSANDBOX_PLACEMENT_CONSTRAINT_UNSATISFIED", "CWSANDBOX_NO_SUITABLE_RUNNER",
         "CWSANDBOX_RUNNER_OVERLOADED",                "CWSANDBOX_RUNNER_UNAVAILABLE"};
     static const char *const other[] = {"CWSANDBOX_SERVERLESS_NOT_ALLOWED",
-                                        "CWSANDBOX_SERVERLESS_DISABLED", "CWSANDBOX_SOMETHING"};
-    EACH("29: a create that is refused for want of room is tried once with the other placement") {
+                                        "CWSANDBOX_SERVERLESS_DISABLED",
+                                        "CWSANDBOX_SERVERLESS_MISCONFIGURED",
+                                        "CWSANDBOX_SOMETHING"};
+    EACH("30: a create that is refused for want of room is tried once with the other placement") {
         size_t i;
         cws_sandbox_opts o = {.runner_ids = STRINGS("r"),
                               .spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
@@ -2667,23 +2206,86 @@ static void op_test_spillover(void)
                          strstr(script_json(&t->s, "CreateSandbox", n + 1), "requestId")) != 0);
         }
     }
-    EACH("29: the other way round; and no more than once") {
+    EACH("30: the other way round; and no more than once") {
         cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS};
         cws_sandbox *sb = op_box(t, &o);
         op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
         op_refuse(t, "failed_precondition", room[1], "cwsandbox.com");
         CHECK(api_start(t, sb) != CWS_OK);
-        CHECK_STR(t->err.reason, room[1]); /* that of the second */
+        CHECK_STR(t->err.reason, room[1]); /* that of the second; the first is in the log */
+        HAS(t->said, "RUNNER_CAPACITY_EXHAUSTED); trying the other placement");
         HAS(script_json(&t->s, "CreateSandbox", 0), "\"mode\":\"SANDBOX_MODE_SERVERLESS\"");
         HAS(script_json(&t->s, "CreateSandbox", 1), "\"mode\":\"SANDBOX_MODE_CKS\"");
         op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}"); /* later: the first again */
         CHECK_INT(api_start(t, sb), CWS_OK);
         CHECK_STR(script_json(&t->s, "CreateSandbox", 2), script_json(&t->s, "CreateSandbox", 0));
     }
-    EACH("29: other refusals, and other people's reasons, are the result") {
+    EACH("30: STRICT, of its own or as the default, has a single attempt") {
+        cws_sandbox_opts o = {.placement = CWS_PLACEMENT_CKS}, own = o;
+        size_t i;
+        own.spillover = CWS_SPILLOVER_STRICT;
+        for (i = 0; i < 2; i++) {
+            op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
+            CHECK(api_start(t, op_box(t, i ? &own : &o)) != CWS_OK);
+            CHECK_STR(t->err.reason, room[0]);
+            CHECK_INT(script_count(&t->s, "CreateSandbox"), i + 1);
+        }
+    }
+    EACH("30: after a second refusal the first create is the next, or the second if in doubt") {
+        static const struct {
+            const char *code, *reason;
+            bool doubt;
+        } rows[] = {{"failed_precondition", "CWSANDBOX_NO_SUITABLE_RUNNER", false},
+                    {"unavailable", "CWSANDBOX_RUNNER_UNAVAILABLE", false},
+                    {"failed_precondition", "CWSANDBOX_SERVERLESS_NOT_ALLOWED", false},
+                    {"permission_denied", "CWSANDBOX_SERVERLESS_DISABLED", false},
+                    {"permission_denied", NULL, false},
+                    {"unauthenticated", NULL, false},
+                    {"not_found", NULL, false},
+                    {"resource_exhausted", "CWSANDBOX_QUOTA", false},
+                    {"internal", "CWSANDBOX_SOMETHING", false},
+                    {"unavailable", NULL, true},
+                    {"unavailable", "CWSANDBOX_BACKEND_UNAVAILABLE", true},
+                    {"deadline_exceeded", NULL, true},
+                    {"canceled", NULL, true},
+                    {"internal", NULL, true}};
+        size_t i;
+        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS};
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            cws_sandbox *sb = op_box(t, &o);
+            size_t n = script_count(&t->s, "CreateSandbox");
+            op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
+            script_error(&t->s, "CreateSandbox", rows[i].code, "why",
+                         rows[i].reason ? script_reason(&t->s, rows[i].reason, "cwsandbox.com")
+                                        : NULL);
+            CHECK(api_start(t, sb) != CWS_OK);
+            CHECK_STR(t->err.reason, rows[i].reason ? rows[i].reason : "");
+            HAS(script_json(&t->s, "CreateSandbox", n + 1), "CKS");
+            op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}");
+            CHECK_INT(api_start(t, sb), CWS_OK);
+            CHECK_INT(script_count(&t->s, "CreateSandbox"), n + 3);
+            CHECK_STR(script_json(&t->s, "CreateSandbox", n + 2),
+                      script_json(&t->s, "CreateSandbox", n + rows[i].doubt));
+        }
+    }
+    EACH("30: while the first create is in doubt there is no second") {
+        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
+        cws_sandbox *sb = op_box(t, &o);
+        script_end(&t->s, "CreateSandbox", CWS_END_LOST);
+        op_refuse(t, "resource_exhausted", room[0], "cwsandbox.com");
+        CHECK_INT(api_start(t, sb), CWS_ERR_RESOURCE_EXHAUSTED);
+        CHECK_INT(script_count(&t->s, "CreateSandbox"), 2);
+        op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}"); /* a stop asks again, and deletes */
+        api_ended(t, "sb-1", "COMPLETED");
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_STR(script_json(&t->s, "CreateSandbox", 2), script_json(&t->s, "CreateSandbox", 0));
+        CHECK_STR(api_calls(t), "CreateSandbox CreateSandbox CreateSandbox DeleteSandbox");
+    }
+    EACH("30: other refusals, and other people's reasons, are the result") {
         size_t i;
         cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
-        for (i = 0; i < CWSI_COUNT(other) + 3; i++) {
+        for (i = 0; i < CWSI_COUNT(other) + 5; i++) {
             cws_sandbox *sb = op_box(t, &o);
             size_t n = script_count(&t->s, "CreateSandbox");
             if (i < CWSI_COUNT(other))
@@ -2692,12 +2294,16 @@ static void op_test_spillover(void)
                 op_refuse(t, "failed_precondition", room[0], "example.com");
             else if (i == CWSI_COUNT(other) + 1)
                 script_error(&t->s, "CreateSandbox", "invalid_argument", "", NULL);
+            else if (i == CWSI_COUNT(other) + 2)
+                script_error(&t->s, "CreateSandbox", "unauthenticated", "", NULL);
+            else if (i == CWSI_COUNT(other) + 3)
+                script_error(&t->s, "CreateSandbox", "permission_denied", "", NULL);
             else script_error(&t->s, "CreateSandbox", "resource_exhausted", "", NULL);
             CHECK(api_start(t, sb) != CWS_OK);
             CHECK_INT(script_count(&t->s, "CreateSandbox"), n + 1);
         }
     }
-    EACH("29: while the second create is in doubt, it is the one that is repeated") {
+    EACH("30: while the second create is in doubt, it is the one that is repeated") {
         cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
         cws_sandbox *sb;
         t->copts.poll_retry_budget_seconds = CWS_NONE;
@@ -2729,7 +2335,7 @@ static void op_test_spillover(void)
 
 static void op_test_template(void)
 {
-    EACH("30: from a template only what is given is sent, and the tags of the session") {
+    EACH("29: from a template only what is given is sent, and the tags of the session") {
         cws_pair env[] = {{"A", "1"}, {NULL, NULL}};
         cws_sandbox_opts nothing = {.template_id = "t-1"};
         cws_sandbox_opts some = {.template_id = "t-1",
@@ -2753,11 +2359,35 @@ static void op_test_template(void)
             "\"/bin/a\",\"args\":[\"b\"]}],\"maxLifetimeSeconds\":5,\"tags\":[\"all\",\"own\"]}");
         HAS(script_json(&t->s, "CreateSandboxFromTemplate", 1), "\"displayName\":\"d\"");
     }
-    EACH("30: what a template can not take is refused") {
+    EACH("29: what a template can not take is refused") {
         cws_image_credentials c = {"r", "s", "n", NULL};
         cws_sandbox_opts bad[] = {{.template_id = ""},
                                   {.template_id = "t", .command = "/bin/a"},
                                   {.template_id = "t", .args = STRINGS("a")},
+                                  {.template_id = "t",
+                                   .environment_variables = PAIRS({"A", "1"})},
+                                  {.template_id = "t",
+                                   .mounted_files = FILES({"/a", "b", 1}),
+                                   .mounted_file_count = 1},
+                                  {.template_id = "t",
+                                   .volumes = VOLUMES({.name = "v", .mount_path = "/v"}),
+                                   .volume_count = 1},
+                                  {.template_id = "t",
+                                   .file_system = &(const cws_file_system){.mount_path = "/w"}},
+                                  {.template_id = "t",
+                                   .secrets = SECRETS({"s", "n", NULL, NULL}),
+                                   .secret_count = 1},
+                                  {.template_id = "t", .resources = RESOURCES(.cpu = "1")},
+                                  {.template_id = "t", .working_dir = "/w"},
+                                  {.template_id = "t",
+                                   .security = &(const cws_security){.privileged = CWS_NO}},
+                                  {.template_id = "t",
+                                   .startup_probe = &(const cws_probe){.argv = STRINGS("x")}},
+                                  {.template_id = "t",
+                                   .container_image = "",
+                                   .containers = (const cws_container[]){{.name = "a",
+                                                                          .image = "i"}},
+                                   .container_count = 1},
                                   {.template_id = "t",
                                    .container_image = "i",
                                    .args = STRINGS("a")},
@@ -2768,9 +2398,12 @@ static void op_test_template(void)
                                    .spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS}};
         cws_sandbox *sb = NULL;
         size_t i;
-        for (i = 0; i < CWSI_COUNT(bad); i++)
-            CHECK_INT(cws_session_sandbox(api_session(t), &bad[i], &sb, &t->err),
-                      CWS_ERR_INVALID_ARGUMENT);
+        for (i = 0; i < CWSI_COUNT(bad); i++) {
+            if (!CHECK_INT(cws_session_sandbox(api_session(t), &bad[i], &sb, &t->err),
+                           CWS_ERR_INVALID_ARGUMENT))
+                printf("    row %lu\n", (unsigned long)i);
+            HAS(t->err.message, "template_id");
+        }
         CHECK(!sb);
         CHECK_INT(t->s.call_count, 0);
     }
@@ -2791,6 +2424,8 @@ int main(int argc, char **argv)
     op_test_exec();
     op_test_logs();
     op_test_replies();
+    op_test_echo_v1();
+    op_test_echo_b2();
     op_test_cut();
     op_test_copies();
     op_test_together();

@@ -20,7 +20,8 @@
  *
  * Requests to W&B are calls of the names "graphql" and "file_stream"; reply with script_raw.
  *
- * With s->b2 all names and messages are those of v1beta2.
+ * With s->b2 all names and messages are those of v1beta2; with s->v1_words as well they are written
+ * and read as v1 has them, and played in v1beta2 (words.h).
  *
  * With s->grpc the replies, which are written as Connect has them, are translated: envelopes, and
  * the outcome in trailers, or in the head (every other time) where there is nothing but an outcome.
@@ -33,6 +34,7 @@
 #define SCRIPT_H
 
 #include "grpc.h"
+#include "words.h"
 
 #define SCRIPT_MAX_HEADERS 6
 
@@ -112,6 +114,7 @@ typedef struct script {
     cws_status refuse_open; /* what open returns instead of opening */
     bool grpc;
     bool b2; /* the dialect: calls and messages are those of v1beta2 */
+    bool v1_words; /* but the script is in v1 */
     size_t send_most; /* bytes that are taken between two polls; 0: any */
     bool forget;      /* what is sent is counted only */
     bool in_report, in_poll;
@@ -170,10 +173,9 @@ TEST_FN char *script_text(script *s, const char *text)
 }
 
 /* The RPC with this name in any service of the dialect. */
-TEST_FN const cwsi_rpc *script_rpc(const char *name)
+TEST_FN const cwsi_rpc *script_rpc_of(const char *name, bool b2)
 {
-    const char *service = script_now && script_now->b2 ? "/coreweave.sandbox.v1beta2."
-                                                       : "/coreweave.sandbox.v1.";
+    const char *service = b2 ? "/coreweave.sandbox.v1beta2." : "/coreweave.sandbox.v1.";
     int i;
     for (i = 0; i < CWSI_RPC_COUNT; i++) {
         const cwsi_rpc *rpc = cwsi_rpc_at((cwsi_rpc_id)i);
@@ -185,21 +187,92 @@ TEST_FN const cwsi_rpc *script_rpc(const char *name)
     abort();
 }
 
-/* A message as protobuf, from its JSON. */
-TEST_FN cwsi_str script_encode(script *s, cwsi_msg_id id, const char *json)
+/* The same in the dialect of the script at hand. */
+TEST_FN const cwsi_rpc *script_rpc(const char *name)
 {
-    cwsi_buf buf;
-    cwsi_str out;
+    bool b2 = script_now && script_now->b2;
+    return script_rpc_of(b2 && script_now->v1_words ? words_native(name) : name, b2);
+}
+
+TEST_FN void *script_parse(script *s, cwsi_msg_id id, const char *json)
+{
     void *msg;
-    cwsi_buf_init(&buf, &s->mem, SIZE_MAX / 2);
-    if (cwsi_decode_json(&s->arena, id, cwsi_str_of(json), &msg) || cwsi_encode(&buf, id, msg)) {
+    if (cwsi_decode_json(&s->arena, id, cwsi_str_of(json), &msg)) {
         printf("script: not a %s: %s\n", cwsi_msg_name(id), json);
         abort();
     }
+    return msg;
+}
+
+TEST_FN cwsi_str script_pack(script *s, cwsi_msg_id id, const void *msg)
+{
+    cwsi_buf buf;
+    cwsi_str out;
+    cwsi_buf_init(&buf, &s->mem, SIZE_MAX / 2);
+    if (cwsi_encode(&buf, id, msg)) abort();
     out.len = buf.len;
     out.at = cwsi_arena_copy(&s->arena, buf.len ? buf.at : "", buf.len);
     cwsi_buf_free(&buf);
     return out;
+}
+
+/* A message as protobuf, from its JSON. */
+TEST_FN cwsi_str script_encode(script *s, cwsi_msg_id id, const char *json)
+{
+    return script_pack(s, id, script_parse(s, id, json));
+}
+
+/* A message of a reply. second: what comes behind it in the stream, or empty. */
+TEST_FN cwsi_str script_encode_reply(script *s, const char *rpc, const char *json,
+                                     cwsi_str *second)
+{
+    cwsi_msg_id id = script_rpc(rpc)->response, from = id;
+    void *msg, *more;
+    if (s->v1_words) from = script_rpc_of(rpc, false)->response;
+    msg = script_parse(s, from, json);
+    more = s->v1_words ? words_second(&s->arena, from, msg) : NULL;
+    *second = more ? script_pack(s, id, more) : cwsi_str_of("");
+    return script_pack(s, id, s->v1_words ? words_reply(&s->arena, from, msg, id) : msg);
+}
+
+/* The same where nothing can come behind it. */
+TEST_FN cwsi_str script_bytes(script *s, const char *rpc, const char *json)
+{
+    cwsi_str second;
+    return script_encode_reply(s, rpc, json, &second);
+}
+
+/* A request, and in *id what message it is in the words of the script; NULL if it is none. */
+TEST_FN void *script_unpack(script *s, const cwsi_rpc *rpc, cwsi_str in, cwsi_msg_id *id)
+{
+    void *msg;
+    *id = rpc->request;
+    if (cwsi_decode(&s->arena, *id, in, &msg)) return NULL;
+    if (!s->v1_words || *id == CWSI_M_b2_StartSandboxRequest) return msg;
+    *id = script_rpc_of(words_of(strrchr(rpc->path, '/') + 1), false)->request;
+    return words_request(&s->arena, rpc->request, msg, *id);
+}
+
+/* The same as JSON. */
+TEST_FN char *script_unpack_json(script *s, const cwsi_rpc *rpc, cwsi_str in)
+{
+    cwsi_msg_id id;
+    cwsi_buf text;
+    char *out = NULL;
+    void *msg = script_unpack(s, rpc, in, &id);
+    cwsi_buf_init(&text, &s->mem, SIZE_MAX / 2);
+    if (msg && cwsi_encode_json(&text, &s->arena, id, msg, false) == CWS_OK)
+        out = cwsi_arena_copy(&s->arena, text.len ? text.at : "", text.len);
+    cwsi_buf_free(&text);
+    return out;
+}
+
+/* A message of a command's input; NULL if it is none. */
+TEST_FN const cwsi_v1_ExecStreamRequest *script_input(script *s, cwsi_str body)
+{
+    cwsi_msg_id id;
+    void *msg = script_unpack(s, script_rpc("StreamExec"), body, &id);
+    return id == CWSI_M_v1_ExecStreamRequest ? (const cwsi_v1_ExecStreamRequest *)msg : NULL;
 }
 
 TEST_FN script_reply *script_add(script *s, const char *rpc)
@@ -244,7 +317,7 @@ TEST_FN script_reply *script_raw(script *s, const char *rpc, int status, const c
 TEST_FN script_reply *script_ok(script *s, const char *rpc, const char *json)
 {
     script_reply *r = script_add(s, rpc);
-    cwsi_str body = script_encode(s, script_rpc(rpc)->response, json);
+    cwsi_str body = script_bytes(s, rpc, json);
     script_body(s, r, body.at, body.len);
     return r;
 }
@@ -331,8 +404,9 @@ TEST_FN void script_envelope(script *s, script_reply *r, unsigned flags, const v
 
 TEST_FN void script_message(script *s, script_reply *r, const char *json)
 {
-    cwsi_str m = script_encode(s, script_rpc(r->rpc)->response, json);
+    cwsi_str second, m = script_encode_reply(s, r->rpc, json, &second);
     script_envelope(s, r, 0, m.at, m.len);
+    if (second.len) script_envelope(s, r, 0, second.at, second.len);
 }
 
 TEST_FN script_reply *script_stream_of(script *s, const char *rpc)
@@ -345,10 +419,20 @@ TEST_FN script_reply *script_stream_of(script *s, const char *rpc)
 
 TEST_FN script_reply *script_stream_empty(script *s) { return script_stream_of(s, "StreamExec"); }
 
+/* What ends a log in v1beta2, before the stream ends well. */
+TEST_FN void script_complete(script *s, script_reply *r)
+{
+    cwsi_str m;
+    if (!s->v1_words || strcmp(r->rpc, "StreamLogs") != 0) return;
+    m = script_encode(s, CWSI_M_b2_LogStreamResponse, "{\"complete\":{}}");
+    script_envelope(s, r, 0, m.at, m.len);
+}
+
 TEST_FN void script_messages(script *s, script_reply *r, const char *end, va_list args)
 {
     const char *json;
     while ((json = va_arg(args, const char *)) != NULL) script_message(s, r, json);
+    if (end && strcmp(end, "{}") == 0) script_complete(s, r);
     if (end) script_envelope(s, r, 2, end, strlen(end));
 }
 
@@ -476,6 +560,12 @@ TEST_FN bool script_is_plain(const char *rpc)
     return strcmp(rpc, "graphql") == 0 || strcmp(rpc, "file_stream") == 0;
 }
 
+/* NULL if it is no JSON. */
+TEST_FN char *script_plain(script *s, cwsi_str in)
+{
+    return cwsi_json_is_object(in) ? cwsi_arena_copy(&s->arena, in.at, in.len) : NULL;
+}
+
 TEST_FN size_t script_record(script *s, const cws_http_request *q)
 {
     script_call *call;
@@ -484,7 +574,6 @@ TEST_FN size_t script_record(script *s, const cws_http_request *q)
     cwsi_buf text;
     cwsi_str in;
     size_t i;
-    void *msg;
     bool plain;
     if (s->call_count == s->call_cap) {
         s->call_cap = s->call_cap ? s->call_cap * 2 : 32;
@@ -502,8 +591,9 @@ TEST_FN size_t script_record(script *s, const cws_http_request *q)
     call->method = script_text(s, q->method);
     (void)snprintf(call->rpc, sizeof(call->rpc), "%s", slash ? slash + 1 : "?");
     plain = script_is_plain(call->rpc);
-    rpc = plain ? NULL : script_rpc(call->rpc);
+    rpc = plain ? NULL : script_rpc_of(call->rpc, s->b2);
     if (rpc && !strstr(q->url, rpc->path)) script_break(s, "a call is one of the dialect", q->url);
+    if (s->v1_words) (void)snprintf(call->rpc, sizeof(call->rpc), "%s", words_of(slash + 1));
     cwsi_buf_init(&text, &s->mem, SIZE_MAX / 2);
     for (i = 0; i < q->header_count; i++) {
         (void)cwsi_put_text(&text, q->headers[i].name);
@@ -512,7 +602,7 @@ TEST_FN size_t script_record(script *s, const cws_http_request *q)
         (void)cwsi_put_char(&text, '\n');
     }
     call->headers = script_text(s, text.at ? text.at : "");
-    text.len = 0;
+    cwsi_buf_free(&text);
     in.at = (const char *)q->body;
     in.len = q->body_size;
     if (!in.at != !in.len) script_break(s, "body is NULL exactly if it is empty", call->rpc);
@@ -525,16 +615,11 @@ TEST_FN size_t script_record(script *s, const cws_http_request *q)
             script_break(s, "a stream's request is one whole envelope", call->rpc);
         else in.at += 5, in.len -= 5;
     }
-    if (!rpc) {
-        (void)cwsi_put(&text, in.at, in.len);
-        if (!cwsi_json_is_object(in)) script_break(s, "a request is JSON", call->rpc);
-    } else if (cwsi_decode(&s->arena, rpc->request, in, &msg) ||
-               cwsi_encode_json(&text, &s->arena, rpc->request, msg, false)) {
-        script_break(s, "a request can be decoded", call->rpc);
-        text.len = 0;
+    call->json = rpc ? script_unpack_json(s, rpc, in) : script_plain(s, in);
+    if (!call->json) {
+        script_break(s, rpc ? "a request can be decoded" : "a request is JSON", call->rpc);
+        call->json = script_text(s, "");
     }
-    call->json = cwsi_arena_copy(&s->arena, text.len ? text.at : "", text.len);
-    cwsi_buf_free(&text);
     if (q->timeout_ms <= 0) script_break(s, "timeout_ms is above 0", call->rpc);
     return s->call_count++;
 }
@@ -650,24 +735,15 @@ TEST_FN const char *script_sent_in(script *s, const script_call *call, size_t in
 {
     const char *rpc = call->rpc;
     size_t at = 0;
-    cwsi_buf text;
     unsigned flags;
     while (call->sent.len - at >= CWSI_ENVELOPE) {
         cwsi_str body;
-        void *msg;
-        char *out;
         body.at = call->sent.at + at + CWSI_ENVELOPE;
         body.len = cwsi_envelope_read(call->sent.at + at, &flags);
         at += CWSI_ENVELOPE + body.len;
         if (flags || at > call->sent.len) return NULL;
         if (index--) continue;
-        cwsi_buf_init(&text, &s->mem, SIZE_MAX / 2);
-        if (cwsi_decode(&s->arena, script_rpc(rpc)->request, body, &msg) ||
-            cwsi_encode_json(&text, &s->arena, script_rpc(rpc)->request, msg, false))
-            return NULL;
-        out = script_text(s, text.at);
-        cwsi_buf_free(&text);
-        return out;
+        return script_unpack_json(s, script_rpc(rpc), body);
     }
     return NULL;
 }

@@ -27,7 +27,9 @@ typedef struct setup { /* one client and session at one of the server's addresse
     bool h2; /* streams work */
     cws_http_version version;
     cws_protocol protocol;
+    cws_api_version api;
     const char *wandb_key; /* instead of the key */
+    double status_seconds; /* for a status; 0: the default */
     cws_client *client;
     cws_session *session;
     cws_sandbox *box;
@@ -62,6 +64,7 @@ TEST_FN bool open_setup(setup *s, double retry_seconds, uint64_t max_memory)
     o.base_url = s->url;
     o.http_version = s->version;
     o.protocol = s->protocol;
+    o.api_version = s->api;
     o.ca_file = s->ca;
     o.client_cert_file = s->cert;
     o.client_key_file = s->key;
@@ -70,6 +73,7 @@ TEST_FN bool open_setup(setup *s, double retry_seconds, uint64_t max_memory)
     o.allocator = &test_allocator;
     o.max_memory_bytes = max_memory;
     o.poll_retry_budget_seconds = retry_seconds;
+    o.poll_rpc_timeout_seconds = s->status_seconds;
     o.no_environment = true;
     o.trace = s->quiet ? NULL : note_trace;
     o.log = note_log;

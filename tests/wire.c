@@ -61,7 +61,7 @@ static void test_main_job(setup *s)
 
 static void test_three_at_once(setup *s)
 {
-    const char *argv[] = {"sleep", "1", NULL};
+    const char *argv[] = {"sleep", "2", NULL};
     cws_process *p[3];
     cws_op *ops[3];
     cws_sandbox *box[3];
@@ -76,7 +76,7 @@ static void test_three_at_once(setup *s)
         ops[i] = cws_process_op(p[i]);
     }
     CHECK_INT(cws_wait_many(ops, 3, CWS_ALL, 20000, NULL, NULL, &err), CWS_OK);
-    CHECK(now_s() - start < 2.5); /* far below the sum, whatever the machine does meanwhile */
+    CHECK(now_s() - start < 5.5); /* below the sum, whatever the machine does meanwhile */
     for (i = 0; i < 3; i++) {
         CHECK(cws_process_poll(p[i], NULL));
         cws_process_free(p[i]);
@@ -93,12 +93,15 @@ static void test_many_unary(setup *s)
     cws_error err;
     size_t i, n = 0;
     long connections = server_stat("connections");
+    s->status_seconds = 100; /* a busy machine takes its time for 1000 connections */
     if (!ops || !open_setup(s, 0, 0) || !start_box(s)) return;
+    s->status_seconds = 0;
     for (i = 0; i < CALLS; i++) CHECK(!cws_sandbox_get_status_begin(s->box, &ops[i], &err));
-    CHECK_INT(cws_wait_many(ops, CALLS, CWS_ALL, 60000, NULL, &n, &err), CWS_OK);
+    CHECK_INT(cws_wait_many(ops, CALLS, CWS_ALL, 120000, NULL, &n, &err), CWS_OK);
     CHECK_INT(n, CALLS);
     for (i = n = 0; i < CALLS; i++) {
-        n += cws_op_result(ops[i], &err) == CWS_OK;
+        if (cws_op_result(ops[i], &err) == CWS_OK) n++;
+        else if (n == i) printf("    the first that failed: %s\n", err.message);
         cws_op_free(ops[i]);
     }
     CHECK_INT(n, CALLS);
@@ -143,7 +146,7 @@ static void *wake_later(void *client)
 
 static void test_wakeup(setup *s)
 {
-    const char *argv[] = {"sleep", "2", NULL};
+    const char *argv[] = {"sleep", "20", NULL};
     cws_process *p;
     cws_error err;
     pthread_t thread;
@@ -156,7 +159,7 @@ static void test_wakeup(setup *s)
     start = now_s();
     CHECK_INT(cws_client_poll(s->client, 10000, &err), CWS_OK);
     idle = now_s() - start;
-    CHECK(idle < 1.5);
+    CHECK(idle < 8);
     pthread_join(thread, NULL);
     CHECK(cws_process_cancel(p));
     CHECK_INT(cws_process_wait(p, 1000, NULL, &err), CWS_ERR_CANCELLED);
@@ -171,11 +174,14 @@ static void test_cancel_reaches_server(setup *s)
     cws_process *p;
     cws_error err;
     double start;
+    const char *rpc = s->h2 ? "/StreamExec\"" : "/Exec\"";
     long before = server_stat("reset_by_client");
     if (!open_setup(s, 0, 0) || !start_box(s)) return;
+    CHECK(server_forget());
     CHECK_INT(cws_exec_begin(s->box, argv, NULL, &p, &err), CWS_OK);
     start = now_s();
-    while (now_s() - start < 0.3) cws_client_poll(s->client, 50, &err);
+    while (now_s() - start < 20 && server_count(rpc) < 1) cws_client_poll(s->client, 50, &err);
+    CHECK_INT(server_count(rpc), 1);
     cws_process_free(p); /* in mid-flight */
     cws_client_poll(s->client, 50, &err);
     CHECK(server_stat_reaches("reset_by_client", before + 1));
@@ -322,7 +328,8 @@ static const struct {
     {"a connection that takes no more calls", "\"action\":\"goaway\""},
 };
 
-static cws_status ask_for(setup *s, ask what, cws_error *err)
+/* in_vain: no answer is to come, so it is not waited for long. */
+static cws_status ask_for(setup *s, ask what, bool in_vain, cws_error *err)
 {
     const char *argv[] = {"/bin/sh", "-c", "echo one; echo two", NULL};
     cws_exec_opts eo = {0};
@@ -330,8 +337,8 @@ static cws_status ask_for(setup *s, ask what, cws_error *err)
     cws_result *result = NULL;
     cws_bytes *bytes = NULL;
     cws_status status = CWS_OK;
-    fo.timeout_seconds = what == READ ? 20 : 0.7;
-    eo.timeout_seconds = 0.5;
+    fo.timeout_seconds = what == READ ? 20 : in_vain ? 0.7 : 10;
+    eo.timeout_seconds = in_vain ? 0.5 : 10; /* and 5 s more */
     switch (what) {
     case WRITE: status = cws_write_file(s->box, "/tmp/f", "x", 1, &fo, err); break;
     case READ:
@@ -355,7 +362,7 @@ static void test_faults(setup *s)
     cws_status status;
     bool grpc = s->protocol == CWS_PROTOCOL_GRPC;
     unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
-    bool old = version < 0x080100;
+    bool old = version < 0x080100, in_vain;
     bool vague = grpc && version >> 8 == 0x0801; /* 8.1 may not tell why a stream was reset */
     if (!open_setup(s, CWS_NONE, 400u << 20) || !start_box(s)) return;
     CHECK_INT(cws_write_file(s->box, "/tmp/big", big, sizeof(big), NULL, &err), CWS_OK);
@@ -370,8 +377,9 @@ static void test_faults(setup *s)
             double start = now_s();
             order_fault(ask_rpc[f->ask], f->json);
             err.message[0] = '\0';
-            status = ask_for(s, f->ask, &err);
-            CHECK(now_s() - start < (f->ask == READ ? 19 : f->ask == WRITE ? 3 : 6.5));
+            in_vain = cws_status_is(expect, CWS_ERR_TIMEOUT) || f->or_else == CWS_ERR_TIMEOUT;
+            status = ask_for(s, f->ask, in_vain, &err);
+            CHECK(now_s() - start < (f->ask == READ ? 19 : f->ask == WRITE ? 9 : 40));
             if (vague && expect == CWS_ERR_PROTOCOL && status == CWS_ERR_TRANSPORT) expect = status;
             if (!CHECK(status == expect || (int)status == f->or_else))
                 printf("    %s: %s\n", cws_status_name(status), err.message);
@@ -390,7 +398,7 @@ static void test_faults(setup *s)
             for (what = WRITE; what <= STREAM; what = (ask)(what + 1)) {
                 if (what == READ && strstr(oddities[i].json, "pieces")) continue; /* for hours */
                 order_fault(what == STREAM && !s->h2 ? "/Exec" : ask_rpc[what], oddities[i].json);
-                status = ask_for(s, what, &err);
+                status = ask_for(s, what, false, &err);
                 if (status == CWS_ERR_TRANSPORT && grpc && old && i == CWSI_COUNT(oddities) - 1)
                     continue; /* 7.88 loses trailers where the connection is closed behind them */
                 if (!CHECK_INT(status, CWS_OK)) printf("    %s\n", err.message);
@@ -417,7 +425,7 @@ static void test_codes(setup *s)
                      "\"retry_after\":7,\"trailers_only\":%s," REASON,
                      code, only ? "true" : "false");
             order_fault("/WriteFile", json);
-            CHECK(ask_for(s, WRITE, &err) != CWS_OK);
+            CHECK(ask_for(s, WRITE, false, &err) != CWS_OK);
             CHECK_INT(err.rpc_code, code);
             CHECK(strstr(err.message, "100% \xc3\xa9") != NULL);
             CHECK_STR(err.reason, "CWSANDBOX_FILE_PERMISSION_DENIED");
@@ -542,7 +550,7 @@ static void test_input_faults(setup *s)
         status = cws_process_wait(p, -1, NULL, &err);
         CHECK(status != CWS_OK);
         if (i < 2 && !blind && !CHECK_INT(status, CWS_ERR_FILE)) printf("    %s\n", err.message);
-        if (!CHECK(now_s() - start < (blind ? 6 : 3)))
+        if (!CHECK(now_s() - start < (blind ? 12 : 4.8))) /* 5: for want of `ready` */
             printf("    %s: %s\n", jsons[i], err.message);
         CHECK_INT(cws_process_write(p, "x", 1, 0, NULL, &err), CWS_ERR_EXECUTION);
         cws_process_free(p);
@@ -626,7 +634,7 @@ static void test_long_trailers(setup *s)
     memset(at, 'a', SIZE);
     strcpy(at + SIZE, "\"}}]");
     CHECK(server_faults(json));
-    if (!CHECK_INT(ask_for(s, WRITE, &err), CWS_OK)) printf("    %s\n", err.message);
+    if (!CHECK_INT(ask_for(s, WRITE, false, &err), CWS_OK)) printf("    %s\n", err.message);
     check_usable(s);
     close_setup(s);
     free(json);
@@ -647,7 +655,7 @@ static void test_redirect(setup *s)
                  "\"action\":\"redirect\",\"status\":%d,\"location\":\"%s/elsewhere\"", statuses[i],
                  server_url_h1);
         order_fault("/WriteFile", json);
-        CHECK_INT(ask_for(s, WRITE, &err), CWS_ERR_SANDBOX);
+        CHECK_INT(ask_for(s, WRITE, false, &err), CWS_ERR_SANDBOX);
         CHECK_INT(err.http_status, statuses[i]);
     }
     CHECK_INT(server_count("/elsewhere"), 0);

@@ -69,7 +69,8 @@ export class Exchange {
             method: req.method, path: req.url, protocol: this.protocol, http: req.httpVersion,
             connection: this.h2 ? req.stream.session.socket.number : req.socket.number,
             headers: recordHeaders(req.rawHeaders, gateway.keys), body_length: 0, body_base64: "",
-            messages: [], messages_cut: false, complete: false, reset: false,
+            messages: [], messages_cut: false, unknown_fields: false, complete: false,
+            reset: false,
         };
         this.credential = this.checkCredential();
         journal.requests.push(this.record);
@@ -115,7 +116,10 @@ export class Exchange {
     }
 
     noteMessage(desc, message) {
-        this.noted += this.record.messages_cut ? 0 : toBinary(desc, message).length;
+        const { length } = toBinary(desc, message);
+        this.record.unknown_fields ||=
+            toBinary(desc, message, { writeUnknownFields: false }).length !== length;
+        this.noted += this.record.messages_cut ? 0 : length;
         this.record.messages_cut ||= this.noted > RECORDED_MESSAGES;
         if (this.record.messages_cut) return;
         const json = toJson(desc, message, { registry: this.gateway.registry });
