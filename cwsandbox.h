@@ -18645,8 +18645,10 @@ static void cwsi_function_acquire(cwsi_invocation *v)
     (void)cws_session_sandbox(fn->session, &fn->sandbox, &op->sandbox, &op->err);
 }
 
-/* Begin a command, wait for its end. READY: it has ended with a code, or op->err is set. */
-static cwsi_turn cwsi_function_exec(cwsi_invocation *v, const char *const *argv, int64_t now)
+/* Begin a command, wait for its end. READY: it has ended with a code, or op->err is set. Those that
+ * only prepare count nowhere: a call is one execution. */
+static cwsi_turn cwsi_function_exec(cwsi_invocation *v, const char *const *argv, bool prepares,
+                                    int64_t now)
 {
     cws_op *op = &v->op;
     if (!v->running) {
@@ -18655,6 +18657,10 @@ static cwsi_turn cwsi_function_exec(cwsi_invocation *v, const char *const *argv,
         cws_process_free(v->process);
         v->process = NULL;
         if (cws_exec_begin(op->sandbox, argv, &o, &v->process, &op->err)) return CWSI_READY;
+        if (prepares) {
+            v->process->counted = false;
+            op->sandbox->stats.exec_count--;
+        }
         v->running = true;
         (void)cwsi_op_await(op, &v->process->op);
     }
@@ -18680,7 +18686,7 @@ static cwsi_turn cwsi_function_directory(cwsi_invocation *v, int64_t now)
     cws_op *op = &v->op;
     if (v->prepared || !v->fn->make_dir) return CWSI_READY;
     argv[3] = v->fn->temp_dir;
-    if (cwsi_function_exec(v, argv, now) == CWSI_PENDING) return CWSI_PENDING;
+    if (cwsi_function_exec(v, argv, true, now) == CWSI_PENDING) return CWSI_PENDING;
     if (!op->err.status && v->process->exit_code)
         (void)cwsi_function_failed(&op->err, v->fn, "could not get its temp_dir",
                                    v->process->exit_code, cwsi_function_output(v));
@@ -18706,7 +18712,7 @@ static cwsi_turn cwsi_function_compile(cwsi_invocation *v, int64_t now)
     } else {
         argv = NULL;
     }
-    if (cwsi_function_exec(v, argv, now) == CWSI_PENDING) return CWSI_PENDING;
+    if (cwsi_function_exec(v, argv, true, now) == CWSI_PENDING) return CWSI_PENDING;
     if (!op->err.status && v->process->exit_code)
         (void)cwsi_function_failed(&op->err, fn, "does not compile in sandbox",
                                    v->process->exit_code,
@@ -18745,7 +18751,7 @@ static cwsi_turn cwsi_function_execute(cwsi_invocation *v, int64_t now)
     v->prepared = true;
     cwsi_buf_free(&v->payload);
     if (!v->running && !cwsi_function_command(v, &argv)) return CWSI_READY;
-    if (cwsi_function_exec(v, argv, now) == CWSI_PENDING) return CWSI_PENDING;
+    if (cwsi_function_exec(v, argv, false, now) == CWSI_PENDING) return CWSI_PENDING;
     v->ran = !op->err.status;
     if (v->ran && v->process->exit_code)
         (void)cwsi_function_failed(&op->err, v->fn, "execution failed in sandbox",
