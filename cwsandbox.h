@@ -16419,6 +16419,7 @@ struct cwsi_wandb {
     cwsi_wandb *next; /* those of the client's other sessions */
     bool closed;      /* the session is */
     int64_t not_before; /* after trouble that took long: no attempt until then */
+    char told[64];      /* the trouble that was warned of last; the same is not news */
     /* what the server told */
     bool attached, created, complete;
     cwsi_arena found;
@@ -17363,7 +17364,11 @@ static cwsi_turn cwsi_report_no_wandb(cwsi_report *r, const char *why, int64_t n
 {
     cwsi_wandb *w = r->session->wandb;
     int64_t pause = (now - r->since) * 10;
-    cwsi_report_trouble(r, "W&B", why);
+    bool news = strncmp(w->told, why, sizeof(w->told) - 1) != 0;
+    r->failed = true;
+    cwsi_log(r->op.client, news ? CWS_LOG_WARNING : CWS_LOG_INFO,
+             "metrics: W&B: %s; the values are kept", why);
+    (void)cwsi_format(w->told, sizeof(w->told), "%s", why);
     if (pause < 10000) pause = 0;
     if (r->http.retry_after_ms > pause) pause = r->http.retry_after_ms;
     w->not_before = cwsi_after(now, pause);
@@ -17443,6 +17448,7 @@ static cwsi_turn cwsi_report_answer(cwsi_report *r, int64_t now)
         return cwsi_report_no_wandb(r, "the answer to the rows is not JSON", now);
     cwsi_wandb_sent(w, &r->row);
     cwsi_wandb_tell(r->op.client, w);
+    w->told[0] = '\0';
     r->taken = true;
     return cwsi_report_done(r);
 }

@@ -302,6 +302,16 @@ static void mw_test_create(void)
 
 /* ---- trouble --------------------------------------------------------------------------------- */
 
+typedef struct mw_count {
+    int warnings;
+} mw_count;
+
+static void mw_on_log(cws_log_level level, const char *line, void *user)
+{
+    HAS_NOT(line, KEY);
+    if (level <= CWS_LOG_WARNING) ((mw_count *)user)->warnings++;
+}
+
 static void mw_test_trouble(void)
 {
     static const struct {
@@ -365,6 +375,26 @@ static void mw_test_trouble(void)
         CHECK(me_log(t, CWS_NO_STEP, false));
         CHECK_INT(mw_offset(t, 1), mw_offset(t, 0));
         CHECK_INT(script_count(&t->s, "DeleteSandbox"), 0);
+    }
+    EACH("W&B: the same trouble again is one warning; after a success it is news again")
+    {
+        mw_count warned = {0};
+        mw_on(t);
+        t->copts.log = mw_on_log;
+        t->copts.log_user = &warned;
+        (void)api_box(t, NULL);
+        mw_reply(t, "graphql", 403, "{}")->times = 3;
+        for (i = 0; i < 3; i++) CHECK(!me_log(t, CWS_NO_STEP, true));
+        CHECK_INT(warned.warnings, 1);
+        mw_reply(t, "graphql", 404, "{}");
+        CHECK(!me_log(t, CWS_NO_STEP, true));
+        CHECK_INT(warned.warnings, 2);
+        mw_attach(t, MW_FOUND(MW_ENDED));
+        mw_rows(t);
+        CHECK(me_log(t, CWS_NO_STEP, true));
+        mw_reply(t, "file_stream", 404, "{}");
+        CHECK(!me_log(t, CWS_NO_STEP, true));
+        CHECK_INT(warned.warnings, 3);
     }
     EACH("W&B: an answer that echoes the key does not bring it into the log")
     {
