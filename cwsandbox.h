@@ -62,9 +62,9 @@
  * the thread that makes it. Callbacks run there too, and never inside X_begin.
  *
  * THREADS. A client, and everything made from it, belongs to one thread at a time. Only
- * cws_client_wakeup may be called from any thread. Different clients are independent.
- * curl_global_init is called for each client unless no_global_init is set; it is thread-safe from
- * libcurl 7.84 on.
+ * cws_client_wakeup and cws_session_get_metrics may be called from any thread. Different clients
+ * are independent. curl_global_init is called for each client unless no_global_init is set; it is
+ * thread-safe from libcurl 7.84 on.
  *
  * CALLBACKS. Inside a callback every accessor, every X_begin, cws_op_cancel and every _free of
  * another object is allowed; a call that would block returns CWS_ERR_REENTRANT.
@@ -1397,7 +1397,7 @@ typedef struct cws_reporter {
 
 typedef enum cws_wandb_mode {
     CWS_WANDB_DEFAULT = 0, /* WANDB_MODE, else ONLINE; "disabled", "offline", "dryrun": OFF */
-    CWS_WANDB_ONLINE = 1,  /* the only writer of the run: it has ended, or is this session's own */
+    CWS_WANDB_ONLINE = 1,  /* no writer besides the sessions of this client */
     CWS_WANDB_SHARED = 2,  /* one of several; all of them write in this mode. The server gives the
                               steps; yours is the value "cwsandbox/step" */
     CWS_WANDB_OFF = 3      /* send nothing */
@@ -1522,7 +1522,8 @@ CWS_API cws_status cws_session_release(cws_session *session, cws_sandbox *sandbo
  * and fails when they stop. Every tracked sandbox is stopped, all at once, within
  * close_timeout_seconds. Starts in flight are awaited and then stopped. If some did not stop, the
  * result is CWS_ERR_SANDBOX, cws_session_failed names them, and close may be called again to try
- * just those. Closing a closed session with nothing left is success. */
+ * just those. Closing a closed session with nothing left is success. In the end the metrics that
+ * are left are reported, which has a time of its own, and no influence on the result. */
 CWS_API cws_status cws_session_close(cws_session *session, cws_error *err);
 CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, cws_error *err);
 /* The index-th sandbox that the last close could not stop, and why; false past the end. Borrowed
@@ -5604,6 +5605,8 @@ struct cws_client {
     cws_op **heap; /* binary heap of operations by wake_ms; room for every live operation */
     size_t heap_len, heap_cap;
     size_t open_exchanges;
+    cwsi_wandb *wandbs; /* of its sessions */
+    cws_op *report_op;  /* of those: one at a time */
 };
 
 typedef enum cwsi_phase {
@@ -5674,7 +5677,7 @@ struct cws_session {
     cwsi_wandb *wandb;        /* owned, or NULL */
     cws_reporter reporter;    /* log is NULL: none */
     const char *metrics_path; /* or NULL */
-    cws_op *report_op;        /* in flight: one at a time */
+    cws_op *report_op;        /* in flight, without W&B: one at a time */
 };
 
 struct cws_bytes {
@@ -16450,7 +16453,10 @@ struct cwsi_wandb {
     bool create, even_if_live;
     int64_t budget_ms;
     char made_id[9], writer[33];
+    cwsi_wandb *next; /* those of the client's other sessions */
+    bool closed;      /* the session is */
     int64_t not_before; /* after trouble that took long: no attempt until then */
+    char told[64];      /* the trouble that was warned of last; the same is not news */
     /* what the server told */
     bool attached, created, complete;
     cwsi_arena found;
@@ -16468,7 +16474,13 @@ struct cwsi_wandb {
 
 static void cwsi_wandb_free(cws_client *c, cwsi_wandb *w)
 {
+    cwsi_wandb **link;
     if (!w) return;
+    for (link = &c->wandbs; *link; link = &(*link)->next)
+        if (*link == w) {
+            *link = w->next;
+            break;
+        }
     cwsi_buf_free(&w->others);
     cwsi_arena_clear(&w->found);
     cwsi_arena_clear(&w->arena);
@@ -16885,7 +16897,8 @@ static cwsi_wandb_found cwsi_wandb_looked_up(cwsi_wandb *w, cwsi_str body, char 
     w->others.len = w->last_len = 0;
     id = cwsi_json_text_at(a, body, "data.model.bucket.id");
     state = cwsi_json_text_at(a, body, "data.model.bucket.state");
-    if (cwsi_str_is(state, "running") && w->mode == CWS_WANDB_ONLINE && !w->even_if_live) {
+    if (cwsi_str_is(state, "running") && w->mode == CWS_WANDB_ONLINE && !w->even_if_live &&
+        !w->created) {
         (void)cwsi_format(why, size, "the run is live: its writers must all use the mode shared");
         return CWSI_WANDB_TROUBLE;
     }
@@ -17000,6 +17013,67 @@ static bool cwsi_wandb_upserted(cwsi_wandb *w, cwsi_str body, bool made, char *w
  * >>impl-wandb-rows
  * The three requests to W&B: where is the run, make or update it, take these rows.
  * ============================================================================================= */
+
+/* Do both write to one run, which counts lines and steps for all of its writers? */
+static bool cwsi_wandb_is_sibling(const cwsi_wandb *a, const cwsi_wandb *b)
+{
+    return a != b && a->mode == CWS_WANDB_ONLINE && b->mode == CWS_WANDB_ONLINE &&
+           strcmp(a->base, b->base) == 0 && strcmp(a->run, b->run) == 0 &&
+           strcmp(a->project, b->project) == 0 && cwsi_same_text(a->entity, b->entity);
+}
+
+/* Another session of the client knows the run already: take over what it knows. */
+static bool cwsi_wandb_learn(const cws_client *c, cwsi_wandb *w)
+{
+    const cwsi_wandb *from = c->wandbs;
+    bool ok = true;
+    while (from && !(from->attached && cwsi_wandb_is_sibling(w, from))) from = from->next;
+    if (!from) return false;
+    cwsi_arena_clear(&w->found);
+    w->others.len = 0;
+    w->bucket = cwsi_keep(&w->found, from->bucket, &ok);
+    w->rows_url = cwsi_keep(&w->found, from->rows_url, &ok);
+    w->page_url = cwsi_keep(&w->found, from->page_url, &ok);
+    ok = cwsi_put(&w->others, from->others.at, from->others.len) && ok;
+    if (!ok) w->page_url = NULL;
+    w->runtime_ms = from->runtime_ms;
+    w->since_ms = from->since_ms;
+    w->summary = from->summary;
+    w->offset = from->offset;
+    w->step = from->step;
+    w->row_open = false;
+    memcpy(w->last, from->last, sizeof(w->last));
+    w->last_len = from->last_len;
+    w->attached = ok;
+    return ok;
+}
+
+/* Tell the other sessions what has changed. A run that was made is finished by the last of them. */
+static void cwsi_wandb_tell(const cws_client *c, cwsi_wandb *w)
+{
+    cwsi_wandb *to;
+    for (to = c->wandbs; to; to = to->next) {
+        if (!cwsi_wandb_is_sibling(w, to)) continue;
+        to->not_before = w->not_before;
+        if (!w->attached || !to->attached) continue;
+        to->offset = w->offset;
+        to->step = w->step;
+        to->row_open = false;
+        memcpy(to->last, w->last, sizeof(to->last));
+        to->last_len = w->last_len;
+    }
+}
+
+/* Is there somebody else who will finish the run? */
+static bool cwsi_wandb_hand_over(const cws_client *c, cwsi_wandb *w)
+{
+    cwsi_wandb *to = c->wandbs;
+    while (to && (to->closed || !cwsi_wandb_is_sibling(w, to))) to = to->next;
+    if (!to) return false;
+    to->created = true;
+    w->created = false;
+    return true;
+}
 
 /* What every request has. */
 static void cwsi_wandb_head(cwsi_wandb *w, cwsi_http *h, const char *url, bool rows)
@@ -17222,9 +17296,9 @@ static void cwsi_wandb_ask_rows(cwsi_wandb *w, cwsi_http *h, const cwsi_row *row
 
 /* ================================================================================================
  * >>impl-report
- * One report: to the reporters that need no network, then to W&B. Reports of a session go one
- * after the other. Whatever goes wrong, the operation ends well and in time: it says only whether
- * all took the values.
+ * One report: to the reporters that need no network, then to W&B. Reports of a session, and all
+ * those of a client to W&B, go one after the other. Whatever goes wrong, the operation ends well
+ * and in time: it says only whether all took the values.
  *
  *      TURN --> LOCAL --> LOOKUP --> UPSERT --> ROWS --> done
  *                   `------- the run is known ---^
@@ -17301,9 +17375,7 @@ static void cwsi_report_to_callback(cwsi_report *r)
 static bool cwsi_report_wants_wandb(const cwsi_report *r, int64_t now)
 {
     const cwsi_wandb *w = r->session->wandb;
-    if (!w || w->mode == CWS_WANDB_OFF) return false;
-    if (now < w->not_before && !r->closing) return false;
-    return true;
+    return w && (now >= w->not_before || r->closing);
 }
 
 /* READY: what comes next is another request, or nothing. */
@@ -17329,10 +17401,15 @@ static cwsi_turn cwsi_report_no_wandb(cwsi_report *r, const char *why, int64_t n
 {
     cwsi_wandb *w = r->session->wandb;
     int64_t pause = (now - r->since) * 10;
-    cwsi_report_trouble(r, "W&B", why);
+    bool news = strncmp(w->told, why, sizeof(w->told) - 1) != 0;
+    r->failed = true;
+    cwsi_log(r->op.client, news ? CWS_LOG_WARNING : CWS_LOG_INFO,
+             "metrics: W&B: %s; the values are kept", why);
+    (void)cwsi_format(w->told, sizeof(w->told), "%s", why);
     if (pause < 10000) pause = 0;
     if (r->http.retry_after_ms > pause) pause = r->http.retry_after_ms;
     w->not_before = cwsi_after(now, pause);
+    cwsi_wandb_tell(r->op.client, w);
     return cwsi_report_done(r);
 }
 
@@ -17342,7 +17419,8 @@ static cwsi_turn cwsi_report_rows(cwsi_report *r, int64_t now)
     cwsi_wandb *w = r->session->wandb;
     r->row.given = r->given;
     r->row.values = r->values;
-    r->row.complete = w->created && r->session->closed;
+    r->row.complete = w->created && w->closed && !cwsi_wandb_hand_over(r->op.client, w);
+    if (r->row.count == 0 && !r->row.complete) return cwsi_report_done(r);
     if (!cwsi_wandb_place(w, &r->row))
         return cwsi_report_no_wandb(r, "the step is lower than that of an earlier row", now);
     return cwsi_report_ask(r, CWSI_REPORT_ROWS, now);
@@ -17364,10 +17442,11 @@ static cwsi_turn cwsi_report_local(cwsi_report *r, int64_t now)
         cwsi_report_to_file(r);
     }
     if (!cwsi_report_wants_wandb(r, now)) {
-        if (w && w->mode != CWS_WANDB_OFF) r->failed = true; /* it is left alone for a while */
+        if (w) r->failed = true; /* it is left alone for a while */
         return cwsi_report_done(r);
     }
-    return w->attached ? cwsi_report_rows(r, now) : cwsi_report_ask(r, CWSI_REPORT_LOOKUP, now);
+    if (w->attached || cwsi_wandb_learn(r->op.client, w)) return cwsi_report_rows(r, now);
+    return cwsi_report_ask(r, CWSI_REPORT_LOOKUP, now);
 }
 
 /* The answer to the request of this step. READY: the report is over. */
@@ -17405,23 +17484,31 @@ static cwsi_turn cwsi_report_answer(cwsi_report *r, int64_t now)
     if (body.len && !cwsi_json_is_object(body))
         return cwsi_report_no_wandb(r, "the answer to the rows is not JSON", now);
     cwsi_wandb_sent(w, &r->row);
+    cwsi_wandb_tell(r->op.client, w);
+    w->told[0] = '\0';
     r->taken = true;
     return cwsi_report_done(r);
+}
+
+/* Whose turn it is: in the session, or among all those of the client that report to W&B. */
+static cws_op **cwsi_report_slot(const cwsi_report *r)
+{
+    return r->session->wandb ? &r->op.client->report_op : &r->session->report_op;
 }
 
 static cwsi_turn cwsi_report_run(cws_op *op, int64_t now)
 {
     cwsi_report *r = CWSI_AS(cwsi_report, op);
-    cws_session *s = r->session;
+    cws_op **slot = cwsi_report_slot(r);
     for (;;) {
         switch (op->step) {
         case CWSI_REPORT_TURN:
-            if (s->report_op && s->report_op != op) {
-                (void)cwsi_op_await(op, s->report_op);
+            if (*slot && *slot != op) {
+                (void)cwsi_op_await(op, *slot);
                 return CWSI_PENDING;
             }
             cwsi_op_leave(op);
-            s->report_op = op;
+            *slot = op;
             op->step = CWSI_REPORT_LOCAL;
             break;
         case CWSI_REPORT_LOCAL:
@@ -17442,8 +17529,8 @@ static void cwsi_report_ended(cws_op *op)
 {
     cwsi_report *r = CWSI_AS(cwsi_report, op);
     if (r->http.op) cwsi_http_free(&r->http);
-    if (r->session->report_op != op) return;
-    r->session->report_op = NULL;
+    if (*cwsi_report_slot(r) != op) return;
+    *cwsi_report_slot(r) = NULL;
     cwsi_metrics_settle(r->session->metrics, r->logged);
 }
 
@@ -17476,11 +17563,10 @@ static cws_op *cwsi_report_new(cws_session *s, int64_t step, bool keep, bool clo
 /* The report of a close, or NULL if there is nothing to do, or no memory to do it. */
 static cws_op *cwsi_report_last(cws_session *s)
 {
-    const cwsi_wandb *w = s->wandb;
-    bool online = w && w->mode != CWS_WANDB_OFF;
-    bool any = cwsi_metrics_any(s->metrics) || s->report_op;
-    if (!(any && (s->reporter.log || s->metrics_path || online)) &&
-        !(online && w->created && !w->complete))
+    cwsi_wandb *w = s->wandb;
+    if (w) w->closed = true;
+    if (!(cwsi_metrics_any(s->metrics) && (s->reporter.log || s->metrics_path || w)) &&
+        !(w && w->created && !w->complete))
         return NULL;
     return cwsi_report_new(s, CWS_NO_STEP, false, true);
 }
@@ -18602,8 +18688,10 @@ static void cwsi_function_acquire(cwsi_invocation *v)
     (void)cws_session_sandbox(fn->session, &fn->sandbox, &op->sandbox, &op->err);
 }
 
-/* Begin a command, wait for its end. READY: it has ended with a code, or op->err is set. */
-static cwsi_turn cwsi_function_exec(cwsi_invocation *v, const char *const *argv, int64_t now)
+/* Begin a command, wait for its end. READY: it has ended with a code, or op->err is set. Those that
+ * only prepare count nowhere: a call is one execution. */
+static cwsi_turn cwsi_function_exec(cwsi_invocation *v, const char *const *argv, bool prepares,
+                                    int64_t now)
 {
     cws_op *op = &v->op;
     if (!v->running) {
@@ -18612,6 +18700,10 @@ static cwsi_turn cwsi_function_exec(cwsi_invocation *v, const char *const *argv,
         cws_process_free(v->process);
         v->process = NULL;
         if (cws_exec_begin(op->sandbox, argv, &o, &v->process, &op->err)) return CWSI_READY;
+        if (prepares) {
+            v->process->counted = false;
+            op->sandbox->stats.exec_count--;
+        }
         v->running = true;
         (void)cwsi_op_await(op, &v->process->op);
     }
@@ -18637,7 +18729,7 @@ static cwsi_turn cwsi_function_directory(cwsi_invocation *v, int64_t now)
     cws_op *op = &v->op;
     if (v->prepared || !v->fn->make_dir) return CWSI_READY;
     argv[3] = v->fn->temp_dir;
-    if (cwsi_function_exec(v, argv, now) == CWSI_PENDING) return CWSI_PENDING;
+    if (cwsi_function_exec(v, argv, true, now) == CWSI_PENDING) return CWSI_PENDING;
     if (!op->err.status && v->process->exit_code)
         (void)cwsi_function_failed(&op->err, v->fn, "could not get its temp_dir",
                                    v->process->exit_code, cwsi_function_output(v));
@@ -18663,7 +18755,7 @@ static cwsi_turn cwsi_function_compile(cwsi_invocation *v, int64_t now)
     } else {
         argv = NULL;
     }
-    if (cwsi_function_exec(v, argv, now) == CWSI_PENDING) return CWSI_PENDING;
+    if (cwsi_function_exec(v, argv, true, now) == CWSI_PENDING) return CWSI_PENDING;
     if (!op->err.status && v->process->exit_code)
         (void)cwsi_function_failed(&op->err, fn, "does not compile in sandbox",
                                    v->process->exit_code,
@@ -18702,7 +18794,7 @@ static cwsi_turn cwsi_function_execute(cwsi_invocation *v, int64_t now)
     v->prepared = true;
     cwsi_buf_free(&v->payload);
     if (!v->running && !cwsi_function_command(v, &argv)) return CWSI_READY;
-    if (cwsi_function_exec(v, argv, now) == CWSI_PENDING) return CWSI_PENDING;
+    if (cwsi_function_exec(v, argv, false, now) == CWSI_PENDING) return CWSI_PENDING;
     v->ran = !op->err.status;
     if (v->ran && v->process->exit_code)
         (void)cwsi_function_failed(&op->err, v->fn, "execution failed in sandbox",
@@ -21185,6 +21277,8 @@ static cws_status cwsi_session_wandb(cws_session *s, const cws_wandb_opts *o, cw
     status = cwsi_wandb_configure(c, w, o ? o : &none, &why);
     if (!status && w->mode != CWS_WANDB_OFF) {
         s->wandb = w;
+        w->next = c->wandbs;
+        c->wandbs = w;
         return CWS_OK;
     }
     cwsi_wandb_free(c, w);

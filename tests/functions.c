@@ -274,6 +274,27 @@ TEST_FN void test_requests(void)
         CHECK_INT(script_call_at(&t->s, "CreateSandbox", 0)->timeout_ms, 50000);
         cws_function_free(fn);
     }
+    EACH("ME: a call counts one sandbox, one execution and one start-up, whatever prepares it") {
+        cws_function_opts o = fn_opts(fn_add, "add");
+        cws_function *fn;
+        cws_metrics m;
+        o.temp_dir = "/x";
+        fn = fn_new(t, &o);
+        fn_starts(t);
+        api_answer(t, 0, "", "");
+        script_ok(&t->s, "WriteFile", "{}");
+        api_answer(t, 0, "", "");
+        fn_returns(t, "null");
+        fn_stops(t);
+        CHECK_STR(fn_call(t, fn, NULL, NULL), "null");
+        cws_session_get_metrics(t->session, &m);
+        CHECK_INT(m.sandboxes_created, 1);
+        CHECK_INT(m.executions, 1);
+        CHECK_INT(m.exec_completed_ok, 1);
+        CHECK_INT(m.startup_count, 1);
+        CHECK_INT(m.max_execs_per_sandbox, 1);
+        cws_function_free(fn);
+    }
     EACH("bytes: the payload follows a line of JSON, and what comes back is not looked at") {
         cws_function_opts o = fn_opts(fn_add, "add");
         cws_function *fn;

@@ -302,6 +302,16 @@ static void mw_test_create(void)
 
 /* ---- trouble --------------------------------------------------------------------------------- */
 
+typedef struct mw_count {
+    int warnings;
+} mw_count;
+
+static void mw_on_log(cws_log_level level, const char *line, void *user)
+{
+    HAS_NOT(line, KEY);
+    if (level <= CWS_LOG_WARNING) ((mw_count *)user)->warnings++;
+}
+
 static void mw_test_trouble(void)
 {
     static const struct {
@@ -365,6 +375,26 @@ static void mw_test_trouble(void)
         CHECK(me_log(t, CWS_NO_STEP, false));
         CHECK_INT(mw_offset(t, 1), mw_offset(t, 0));
         CHECK_INT(script_count(&t->s, "DeleteSandbox"), 0);
+    }
+    EACH("W&B: the same trouble again is one warning; after a success it is news again")
+    {
+        mw_count warned = {0};
+        mw_on(t);
+        t->copts.log = mw_on_log;
+        t->copts.log_user = &warned;
+        (void)api_box(t, NULL);
+        mw_reply(t, "graphql", 403, "{}")->times = 3;
+        for (i = 0; i < 3; i++) CHECK(!me_log(t, CWS_NO_STEP, true));
+        CHECK_INT(warned.warnings, 1);
+        mw_reply(t, "graphql", 404, "{}");
+        CHECK(!me_log(t, CWS_NO_STEP, true));
+        CHECK_INT(warned.warnings, 2);
+        mw_attach(t, MW_FOUND(MW_ENDED));
+        mw_rows(t);
+        CHECK(me_log(t, CWS_NO_STEP, true));
+        mw_reply(t, "file_stream", 404, "{}");
+        CHECK(!me_log(t, CWS_NO_STEP, true));
+        CHECK_INT(warned.warnings, 3);
     }
     EACH("W&B: an answer that echoes the key does not bring it into the log")
     {
@@ -537,6 +567,200 @@ static void mw_test_trouble(void)
         CHECK_INT(cws_session_log_metrics(t->session, 1, false, NULL, NULL), CWS_ERR_CLOSED);
         cws_op_free(op[0]);
         t->client = NULL;
+    }
+}
+
+/* ---- several sessions of a client ------------------------------------------------------------ */
+
+static bool mw_log_of(cws_session *s, int64_t step)
+{
+    bool logged = false;
+    CHECK_INT(cws_session_log_metrics(s, step, false, &logged, NULL), CWS_OK);
+    return logged;
+}
+
+static void mw_test_sessions(void)
+{
+    EACH("W&B: sessions of one client write to one run in turns: no line is lost, one makes it")
+    {
+        cws_session_opts o;
+        cws_session *other = NULL;
+        static const int steps[] = {0, 1, 5, 5, 5, 6};
+        int i;
+        mw_on(t)->create = true;
+        (void)api_box(t, NULL);
+        o = t->sopts;
+        CHECK_INT(cws_session_open(&o, &other, &t->err), CWS_OK);
+        cwsi_metrics_created(other->metrics);
+        mw_attach(t, MW_MISSING);
+        mw_rows(t)->times = 6;
+        CHECK(me_log(t, CWS_NO_STEP, true));
+        CHECK(mw_log_of(other, CWS_NO_STEP)); /* it needs no search, though the run is live now */
+        CHECK_INT(script_count(&t->s, "graphql"), 2);
+        CHECK_STR(cws_session_run_url(other), cws_session_run_url(t->session));
+        cwsi_metrics_created(other->metrics);
+        CHECK(me_log(t, 5, true));
+        CHECK(mw_log_of(other, 5)); /* a line of its own */
+        CHECK(me_log(t, 5, true));
+        CHECK(me_log(t, 6, true));
+        CHECK(!me_log(t, 4, true));
+        for (i = 0; i < 6; i++) {
+            CHECK_INT(mw_offset(t, (size_t)i), i);
+            CHECK_INT(mw_value(t, (size_t)i, MW_HISTORY, "_step"), steps[i]);
+        }
+        mw_rows(t);
+        CHECK_INT(api_close(t), CWS_OK); /* the other one will finish the run */
+        HAS_NOT(script_json(&t->s, "file_stream", 6), "\"complete\"");
+        mw_rows(t);
+        CHECK_INT(cws_session_close(other, &t->err), CWS_OK);
+        CHECK_STR(script_json(&t->s, "file_stream", 7), "{\"complete\":true,\"exitcode\":0}");
+        cws_session_free(other);
+    }
+    STREAMING("W&B: reports of several sessions at once go one after the other")
+    {
+        cws_session *other = NULL;
+        cws_op *op[2];
+        mw_on(t);
+        (void)api_box(t, NULL);
+        CHECK_INT(cws_session_open(&t->sopts, &other, &t->err), CWS_OK);
+        cwsi_metrics_created(other->metrics);
+        mw_attach(t, MW_FOUND(MW_ENDED));
+        mw_rows(t)->times = 2;
+        CHECK_INT(cws_session_log_metrics_begin(other, 1, false, &op[0], NULL), CWS_OK);
+        CHECK_INT(cws_session_log_metrics_begin(t->session, 1, false, &op[1], NULL), CWS_OK);
+        CHECK_INT(api_drive(t, op[0]), CWS_OK);
+        CHECK_INT(api_drive(t, op[1]), CWS_OK);
+        CHECK(cws_op_logged(op[0]) && cws_op_logged(op[1]));
+        CHECK_STR(script_calls(&t->s), "graphql graphql file_stream file_stream");
+        CHECK_INT(mw_offset(t, 0) + mw_offset(t, 1), 1);
+        cws_op_free(op[0]);
+        cws_op_free(op[1]);
+        cws_session_free(other);
+    }
+    STREAMING("W&B: a session that is freed lets its report end")
+    {
+        cws_op *op = NULL;
+        mw_on(t);
+        (void)api_box(t, NULL);
+        mw_attach(t, MW_FOUND(MW_ENDED));
+        mw_rows(t);
+        CHECK_INT(cws_session_log_metrics_begin(t->session, 1, false, &op, NULL), CWS_OK);
+        cws_session_free(t->session);
+        t->session = NULL;
+        CHECK_INT(api_drive(t, op), CWS_OK);
+        CHECK(cws_op_logged(op));
+        cws_op_free(op);
+    }
+    STREAMING("W&B: sandboxes freed, and used, while a report is under way are counted right")
+    {
+        cws_op *op = NULL;
+        cws_sandbox *sb[3];
+        int i, round;
+        mw_on(t);
+        for (round = 0; round < 2; round++) {
+            for (i = 0; i < 3; i++) {
+                sb[i] = api_running(t);
+                me_exec(t, sb[i], 0);
+            }
+            if (round == 0) mw_attach(t, MW_FOUND(MW_ENDED));
+            mw_reply(t, "file_stream", round ? 400 : 200, "{}")->delay = 300;
+            CHECK_INT(cws_session_log_metrics_begin(t->session, CWS_NO_STEP, false, &op, NULL),
+                      CWS_OK);
+            while (script_count(&t->s, "file_stream") == 0)
+                CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
+            me_exec(t, sb[0], 0);
+            cwsi_session_forget(sb[0]);
+            cwsi_session_forget(sb[1]);
+            api_drop(t, sb[0]);
+            api_drop(t, sb[1]);
+            CHECK_INT(api_drive(t, op), CWS_OK);
+            CHECK_INT(cws_op_logged(op), !round);
+            cws_op_free(op);
+            CHECK_INT(me_get(t).executions, round ? 5 : 1);
+            CHECK_INT(me_get(t).sandbox_count, round ? 4 : 1);
+            CHECK_INT(me_get(t).max_execs_per_sandbox, round ? 2 : 1);
+            t->s.call_count = 0;
+        }
+    }
+}
+
+/* ---- any bytes ------------------------------------------------------------------------------- */
+
+static void mw_test_bytes(void)
+{
+    static const char *const answers[] = {
+        MW_FOUND(MW_ENDED ",\"historyLineCount\":7,\"historyTail\":\"[\\\"{\\\\\\\"_step\\\\\\\":3}"
+                          "\\\"]\",\"summaryMetrics\":\"{\\\"loss\\\":[1],\\\"_step\\\":3}\""),
+        MW_UPSERTED};
+    ONCE("W&B: an answer cut at each byte, clean or not, is none; nothing is sent behind it")
+    {
+        size_t k, n;
+        mw_on(t);
+        (void)api_box(t, NULL);
+        for (k = 0; k < 2; k++)
+            for (n = 0; n < strlen(answers[k]); n++) {
+                script_reply *reply;
+                if (k) mw_reply(t, "graphql", 200, answers[0]);
+                reply = mw_reply(t, "graphql", 200, answers[k]);
+                reply->size = n;
+                CHECK(!me_log(t, CWS_NO_STEP, false));
+                CHECK(!t->session->wandb->attached);
+            }
+        CHECK_INT(script_count(&t->s, "file_stream"), 0);
+        CHECK_INT(me_get(t).sandboxes_created, 1);
+    }
+    ONCE("W&B: answers with random damage harm nothing")
+    {
+        uint64_t seed = 99;
+        int i, taken = 0;
+        t->copts.log = NULL;
+        mw_on(t);
+        (void)api_box(t, NULL);
+        for (i = 0; i < 4000; i++) {
+            char body[2][600], why[200];
+            cwsi_wandb *w = t->session->wandb;
+            int k, hits;
+            for (k = 0; k < 2; k++) {
+                size_t len = strlen(answers[k]);
+                memcpy(body[k], answers[k], len + 1);
+                for (hits = (int)(seed >> 60) % 3; hits > 0; hits--) {
+                    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+                    body[k][(seed >> 33) % len] = "\"\\{}[]:,0e-.u"[(seed >> 55) % 13];
+                }
+                seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+            }
+            w->attached = false;
+            if (cwsi_wandb_looked_up(w, cwsi_str_of(body[0]), why, sizeof(why)) ==
+                    CWSI_WANDB_THERE &&
+                cwsi_wandb_upserted(w, cwsi_str_of(body[1]), false, why, sizeof(why))) {
+                taken++;
+                mw_reply(t, "file_stream", 200, "{}");
+                CHECK(me_log(t, CWS_NO_STEP, true)); /* what is sent is JSON: the script looks */
+            }
+        }
+        CHECK(taken > 100);
+    }
+    ONCE("W&B: each allocation fails while a session with reporters opens: no leak")
+    {
+        long n;
+        cws_session *s = NULL;
+        cws_status status;
+        bool failed = true;
+        (void)api_client(t);
+        mw_on(t)->entity = "e";
+        mw_opts.name = "n";
+        t->sopts.metrics_path = "/x";
+        for (n = 0; failed && n < 100; n++) {
+            size_t live = test_alloc_live();
+            test_alloc_fail_at(n, false);
+            status = cws_session_open(&t->sopts, &s, &t->err);
+            failed = test_alloc_failed();
+            test_alloc_fail_at(-1, false);
+            CHECK(status == CWS_OK || (failed && status == CWS_ERR_NO_MEMORY));
+            cws_session_free(s);
+            CHECK_INT(test_alloc_live(), live);
+        }
+        CHECK(n > 5 && !failed);
     }
 }
 
@@ -730,6 +954,8 @@ static void mw_test_all(void)
     mw_test_append();
     mw_test_create();
     mw_test_trouble();
+    mw_test_sessions();
+    mw_test_bytes();
     mw_test_environment();
     mw_test_memory();
 }

@@ -94,6 +94,7 @@ int main(int argc, char **argv)
     (void)setvbuf(stdout, NULL, _IOLBF, 4096);
     client.base_url = getenv("CLIENT_URL") ? getenv("CLIENT_URL") : "http://127.0.0.1:9";
     client.protocol = getenv("CLIENT_GRPC") ? CWS_PROTOCOL_GRPC : CWS_PROTOCOL_CONNECT;
+    client.ca_file = getenv("CLIENT_CA");
     client.log = on_log;
     opts.client_opts = &client;
     opts.wandb = &wandb;

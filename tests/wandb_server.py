@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A small W&B on loopback, for tests/wandb_wire.py: runs in memory, GraphQL and file streams.
 
-    server = Server()                  # server.url, server.port; server.close()
+    server = Server()                  # server.url; server.close(). With a certificate: https
     run = server.add_run("r1")         # ended, unless state="running"
     server.faults.append(Fault("/graphql", times=2, status=429, headers={"Retry-After": "1"}))
     server.requests                    # what came: path, headers, body
@@ -15,6 +15,7 @@ import base64
 import gzip
 import json
 import re
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -126,14 +127,18 @@ class Quiet(ThreadingHTTPServer):
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, cert=None, key=None):
         self.runs, self.requests, self.faults = {}, [], []
         self.lock, self.wake = threading.Lock(), threading.Event()
         self.http = Quiet(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         self.http.owner = self
         self.port = self.http.server_address[1]
-        self.url = "http://127.0.0.1:%d" % self.port
+        self.url = "http%s://localhost:%d" % ("s" if cert else "", self.port)
+        if cert:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(cert, key)
+            self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 

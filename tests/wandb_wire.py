@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path[0] = os.path.dirname(os.path.abspath(__file__))
@@ -230,6 +231,33 @@ def test_plain(server):
         same(str(env), client(server, "sandbox", "log", **env).taken, ["1"])
 
 
+def test_tls(server):
+    """Over TLS: a certificate that is trusted, and one that is not, which ends it at once."""
+    with tempfile.TemporaryDirectory() as made:
+        cert, key = os.path.join(made, "cert.pem"), os.path.join(made, "key.pem")
+        try:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days",
+                            "2", "-subj", "/CN=localhost", "-addext",
+                            "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return "openssl does not make certificates here"
+        safe = Server(cert, key)
+        try:
+            run = safe.add_run("r1")
+            out = client(safe, "sandbox", "log")
+            same("not trusted", out.taken, ["0"])
+            check("no time lost", int(out.logs[0][1]) < 2000)
+            same("nothing came", safe.requests, [])
+            for url in "http://127.0.0.1:9", "https://127.0.0.1:9":
+                out = client(safe, "sandbox", "log", CLIENT_CA=cert, CLIENT_URL=url)
+                same("trusted", out.taken, ["1"])
+            same("rows", len(run.history), 2)
+        finally:
+            safe.close()
+    return None
+
+
 OFFICIAL = """
 import wandb
 run = wandb.init(project="proj", entity="team", id="%s", resume="allow",
@@ -294,6 +322,33 @@ def test_official(server):
                    timeout=200, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     same("they continue ours", [r["_step"] for r in ours.rows()[before:]], [50])
     same("and keep our summary", ours.summary.get("cwsandbox/exec_failures"), 1)
+    return None
+
+
+SHARED = OFFICIAL.replace("settings=wandb.Settings(", "settings=wandb.Settings(mode='shared', "
+                          "x_label='them', x_primary=False, x_update_finish_state=False, ")
+
+
+def test_official_shared(server):
+    """The official package and this client share a live run, with the same headers."""
+    python = official_python()
+    if not python:
+        return "there is no package wandb in this Python, nor in CWS_WANDB_PYTHON"
+    run = server.add_run("r1", state="running")
+    client(server, "shared", "sandbox", "log", "close")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    env.update(WANDB_API_KEY=KEY, WANDB_BASE_URL=server.url, WANDB_ERROR_REPORTING="false",
+               WANDB_DIR=os.environ.get("TMPDIR", "/tmp"))
+    subprocess.run([python, "-c", SHARED % ("r1", [(None, {"loss": 1})])], env=env, cwd="/",
+                   timeout=200, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    client(server, "shared", "sandbox", "log", "close")
+    same("lines", ["loss" in row for _, _, row in run.shared], [False, True, False])
+    same("writers", len({writer for writer, _, _ in run.shared}), 3)
+    for path in "/graphql", "/file_stream":
+        names = [sorted(k.lower() for k in r.headers if "client-id" in k.lower() or "async" in
+                        k.lower()) for r in server.of(path)]
+        check("headers of " + path, all(n == names[0] and len(n) == 2 for n in names))
+    same("nobody ends it", (run.complete, run.state), (0, "running"))
     return None
 
 
