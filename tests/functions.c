@@ -944,6 +944,12 @@ TEST_FN void test_warm(void)
     }
 }
 
+TEST_FN bool fn_takes(const cws_metric *list, size_t count, int64_t step, void *user)
+{
+    (void)list, (void)count, (void)step, (void)user;
+    return true;
+}
+
 TEST_FN void fn_refuses(cws_op *op, void *user)
 {
     cws_function *fn = *(cws_function **)user;
@@ -1037,6 +1043,41 @@ TEST_FN void test_more(void)
         CHECK_INT(cws_op_result(op, NULL), CWS_OK);
         CHECK(cws_op_function_output(op) != NULL);
         cws_op_free(op);
+    }
+    EACH("metrics: a sandbox for each call, an execution for each run and for nothing else") {
+        cws_function_opts o = fn_opts(fn_add, "add");
+        cws_function *fn;
+        cws_reporter reporter;
+        cws_metrics m;
+        memset(&reporter, 0, sizeof(reporter));
+        reporter.log = fn_takes;
+        t->sopts.reporter = &reporter;
+        o.temp_dir = "/x";
+        fn = fn_new(t, &o);
+        fn_starts(t);
+        api_answer(t, 0, "", ""); /* mkdir */
+        script_ok(&t->s, "WriteFile", "{}");
+        api_answer(t, 0, "", "");
+        fn_returns(t, "1");
+        fn_stops(t);
+        CHECK_STR(fn_call(t, fn, NULL, NULL), "1");
+        fn_starts(t);
+        api_answer(t, 1, "", "no such thing"); /* mkdir */
+        fn_stops(t);
+        CHECK(fn_call(t, fn, NULL, NULL) == NULL);
+        HAS(t->err.message, "Function 'add' could not get its temp_dir: no such thing");
+        fn_starts(t);
+        api_answer(t, 0, "", "");
+        script_ok(&t->s, "WriteFile", "{}");
+        api_answer(t, 1, "", "ValueError: x");
+        fn_stops(t);
+        CHECK(fn_call(t, fn, NULL, NULL) == NULL);
+        cws_session_get_metrics(t->session, &m);
+        CHECK_INT(m.sandboxes_created, 3);
+        CHECK_INT(m.executions, 2);
+        CHECK_INT(m.exec_completed_ok, 1);
+        CHECK_INT(m.exec_completed_nonzero, 1);
+        cws_function_free(fn);
     }
     ONCE("without an interpreter there is no Python here") {
         cws_function *fn = fn_adder(t);
