@@ -1825,7 +1825,8 @@ CWS_API cws_status cws_profile_get_begin(cws_client *client, const char *profile
  * >>functions
  * Functions that run in sandboxes: Python source, or C that this program can call as well. A call
  * makes a sandbox of the session, brings the arguments there, runs the function, fetches what it
- * returned and stops the sandbox, however it went.
+ * returned and stops the sandbox, however it went. Metrics count the sandbox, and the run
+ * as an execution.
  * ============================================================================================= */
 
 typedef struct cws_function cws_function;
@@ -18705,6 +18706,10 @@ static cwsi_turn cwsi_function_exec(cwsi_invocation *v, const char *const *argv,
             op->sandbox->stats.exec_count--;
         }
         v->running = true;
+        if (op->step != CWSI_FUNCTION_RUN) { /* the caller's executions are those of the function */
+            v->process->counted = false;
+            op->sandbox->stats.exec_count--;
+        }
         (void)cwsi_op_await(op, &v->process->op);
     }
     if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;

@@ -709,6 +709,87 @@ TEST_FN void test_failures(void)
     }
 }
 
+/* Forget what was not asked for. */
+TEST_FN void fn_forget_script(api *t)
+{
+    script_reply *r;
+    for (r = t->s.first; r; r = r->next) r->times = 0;
+    t->s.first = t->s.last = NULL;
+}
+
+/* Break the index-th exchange of a call in this way. */
+TEST_FN void fn_break(api *t, size_t index, int way)
+{
+    static const char *const rpcs[] = {"CreateSandbox", "GetSandbox", "WriteFile",
+                                       NULL,            "ReadFile",   "DeleteSandbox"};
+    const char *rpc = rpcs[index] ? rpcs[index] : api_exec_rpc(t);
+    switch (way) {
+    case 0: script_end(&t->s, rpc, CWS_END_LOST)->times = -1; break;
+    case 1: script_end(&t->s, rpc, CWS_END_NO_MEMORY)->times = -1; break;
+    case 2: script_error(&t->s, rpc, "internal", "broken", NULL)->times = -1; break;
+    case 3: script_error(&t->s, rpc, "not_found", "gone", NULL)->times = -1; break;
+    case 4: script_raw(&t->s, rpc, 502, "text/html", "<p>", 3)->times = -1; break;
+    case 5: script_raw(&t->s, rpc, 200, "application/proto", "\xff\xff", 2)->times = -1; break;
+    default: script_never(&t->s, rpc); break;
+    }
+}
+
+TEST_FN void test_faults(void)
+{
+    EACH_CONNECT("each exchange of a call fails in each way: an error, and the close finds all") {
+        size_t index, at;
+        int way;
+        for (index = 0; index < 6; index++)
+            for (way = 0; way < 7; way++) {
+                cws_function_opts o = fn_opts(fn_add, "add");
+                cws_function *fn;
+                const char *result;
+                o.timeout_seconds = 100;
+                fn = fn_new(t, &o);
+                fn_break(t, index, way);
+                at = t->s.call_count;
+                fn_works(t, "1");
+                result = fn_call(t, fn, NULL, NULL);
+                /* a poll that is not answered is repeated, a stop is no part of the result */
+                if (!CHECK((result != NULL) == (index == 5 || (index == 1 && way == 6))) ||
+                    !CHECK(result || strncmp(t->err.message, "Function 'add'", 14) == 0))
+                    printf("    exchange %u, way %d: %s\n", (unsigned)index, way, t->err.message);
+                CHECK(t->s.call_count > at);
+                fn_forget_script(t);
+                fn_works(t, "1"); /* now the service is well again */
+                script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"))->times = 9;
+                script_ok(&t->s, "GetSandbox", BOX("COMPLETED"))->times = 9;
+                api_settle(t);
+                CHECK_INT(api_close(t), CWS_OK);
+                CHECK_INT(cws_session_sandbox_count(t->session), 0);
+                fn_forget_script(t);
+                cws_function_free(fn);
+                cws_session_free(t->session);
+                t->session = NULL;
+            }
+    }
+    STREAMING("a close of the session ends the calls that are in flight") {
+        cws_function_opts o = fn_opts(fn_add, "add");
+        cws_function *fn;
+        cws_op *op = NULL;
+        int i;
+        o.keep_warm = true;
+        fn = fn_new(t, &o);
+        fn_starts(t);
+        script_ok(&t->s, "WriteFile", "{}");
+        script_never(&t->s, "StreamExec");
+        fn_stops(t);
+        CHECK_INT(cws_function_call_begin(fn, NULL, NULL, &op, &t->err), CWS_OK);
+        for (i = 0; i < 100 && !script_count(&t->s, "StreamExec"); i++)
+            CHECK_INT(cws_client_poll(t->client, 100, NULL), CWS_OK);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_ERR_TIMEOUT); /* the script's command stays */
+        fn_none_left(t);
+        cws_op_free(op);
+        cws_function_free(fn);
+    }
+}
+
 TEST_FN void test_time(void)
 {
     EACH("the time is for the whole call; the stop goes on") {
@@ -768,12 +849,7 @@ TEST_FN void test_time(void)
             }
             api_settle(t);
             fn_none_left(t);
-            while (t->s.first) { /* what was not asked for */
-                script_reply *r = t->s.first;
-                r->times = 0;
-                t->s.first = r->next;
-            }
-            t->s.last = NULL;
+            fn_forget_script(t);
             if (late) break;
         }
         CHECK(moment > 3 && moment < 40);
@@ -889,6 +965,12 @@ TEST_FN void test_warm(void)
     }
 }
 
+TEST_FN bool fn_takes(const cws_metric *list, size_t count, int64_t step, void *user)
+{
+    (void)list, (void)count, (void)step, (void)user;
+    return true;
+}
+
 TEST_FN void fn_refuses(cws_op *op, void *user)
 {
     cws_function *fn = *(cws_function **)user;
@@ -982,6 +1064,41 @@ TEST_FN void test_more(void)
         CHECK_INT(cws_op_result(op, NULL), CWS_OK);
         CHECK(cws_op_function_output(op) != NULL);
         cws_op_free(op);
+    }
+    EACH("metrics: a sandbox for each call, an execution for each run and for nothing else") {
+        cws_function_opts o = fn_opts(fn_add, "add");
+        cws_function *fn;
+        cws_reporter reporter;
+        cws_metrics m;
+        memset(&reporter, 0, sizeof(reporter));
+        reporter.log = fn_takes;
+        t->sopts.reporter = &reporter;
+        o.temp_dir = "/x";
+        fn = fn_new(t, &o);
+        fn_starts(t);
+        api_answer(t, 0, "", ""); /* mkdir */
+        script_ok(&t->s, "WriteFile", "{}");
+        api_answer(t, 0, "", "");
+        fn_returns(t, "1");
+        fn_stops(t);
+        CHECK_STR(fn_call(t, fn, NULL, NULL), "1");
+        fn_starts(t);
+        api_answer(t, 1, "", "no such thing"); /* mkdir */
+        fn_stops(t);
+        CHECK(fn_call(t, fn, NULL, NULL) == NULL);
+        HAS(t->err.message, "Function 'add' could not get its temp_dir: no such thing");
+        fn_starts(t);
+        api_answer(t, 0, "", "");
+        script_ok(&t->s, "WriteFile", "{}");
+        api_answer(t, 1, "", "ValueError: x");
+        fn_stops(t);
+        CHECK(fn_call(t, fn, NULL, NULL) == NULL);
+        cws_session_get_metrics(t->session, &m);
+        CHECK_INT(m.sandboxes_created, 3);
+        CHECK_INT(m.executions, 2);
+        CHECK_INT(m.exec_completed_ok, 1);
+        CHECK_INT(m.exec_completed_nonzero, 1);
+        cws_function_free(fn);
     }
     ONCE("without an interpreter there is no Python here") {
         cws_function *fn = fn_adder(t);
@@ -1576,6 +1693,7 @@ int main(int argc, char **argv)
     test_refusals();
     test_raised();
     test_failures();
+    test_faults();
     test_time();
     test_warm();
     test_more();

@@ -16,8 +16,12 @@ use='CWS_FUNCTION(copied, {
     size_t n = input_size, i;
     for (i = 0; i < n; i++) io->write(io, input + i, 1);
 });
-const char *use(void);
-const char *use(void) { return copied.name[0] ? cws_version() : copied.source; }'
+const char *use(const cws_c_function **function);
+const char *use(const cws_c_function **function)
+{
+    *function = &copied;
+    return cws_version();
+}'
 
 cat >"$work/declarations.c" <<END
 #include "$HEADER"
