@@ -874,7 +874,8 @@ typedef struct cws_sandbox_info {
     const char *share_token; /* v1: opens endpoints with CWS_ENDPOINT_AUTH_SHARE_TOKEN; a secret */
     cws_placement placement; /* v1 */
     int32_t max_lifetime_seconds; /* v1; 0: unknown */
-    const cws_volume *volumes;    /* v1: those of this object's options until the service tells */
+    const cws_volume *volumes; /* of this object's options until the service tells, as v1 does; a
+                                  file_system is among them */
     size_t volume_count;
     const char *const *snapshot_ids; /* taken by a stop; in the order of the volumes */
     const char *profile_id;       /* v1beta2 */
@@ -12873,7 +12874,7 @@ static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
     if (op->err.status || !a->until_ready) return;
     s = CWSI_CAST(const cws_snapshot *, a->found->items.at);
     if (s->state == CWS_SNAPSHOT_READY) return;
-    if (s->state == CWS_SNAPSHOT_FAILED) {
+    if (s->state == CWS_SNAPSHOT_FAILED || s->state == CWS_SNAPSHOT_DELETING) {
         (void)cwsi_fail(&op->err, CWS_ERR_SNAPSHOT, "Snapshot '%s' failed: %s", s->snapshot_id,
                         s->status_reason[0] ? s->status_reason : "the service gives no reason");
         return;
@@ -21947,7 +21948,7 @@ static void cwsi_slot_done(cws_op *op, void *user)
     cwsi_slot *slot = CWSI_CAST(cwsi_slot *, user);
     cws_pool *pool = slot->pool;
     cws_error err;
-    bool ready = slot->state == CWSI_SLOT_STARTING && cws_op_result(op, &err) == CWS_OK;
+    bool ready = cws_op_result(op, &err) == CWS_OK && slot->state == CWSI_SLOT_STARTING;
     if (ready) {
         slot->state = CWSI_SLOT_READY;
         slot->since_ms = cwsi_now(pool->session->client);
