@@ -381,6 +381,9 @@ static void test_faults(setup *s)
             status = ask_for(s, f->ask, in_vain, &err);
             CHECK(now_s() - start < (f->ask == READ ? 19 : f->ask == WRITE ? 9 : 40));
             if (vague && expect == CWS_ERR_PROTOCOL && status == CWS_ERR_TRANSPORT) expect = status;
+            if (old && !s->ca && f->ask == STREAM && strstr(f->json, "\"error\"") &&
+                status == CWS_ERR_PROTOCOL)
+                expect = status; /* an answer that overtakes the request may be lost */
             if (!CHECK(status == expect || (int)status == f->or_else))
                 printf("    %s: %s\n", cws_status_name(status), err.message);
             if (status) CHECK(err.message[0] != '\0');
