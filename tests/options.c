@@ -275,6 +275,9 @@ typedef struct op_bad {
 #define BAD_SERVICE(...) {"services[0]", {.services = SERVICES({__VA_ARGS__}), .service_count = 1}}
 #define BAD_SECRET(says, ...) {says, {.secrets = SECRETS({__VA_ARGS__}), .secret_count = 1}}
 #define BAD_FS(says, ...) {says, {.file_system = &(const cws_file_system){__VA_ARGS__}}}
+#define LABEL_64 LABEL_63 "h"
+#define BAD_CONTAINER(says, ...)                                                                   \
+    {says, {.containers = CONTAINERS({__VA_ARGS__}), .container_count = 1}}
 #define BAD_SECURITY(says, ...) {says, {.security = &(const cws_security){__VA_ARGS__}}}
 #define BAD_CPU(text) BAD_RESOURCES("cpu", .cpu = text)
 #define NO_CHOICE (cws_choice)3
@@ -482,6 +485,40 @@ static const op_bad op_bads[] = {
     {"startup_probe", {.startup_probe = &(const cws_probe){STRINGS("a"), 0, 0, 0, -1}}},
 };
 
+/* Further containers, which no session has as a default. */
+static const op_bad op_bad_containers[] = {
+    {"containers", {.container_count = 1}},
+    BAD_CONTAINER("containers[0].name", .image = "i"),
+    BAD_CONTAINER("containers[0].name", .name = "", .image = "i"),
+    BAD_CONTAINER("containers[0].name", .name = "main", .image = "i"),
+    BAD_CONTAINER("containers[0].name", .name = "-a", .image = "i"),
+    BAD_CONTAINER("containers[0].name", .name = "a-", .image = "i"),
+    BAD_CONTAINER("containers[0].name", .name = "A", .image = "i"),
+    BAD_CONTAINER("containers[0].name", .name = "a_b", .image = "i"),
+    BAD_CONTAINER("containers[0].name", .name = LABEL_64, .image = "i"),
+    {"containers[1].name",
+     {.containers = CONTAINERS({.name = "a", .image = "i"}, {.name = "a", .image = "i"}),
+      .container_count = 2}},
+    BAD_CONTAINER("containers[0].image", .name = "a"),
+    BAD_CONTAINER("containers[0].image", .name = "a", .image = ""),
+    BAD_CONTAINER("containers[0].", .name = "a", .image = "\xff"),
+    BAD_CONTAINER("containers[0].args", .name = "a", .image = "i", .args = STRINGS("x")),
+    BAD_CONTAINER("containers[0].resources", .name = "a", .image = "i",
+                  .resources = RESOURCES(.cpu = "1", .gpu_count = 1)),
+    BAD_CONTAINER("containers[0].", .name = "a", .image = "i", .resources = RESOURCES(.cpu = "x")),
+    BAD_CONTAINER("containers[0].working_dir", .name = "a", .image = "i", .working_dir = "w"),
+    BAD_CONTAINER("containers[0].mounts", .name = "a", .image = "i", .mount_count = 1),
+    BAD_CONTAINER("containers[0].mounts", .name = "a", .image = "i",
+                  .mounts = (const cws_mount[]){{"", "/m", NULL, false}}, .mount_count = 1),
+    BAD_CONTAINER("containers[0].mounts", .name = "a", .image = "i",
+                  .mounts = (const cws_mount[]){{"v", "m", NULL, false}}, .mount_count = 1),
+    BAD_CONTAINER("containers[0].secrets", .name = "a", .image = "i", .secret_count = 1),
+    BAD_CONTAINER("containers[0].mounted_files", .name = "a", .image = "i",
+                  .mounted_file_count = 1),
+    BAD_CONTAINER("containers[0].startup_probe", .name = "a", .image = "i",
+                  .startup_probe = &(const cws_probe){.argv = NULL}),
+};
+
 /* What only one dialect refuses, or only the union of defaults and own options. */
 typedef struct op_clash {
     const char *says;
@@ -544,6 +581,14 @@ static void op_test_bad(void)
                 op_refused_default(t, &op_bads[i].o, CWS_ERR_INVALID_ARGUMENT);
                 HAS(t->err.message, op_bads[i].says);
             }
+    for (i = 0; i < CWSI_COUNT(op_bad_containers); i++)
+        OP_ROW("refused by v1", op_bad_containers[i].says, i, false)
+        {
+            op_refused(t, &op_bad_containers[i].o, CWS_ERR_INVALID_ARGUMENT);
+            HAS(t->err.message, op_bad_containers[i].says);
+            op_refused_default(t, &op_bad_containers[i].o, CWS_ERR_INVALID_ARGUMENT);
+            HAS(t->err.message, "containers");
+        }
     for (i = 0; i < CWSI_COUNT(op_clashes); i++)
         OP_ROW("refused together", op_clashes[i].says, i, op_clashes[i].b2)
         {
