@@ -18707,10 +18707,6 @@ static cwsi_turn cwsi_function_exec(cwsi_invocation *v, const char *const *argv,
             op->sandbox->stats.exec_count--;
         }
         v->running = true;
-        if (op->step != CWSI_FUNCTION_RUN) { /* the caller's executions are those of the function */
-            v->process->counted = false;
-            op->sandbox->stats.exec_count--;
-        }
         (void)cwsi_op_await(op, &v->process->op);
     }
     if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
