@@ -174,6 +174,14 @@ TEST_FN const char *fn_written(api *t, size_t index)
     return text;
 }
 
+/* How often is part in text? */
+TEST_FN size_t fn_count(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (; (text = strstr(text, part)) != NULL; n++) text++;
+    return n;
+}
+
 /* No sandbox may be left, here and there. */
 TEST_FN void fn_none_left(api *t)
 {
@@ -293,6 +301,66 @@ TEST_FN void test_requests(void)
         CHECK_INT(m.exec_completed_ok, 1);
         CHECK_INT(m.startup_count, 1);
         CHECK_INT(m.max_execs_per_sandbox, 1);
+        cws_function_free(fn);
+    }
+    EACH("every option of the sandbox is copied to the last string") {
+        char w[] = "copyme", path[] = "/opyme", cpu[] = "21";
+        const char *list[] = {NULL, NULL};
+        cws_pair pairs[2];
+        cws_mounted_file file = {NULL, NULL, 6};
+        cws_image_credentials image;
+        cws_security security;
+        cws_probe probe;
+        cws_object_storage storage;
+        cws_container more;
+        cws_mount mount;
+        cws_secret secret;
+        cws_volume volume;
+        cws_resources resources;
+        cws_sandbox_opts so;
+        cws_function_opts o = fn_opts(fn_add, "add");
+        cws_function *fn;
+        memset(&so, 0, sizeof(so)), memset(&image, 0, sizeof(image));
+        memset(&security, 0, sizeof(security)), memset(&probe, 0, sizeof(probe));
+        memset(&storage, 0, sizeof(storage)), memset(&more, 0, sizeof(more));
+        memset(&mount, 0, sizeof(mount)), memset(&secret, 0, sizeof(secret));
+        memset(&volume, 0, sizeof(volume)), memset(&resources, 0, sizeof(resources));
+        memset(pairs, 0, sizeof(pairs));
+        list[0] = w, pairs[0].key = pairs[0].value = w, resources.cpu = cpu;
+        file.mount_path = path, file.content = w;
+        image.registry = image.store = image.name = image.field = w;
+        security.capabilities_add = security.capabilities_drop = list;
+        security.seccomp_profile = w;
+        probe.argv = list, storage.buckets = list, storage.object_prefix = w;
+        volume.name = mount.volume = w, volume.mount_path = mount.mount_path = path;
+        volume.volume_id = mount.sub_path = w;
+        secret.store = secret.name = secret.field = secret.env_var = w;
+        more.name = more.image = more.command = w, more.args = list, more.working_dir = path;
+        more.environment_variables = pairs, more.resources = &resources;
+        more.secrets = &secret, more.secret_count = 1;
+        more.mounted_files = &file, more.mounted_file_count = 1;
+        more.mounts = &mount, more.mount_count = 1;
+        more.image_credentials = &image, more.security = &security, more.startup_probe = &probe;
+        so.container_image = so.instance_type = so.runtime_class = so.display_name = w;
+        so.working_dir = path, so.environment_variables = so.annotations = pairs;
+        so.secrets = &secret, so.secret_count = 1, so.volumes = &volume, so.volume_count = 1;
+        so.mounted_files = &file, so.mounted_file_count = 1, so.image_credentials = &image;
+        so.security = &security, so.startup_probe = &probe, so.object_storage = &storage;
+        so.containers = &more, so.container_count = 1, so.tags = list;
+        o.sandbox = &so;
+        fn = fn_new(t, &o);
+        script_ok(&t->s, "CreateSandbox", BOX_ID("sb-0", "PENDING")); /* what it should be */
+        CHECK_INT(api_start(t, api_box(t, &so)), CWS_OK);
+        memset(w, 'z', 6), memset(path, 'z', 6), memset(cpu, 'z', 2), list[0] = "zzzzzz";
+        memset(pairs, 0, sizeof(pairs)), memset(&file, 0, sizeof(file));
+        memset(&image, 0, sizeof(image)), memset(&security, 0, sizeof(security));
+        memset(&more, 0, sizeof(more)), memset(&secret, 0, sizeof(secret));
+        fn_works(t, "1");
+        CHECK_STR(fn_call(t, fn, NULL, NULL), "1");
+        HAS_NOT(script_json(&t->s, "CreateSandbox", 1), "zzz");
+        CHECK(fn_count(script_json(&t->s, "CreateSandbox", 0), "opyme") > 40);
+        CHECK_INT(fn_count(script_json(&t->s, "CreateSandbox", 1), "opyme"),
+                  fn_count(script_json(&t->s, "CreateSandbox", 0), "opyme"));
         cws_function_free(fn);
     }
     EACH("bytes: the payload follows a line of JSON, and what comes back is not looked at") {
@@ -892,6 +960,9 @@ TEST_FN void test_warm(void)
         api_answer(t, 1, "", "ValueError: no\n"); /* an exception is no reason to give it up */
         CHECK(fn_call(t, fn, NULL, NULL) == NULL);
         HAS(fn_command(t, 2), digits); /* the old result is removed */
+        CHECK_INT(fn->warm->stats.exec_count, 2); /* mkdir is none of them */
+        CHECK_INT(fn->warm->stats.exec_completed_ok, 1);
+        CHECK_INT(fn->warm->stats.exec_completed_nonzero, 1);
         api_answer(t, 0, "", "");
         fn_returns(t, "3");
         CHECK_STR(fn_call(t, fn, NULL, NULL), "3");
