@@ -1531,16 +1531,17 @@ CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, c
  * until the next close or free; each pointer may be NULL if not wanted. */
 CWS_API bool cws_session_failed(const cws_session *session, size_t index,
                                 const cws_sandbox **sandbox, const cws_error **why);
-/* The journal of a session (its option `journal`): each create, sandbox and stop is noted in a file
- * before the next thing is done, and every sandbox made by the session carries a tag of its own.
- * cws_session_close removes the file if nothing is left. If the process was killed instead, the
- * next session with the same journal finds it, and this call stops what is left of the earlier
- * ones: what the file names, and what carries their tags, so also sandboxes whose create was in the
- * air (up to 10 s are spent on looking for those). Without anything to do it is success. *stopped
- * (may be NULL) tells how many were still there. What fails to stop stays in the journal: call it
- * again. Returns CWS_ERR_INVALID_ARGUMENT if an earlier session was of another address or API
- * version. Opening a session with a journal that a living process uses fails on Unix; elsewhere
- * take care. A create that can not be noted is not sent: CWS_ERR_FILE. Not with CWS_NO_STDIO.
+/* The journal of a session (its option `journal`): each create, sandbox and stop is noted in a
+ * file before the next thing is done, and every sandbox made by the session carries a tag of its
+ * own. cws_session_close removes the file if nothing is left. If the process was killed instead,
+ * the next session with the same journal finds it, and this call stops what is left of the earlier
+ * ones: what the file names, and what carries their tags, so also sandboxes whose create was in
+ * the air (up to 10 s are spent on looking for those), but not what they had released. Without
+ * anything to do it is success. *stopped (may be NULL) tells how many were still there. What fails
+ * to stop stays in the journal: call it again. Returns CWS_ERR_INVALID_ARGUMENT if an earlier
+ * session was of another address or API version. Opening a session with a journal that another
+ * living process uses fails on Unix; elsewhere, and with two sessions of one process, take care. A
+ * create that can not be noted is not sent: CWS_ERR_FILE. Not with CWS_NO_STDIO.
  * Example: examples/journal.c */
 CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_error *err);
 CWS_API cws_status cws_session_reap_begin(cws_session *session, cws_op **out, cws_error *err);
@@ -11389,6 +11390,7 @@ static const cwsi_dialect *cwsi_dialect_b2(void)
 typedef struct cwsi_left {
     cwsi_str version, url, tag;
     cwsi_list live;    /* of cwsi_str: ids of sandboxes */
+    cwsi_list gone;    /* the same; those of them that are live too were adopted again */
     cwsi_list unknown; /* of cwsi_str: request ids */
     bool reaped;
 } cwsi_left;
@@ -11397,7 +11399,9 @@ struct cwsi_journal {
     cwsi_arena arena; /* path, and what was read */
     const char *path;
     char tag[48];
-    void *file;     /* a FILE */
+    void *file;     /* a FILE; NULL once the file is removed */
+    int lock;       /* a descriptor of it, locked; < 0: none */
+    bool torn;      /* its last line may be without its end */
     cwsi_list left; /* of cwsi_left */
     size_t unknown; /* creates of this session without an outcome */
 };
@@ -11469,7 +11473,10 @@ static bool cwsi_journal_read_line(cwsi_journal *j, cwsi_str line)
         return cwsi_list_put(&j->arena, &left->unknown, first);
     }
     if (cwsi_str_is(kind, "failed")) cwsi_list_drop(&left->unknown, first);
-    if (cwsi_str_is(kind, "gone")) cwsi_list_drop(&left->live, first);
+    if (cwsi_str_is(kind, "gone")) {
+        cwsi_list_drop(&left->live, first);
+        return cwsi_list_put(&j->arena, &left->gone, first);
+    }
     if (!cwsi_str_is(kind, "live") || first.len >= CWSI_ID_SIZE) return true;
     cwsi_list_drop(&left->unknown, second);
     return cwsi_list_put(&j->arena, &left->live, first);
@@ -11493,6 +11500,7 @@ static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
         status = cwsi_fail(err, n ? CWS_ERR_NO_MEMORY : CWS_ERR_FILE,
                            "journal: '%.*s' can not be read", 200, j->path);
     at = text.len ? cwsi_arena_copy(&j->arena, text.at, text.len) : "";
+    j->torn = text.len && text.at[text.len - 1] != '\n';
     end = at ? at + text.len : NULL;
     if (!at) status = cwsi_no_memory(err, "journal");
     while (!status && (line.at = at) < end) {
@@ -11505,17 +11513,20 @@ static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
     return status;
 }
 
-/* Is the file of another living process? */
-static bool cwsi_journal_lock(FILE *file)
+/* False: the file is another living process's. */
+static bool cwsi_journal_lock(cwsi_journal *j)
 {
 #if CWSI_UNIX && defined(F_SETLK)
     struct flock lock;
     memset(&lock, 0, sizeof(lock));
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
-    return fcntl(fileno(file), F_SETLK, &lock) == 0;
+    j->lock = open(j->path, O_RDWR);
+    if (j->lock < 0) return true;
+    (void)fcntl(j->lock, F_SETFD, FD_CLOEXEC);
+    return fcntl(j->lock, F_SETLK, &lock) == 0 || (errno != EACCES && errno != EAGAIN);
 #else
-    (void)file;
+    (void)j;
     return true;
 #endif
 }
@@ -11528,40 +11539,56 @@ static bool cwsi_journal_write(cws_session *s, const char *kind, const char *fir
     char line[CWSI_JOURNAL_LINE];
     size_t n;
     if (!file) return true;
-    n = cwsi_format(line, sizeof(line), "%s %s%s%s\n", kind, first, second ? " " : "",
-                    second ? second : "");
+    /* a part of a line, of a crash or a full disk, must not swallow this one */
+    n = cwsi_format(line, sizeof(line), "%s%s %s%s%s\n", s->journal->torn ? "\n" : "", kind, first,
+                    second ? " " : "", second ? second : "");
     clearerr(file);
     (void)fseek(file, 0, SEEK_END);
-    if (n + 1 < sizeof(line) && fwrite(line, 1, n, file) == n && fflush(file) == 0) return true;
+    if (n + 1 < sizeof(line)) {
+        s->journal->torn = fwrite(line, 1, n, file) != n || fflush(file) != 0;
+        if (!s->journal->torn) return true;
+    }
     cwsi_log(s->client, CWS_LOG_WARNING, "journal: '%s %s' could not be written to %s", kind, first,
              s->journal->path);
     return false;
 }
 
+static void cwsi_journal_shut(cwsi_journal *j)
+{
+    if (j->file) (void)fclose(CWSI_AS(FILE, j->file));
+    j->file = NULL;
+#if CWSI_UNIX
+    if (j->lock >= 0) (void)close(j->lock);
+#endif
+    j->lock = -1;
+}
+
 static void cwsi_journal_close(cwsi_journal *j)
 {
     cwsi_mem *mem = j->arena.mem;
-    if (j->file) (void)fclose(CWSI_AS(FILE, j->file));
+    cwsi_journal_shut(j);
     cwsi_arena_clear(&j->arena);
     cwsi_free(mem, j);
 }
 
-/* The session has closed with nothing left: neither must the file have. */
+/* The session has closed with nothing left: neither must the file have. What was read of it stays,
+ * for a reap that is under way. */
 static void cwsi_journal_finish(cws_session *s)
 {
     cwsi_journal *j = s->journal;
     const cwsi_left *left = j ? CWSI_CAST(const cwsi_left *, j->left.at) : NULL;
     size_t i, n = j ? j->left.len : 0;
-    if (!j || j->unknown) return;
+    bool removed;
+    if (!j || !j->file || j->unknown) return;
     for (i = 0; i < n && left[i].reaped; i++) {}
     if (i < n) {
         (void)cwsi_journal_write(s, "reaped", j->tag, NULL);
         return;
     }
-    if (remove(j->path))
+    removed = remove(j->path) == 0; /* while it is locked, where that is possible */
+    cwsi_journal_shut(j);
+    if (!removed && remove(j->path))
         cwsi_log(s->client, CWS_LOG_WARNING, "journal: can not remove %s", j->path);
-    s->journal = NULL;
-    cwsi_journal_close(j);
 }
 
 static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error *err)
@@ -11570,6 +11597,7 @@ static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error 
     cws_status status = CWS_OK;
     char words[CWSI_JOURNAL_LINE];
     if (!j) return cwsi_no_memory(err, "journal");
+    j->lock = -1;
     cwsi_arena_init(&j->arena, &s->client->mem);
     s->journal = j;
     j->path = cwsi_arena_copy(&j->arena, path, strlen(path));
@@ -11579,16 +11607,13 @@ static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error 
     j->file = fopen(path, "ab+");
     if (!j->file)
         return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' can not be opened", 200, path);
-    if (!cwsi_journal_lock(CWSI_AS(FILE, j->file)))
+    if (!cwsi_journal_lock(j))
         return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' is in use by another process", 200,
                          path);
     status = cwsi_journal_read(j, err);
     if (status) return status;
     (void)cwsi_format(words, sizeof(words), "%s %s", s->client->dialect->name, s->client->base_url);
-    /* a line without its end, of a crash or a full disk, must not swallow this one */
-    if (cwsi_journal_write(s, j->left.len ? "\ncwsandbox-journal 1" : "cwsandbox-journal 1", words,
-                           j->tag))
-        return CWS_OK;
+    if (cwsi_journal_write(s, "cwsandbox-journal 1", words, j->tag)) return CWS_OK;
     return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' can not be written", 200, path);
 }
 
@@ -12321,7 +12346,8 @@ static void cwsi_start_accepted(cws_op *op)
             return;
         }
         if (sb->create_unknown && op->client->dialect->once) {
-            sb->create_unknown = false; /* nothing can settle it */
+            sb->create_unknown = false; /* nothing can settle it; */
+            sb->noted = false;          /* the journal keeps it, without an outcome */
             cwsi_log(op->client, CWS_LOG_WARNING,
                      "%s: the outcome is not known; a sandbox may exist until its lifetime ends",
                      op->kind->name);
@@ -17820,6 +17846,26 @@ static cwsi_turn cwsi_reap_await(cwsi_reap *r, cws_status begun)
     return CWSI_READY;
 }
 
+static bool cwsi_list_has(const cwsi_list *list, const char *text)
+{
+    const cwsi_str *at = CWSI_CAST(const cwsi_str *, list->at);
+    size_t i;
+    for (i = 0; i < list->len; i++)
+        if (cwsi_str_is(at[i], text)) return true;
+    return false;
+}
+
+/* What was let go on purpose carries the tag all the same. */
+static void cwsi_reap_spare(cwsi_reap *r)
+{
+    size_t i;
+    for (i = r->hand->tracked_len; i > 0; i--) {
+        cws_sandbox *sb = r->hand->tracked[i - 1]->sandbox;
+        if (!cwsi_list_has(&r->left->live, sb->id) && cwsi_list_has(&r->left->gone, sb->id))
+            cwsi_session_forget(sb);
+    }
+}
+
 /* What carries the tag. */
 static cwsi_turn cwsi_reap_list(cwsi_reap *r)
 {
@@ -17836,6 +17882,7 @@ static cwsi_turn cwsi_reap_list(cwsi_reap *r)
         begun = cws_session_list_begin(r->hand, &o, &r->own, &r->op.err);
     }
     if (cwsi_reap_await(r, begun) == CWSI_PENDING) return CWSI_PENDING;
+    cwsi_reap_spare(r);
     r->at = 0;
     r->op.step = CWSI_REAP_ATTACH;
     return CWSI_READY;
@@ -17867,13 +17914,9 @@ static cwsi_turn cwsi_reap_attach(cwsi_reap *r)
 /* Sandboxes that are there and were not known by their ids, against creates without an outcome. */
 static bool cwsi_reap_misses(const cwsi_reap *r)
 {
-    size_t i, k, found = 0;
-    for (i = 0; i < r->hand->tracked_len; i++) {
-        const char *id = r->hand->tracked[i]->sandbox->id;
-        for (k = 0; k < r->left->live.len; k++)
-            if (cwsi_str_is(CWSI_CAST(cwsi_str *, r->left->live.at)[k], id)) break;
-        found += k == r->left->live.len;
-    }
+    size_t i, found = 0;
+    for (i = 0; i < r->hand->tracked_len; i++)
+        found += !cwsi_list_has(&r->left->live, r->hand->tracked[i]->sandbox->id);
     return found < r->left->unknown.len;
 }
 

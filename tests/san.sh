@@ -39,7 +39,7 @@ works() { # works COMPILER FLAG: a program with this sanitizer links and runs
 wire=
 CWS_NO_INSTALL=1 sh tests/need.sh gateway 2>/dev/null && wire=wire
 
-for name in unit api streams options snapshots tree metrics functions torture $wire; do
+for name in unit api streams options snapshots session tree metrics functions torture $wire; do
     try plain "$name" "" "$CC" -O2
 done
 # Not wire: libcurl is not instrumented, and its writes would look like missing ones.
