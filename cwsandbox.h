@@ -1555,7 +1555,8 @@ CWS_API size_t cws_op_reaped(const cws_op *op); /* what *stopped would tell */
  * Then what the signal did before happens: the end of the process, a handler of yours, or nothing.
  * A second signal meanwhile ends the process at once with 128 + its number. Bounded by
  * close_timeout_seconds for each session, one after the other. Unguarded by closing and by freeing.
- * Not with CWS_STATIC in several files. */
+ * All guarded sessions must belong to one thread. A forked process is not guarded. Not with
+ * CWS_STATIC in several files. */
 CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err);
 #endif
 
@@ -1598,8 +1599,8 @@ CWS_API cws_status cws_pool_take(cws_pool *pool, int64_t timeout_ms, cws_sandbox
                                  cws_error *err);
 /* How many can be taken without waiting. */
 CWS_API size_t cws_pool_ready(const cws_pool *pool);
-/* Stop what was not taken, all at once, and start no more. Blocks. On failure what did not stop is
- * left to the session's close. */
+/* Stop what was not taken, all at once, and start no more. Blocks. What did not stop, now (then
+ * this fails) or earlier (for its age, or a failed start), is left to the session's close. */
 CWS_API cws_status cws_pool_close(cws_pool *pool, cws_error *err);
 /* Local: the sandboxes that are left run until the session is closed. */
 CWS_API void cws_pool_free(cws_pool *pool);
@@ -21828,32 +21829,128 @@ CWS_API void cws_session_free(cws_session *session)
  * Closing sessions when the process ends: the only state and the only handlers of the process.
  * ============================================================================================= */
 
+typedef void (*cwsi_handler)(int);
+
+#ifndef SA_SIGINFO /* no POSIX, or a strict dialect of C that hides it */
+
+typedef cwsi_handler cwsi_disposition;
+
+/* The handler may have been taken away when it was called: put it back. */
+static void cwsi_signal_keep(int number, cwsi_handler handler)
+{
+    (void)signal(number, handler);
+}
+
+static void cwsi_signal_catch(int number, cwsi_handler handler, cwsi_disposition *before)
+{
+    *before = signal(number, handler);
+}
+
+/* Unless somebody else has put another one in its place. */
+static void cwsi_signal_restore(int number, cwsi_handler handler, const cwsi_disposition *before)
+{
+    cwsi_handler now = *before == SIG_ERR ? SIG_ERR : signal(number, *before);
+    if (now != handler && now != SIG_ERR) (void)signal(number, now);
+}
+
+static void cwsi_signal_again(int number)
+{
+    (void)raise(number);
+}
+
+#else
+
+typedef struct sigaction cwsi_disposition;
+
+static void cwsi_signal_keep(int number, cwsi_handler handler)
+{
+    (void)number, (void)handler;
+}
+
+static void cwsi_signal_catch(int number, cwsi_handler handler, cwsi_disposition *before)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART; /* of the user's calls; waits end all the same */
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(number, &action, before);
+}
+
+/* Unless somebody else has put another one in its place. */
+static void cwsi_signal_restore(int number, cwsi_handler handler, const cwsi_disposition *before)
+{
+    struct sigaction now;
+    if (sigaction(number, NULL, &now) == 0 && now.sa_handler == handler)
+        (void)sigaction(number, before, NULL);
+}
+
+/* To the process: this thread may have blocked it. */
+static void cwsi_signal_again(int number)
+{
+    (void)kill(getpid(), number);
+}
+
+#endif
+
 typedef struct cwsi_guards {
     cws_session *first; /* each held */
     bool at_exit, installed;
-    void (*before[2])(int); /* what SIGINT and SIGTERM did */
+    long process;               /* a forked one must not close what is its parent's */
+    cwsi_disposition before[2]; /* of SIGINT and SIGTERM */
     volatile sig_atomic_t caught, cleaning;
 } cwsi_guards;
 
 static cwsi_guards cwsi_guard;
 
+static long cwsi_process(void)
+{
+#if CWSI_UNIX
+    return CWSI_CAST(long, getpid());
+#else
+    return 0;
+#endif
+}
+
+static void cwsi_guard_handler(int number);
+
+/* Both as they were before. */
+static void cwsi_guard_restore(void)
+{
+    cwsi_signal_restore(SIGINT, cwsi_guard_handler, &cwsi_guard.before[0]);
+    cwsi_signal_restore(SIGTERM, cwsi_guard_handler, &cwsi_guard.before[1]);
+}
+
 /* Nothing but noting it is safe here; a second signal does not wait for the closing. */
 static void cwsi_guard_handler(int number)
 {
+    if (cwsi_guard.process != cwsi_process()) {
+        cwsi_guard_restore();
+        cwsi_signal_again(number);
+        return;
+    }
     if (cwsi_guard.cleaning) _Exit(128 + number);
+    cwsi_signal_keep(number, cwsi_guard_handler);
     cwsi_guard.caught = number;
 }
 
-static void cwsi_guard_install(bool on)
+static void cwsi_guard_install(void)
 {
-    static const int numbers[2] = {SIGINT, SIGTERM};
-    size_t i;
-    if (on == cwsi_guard.installed) return;
-    cwsi_guard.installed = on;
-    for (i = 0; i < 2; i++) {
-        if (on) cwsi_guard.before[i] = signal(numbers[i], cwsi_guard_handler);
-        else (void)signal(numbers[i], cwsi_guard.before[i]);
-    }
+    if (cwsi_guard.installed) return;
+    cwsi_guard.installed = true;
+    cwsi_signal_catch(SIGINT, cwsi_guard_handler, &cwsi_guard.before[0]);
+    cwsi_signal_catch(SIGTERM, cwsi_guard_handler, &cwsi_guard.before[1]);
+}
+
+/* What was caught does now what it did before. */
+static void cwsi_guard_remove(void)
+{
+    int number = CWSI_CAST(int, cwsi_guard.caught);
+    if (!cwsi_guard.installed) return;
+    cwsi_guard.installed = false;
+    cwsi_guard_restore();
+    cwsi_guard.caught = cwsi_guard.cleaning = 0;
+    if (number) cwsi_signal_again(number);
 }
 
 static void cwsi_unguard(cws_session *s)
@@ -21863,7 +21960,7 @@ static void cwsi_unguard(cws_session *s)
     while (*link != s) link = &(*link)->guard_next;
     *link = s->guard_next;
     s->guarded = false;
-    if (!cwsi_guard.first && !cwsi_guard.cleaning) cwsi_guard_install(false);
+    if (!cwsi_guard.first && !cwsi_guard.cleaning) cwsi_guard_remove();
     cwsi_session_unref(s);
 }
 
@@ -21882,21 +21979,16 @@ static void cwsi_guard_close_all(void)
 
 static void cwsi_guard_exit(void)
 {
-    cwsi_guard_close_all();
+    if (cwsi_guard.process == cwsi_process()) cwsi_guard_close_all();
 }
 
 /* Has a signal come? Then close, and let it do what it did before. True: there is a guard. */
 static bool cwsi_guard_look(void)
 {
-    int number = CWSI_CAST(int, cwsi_guard.caught);
-    void (*before)(int) = cwsi_guard.before[number == SIGTERM];
-    if (!number || cwsi_guard.cleaning) return cwsi_guard.installed;
+    if (!cwsi_guard.caught || cwsi_guard.cleaning) return cwsi_guard.installed;
     cwsi_guard.cleaning = 1;
     cwsi_guard_close_all();
-    cwsi_guard_install(false);
-    cwsi_guard.caught = cwsi_guard.cleaning = 0;
-    if (before == SIG_DFL) (void)raise(number);
-    else if (before != SIG_IGN && before != SIG_ERR) before(number);
+    cwsi_guard_remove();
     return false;
 }
 
@@ -21917,7 +22009,8 @@ CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *e
     session->refs++;
     session->guard_next = cwsi_guard.first;
     cwsi_guard.first = session;
-    cwsi_guard_install(true);
+    cwsi_guard.process = cwsi_process();
+    cwsi_guard_install();
     return CWS_OK;
 }
 
@@ -21970,7 +22063,7 @@ struct cws_pool {
 };
 
 static void cwsi_pool_fill(cws_pool *pool, bool insist);
-static void cwsi_slot_stop(cwsi_slot *slot);
+static cws_status cwsi_slot_stop(cwsi_slot *slot, cws_error *err);
 
 static void cwsi_slot_clear(cwsi_slot *slot)
 {
@@ -21995,7 +22088,7 @@ static void cwsi_slot_done(cws_op *op, void *user)
     } else if (slot->state == CWSI_SLOT_STARTING) {
         pool->failures++;
         pool->why = err;
-        cwsi_slot_stop(slot); /* it may still come to run */
+        (void)cwsi_slot_stop(slot, NULL); /* it may still come to run */
     } else {
         slot->state = CWSI_SLOT_EMPTY;
     }
@@ -22039,18 +22132,22 @@ static void cwsi_pool_fill(cws_pool *pool, bool insist)
     }
 }
 
-/* Stop a sandbox that nobody has taken. */
-static void cwsi_slot_stop(cwsi_slot *slot)
+/* Stop a sandbox that nobody has taken. If that can not be begun, the session will. */
+static cws_status cwsi_slot_stop(cwsi_slot *slot, cws_error *err)
 {
-    cws_error err;
+    cws_stop_opts opts = CWSI_ZERO;
+    cws_status status;
+    opts.missing_ok = true; /* it may have ended meanwhile */
     cws_op_free(slot->op);
     slot->op = NULL;
-    if (cws_sandbox_stop_begin(slot->sandbox, NULL, &slot->op, &err)) {
-        cwsi_slot_clear(slot); /* the session will */
-        return;
+    status = cws_sandbox_stop_begin(slot->sandbox, &opts, &slot->op, err);
+    if (status) {
+        cwsi_slot_clear(slot);
+        return status;
     }
     slot->state = CWSI_SLOT_STOPPING;
     cws_op_on_done(slot->op, cwsi_slot_done, slot);
+    return CWS_OK;
 }
 
 /* The one that has been ready for longest and is not too old; too old ones are stopped. */
@@ -22064,7 +22161,7 @@ static cwsi_slot *cwsi_pool_pick(cws_pool *pool)
         if (slot->state != CWSI_SLOT_READY) continue;
         if ((pool->max_age_ms && now - slot->since_ms > pool->max_age_ms) ||
             cws_state_is_terminal(cws_sandbox_state(slot->sandbox)))
-            cwsi_slot_stop(slot);
+            (void)cwsi_slot_stop(slot, NULL);
         else if (!best || slot->since_ms < best->since_ms) best = slot;
     }
     return best;
@@ -22171,7 +22268,7 @@ CWS_API cws_status cws_pool_close(cws_pool *pool, cws_error *err)
     for (i = 0; i < pool->opts.size; i++) {
         cwsi_slot *slot = &pool->slots[i];
         if (slot->state == CWSI_SLOT_STARTING || slot->state == CWSI_SLOT_READY)
-            cwsi_slot_stop(slot);
+            failed += cwsi_slot_stop(slot, failed ? NULL : &first) != CWS_OK;
         cws_op_on_done(slot->op, NULL, NULL);
     }
     for (i = 0; i < pool->opts.size; i++) {
