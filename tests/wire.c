@@ -847,6 +847,111 @@ static void test_no_connection(setup *s)
     CHECK_INT(test_alloc_live(), 0);
 }
 
+/* ---- a crash and the run after it */
+
+#define STARTS 20
+
+static cws_client *open_dialect(const setup *s, cws_api_version version)
+{
+    cws_client_opts o = {0};
+    cws_client *c = NULL;
+    cws_error err;
+    o.base_url = s->url;
+    o.http_version = s->version;
+    o.protocol = s->protocol;
+    o.ca_file = s->ca;
+    o.api_key = KEY;
+    o.no_environment = true;
+    o.api_version = version;
+    if (!CHECK_INT(cws_client_open(&o, &c, &err), CWS_OK)) printf("    %s\n", err.message);
+    return c;
+}
+
+/* The process that dies when seven of its starts have ended, and the others are in the air. */
+static void die_in_starts(const setup *s, cws_api_version version, const char *path)
+{
+    cws_session_opts so = {0};
+    cws_session *session;
+    cws_sandbox *box[STARTS];
+    cws_op *start[STARTS];
+    size_t i, n = 0;
+    (void)alarm(30);
+    so.client = open_dialect(s, version);
+    so.journal = path;
+    if (!so.client || cws_session_open(&so, &session, NULL)) _exit(1);
+    for (i = 0; i < STARTS; i++)
+        if (cws_session_sandbox(session, NULL, &box[i], NULL) ||
+            cws_sandbox_start_begin(box[i], &start[i], NULL))
+            _exit(2);
+    while (n < 7) {
+        if (cws_client_poll(so.client, 1000, NULL)) _exit(3);
+        for (n = i = 0; i < STARTS; i++) n += cws_op_done(start[i]);
+    }
+    (void)raise(SIGKILL);
+}
+
+static size_t journal_lines(const char *path, const char *kind)
+{
+    FILE *f = fopen(path, "r");
+    char line[500];
+    size_t n = 0;
+    while (f && fgets(line, sizeof line, f)) n += strncmp(line, kind, strlen(kind)) == 0;
+    if (f) fclose(f);
+    return n;
+}
+
+static void test_crash(setup *s, cws_api_version version)
+{
+    cws_session_opts so = {0};
+    cws_session *session = NULL;
+    cws_sandbox_list *list = NULL;
+    cws_error err;
+    char path[100];
+    size_t stopped = 0, live;
+    int status = 0;
+    pid_t child;
+    snprintf(path, sizeof path, "/tmp/cws-wire-journal-%ld", (long)getpid());
+    (void)remove(path);
+    CHECK(server_forget()); /* the first ones are made, but the answers come late */
+    CHECK(server_faults("[{\"match\":\"/CreateSandbox\",\"action\":\"delay_head\",\"ms\":3000,"
+                        "\"times\":13},{\"match\":\"/Start\",\"action\":\"delay_head\","
+                        "\"ms\":3000,\"times\":13}]"));
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        die_in_starts(s, version, path);
+        _exit(4);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK(server_faults("[]"));
+    live = journal_lines(path, "live ");
+    CHECK_INT(journal_lines(path, "create "), STARTS);
+    CHECK(live >= 7 && live < STARTS);
+    so.client = open_dialect(s, version);
+    so.journal = path;
+    so.close_timeout_seconds = 30;
+    if (CHECK_INT(cws_session_open(&so, &session, &err), CWS_OK)) {
+        if (!CHECK_INT(cws_session_reap(session, &stopped, &err), CWS_OK))
+            printf("    %s\n", err.message);
+        CHECK(stopped >= live && stopped <= STARTS);
+        CHECK_INT(cws_session_list(session, NULL, &list, &err), CWS_OK);
+        CHECK_INT(cws_sandbox_list_count(list), 0); /* the server has none left */
+        cws_sandbox_list_free(list);
+        CHECK_INT(cws_session_close(session, &err), CWS_OK);
+        cws_session_free(session);
+    } else {
+        printf("    %s\n", err.message);
+    }
+    cws_client_free(so.client);
+    CHECK(access(path, F_OK) != 0);
+    (void)remove(path);
+    printf("    %lu were known, %lu were left\n", (unsigned long)live, (unsigned long)stopped);
+}
+
+static void test_crash_v1(setup *s) { test_crash(s, CWS_API_V1); }
+static void test_crash_v1beta2(setup *s) { test_crash(s, CWS_API_V1BETA2); }
+
 typedef struct scenario {
     const char *promise;
     void (*run)(setup *s);
@@ -879,6 +984,9 @@ static const scenario scenarios[] = {
     {"a write that the server refused to take is repeated, or fails", test_refused, ALWAYS},
     {"trailers that nobody asked for are passed over", test_long_trailers, WITH_HTTP1},
     {"no redirect is followed", test_redirect, ALWAYS},
+    {"a process that was killed in the middle of 20 starts leaves nothing after a reap",
+     test_crash_v1, WITH_HTTP1},
+    {"likewise in v1beta2", test_crash_v1beta2, WITH_HTTP2},
     {"either credential is sent, a wrong one is told, none goes in the clear", test_credentials,
      ALWAYS},
 };
