@@ -21949,7 +21949,8 @@ static void cwsi_guard_remove(void)
     if (!cwsi_guard.installed) return;
     cwsi_guard.installed = false;
     cwsi_guard_restore();
-    cwsi_guard.caught = cwsi_guard.cleaning = 0;
+    cwsi_guard.caught = 0;
+    cwsi_guard.cleaning = 0;
     if (number) cwsi_signal_again(number);
 }
 

@@ -45,6 +45,12 @@ cat >"$work/static.c" <<END
 #include "$HEADER"
 $use
 END
+cat >"$work/guard.c" <<END
+#define CWS_EXIT_GUARD
+#define CWSANDBOX_IMPLEMENTATION
+#include "$HEADER"
+$use
+END
 cat >"$work/nocurl.c" <<END
 #define CWS_NO_CURL
 #define CWS_NO_STDIO
@@ -124,7 +130,7 @@ job() { # job COMPILER LANGUAGE STANDARD UNIT FLAGS...
     echo "$compiler -x $language -std=$std $* $CURL_CFLAGS -c -o /dev/null $work/$unit.c" >>"$jobs"
 }
 
-units="declarations implementation twice static nocurl hostile"
+units="declarations implementation twice static guard nocurl hostile"
 c_standards="c99 c11 c17 c2x gnu99 gnu11 gnu17 gnu2x"
 cxx_standards="c++11 c++14 c++17 c++20 gnu++11 gnu++14 gnu++17 gnu++20"
 
@@ -155,10 +161,13 @@ for cc in gcc clang; do
         c $cc c99 hostile -O0
         c $cc gnu17 static -O0
         c $cc c99 nocurl -O2
+        c $cc c99 guard -O2
+        c $cc gnu17 guard -O0
         cxx $cxx c++11 implementation -O2
         cxx $cxx gnu++14 static -O0
         cxx $cxx c++17 hostile -O0
         cxx $cxx c++20 twice -Os
+        cxx $cxx gnu++20 guard -O0
         for std in $c_standards; do c $cc "$std" declarations -O0; done
         for std in $cxx_standards; do cxx $cxx "$std" declarations -O0; done
     fi
@@ -170,7 +179,7 @@ if have clang; then
     if [ "$mode" = full ]; then
         std_c="c99 c11 c17 c2x" std_cxx="c++11 c++14 c++17 c++20" some=$units
     else
-        std_c="c99" std_cxx="c++11" some="declarations implementation"
+        std_c="c99" std_cxx="c++11" some="declarations implementation guard"
     fi
     for unit in $some; do
         # What the test units themselves do: macros that nobody expands, a static function used.

@@ -1766,6 +1766,77 @@ static void test_guard(void)
     }
 }
 
+/* ---- operations of a session ----------------------------------------------------------------- */
+
+static void test_operations(void)
+{
+    STREAMING("L62: a session's operations: waited for together, mixed; a wait that ends early "
+              "cancels nothing; the result stays the same") {
+        cws_op *ops[4];
+        bool done[4];
+        cws_sandbox_list *list;
+        cws_sandbox *sb;
+        size_t n = 0, i;
+        svc_serve(t);
+        t->sopts.journal = new_journal();
+        svc_boxes(t, 2);
+        svc.create_ms = svc.run_ms = 1000;
+        CHECK_INT(cws_session_list_begin(t->session, NULL, &ops[0], &t->err), CWS_OK);
+        CHECK_INT(cws_session_from_id_begin(t->session, "sb-9", false, &ops[1], &t->err), CWS_OK);
+        CHECK_INT(cws_session_from_id_begin(t->session, "sb-1", true, &ops[2], &t->err), CWS_OK);
+        CHECK_INT(cws_session_reap_begin(t->session, &ops[3], &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(ops[2], 0, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_op_wait(ops[2], 300, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_wait_many(ops, 4, 3, -1, done, &n, &t->err), CWS_OK);
+        CHECK(n == 3 && done[0] && done[1] && !done[2] && done[3]);
+        CHECK_INT(cws_wait_many(ops, 4, CWS_ALL, -1, done, &n, &t->err), CWS_OK);
+        CHECK(n == 4 && done[2]);
+        for (i = 0; i < 3; i++) {
+            CHECK_INT(cws_op_wait(ops[1], (int64_t)i - 1, &t->err), CWS_ERR_NOT_FOUND);
+            CHECK_STR(t->err.sandbox_id, "sb-9");
+            CHECK_INT(cws_op_result(ops[2], &t->err), CWS_OK);
+        }
+        list = cws_op_take_list(ops[0]);
+        CHECK_INT(cws_sandbox_list_count(list), 2);
+        CHECK(cws_op_take_list(ops[0]) == NULL); /* it can be taken once */
+        CHECK(cws_op_take_list(ops[1]) == NULL && cws_op_take_sandbox(ops[0]) == NULL);
+        CHECK(cws_op_take_sandbox(ops[1]) == NULL);
+        sb = cws_op_take_sandbox(ops[2]);
+        CHECK(sb != NULL && cws_op_take_sandbox(ops[2]) == NULL);
+        for (i = 0; i < 4; i++) cws_op_free(ops[i]);
+        cws_sandbox_list_free(list);
+        cws_sandbox_free(sb);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(svc_running(), 0);
+    }
+    STREAMING("operations of a session that are never waited for, and freed at any time") {
+        size_t i;
+        svc_serve(t);
+        t->sopts.journal = new_journal();
+        svc_boxes(t, 3);
+        svc.create_ms = svc.run_ms = svc.delete_ms = 200;
+        for (i = 0; i < 60; i++) {
+            cws_op *op = NULL;
+            cws_list_opts o;
+            memset(&o, 0, sizeof(o));
+            o.adopt = i % 8 == 4;
+            if (i % 4 == 0) CHECK_INT(cws_session_list_begin(t->session, &o, &op, NULL), CWS_OK);
+            if (i % 4 == 1)
+                CHECK_INT(cws_session_from_id_begin(t->session, "sb-2", i % 8 == 1, &op, NULL),
+                          CWS_OK);
+            if (i % 4 == 2) CHECK_INT(cws_session_reap_begin(t->session, &op, NULL), CWS_OK);
+            if (i % 4 == 3)
+                CHECK_INT(cws_sandbox_start_begin(api_box(t, NULL), &op, NULL), CWS_OK);
+            if (i % 3) CHECK_INT(cws_client_poll(t->client, (int)(i * 7), NULL), CWS_OK);
+            cws_op_free(op);
+        }
+        CHECK_INT(api_close(t), CWS_OK);
+        api_settle(t);
+        CHECK_INT(svc_running(), 0);
+        CHECK_STR(journal_shows(journal), "(none)");
+    }
+}
+
 /* ---- pools ----------------------------------------------------------------------------------- */
 
 static cws_pool *open_pool(api *t, cws_pool_opts *o, size_t size)
@@ -2211,6 +2282,7 @@ int main(int argc, char **argv)
     test_reap_life();
     test_memory();
     test_guard();
+    test_operations();
     test_pool();
     test_pool_memory();
     return test_summary();

@@ -8,6 +8,7 @@
  *     wire BACKEND-PROGRAM [part of a test's name]
  */
 #define _GNU_SOURCE
+#define CWS_EXIT_GUARD
 #define CWSANDBOX_IMPLEMENTATION
 #include "cwsandbox.h"
 
@@ -949,6 +950,63 @@ static void test_crash(setup *s, cws_api_version version)
     printf("    %lu were known, %lu were left\n", (unsigned long)live, (unsigned long)stopped);
 }
 
+/* The guarded process that waits for a command. */
+static void wait_guarded(const setup *s, int told)
+{
+    static const char *const argv[] = {"sleep", "30", NULL};
+    cws_session_opts so = {0};
+    cws_session *session;
+    cws_sandbox *box[3];
+    cws_result *result = NULL;
+    size_t i;
+    (void)alarm(40);
+    so.client = open_dialect(s, CWS_API_V1);
+    if (!so.client || cws_session_open(&so, &session, NULL) ||
+        cws_session_guard(session, true, NULL))
+        _exit(1);
+    for (i = 0; i < 3; i++)
+        if (cws_session_sandbox(session, NULL, &box[i], NULL) || cws_sandbox_wait(box[i], 20, NULL))
+            _exit(2);
+    if (write(told, "!", 1) != 1) _exit(3);
+    (void)cws_exec(box[0], argv, NULL, &result, NULL);
+}
+
+static void test_guard(setup *s)
+{
+    cws_session_opts so = {0};
+    cws_session *session = NULL;
+    cws_sandbox_list *list = NULL;
+    cws_error err;
+    char byte = 0;
+    int told[2], status = 0;
+    double from;
+    pid_t child;
+    fflush(stdout);
+    if (!CHECK(pipe(told) == 0)) return;
+    child = fork();
+    if (child == 0) {
+        wait_guarded(s, told[1]);
+        _exit(4);
+    }
+    close(told[1]);
+    CHECK_INT(read(told[0], &byte, 1), 1);
+    close(told[0]);
+    usleep(300000); /* now it waits for the command */
+    from = now_s();
+    CHECK_INT(kill(child, SIGTERM), 0);
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(now_s() - from < 12); /* grace of 10 s at most, not the command's time */
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    so.client = open_dialect(s, CWS_API_V1);
+    if (CHECK_INT(cws_session_open(&so, &session, &err), CWS_OK)) {
+        CHECK_INT(cws_session_list(session, NULL, &list, &err), CWS_OK);
+        CHECK_INT(cws_sandbox_list_count(list), 0);
+        cws_sandbox_list_free(list);
+        cws_session_free(session);
+    }
+    cws_client_free(so.client);
+}
+
 static void test_crash_v1(setup *s) { test_crash(s, CWS_API_V1); }
 static void test_crash_v1beta2(setup *s) { test_crash(s, CWS_API_V1BETA2); }
 
@@ -987,6 +1045,8 @@ static const scenario scenarios[] = {
     {"a process that was killed in the middle of 20 starts leaves nothing after a reap",
      test_crash_v1, WITH_HTTP1},
     {"likewise in v1beta2", test_crash_v1beta2, WITH_HTTP2},
+    {"a guarded process that is ended in the middle of a command leaves no sandbox", test_guard,
+     ALWAYS},
     {"either credential is sent, a wrong one is told, none goes in the clear", test_credentials,
      ALWAYS},
 };
