@@ -567,17 +567,26 @@ static void test_close(void)
 /* ---- the journal ----------------------------------------------------------------------------- */
 
 static char folder[64], journal[100];
+static int journals;
 
 /* A path for the next test, where nothing is. */
 static const char *new_journal(void)
 {
-    static int number;
     if (!folder[0]) {
         (void)snprintf(folder, sizeof(folder), "/tmp/cws-session-XXXXXX");
         if (!mkdtemp(folder)) abort();
     }
-    (void)snprintf(journal, sizeof(journal), "%s/%d", folder, ++number);
+    (void)snprintf(journal, sizeof(journal), "%s/%d", folder, ++journals);
     return journal;
+}
+
+static void remove_journals(void)
+{
+    for (; journals > 0; journals--) {
+        (void)snprintf(journal, sizeof(journal), "%s/%d", folder, journals);
+        (void)remove(journal);
+    }
+    if (folder[0]) (void)rmdir(folder);
 }
 
 static void put_file(const char *path, const char *text, size_t size)
@@ -637,6 +646,9 @@ static const char *journal_shows(const char *path)
     return shown;
 }
 
+/* What an earlier session of that tag would have written. */
+#define OLD_TAG "cws-01234567-89ab-cdef-0123-456789abcdef"
+#define OLD_HEAD "cwsandbox-journal 1 v1 http://localhost:1 " OLD_TAG "\n"
 #define HEAD_LINE(tag) "cwsandbox-journal 1 v1 http://localhost:1 " tag "|"
 
 /* The process dies: the file stays as it is, the session and its sandboxes are freed. */
@@ -817,6 +829,26 @@ static void test_journal_files(void)
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_STR(journal_shows(journal), "(none)");
     }
+    ONCE("a session whose beginning can not be noted is not opened; later it is") {
+        cws_session_opts so;
+        cws_session *s = NULL;
+        size_t more;
+        memset(&so, 0, sizeof(so));
+        so.client = api_client(t);
+        so.journal = new_journal();
+        put_file(journal, OLD_HEAD, strlen(OLD_HEAD));
+        for (more = 0; more < 60; more += 19) {
+            fflush(stdout);
+            disk_is_full(journal, true, more);
+            CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_ERR_FILE);
+            disk_is_full(journal, false, 0);
+            HAS(t->err.message, "can not be written");
+            CHECK(s == NULL);
+        }
+        CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_OK);
+        HAS(journal_shows(journal), "|cwsandbox-journal 1 v1 http://localhost:1 T");
+        cws_session_free(s);
+    }
     ONCE("files that can not be a journal are refused before anything else") {
         static const char *const names[] = {"/dev/full", "/", "/dev/null/x", "", "/tmp",
                                             "/nonexistent-directory/journal"};
@@ -873,10 +905,6 @@ static void test_journal_files(void)
 }
 
 /* ---- reap ------------------------------------------------------------------------------------ */
-
-/* A journal with the lines that an earlier session of that tag would have written. */
-#define OLD_TAG "cws-01234567-89ab-cdef-0123-456789abcdef"
-#define OLD_HEAD "cwsandbox-journal 1 v1 http://localhost:1 " OLD_TAG "\n"
 
 static void put_journal(const char *text)
 {
@@ -1135,8 +1163,28 @@ static void test_reap_files(void)
 
 /* ---- reap: its life, and memory -------------------------------------------------------------- */
 
+static void reap_inside(cws_op *op, void *user)
+{
+    api *t = (api *)user;
+    size_t stopped = 7;
+    CHECK_INT(cws_op_reaped(op), 0); /* it is no reap */
+    CHECK_INT(cws_session_reap(t->session, &stopped, NULL), CWS_ERR_REENTRANT);
+    CHECK_INT(stopped, 0);
+}
+
 static void test_reap_life(void)
 {
+    ONCE("reap blocks: it is refused in a callback") {
+        cws_op *op = NULL;
+        svc_serve(t);
+        t->sopts.journal = new_journal();
+        (void)api_session(t);
+        CHECK_INT(cws_session_list_begin(t->session, NULL, &op, &t->err), CWS_OK);
+        cws_op_on_done(op, reap_inside, t);
+        CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_OK);
+        CHECK_INT(svc.lists, 1);
+        cws_op_free(op);
+    }
     STREAMING("reap: a cancelled one leaves the rest to the next, and nothing behind") {
         size_t stopped = 0;
         int64_t when;
@@ -2285,5 +2333,6 @@ int main(int argc, char **argv)
     test_operations();
     test_pool();
     test_pool_memory();
+    remove_journals();
     return test_summary();
 }
