@@ -92,9 +92,9 @@
  *                    >>impl-codec-json >>impl-decode-json >>impl-object >>impl-error
  *                    >>impl-error-map >>impl-wire >>impl-wire-grpc >>impl-loop >>impl-timer
  *                    >>impl-operation >>impl-call >>impl-call-open >>impl-judge >>impl-stream
- *                    >>impl-retry >>impl-options >>impl-merge >>impl-quantity >>impl-places
- *                    >>impl-lacks >>impl-dialect >>impl-view-v1 >>impl-dialect-v1 >>impl-found
- *                    >>impl-ask-v1 >>impl-create >>impl-create-v1 >>impl-places-v1
+ *                    >>impl-retry >>impl-options >>impl-merge >>impl-keep >>impl-quantity
+ *                    >>impl-places >>impl-lacks >>impl-dialect >>impl-view-v1 >>impl-dialect-v1
+ *                    >>impl-found >>impl-ask-v1 >>impl-create >>impl-create-v1 >>impl-places-v1
  *                    >>impl-request-v1 >>impl-view-v1beta2 >>impl-dialect-v1beta2
  *                    >>impl-ask-v1beta2 >>impl-create-v1beta2 >>impl-journal >>impl-metrics
  *                    >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-ask
@@ -102,15 +102,15 @@
  *                    >>impl-op-exec >>impl-command >>impl-items >>impl-logs >>impl-op-logs
  *                    >>impl-bridge >>impl-op-file >>impl-tar >>impl-tree >>impl-tree-down
  *                    >>impl-http >>impl-wandb >>impl-wandb-json >>impl-wandb-rows >>impl-report
- *                    >>impl-op-close >>impl-op-reap >>impl-function >>impl-function-copy
- *                    >>impl-function-source >>impl-function-error >>impl-function-steps
- *                    >>impl-op-function >>impl-op-map >>impl-function-local >>impl-client
- *                    >>impl-public >>impl-public-sandbox >>impl-public-exec >>impl-public-files
- *                    >>impl-public-process >>impl-public-stream >>impl-public-metrics
- *                    >>impl-public-session >>impl-guard >>impl-pool >>impl-public-snapshots
- *                    >>impl-public-discovery >>impl-public-function >>impl-public-map
- *                    >>impl-public-async >>impl-curl >>impl-curl-callbacks >>impl-curl-setup
- *                    >>impl-curl-exchange >>impl-curl-poll >>impl-end
+ *                    >>impl-op-close >>impl-op-reap >>impl-function >>impl-function-source
+ *                    >>impl-function-error >>impl-function-steps >>impl-op-function >>impl-op-map
+ *                    >>impl-function-local >>impl-client >>impl-public >>impl-public-sandbox
+ *                    >>impl-public-exec >>impl-public-files >>impl-public-process
+ *                    >>impl-public-stream >>impl-public-metrics >>impl-public-session >>impl-guard
+ *                    >>impl-pool >>impl-public-snapshots >>impl-public-discovery
+ *                    >>impl-public-function >>impl-public-map >>impl-public-async >>impl-curl
+ *                    >>impl-curl-callbacks >>impl-curl-setup >>impl-curl-exchange >>impl-curl-poll
+ *                    >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -1573,9 +1573,7 @@ typedef struct cws_pool cws_pool;
 
 typedef struct cws_pool_opts {
     size_t size;                     /* how many to keep ready; required, up to 100000 */
-    const cws_sandbox_opts *sandbox; /* of each; NULL: the session's defaults. Copied once for all:
-                                        template_id, mounted_files and other things that are not
-                                        inherited must stay until the pool is freed */
+    const cws_sandbox_opts *sandbox; /* of each; NULL: the session's defaults */
     size_t max_starting;    /* how many are started at once; 0: all that are missing */
     double max_age_seconds; /* one that has been ready for longer is stopped instead of given out,
                                and another made; 0: no limit. Keep it below their lifetime */
@@ -8488,6 +8486,168 @@ static cws_status cwsi_merge_sandbox_opts(cwsi_arena *a, const cws_sandbox_opts 
     if (cwsi_count_pairs(out->annotations) > 100)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "annotations: at most 100");
     return cwsi_merge_secrets(a, d, o, out, err);
+}
+
+/* ================================================================================================
+ * >>impl-keep
+ * Deep copies of those options of a sandbox that sessions have no defaults for.
+ * ============================================================================================= */
+
+static void *cwsi_keep_array(cwsi_arena *a, const void *from, size_t count, size_t each, bool *ok)
+{
+    size_t size = 0;
+    void *copy;
+    if (!from) return NULL;
+    copy = cwsi_mul(count, each, &size) && size < SIZE_MAX ? cwsi_arena_alloc(a, size + 1) : NULL;
+    if (!copy) *ok = false;
+    else if (size) memcpy(copy, from, size);
+    return copy;
+}
+
+#define CWSI_KEEP_ONE(a, type, from, ok)                                                           \
+    CWSI_CAST(type *, cwsi_keep_array(a, from, 1, sizeof(type), ok))
+
+static const cws_mounted_file *cwsi_keep_files(cwsi_arena *a, const cws_mounted_file *from,
+                                               size_t count, bool *ok)
+{
+    cws_mounted_file *files =
+        CWSI_CAST(cws_mounted_file *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
+    size_t i;
+    for (i = 0; files && i < count; i++) {
+        files[i].mount_path = cwsi_keep(a, files[i].mount_path, ok);
+        files[i].content = cwsi_keep_array(a, files[i].content, files[i].size, 1, ok);
+    }
+    return files;
+}
+
+static const cws_image_credentials *cwsi_keep_image(cwsi_arena *a,
+                                                    const cws_image_credentials *from, bool *ok)
+{
+    cws_image_credentials *image = CWSI_KEEP_ONE(a, cws_image_credentials, from, ok);
+    if (!image) return NULL;
+    image->registry = cwsi_keep(a, image->registry, ok);
+    image->store = cwsi_keep(a, image->store, ok);
+    image->name = cwsi_keep(a, image->name, ok);
+    image->field = cwsi_keep(a, image->field, ok);
+    return image;
+}
+
+static const cws_security *cwsi_keep_security(cwsi_arena *a, const cws_security *from, bool *ok)
+{
+    cws_security *security = CWSI_KEEP_ONE(a, cws_security, from, ok);
+    if (!security) return NULL;
+    security->capabilities_add = cwsi_keep_strings(a, security->capabilities_add, NULL, ok);
+    security->capabilities_drop = cwsi_keep_strings(a, security->capabilities_drop, NULL, ok);
+    security->seccomp_profile = cwsi_keep(a, security->seccomp_profile, ok);
+    return security;
+}
+
+static const cws_probe *cwsi_keep_probe(cwsi_arena *a, const cws_probe *from, bool *ok)
+{
+    cws_probe *probe = CWSI_KEEP_ONE(a, cws_probe, from, ok);
+    if (probe) probe->argv = cwsi_keep_strings(a, probe->argv, NULL, ok);
+    return probe;
+}
+
+static const cws_mount *cwsi_keep_mounts(cwsi_arena *a, const cws_mount *from, size_t count,
+                                         bool *ok)
+{
+    cws_mount *mounts = CWSI_CAST(cws_mount *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
+    size_t i;
+    for (i = 0; mounts && i < count; i++) {
+        mounts[i].volume = cwsi_keep(a, mounts[i].volume, ok);
+        mounts[i].mount_path = cwsi_keep(a, mounts[i].mount_path, ok);
+        mounts[i].sub_path = cwsi_keep(a, mounts[i].sub_path, ok);
+    }
+    return mounts;
+}
+
+static const cws_secret *cwsi_keep_secrets(cwsi_arena *a, const cws_secret *from, size_t count,
+                                           bool *ok)
+{
+    cws_secret *secrets =
+        CWSI_CAST(cws_secret *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
+    size_t i;
+    for (i = 0; secrets && i < count; i++) {
+        secrets[i].store = cwsi_keep(a, secrets[i].store, ok);
+        secrets[i].name = cwsi_keep(a, secrets[i].name, ok);
+        secrets[i].field = cwsi_keep(a, secrets[i].field, ok);
+        secrets[i].env_var = cwsi_keep(a, secrets[i].env_var, ok);
+    }
+    return secrets;
+}
+
+static const cws_container *cwsi_keep_containers(cwsi_arena *a, const cws_container *from,
+                                                 size_t count, bool *ok)
+{
+    cws_container *list =
+        CWSI_CAST(cws_container *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
+    size_t i;
+    for (i = 0; list && i < count; i++) {
+        cws_container *c = &list[i];
+        c->name = cwsi_keep(a, c->name, ok);
+        c->image = cwsi_keep(a, c->image, ok);
+        c->command = cwsi_keep(a, c->command, ok);
+        c->args = cwsi_keep_strings(a, c->args, NULL, ok);
+        c->working_dir = cwsi_keep(a, c->working_dir, ok);
+        c->environment_variables = cwsi_keep_pairs(a, c->environment_variables, NULL, ok);
+        c->resources = cwsi_keep_resources(a, c->resources, ok);
+        c->secrets = cwsi_keep_secrets(a, c->secrets, c->secret_count, ok);
+        c->mounted_files = cwsi_keep_files(a, c->mounted_files, c->mounted_file_count, ok);
+        c->mounts = cwsi_keep_mounts(a, c->mounts, c->mount_count, ok);
+        c->image_credentials = cwsi_keep_image(a, c->image_credentials, ok);
+        c->security = cwsi_keep_security(a, c->security, ok);
+        c->startup_probe = cwsi_keep_probe(a, c->startup_probe, ok);
+    }
+    return list;
+}
+
+/* What reaches objects and commands of others. */
+static void cwsi_keep_own_access(cwsi_arena *a, cws_sandbox_opts *o, bool *ok)
+{
+    cws_object_storage *storage = CWSI_KEEP_ONE(a, cws_object_storage, o->object_storage, ok);
+    cws_s3_mount *mount = CWSI_KEEP_ONE(a, cws_s3_mount, o->s3_mount, ok);
+    cws_port *ports =
+        CWSI_CAST(cws_port *, cwsi_keep_array(a, o->ports, o->port_count, sizeof(*ports), ok));
+    size_t i;
+    if (storage) {
+        storage->buckets = cwsi_keep_strings(a, storage->buckets, NULL, ok);
+        storage->object_prefix = cwsi_keep(a, storage->object_prefix, ok);
+    }
+    if (mount) {
+        mount->bucket = cwsi_keep(a, mount->bucket, ok);
+        mount->directory = cwsi_keep(a, mount->directory, ok);
+        mount->mount_path = cwsi_keep(a, mount->mount_path, ok);
+    }
+    for (i = 0; ports && i < o->port_count; i++) {
+        ports[i].name = cwsi_keep(a, ports[i].name, ok);
+        ports[i].protocol = cwsi_keep(a, ports[i].protocol, ok);
+    }
+    o->object_storage = storage;
+    o->s3_mount = mount;
+    o->ports = ports;
+}
+
+/* All options of a sandbox (checked), to be used long after the caller's are gone. */
+static cws_status cwsi_keep_sandbox_opts(cwsi_arena *a, const cws_sandbox_opts *o,
+                                         cws_sandbox_opts *out, cws_error *err)
+{
+    cws_sandbox_opts none = CWSI_ZERO;
+    bool ok = true;
+    cws_status status = cwsi_merge_sandbox_opts(a, &none, o, out, err);
+    if (status) return status;
+    out->template_id = cwsi_keep(a, o->template_id, &ok);
+    out->working_dir = cwsi_keep(a, o->working_dir, &ok);
+    out->instance_type = cwsi_keep(a, o->instance_type, &ok);
+    out->runtime_class = cwsi_keep(a, o->runtime_class, &ok);
+    out->display_name = cwsi_keep(a, o->display_name, &ok);
+    out->mounted_files = cwsi_keep_files(a, o->mounted_files, o->mounted_file_count, &ok);
+    out->image_credentials = cwsi_keep_image(a, o->image_credentials, &ok);
+    out->security = cwsi_keep_security(a, o->security, &ok);
+    out->startup_probe = cwsi_keep_probe(a, o->startup_probe, &ok);
+    out->containers = cwsi_keep_containers(a, o->containers, o->container_count, &ok);
+    cwsi_keep_own_access(a, out, &ok);
+    return ok ? CWS_OK : cwsi_no_memory(err, "sandbox options");
 }
 
 /* ================================================================================================
@@ -18145,168 +18305,6 @@ static cws_status cwsi_check_function(cws_error *err, const cws_function_opts *o
 }
 
 /* ================================================================================================
- * >>impl-function-copy
- * Deep copies of those options of a sandbox that sessions have no defaults for.
- * ============================================================================================= */
-
-static void *cwsi_keep_array(cwsi_arena *a, const void *from, size_t count, size_t each, bool *ok)
-{
-    size_t size = 0;
-    void *copy;
-    if (!from) return NULL;
-    copy = cwsi_mul(count, each, &size) && size < SIZE_MAX ? cwsi_arena_alloc(a, size + 1) : NULL;
-    if (!copy) *ok = false;
-    else if (size) memcpy(copy, from, size);
-    return copy;
-}
-
-#define CWSI_KEEP_ONE(a, type, from, ok)                                                           \
-    CWSI_CAST(type *, cwsi_keep_array(a, from, 1, sizeof(type), ok))
-
-static const cws_mounted_file *cwsi_keep_files(cwsi_arena *a, const cws_mounted_file *from,
-                                               size_t count, bool *ok)
-{
-    cws_mounted_file *files =
-        CWSI_CAST(cws_mounted_file *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
-    size_t i;
-    for (i = 0; files && i < count; i++) {
-        files[i].mount_path = cwsi_keep(a, files[i].mount_path, ok);
-        files[i].content = cwsi_keep_array(a, files[i].content, files[i].size, 1, ok);
-    }
-    return files;
-}
-
-static const cws_image_credentials *cwsi_keep_image(cwsi_arena *a,
-                                                    const cws_image_credentials *from, bool *ok)
-{
-    cws_image_credentials *image = CWSI_KEEP_ONE(a, cws_image_credentials, from, ok);
-    if (!image) return NULL;
-    image->registry = cwsi_keep(a, image->registry, ok);
-    image->store = cwsi_keep(a, image->store, ok);
-    image->name = cwsi_keep(a, image->name, ok);
-    image->field = cwsi_keep(a, image->field, ok);
-    return image;
-}
-
-static const cws_security *cwsi_keep_security(cwsi_arena *a, const cws_security *from, bool *ok)
-{
-    cws_security *security = CWSI_KEEP_ONE(a, cws_security, from, ok);
-    if (!security) return NULL;
-    security->capabilities_add = cwsi_keep_strings(a, security->capabilities_add, NULL, ok);
-    security->capabilities_drop = cwsi_keep_strings(a, security->capabilities_drop, NULL, ok);
-    security->seccomp_profile = cwsi_keep(a, security->seccomp_profile, ok);
-    return security;
-}
-
-static const cws_probe *cwsi_keep_probe(cwsi_arena *a, const cws_probe *from, bool *ok)
-{
-    cws_probe *probe = CWSI_KEEP_ONE(a, cws_probe, from, ok);
-    if (probe) probe->argv = cwsi_keep_strings(a, probe->argv, NULL, ok);
-    return probe;
-}
-
-static const cws_mount *cwsi_keep_mounts(cwsi_arena *a, const cws_mount *from, size_t count,
-                                         bool *ok)
-{
-    cws_mount *mounts = CWSI_CAST(cws_mount *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
-    size_t i;
-    for (i = 0; mounts && i < count; i++) {
-        mounts[i].volume = cwsi_keep(a, mounts[i].volume, ok);
-        mounts[i].mount_path = cwsi_keep(a, mounts[i].mount_path, ok);
-        mounts[i].sub_path = cwsi_keep(a, mounts[i].sub_path, ok);
-    }
-    return mounts;
-}
-
-static const cws_secret *cwsi_keep_secrets(cwsi_arena *a, const cws_secret *from, size_t count,
-                                           bool *ok)
-{
-    cws_secret *secrets =
-        CWSI_CAST(cws_secret *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
-    size_t i;
-    for (i = 0; secrets && i < count; i++) {
-        secrets[i].store = cwsi_keep(a, secrets[i].store, ok);
-        secrets[i].name = cwsi_keep(a, secrets[i].name, ok);
-        secrets[i].field = cwsi_keep(a, secrets[i].field, ok);
-        secrets[i].env_var = cwsi_keep(a, secrets[i].env_var, ok);
-    }
-    return secrets;
-}
-
-static const cws_container *cwsi_keep_containers(cwsi_arena *a, const cws_container *from,
-                                                 size_t count, bool *ok)
-{
-    cws_container *list =
-        CWSI_CAST(cws_container *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
-    size_t i;
-    for (i = 0; list && i < count; i++) {
-        cws_container *c = &list[i];
-        c->name = cwsi_keep(a, c->name, ok);
-        c->image = cwsi_keep(a, c->image, ok);
-        c->command = cwsi_keep(a, c->command, ok);
-        c->args = cwsi_keep_strings(a, c->args, NULL, ok);
-        c->working_dir = cwsi_keep(a, c->working_dir, ok);
-        c->environment_variables = cwsi_keep_pairs(a, c->environment_variables, NULL, ok);
-        c->resources = cwsi_keep_resources(a, c->resources, ok);
-        c->secrets = cwsi_keep_secrets(a, c->secrets, c->secret_count, ok);
-        c->mounted_files = cwsi_keep_files(a, c->mounted_files, c->mounted_file_count, ok);
-        c->mounts = cwsi_keep_mounts(a, c->mounts, c->mount_count, ok);
-        c->image_credentials = cwsi_keep_image(a, c->image_credentials, ok);
-        c->security = cwsi_keep_security(a, c->security, ok);
-        c->startup_probe = cwsi_keep_probe(a, c->startup_probe, ok);
-    }
-    return list;
-}
-
-/* What reaches objects and commands of others. */
-static void cwsi_keep_own_access(cwsi_arena *a, cws_sandbox_opts *o, bool *ok)
-{
-    cws_object_storage *storage = CWSI_KEEP_ONE(a, cws_object_storage, o->object_storage, ok);
-    cws_s3_mount *mount = CWSI_KEEP_ONE(a, cws_s3_mount, o->s3_mount, ok);
-    cws_port *ports =
-        CWSI_CAST(cws_port *, cwsi_keep_array(a, o->ports, o->port_count, sizeof(*ports), ok));
-    size_t i;
-    if (storage) {
-        storage->buckets = cwsi_keep_strings(a, storage->buckets, NULL, ok);
-        storage->object_prefix = cwsi_keep(a, storage->object_prefix, ok);
-    }
-    if (mount) {
-        mount->bucket = cwsi_keep(a, mount->bucket, ok);
-        mount->directory = cwsi_keep(a, mount->directory, ok);
-        mount->mount_path = cwsi_keep(a, mount->mount_path, ok);
-    }
-    for (i = 0; ports && i < o->port_count; i++) {
-        ports[i].name = cwsi_keep(a, ports[i].name, ok);
-        ports[i].protocol = cwsi_keep(a, ports[i].protocol, ok);
-    }
-    o->object_storage = storage;
-    o->s3_mount = mount;
-    o->ports = ports;
-}
-
-/* All options of a sandbox (checked), to be used long after the caller's are gone. */
-static cws_status cwsi_keep_sandbox_opts(cwsi_arena *a, const cws_sandbox_opts *o,
-                                         cws_sandbox_opts *out, cws_error *err)
-{
-    cws_sandbox_opts none = CWSI_ZERO;
-    bool ok = true;
-    cws_status status = cwsi_merge_sandbox_opts(a, &none, o, out, err);
-    if (status) return status;
-    out->template_id = cwsi_keep(a, o->template_id, &ok);
-    out->working_dir = cwsi_keep(a, o->working_dir, &ok);
-    out->instance_type = cwsi_keep(a, o->instance_type, &ok);
-    out->runtime_class = cwsi_keep(a, o->runtime_class, &ok);
-    out->display_name = cwsi_keep(a, o->display_name, &ok);
-    out->mounted_files = cwsi_keep_files(a, o->mounted_files, o->mounted_file_count, &ok);
-    out->image_credentials = cwsi_keep_image(a, o->image_credentials, &ok);
-    out->security = cwsi_keep_security(a, o->security, &ok);
-    out->startup_probe = cwsi_keep_probe(a, o->startup_probe, &ok);
-    out->containers = cwsi_keep_containers(a, o->containers, o->container_count, &ok);
-    cwsi_keep_own_access(a, out, &ok);
-    return ok ? CWS_OK : cwsi_no_memory(err, "sandbox options");
-}
-
-/* ================================================================================================
  * >>impl-function-source
  * What runs in the sandbox: a Python script that gets everything as arguments, or a C program
  * around the body; and what it reads: the payload.
@@ -22184,6 +22182,7 @@ CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts
     if (!status)
         status = cwsi_check_seconds(err, "max_age_seconds", opts->max_age_seconds, 0, false,
                                     &age_ms);
+    if (!status && opts->sandbox) status = cwsi_check_sandbox_opts(err, opts->sandbox);
     if (status) return status;
     pool = CWSI_NEW(&session->client->mem, cws_pool);
     if (!pool) return cwsi_no_memory(err, "pool");
@@ -22196,8 +22195,8 @@ CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts
     pool->slots = CWSI_AS(cwsi_slot, cwsi_alloc(&session->client->mem,
                                                 opts->size * sizeof(*pool->slots)));
     if (!pool->slots) pool->opts.size = 0;
-    status = cwsi_merge_sandbox_opts(&pool->arena, &none, opts->sandbox ? opts->sandbox : &none,
-                                     &pool->sandbox, err);
+    status = cwsi_keep_sandbox_opts(&pool->arena, opts->sandbox ? opts->sandbox : &none,
+                                    &pool->sandbox, err);
     if (status || !pool->slots) {
         cws_pool_free(pool);
         return status ? status : cwsi_no_memory(err, "pool");
