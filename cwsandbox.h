@@ -1425,7 +1425,7 @@ typedef struct cws_wandb_opts {
 } cws_wandb_opts;
 
 /* Report the values to each reporter that has a run, and begin anew. step: of your training loop,
- * >= 0, or CWS_NO_STEP. keep: go on counting from what is there instead. *logged, which may be
+ * 0 to 2^53, or CWS_NO_STEP. keep: go on counting from what is there instead. *logged, which may be
  * NULL, is true if there was something to report and every reporter that has a run took it; else
  * the values are kept, and a reporter that took them gets them again next time. What is counted
  * meanwhile stays for the next report. At W&B steps only go up: a row for an earlier one is refused
@@ -16631,7 +16631,7 @@ static cwsi_turn cwsi_http_run(cwsi_http *h, int64_t now)
 #define CWSI_WANDB_URL "https://api.wandb.ai"
 #define CWSI_WANDB_TIMEOUT_S 10.0
 #define CWSI_WANDB_SUMMARY_MAX (1u << 20)
-#define CWSI_NETRC_MAX 65536
+#define CWSI_STEP_MAX 9007199254740992LL /* the largest that JSON carries without loss */
 
 struct cwsi_wandb {
     cwsi_arena arena; /* of what was given */
@@ -16975,13 +16975,22 @@ static cwsi_str cwsi_wandb_last_line(cwsi_arena *arena, cwsi_str text, const cha
     return line;
 }
 
+/* Is this in the text? */
+static bool cwsi_str_has(cwsi_str text, const char *part)
+{
+    size_t n = strlen(part), i;
+    for (i = 0; i + n <= text.len; i++)
+        if (memcmp(text.at + i, part, n) == 0) return true;
+    return false;
+}
+
 /* The first error of a GraphQL answer, or that there is none. A server may echo what it was sent:
  * a text with the key in it is not shown. */
 static bool cwsi_wandb_refused(const cwsi_wandb *w, cwsi_str body, char *why, size_t size)
 {
     cwsi_arena none = CWSI_ZERO;
     cwsi_json j;
-    cwsi_str text = cwsi_str_of("the server says no more");
+    cwsi_str text = cwsi_str_of("the server says no more"), told = CWSI_ZERO;
     if (!cwsi_json_is_object(body)) {
         (void)cwsi_format(why, size, "the answer is not JSON");
         return true;
@@ -16990,12 +16999,11 @@ static bool cwsi_wandb_refused(const cwsi_wandb *w, cwsi_str body, char *why, si
         cwsi_json_next(&j) == CWSI_JSON_ARRAY_END)
         return false;
     if (cwsi_json_member(&j, "message", 7) && j.kind == CWSI_JSON_STRING && !j.escaped &&
-        cwsi_json_string(&j, &none, &text))
-        (void)cwsi_format(why, size, "%.*s", CWSI_CAST(int, text.len < 150 ? text.len : 150),
-                          text.at);
-    else (void)cwsi_format(why, size, "%s", text.at);
-    if (strstr(why, w->key) || strstr(why, w->auth + 6))
-        (void)cwsi_format(why, size, "the answer is not shown: it contains the key");
+        cwsi_json_string(&j, &none, &told))
+        text = told;
+    if (cwsi_str_has(text, w->key) || cwsi_str_has(text, w->auth + 6)) /* all of it: no part is */
+        text = cwsi_str_of("the answer is not shown: it contains the key");
+    (void)cwsi_format(why, size, "%.*s", CWSI_CAST(int, text.len < 150 ? text.len : 150), text.at);
     return true;
 }
 
@@ -21270,8 +21278,9 @@ CWS_API cws_status cws_session_log_metrics_begin(cws_session *session, int64_t s
     if (out) *out = NULL;
     if (!session) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "session must not be NULL");
     status = cwsi_enter(session->client, out, err);
-    if (!status && step < CWS_NO_STEP)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "step must be CWS_NO_STEP or not < 0");
+    if (!status && (step < CWS_NO_STEP || step > CWSI_STEP_MAX))
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                           "step must be CWS_NO_STEP or from 0 to 2^53");
     return status ? status
                   : cwsi_give_op(cwsi_report_new(session, step, keep, false), "Log metrics", out,
                                  err);

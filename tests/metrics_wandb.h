@@ -405,6 +405,32 @@ static void mw_test_trouble(void)
         HAS(t->said, "the answer is not shown");
         HAS_NOT(t->said, KEY);
     }
+    EACH("W&B: nor does one that is so long that it would be cut within the key")
+    {
+        char text[300];
+        mw_on(t);
+        (void)api_box(t, NULL);
+        (void)snprintf(text, sizeof(text), "{\"errors\":[{\"message\":\"%*s" KEY "\"}]}", 120, "");
+        mw_reply(t, "graphql", 200, text);
+        CHECK(!me_log(t, CWS_NO_STEP, false));
+        HAS(t->said, "the answer is not shown");
+        HAS_NOT(t->said, "0123456789");
+    }
+    EACH("W&B: the largest step is taken, a larger one refused, and one without a step follows")
+    {
+        cws_op *op = NULL;
+        mw_on(t);
+        (void)api_box(t, NULL);
+        mw_attach(t, MW_FOUND(MW_ENDED));
+        mw_rows(t)->times = 2;
+        CHECK(me_log(t, (int64_t)1 << 53, true));
+        CHECK_INT(cws_session_log_metrics_begin(t->session, INT64_MAX, true, &op, &t->err),
+                  CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "2^53");
+        CHECK(me_log(t, CWS_NO_STEP, true));
+        HAS(mw_line(t, 0, MW_HISTORY), "\"_step\":9007199254740992,");
+        HAS(mw_line(t, 1, MW_HISTORY), "\"_step\":9007199254740993,");
+    }
     EACH("W&B: hostile numbers and names in an answer harm nothing")
     {
         static const char *const odd[] = {
