@@ -29,10 +29,11 @@ SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 PROGRAMS = unit api streams options snapshots session tree metrics functions local wandb_client \
-	roundtrip wire wirelive torture backend $(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
+	roundtrip catalogue wire wirelive torture backend \
+	$(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
 SUITES = unit schema oracle api streams options snapshots session tree metrics functions local \
-	wandb torture roundtrip wire wirelive examples terminal link variants symbols style docs \
-	matrix fuzz
+	wandb torture roundtrip catalogue wire wirelive examples terminal link variants symbols \
+	style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
@@ -118,7 +119,7 @@ schema: $(patsubst %,$(BUILD)/tests/%,$(filter schema%,$(PROGRAMS)))
 oracle: $(BUILD)/tests/schema_tool
 	@NEED=gateway sh tests/run.sh $@ -- node tests/gateway/oracle.mjs $<
 
-roundtrip wire wirelive: %: $(BUILD)/tests/% $(BUILD)/tests/backend
+roundtrip catalogue wire wirelive: %: $(BUILD)/tests/% $(BUILD)/tests/backend
 	@NEED=gateway TIMEOUT=900 sh tests/run.sh $@ -- $^
 
 examples: $(EXAMPLES:%=$(BUILD)/examples-san/%)
