@@ -938,7 +938,9 @@ typedef struct cws_stop_opts {
     bool missing_ok;                  /* a sandbox the service does not know counts as stopped */
     double timeout_seconds;           /* for the whole stop; 0: grace + 60, with snapshot + 635 */
     bool snapshot; /* first keep the scratch volumes; their ids are then in snapshot_ids of
-                      cws_sandbox_info. CWS_ERR_SNAPSHOT if there are none */
+                      cws_sandbox_info. CWS_ERR_SNAPSHOT if there are none. Of a sandbox that was
+                      not started there is nothing to keep, which is success. The next three need
+                      it */
     bool snapshot_no_wait; /* do not wait until the snapshots are ready */
     const char *const *snapshot_volumes; /* v1: names of scratch volumes; NULL: all known */
     const char *request_id; /* token of the snapshots, up to 128 bytes; NULL: the service's */
@@ -1514,9 +1516,9 @@ CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *s
 /* Track a sandbox that has an id; its former session, if any, lets it go. Tracking it already is
  * success. Immediate. */
 CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox, cws_error *err);
-/* The inverse: the session tracks the sandbox no more, so that closing leaves it running. Started
- * or not; a sandbox that no session tracks is success, one of another session is refused.
- * Immediate. */
+/* The inverse: the session tracks the sandbox no more, by whichever handle, so that closing leaves
+ * it running. Started or not; a sandbox that no session tracks is success, one of another session
+ * is refused. Immediate. */
 CWS_API cws_status cws_session_release(cws_session *session, cws_sandbox *sandbox, cws_error *err);
 
 /* Close: no new sandboxes, lists or attaches from now on; work on existing sandboxes is still taken
@@ -6846,11 +6848,11 @@ static void cwsi_sleep(int ms)
 static void cwsi_client_shut(cws_client *c);
 
 #ifdef CWS_EXIT_GUARD
-static bool cwsi_guard_look(void);
+static int64_t cwsi_guard_look(void);
 #else
-static bool cwsi_guard_look(void)
+static int64_t cwsi_guard_look(void)
 {
-    return false;
+    return CWSI_NEVER;
 }
 #endif
 
@@ -6858,11 +6860,12 @@ static bool cwsi_guard_look(void)
 static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *err)
 {
     cws_status status = CWS_OK;
-    int64_t wait = timeout_ms < 0 ? CWSI_NEVER : timeout_ms, now;
+    int64_t wait = timeout_ms < 0 ? CWSI_NEVER : timeout_ms, now, guard;
     if (c->dead) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
     if (c->running || c->in_callback)
         return cwsi_fail(err, CWS_ERR_REENTRANT, "a blocking call was made inside a callback");
-    if (cwsi_guard_look() && wait > CWSI_GUARD_MS) wait = CWSI_GUARD_MS;
+    guard = cwsi_guard_look();
+    if (wait > guard) wait = guard;
     if (c->dead) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
     c->running = true;
     c->refs++;
@@ -11643,6 +11646,15 @@ static bool cwsi_journal_read_line(cwsi_journal *j, cwsi_str line)
     return cwsi_list_put(&j->arena, &left->live, first);
 }
 
+/* Is it a journal, or empty? The first line may be torn. A file of the user's is not for us to
+ * remove in the end. */
+static bool cwsi_is_journal(const cwsi_buf *text)
+{
+    static const char first[] = "cwsandbox-journal ";
+    size_t n = text->len < sizeof(first) - 1 ? text->len : sizeof(first) - 1;
+    return n == 0 || memcmp(text->at, first, n) == 0;
+}
+
 /* What earlier sessions have left in the file. */
 static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
 {
@@ -11660,6 +11672,9 @@ static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
     if (n > 0 || ferror(file))
         status = cwsi_fail(err, n ? CWS_ERR_NO_MEMORY : CWS_ERR_FILE,
                            "journal: '%.*s' can not be read", 200, j->path);
+    if (!status && !cwsi_is_journal(&text))
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                           "journal: '%.*s' is there and is something else", 200, j->path);
     at = text.len ? cwsi_arena_copy(&j->arena, text.at, text.len) : "";
     j->torn = text.len && text.at[text.len - 1] != '\n';
     end = at ? at + text.len : NULL;
@@ -12007,7 +12022,7 @@ static void cwsi_metrics_starting(cws_sandbox *sb, int64_t now)
     sb->start_ms = now;
 }
 
-/* A poll saw it running, maybe not for the first time. */
+/* An answer says that it runs, maybe not the first one. */
 static void cwsi_metrics_running(cws_sandbox *sb)
 {
     cwsi_metrics *m = sb->metrics;
@@ -12293,7 +12308,7 @@ static void cwsi_sandbox_apply(cws_sandbox *sb, const cwsi_view *view, bool poll
     sb->presumed = presumed && !sb->stop_owned;
     sb->info.state = state;
     sb->info.state_number = view->state_number;
-    if (polled && phase == CWSI_RUNNING) cwsi_metrics_running(sb);
+    if (phase == CWSI_RUNNING) cwsi_metrics_running(sb);
 }
 
 /* The service knows it no more, and that is fine. */
@@ -18396,6 +18411,7 @@ static const char *cwsi_program_tail(void)
         "    (void)io;\n"
         "    if (cws_out.failed) return;\n"
         "    cws_out.failed = true;\n"
+        "    if (!text || !*text) text = \"no reason was given\";\n"
         "    fputs(\"EXCEPTION:\", stderr);\n"
         "    for (; *text; text++) fputc(*text == '\\n' ? ' ' : *text, stderr);\n"
         "    fputc('\\n', stderr);\n"
@@ -19292,6 +19308,7 @@ static void cwsi_local_fail(cws_io *io, const char *text)
     cwsi_local_io *l = CWSI_AS(cwsi_local_io, io);
     if (l->failed) return;
     l->failed = true;
+    if (!text || !text[0]) text = "no reason was given";
     cwsi_copy_text(l->why, sizeof(l->why), text, strlen(text));
 }
 
@@ -20172,6 +20189,11 @@ static cws_status cwsi_check_stop(const cws_sandbox *sb, const cws_stop_opts *o,
                         : grace_ms + CWSI_CAST(int64_t, CWSI_STOP_SLACK_S * 1000);
     if (cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, whole, false, timeout_ms))
         return CWS_ERR_INVALID_ARGUMENT;
+    if (!o->snapshot && (o->snapshot_no_wait || o->snapshot_volumes || o->request_id))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s needs snapshot",
+                         o->snapshot_volumes   ? "snapshot_volumes"
+                         : o->snapshot_no_wait ? "snapshot_no_wait"
+                                               : "request_id");
     if (grace_ms > (o->snapshot ? 300000 : 86400000))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "graceful_shutdown_seconds: at most %s",
                          o->snapshot ? "300 with snapshot" : "one day");
@@ -21723,17 +21745,24 @@ CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox,
                            "the sandbox belongs to another client; use cws_session_from_id");
     if (!status && !sandbox->id[0])
         status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the sandbox has no id: start it first");
-    return status ? status : cwsi_session_track(session, sandbox, err);
+    if (status) return status;
+    if (!cwsi_tracked_by_id(session, cwsi_str_of(sandbox->id)))
+        return cwsi_session_track(session, sandbox, err);
+    if (sandbox->session != session) cwsi_session_forget(sandbox); /* it is here as another */
+    return CWS_OK;
 }
 
 CWS_API cws_status cws_session_release(cws_session *session, cws_sandbox *sandbox, cws_error *err)
 {
+    cws_sandbox *other;
     cws_status status = cwsi_enter_session(session, session, err);
     if (!status && !sandbox)
         status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "sandbox must not be NULL");
     if (!status && sandbox->session && sandbox->session != session)
         status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "another session tracks the sandbox");
-    if (!status) cwsi_session_forget(sandbox);
+    if (status) return status;
+    other = sandbox->id[0] ? cwsi_tracked_by_id(session, cwsi_str_of(sandbox->id)) : NULL;
+    cwsi_session_forget(other ? other : sandbox); /* by whichever object it is here */
     return status;
 }
 
@@ -21991,13 +22020,14 @@ static void cwsi_guard_exit(void)
 }
 
 /* Has a signal come? Then close, and let it do what it did before. True: there is a guard. */
-static bool cwsi_guard_look(void)
+static int64_t cwsi_guard_look(void)
 {
-    if (!cwsi_guard.caught || cwsi_guard.cleaning) return cwsi_guard.installed;
+    if (!cwsi_guard.caught || cwsi_guard.cleaning)
+        return cwsi_guard.installed ? CWSI_GUARD_MS : CWSI_NEVER;
     cwsi_guard.cleaning = 1;
     cwsi_guard_close_all();
     cwsi_guard_remove();
-    return false;
+    return 0; /* what was waited for may have ended */
 }
 
 CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err)

@@ -1067,9 +1067,8 @@ static void test_reap_files(void)
         {"a header without its end", "cwsandbox-journal 1 v1 http://local", ""},
         {"an empty file", "", ""},
         {"empty lines, lines of other kinds, of words too few and too many",
-         "\n\n \n" OLD_HEAD "live\nlive \nnew-kind sb-3 x\n  live   sb-1   -   more words \nlive "
+         OLD_HEAD "\n\n \nlive\nlive \nnew-kind sb-3 x\n  live   sb-1   -   more words \nlive "
          "sb-2 -\ngone\ngone sb-9\n\xff\xfe\x01\t\n", "12"},
-        {"lines before any header", "live sb-1 -\ncreate x\n" OLD_HEAD "live sb-2 -\n", "2"},
         {"a header of another version of the file",
          OLD_HEAD "live sb-1 -\ncwsandbox-journal 2 v9 x y\n", "1"},
         {"live twice, gone once", OLD_HEAD "live sb-1 -\ngone sb-1\nlive sb-1 -\n", "1"},
@@ -1105,6 +1104,17 @@ static void test_reap_files(void)
             CHECK_INT(api_close(t), CWS_OK);
             CHECK_STR(journal_shows(journal), "(none)");
         }
+    ONCE("a file that is something else is refused, and stays as it is") {
+        cws_session *none = NULL;
+        svc_serve(t);
+        put_journal("int main(void) { return 0; }\n");
+        t->sopts.journal = journal;
+        CHECK_INT(cws_session_open(&t->sopts, &none, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "something else");
+        CHECK(!none);
+        HAS(journal_shows(journal), "int main(void) { return 0; }|");
+        (void)new_journal();
+    }
     ONCE("a journal of very long words, and of zero bytes") {
         size_t n = 300000, stopped = 0, at;
         char *text = (char *)malloc(n + 1000);

@@ -1123,8 +1123,13 @@ static void sn_test_stop(void)
         }
     BOTH("51: a plain stop sends nothing of it") {
         cws_sandbox *sb = sn_running(t, NULL);
-        cws_stop_opts o = {.request_id = "unused", .snapshot_no_wait = true,
-                           .snapshot_volumes = STRINGS("unused")};
+        cws_stop_opts o = {0}, no[] = {{.request_id = "r"}, {.snapshot_no_wait = true},
+                                       {.snapshot_volumes = STRINGS("v")}};
+        int i;
+        for (i = 0; i < 3; i++) { /* what would be thrown away is not kept by a stop without */
+            CHECK_INT(api_stop(t, sb, &no[i]), CWS_ERR_INVALID_ARGUMENT);
+            HAS(t->err.message, "needs snapshot");
+        }
         sn_ok(t, STOP, t->s.b2 ? "{'success':true}" : DELETED("COMPLETED"));
         if (t->s.b2) sn_state(t, "COMPLETED");
         CHECK_INT(api_stop(t, sb, &o), CWS_OK);
