@@ -1514,7 +1514,7 @@ CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox
 CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *sandbox_id,
                                              bool no_adopt, cws_op **out, cws_error *err);
 /* Track a sandbox that has an id; its former session, if any, lets it go. Tracking it already is
- * success. Immediate. */
+ * success. CWS_ERR_CLOSED on a closed session, for release too. Immediate. */
 CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox, cws_error *err);
 /* The inverse: the session tracks the sandbox no more, by whichever handle, so that closing leaves
  * it running. Started or not; a sandbox that no session tracks is success, one of another session
@@ -1556,7 +1556,8 @@ CWS_API size_t cws_op_reaped(const cws_op *op); /* what *stopped would tell */
  * call that moves the loop, or by a wait that the signal interrupts, in the thread that makes it.
  * Then what the signal did before happens: the end of the process, a handler of yours, or nothing.
  * A second signal meanwhile ends the process at once with 128 + its number. Bounded by
- * close_timeout_seconds for each session, one after the other. Unguarded by closing and by freeing.
+ * close_timeout_seconds for each session, one after the other. exit() inside a callback of the
+ * library closes nothing. Unguarded by closing and by freeing.
  * All guarded sessions must belong to one thread. A forked process is not guarded. Not with
  * CWS_STATIC in several files. */
 CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err);
@@ -1649,8 +1650,9 @@ CWS_API const cws_snapshot *cws_snapshot_list_at(const cws_snapshot_list *list, 
 CWS_API void cws_snapshot_list_free(cws_snapshot_list *list);
 
 typedef struct cws_snapshot_opts {
-    const char *volume;     /* v1: name of a scratch volume; NULL: the only one, else
-                               CWS_ERR_SNAPSHOT before any network */
+    const char *volume;     /* v1: name of a scratch volume; NULL: the only one. If several are
+                               known, CWS_ERR_SNAPSHOT before any network; if none, the service
+                               decides */
     bool no_wait;           /* do not wait until it is ready */
     const char *request_id; /* token, up to 128 bytes: repeating a create with it gives the same
                                snapshot. NULL: a new one; if the create fails it is in
@@ -1920,7 +1922,7 @@ CWS_API void cws_function_free(cws_function *function);
  * object of named ones (NULL: none). *out is yours: cws_bytes_free. It is the JSON text of what was
  * returned, where tuples have become arrays, keys strings, and NaN and Infinity may stand for
  * numbers. A C function gets the text of args_json, which may be any JSON, as its input, and must
- * write JSON. At most 256 MiB each way; result nesting at most 100.
+ * write JSON. At most 256 MiB each way; nesting at most 100 each way.
  *
  * Returns CWS_ERR_EXECUTION if the function raised an exception, returned what has no JSON, or did
  * not compile: exit_code, the message, and cws_error_metadata(err, "exception_type") and
@@ -13043,6 +13045,8 @@ static void cwsi_asking_filter(cwsi_asking *a)
     items->len = n;
 }
 
+static bool cwsi_asking_expire(cws_op *op);
+
 /* One page, or the only answer. The step says what is next; op->err, that nothing is. */
 static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
 {
@@ -13060,6 +13064,10 @@ static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
     op->step = CWSI_ASKING_PROFILES;
     if (!cwsi_call_reply(op, &arena, &reply)) {
         cwsi_asking_failed(a);
+        if (a->until_ready && op->err.status == CWS_ERR_REQUEST_TIMEOUT && now >= op->deadline_ms) {
+            cwsi_error_clear(&op->err);
+            (void)cwsi_asking_expire(op); /* whichever of the two clocks was first */
+        }
         if (op->err.status == CWS_ERR_SNAPSHOT_NOT_FOUND && (a->q.missing_ok || repeated) &&
             a->q.ask == CWSI_ASK_SNAPSHOT_DELETE)
             cwsi_error_clear(&op->err);
@@ -21656,9 +21664,9 @@ CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_o
     if (out) *out = NULL;
     status = cwsi_enter_session(session, out, err);
     if (!status) status = cwsi_check_zero(err, "cws_list_opts", o->must_be_zero);
-    if (!status && CWSI_CAST(unsigned, o->status) > CWS_STATE_UNSPECIFIED)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "status: not a cws_state");
-    if (!status && o->status && o->status != CWS_STATE_UNSPECIFIED &&
+    if (!status && CWSI_CAST(unsigned, o->status) >= CWS_STATE_UNSPECIFIED)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "status: not a state to look for");
+    if (!status && o->status &&
         session->client->dialect->state_number(o->status) == 0)
         status = cwsi_fail(err, CWS_ERR_UNSUPPORTED, "status '%s' is not there in %s",
                            cws_state_name(o->status), session->client->dialect->name);
@@ -22701,8 +22709,7 @@ static cws_status cwsi_check_runner_opts(const cws_client *c, const cws_runner_o
         {!profiles && o->egress_mode, "egress_mode", "leave it out"},
         {!profiles && o->exclude_shared, "exclude_shared", "look at is_shared of the answers"},
         {profiles && o->service_visibility, "service_visibility", "use service_exposure_mode"}};
-    if (cwsi_check_zero(err, "cws_runner_opts", o->must_be_zero) ||
-        cwsi_check_choice(err, "service_visibility", CWSI_CAST(unsigned, o->service_visibility),
+    if (cwsi_check_choice(err, "service_visibility", CWSI_CAST(unsigned, o->service_visibility),
                           CWS_VISIBILITY_CUSTOM) ||
         cwsi_check_optional(err, "runner_group_id", o->runner_group_id) ||
         cwsi_check_optional(err, "gpu_type", o->gpu_type) ||
@@ -22728,7 +22735,9 @@ CWS_API cws_status cws_runner_find_begin(cws_client *client, const cws_runner_op
     if (!err) err = &scratch;
     if (out) *out = NULL;
     cwsi_error_clear(err);
-    if (client && cwsi_check_runner_opts(client, o, err)) return err->status;
+    if (cwsi_check_zero(err, "cws_runner_opts", o->must_be_zero) ||
+        (client && cwsi_check_runner_opts(client, o, err)))
+        return err->status;
     a = cwsi_asking_begin(client, CWSI_ASK_RUNNER_LIST, o->timeout_seconds, CWSI_DISCOVERY_MS, out,
                           err);
     if (!a) return err->status;
