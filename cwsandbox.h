@@ -18638,6 +18638,7 @@ typedef struct cwsi_invocation {
     cws_op *file;           /* a file call in flight */
     cws_process *process;   /* the last command */
     bool running;           /* it is in flight */
+    bool called;            /* it is the function */
     bool ran;               /* it was the function, and that came to an end of its own */
     bool reused;            /* the sandbox was kept warm */
     bool prepared;          /* it has the directory and the C program */
@@ -18846,6 +18847,7 @@ static cwsi_turn cwsi_function_execute(cwsi_invocation *v, int64_t now)
     v->prepared = true;
     cwsi_buf_free(&v->payload);
     if (!v->running && !cwsi_function_command(v, &argv)) return CWSI_READY;
+    v->called = true;
     if (cwsi_function_exec(v, argv, false, now) == CWSI_PENDING) return CWSI_PENDING;
     v->ran = !op->err.status;
     if (v->ran && v->process->exit_code)
@@ -23057,7 +23059,7 @@ CWS_API const cws_result *cws_op_function_output(const cws_op *op)
     const cwsi_invocation *v =
         op && op->done && op->kind == cwsi_function_kind()
             ? CWSI_CAST(const cwsi_invocation *, CWSI_CAST(const void *, op)) : NULL;
-    return v && v->process && v->process->began ? v->process->result : NULL;
+    return v && v->called && v->process && v->process->began ? v->process->result : NULL;
 }
 
 /* ================================================================================================
