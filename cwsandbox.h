@@ -11643,6 +11643,16 @@ static bool cwsi_journal_read_line(cwsi_journal *j, cwsi_str line)
     return cwsi_list_put(&j->arena, &left->live, first);
 }
 
+/* May this, without a whole first line, be a journal that a crash has cut short? Else it is another
+ * file of the user's, which must be neither changed nor removed. */
+static bool cwsi_journal_is_one(const char *text, size_t len)
+{
+    static const char head[] = "cwsandbox-journal ";
+    size_t n = 0;
+    while (n < len && head[n] && text[n] == head[n]) n++;
+    return n == len || head[n] == '\0' || (n > 0 && text[n] == '\n');
+}
+
 /* What earlier sessions have left in the file. */
 static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
 {
@@ -11670,6 +11680,9 @@ static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
         line.len = CWSI_CAST(size_t, at++ - line.at);
         if (!cwsi_journal_read_line(j, line)) status = cwsi_no_memory(err, "journal");
     }
+    if (!status && text.len && j->left.len == 0 && !cwsi_journal_is_one(text.at, text.len))
+        status = cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' is another file; it stays as it is",
+                           200, j->path);
     cwsi_buf_free(&text);
     return status;
 }
@@ -18024,13 +18037,16 @@ static bool cwsi_list_has(const cwsi_list *list, const char *text)
     return false;
 }
 
-/* What was let go on purpose carries the tag all the same. */
-static void cwsi_reap_spare(cwsi_reap *r)
+/* What was let go on purpose carries the tag all the same. What does not carry it, as far as the
+ * service tells tags, is not ours, though the list has it. */
+static void cwsi_reap_spare(cwsi_reap *r, const char *tag)
 {
     size_t i;
     for (i = r->hand->tracked_len; i > 0; i--) {
         cws_sandbox *sb = r->hand->tracked[i - 1]->sandbox;
-        if (!cwsi_list_has(&r->left->live, sb->id) && cwsi_list_has(&r->left->gone, sb->id))
+        bool other = sb->info.tags[0] && !cwsi_listed(sb->info.tags, tag);
+        if (!cwsi_list_has(&r->left->live, sb->id) &&
+            (other || cwsi_list_has(&r->left->gone, sb->id)))
             cwsi_session_forget(sb);
     }
 }
@@ -18042,8 +18058,8 @@ static cwsi_turn cwsi_reap_list(cwsi_reap *r)
     const char *tags[2];
     cws_list_opts o = CWSI_ZERO;
     cws_status begun = CWS_OK;
+    cwsi_copy_text(tag, sizeof(tag), r->left->tag.at, r->left->tag.len);
     if (!r->own) {
-        cwsi_copy_text(tag, sizeof(tag), r->left->tag.at, r->left->tag.len);
         tags[0] = tag;
         tags[1] = NULL;
         o.tags = tags;
@@ -18051,7 +18067,7 @@ static cwsi_turn cwsi_reap_list(cwsi_reap *r)
         begun = cws_session_list_begin(r->hand, &o, &r->own, &r->op.err);
     }
     if (cwsi_reap_await(r, begun) == CWSI_PENDING) return CWSI_PENDING;
-    cwsi_reap_spare(r);
+    cwsi_reap_spare(r, tag);
     r->at = 0;
     r->op.step = CWSI_REAP_ATTACH;
     return CWSI_READY;
@@ -22235,6 +22251,7 @@ CWS_API cws_status cws_pool_take(cws_pool *pool, int64_t timeout_ms, cws_sandbox
     cwsi_slot *slot;
     int64_t until;
     cws_status status;
+    bool insist = true; /* once: what fails again and again must not be repeated for ever */
     if (out) *out = NULL;
     cwsi_error_clear(err);
     if (!pool || !out)
@@ -22247,7 +22264,8 @@ CWS_API cws_status cws_pool_take(cws_pool *pool, int64_t timeout_ms, cws_sandbox
     until = cwsi_until(c, timeout_ms);
     while (!(slot = cwsi_pool_pick(pool))) {
         int64_t now = cwsi_now(c);
-        cwsi_pool_fill(pool, pool->failures >= CWSI_POOL_FAILURES);
+        cwsi_pool_fill(pool, insist);
+        insist = false;
         if (!cwsi_pool_count(pool, CWSI_SLOT_STARTING) &&
             !cwsi_pool_count(pool, CWSI_SLOT_STOPPING))
             return cwsi_copy_error(err, &pool->why);
