@@ -13041,6 +13041,12 @@ static void cwsi_asking_filter(cwsi_asking *a)
     items->len = n;
 }
 
+static cws_status cwsi_snapshot_failed(cws_error *err, const cws_snapshot *s)
+{
+    return cwsi_fail(err, CWS_ERR_SNAPSHOT, "Snapshot '%s' failed: %s", s->snapshot_id,
+                     s->status_reason[0] ? s->status_reason : "the service gives no reason");
+}
+
 /* One page, or the only answer. The step says what is next; op->err, that nothing is. */
 static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
 {
@@ -13075,8 +13081,7 @@ static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
     s = CWSI_CAST(const cws_snapshot *, a->found->items.at);
     if (s->state == CWS_SNAPSHOT_READY) return;
     if (s->state == CWS_SNAPSHOT_FAILED || s->state == CWS_SNAPSHOT_DELETING) {
-        (void)cwsi_fail(&op->err, CWS_ERR_SNAPSHOT, "Snapshot '%s' failed: %s", s->snapshot_id,
-                        s->status_reason[0] ? s->status_reason : "the service gives no reason");
+        (void)cwsi_snapshot_failed(&op->err, s);
         return;
     }
     a->resume = now + a->delay;
@@ -13341,6 +13346,11 @@ static cwsi_turn cwsi_snapshot_accepted(cwsi_snapshot *s)
     if (!item->snapshot_id[0]) {
         (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no id", op->kind->name);
         return CWSI_READY;
+    }
+    if (!s->wait && item->state == CWS_SNAPSHOT_FAILED) { /* else the question why comes next */
+        (void)cwsi_snapshot_failed(&op->err, item);
+        cwsi_add_detail(&op->err, 'm', cwsi_str_of(CWSI_SNAPSHOT_ID),
+                        cwsi_str_of(item->snapshot_id));
     }
     return !s->wait || item->state == CWS_SNAPSHOT_READY ? CWSI_READY : CWSI_PENDING;
 }
