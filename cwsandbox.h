@@ -9957,6 +9957,12 @@ static void cwsi_found_name(char *out, size_t size, cwsi_str text, bool *too_lon
     else *too_long = true;
 }
 
+static cws_status cwsi_snapshot_failed(cws_error *err, const cws_snapshot *s)
+{
+    return cwsi_fail(err, CWS_ERR_SNAPSHOT, "Snapshot '%s' failed: %s", s->snapshot_id,
+                     s->status_reason[0] ? s->status_reason : "the service gives no reason");
+}
+
 #define CWSI_DEFINE_BUCKET(p)                                                                      \
     static void cwsi_##p##_read_bucket(const cwsi_##p##_FileSystemSnapshotBucketConfig *m,         \
                                        cwsi_found *f)                                              \
@@ -12519,16 +12525,16 @@ static void cwsi_start_accepted(cws_op *op)
             cwsi_arena_clear(&arena);
             return;
         }
-        if (sb->create_unknown && op->client->dialect->once) {
-            sb->create_unknown = false; /* nothing can settle it; */
-            sb->noted = false;          /* the journal keeps it, without an outcome */
-            cwsi_log(op->client, CWS_LOG_WARNING,
-                     "%s: the outcome is not known; a sandbox may exist until its lifetime ends",
-                     op->kind->name);
-        }
         if (!op->client->dialect->once)
             cwsi_copy_text(op->err.request_id, sizeof(op->err.request_id), sb->request_id,
                            strlen(sb->request_id));
+    }
+    if (sb->create_unknown && op->client->dialect->once) {
+        sb->create_unknown = false; /* nothing can settle it; */
+        sb->noted = false;          /* the journal keeps it, without an outcome */
+        cwsi_log(op->client, CWS_LOG_WARNING,
+                 "%s: the outcome is not known; a sandbox may exist until its lifetime ends",
+                 op->kind->name);
     }
     cwsi_arena_clear(&arena);
 }
@@ -13039,12 +13045,6 @@ static void cwsi_asking_filter(cwsi_asking *a)
         n++;
     }
     items->len = n;
-}
-
-static cws_status cwsi_snapshot_failed(cws_error *err, const cws_snapshot *s)
-{
-    return cwsi_fail(err, CWS_ERR_SNAPSHOT, "Snapshot '%s' failed: %s", s->snapshot_id,
-                     s->status_reason[0] ? s->status_reason : "the service gives no reason");
 }
 
 /* One page, or the only answer. The step says what is next; op->err, that nothing is. */

@@ -5210,6 +5210,20 @@ static void api_test_no_harm(void)
         CHECK_INT(script_count(&t->s, "CreateSandbox"), 6);
         cws_pool_free(pool);
     }
+    EACH("where a create can not be repeated, one that was answered without an id is not")
+    {
+        cws_sandbox *sb;
+        if (!t->s.b2) { /* v1 repeats it with its request id, and learns the sandbox's */
+            test_forget();
+            continue;
+        }
+        sb = api_box(t, NULL);
+        script_ok(&t->s, "CreateSandbox", "{}");
+        CHECK_INT(api_start(t, sb), CWS_ERR_PROTOCOL);
+        HAS(t->said, "a sandbox may exist until its lifetime ends");
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "CreateSandbox");
+    }
     ONCE("a file that is no journal is refused as one, and stays as it is")
     {
         char text[40] = "";
