@@ -1541,7 +1541,8 @@ CWS_API bool cws_session_failed(const cws_session *session, size_t index,
  * to stop stays in the journal: call it again. Returns CWS_ERR_INVALID_ARGUMENT if an earlier
  * session was of another address or API version. Opening a session with a journal that another
  * living process uses fails on Unix; elsewhere, and with two sessions of one process, take care. A
- * create that can not be noted is not sent: CWS_ERR_FILE. Not with CWS_NO_STDIO.
+ * file that is no journal is refused, and a create that can not be noted is not sent: CWS_ERR_FILE.
+ * Not with CWS_NO_STDIO.
  * Example: examples/journal.c */
 CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_error *err);
 CWS_API cws_status cws_session_reap_begin(cws_session *session, cws_op **out, cws_error *err);
