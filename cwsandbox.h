@@ -1543,7 +1543,8 @@ CWS_API bool cws_session_failed(const cws_session *session, size_t index,
  * to stop stays in the journal: call it again. Returns CWS_ERR_INVALID_ARGUMENT if an earlier
  * session was of another address or API version. Opening a session with a journal that another
  * living process uses fails on Unix; elsewhere, and with two sessions of one process, take care. A
- * create that can not be noted is not sent: CWS_ERR_FILE. Not with CWS_NO_STDIO.
+ * file that is no journal is refused, and a create that can not be noted is not sent: CWS_ERR_FILE.
+ * Not with CWS_NO_STDIO.
  * Example: examples/journal.c */
 CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_error *err);
 CWS_API cws_status cws_session_reap_begin(cws_session *session, cws_op **out, cws_error *err);
@@ -9962,6 +9963,35 @@ static void cwsi_found_name(char *out, size_t size, cwsi_str text, bool *too_lon
     else *too_long = true;
 }
 
+static cws_status cwsi_snapshot_failed(cws_error *err, const cws_snapshot *s)
+{
+    return cwsi_fail(err, CWS_ERR_SNAPSHOT, "Snapshot '%s' failed: %s", s->snapshot_id,
+                     s->status_reason[0] ? s->status_reason : "the service gives no reason");
+}
+
+/* Remember where the next page begins. False: there is none, or op->err is set. A server that
+ * repeats a token would keep us for ever. */
+static bool cwsi_next_page(cws_op *op, cwsi_arena *a, cwsi_list *tokens, cwsi_str token,
+                           cwsi_str *out)
+{
+    cwsi_str *kept;
+    size_t i;
+    if (token.len == 0) return false;
+    for (i = 0; i < tokens->len; i++)
+        if (cwsi_str_same(token, CWSI_CAST(const cwsi_str *, tokens->at)[i]))
+            return cwsi_no(cwsi_fail(&op->err, CWS_ERR_PROTOCOL,
+                                     "%s: the server repeats a page token", op->kind->name));
+    if (tokens->len + 1 >= CWSI_MAX_PAGES)
+        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: more than %d pages", op->kind->name,
+                                 CWSI_MAX_PAGES));
+    kept = CWSI_AS(cwsi_str, cwsi_list_grow(a, tokens, sizeof(*kept)));
+    if (kept) kept->at = cwsi_arena_copy(a, token.at, token.len);
+    if (!kept || !kept->at) return cwsi_no(cwsi_op_fail_no_memory(op));
+    kept->len = token.len;
+    *out = *kept;
+    return true;
+}
+
 #define CWSI_DEFINE_BUCKET(p)                                                                      \
     static void cwsi_##p##_read_bucket(const cwsi_##p##_FileSystemSnapshotBucketConfig *m,         \
                                        cwsi_found *f)                                              \
@@ -11648,13 +11678,14 @@ static bool cwsi_journal_read_line(cwsi_journal *j, cwsi_str line)
     return cwsi_list_put(&j->arena, &left->live, first);
 }
 
-/* Is it a journal, or empty? The first line may be torn. A file of the user's is not for us to
- * remove in the end. */
-static bool cwsi_is_journal(const cwsi_buf *text)
+/* May this, without a whole first line, be a journal that a crash has cut short? Else it is another
+ * file of the user's, which must be neither changed nor removed. */
+static bool cwsi_journal_is_one(const char *text, size_t len)
 {
-    static const char first[] = "cwsandbox-journal ";
-    size_t n = text->len < sizeof(first) - 1 ? text->len : sizeof(first) - 1;
-    return n == 0 || memcmp(text->at, first, n) == 0;
+    static const char head[] = "cwsandbox-journal ";
+    size_t n = 0;
+    while (n < len && head[n] && text[n] == head[n]) n++;
+    return n == len || head[n] == '\0' || (n > 0 && text[n] == '\n');
 }
 
 /* What earlier sessions have left in the file. */
@@ -11674,9 +11705,6 @@ static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
     if (n > 0 || ferror(file))
         status = cwsi_fail(err, n ? CWS_ERR_NO_MEMORY : CWS_ERR_FILE,
                            "journal: '%.*s' can not be read", 200, j->path);
-    if (!status && !cwsi_is_journal(&text))
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                           "journal: '%.*s' is there and is something else", 200, j->path);
     at = text.len ? cwsi_arena_copy(&j->arena, text.at, text.len) : "";
     j->torn = text.len && text.at[text.len - 1] != '\n';
     end = at ? at + text.len : NULL;
@@ -11687,6 +11715,9 @@ static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
         line.len = CWSI_CAST(size_t, at++ - line.at);
         if (!cwsi_journal_read_line(j, line)) status = cwsi_no_memory(err, "journal");
     }
+    if (!status && text.len && j->left.len == 0 && !cwsi_journal_is_one(text.at, text.len))
+        status = cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' is another file; it stays as it is",
+                           200, j->path);
     cwsi_buf_free(&text);
     return status;
 }
@@ -12523,16 +12554,16 @@ static void cwsi_start_accepted(cws_op *op)
             cwsi_arena_clear(&arena);
             return;
         }
-        if (sb->create_unknown && op->client->dialect->once) {
-            sb->create_unknown = false; /* nothing can settle it; */
-            sb->noted = false;          /* the journal keeps it, without an outcome */
-            cwsi_log(op->client, CWS_LOG_WARNING,
-                     "%s: the outcome is not known; a sandbox may exist until its lifetime ends",
-                     op->kind->name);
-        }
         if (!op->client->dialect->once)
             cwsi_copy_text(op->err.request_id, sizeof(op->err.request_id), sb->request_id,
                            strlen(sb->request_id));
+    }
+    if (sb->create_unknown && op->client->dialect->once) {
+        sb->create_unknown = false; /* nothing can settle it; */
+        sb->noted = false;          /* the journal keeps it, without an outcome */
+        cwsi_log(op->client, CWS_LOG_WARNING,
+                 "%s: the outcome is not known; a sandbox may exist until its lifetime ends",
+                 op->kind->name);
     }
     cwsi_arena_clear(&arena);
 }
@@ -12941,29 +12972,6 @@ static void cwsi_asking_destroy(cws_op *op)
     cwsi_found_free(a->found);
 }
 
-/* Remember where the next page begins. False: there is none, or op->err is set. A server that
- * repeats a token would keep us for ever. */
-static bool cwsi_next_page(cws_op *op, cwsi_arena *a, cwsi_list *tokens, cwsi_str token,
-                           cwsi_str *out)
-{
-    cwsi_str *kept;
-    size_t i;
-    if (token.len == 0) return false;
-    for (i = 0; i < tokens->len; i++)
-        if (cwsi_str_same(token, CWSI_CAST(const cwsi_str *, tokens->at)[i]))
-            return cwsi_no(cwsi_fail(&op->err, CWS_ERR_PROTOCOL,
-                                     "%s: the server repeats a page token", op->kind->name));
-    if (tokens->len + 1 >= CWSI_MAX_PAGES)
-        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: more than %d pages", op->kind->name,
-                                 CWSI_MAX_PAGES));
-    kept = CWSI_AS(cwsi_str, cwsi_list_grow(a, tokens, sizeof(*kept)));
-    if (kept) kept->at = cwsi_arena_copy(a, token.at, token.len);
-    if (!kept || !kept->at) return cwsi_no(cwsi_op_fail_no_memory(op));
-    kept->len = token.len;
-    *out = *kept;
-    return true;
-}
-
 static bool cwsi_is_discovery(cwsi_ask ask)
 {
     return ask >= CWSI_ASK_RUNNER_LIST;
@@ -13085,8 +13093,7 @@ static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
     s = CWSI_CAST(const cws_snapshot *, a->found->items.at);
     if (s->state == CWS_SNAPSHOT_READY) return;
     if (s->state == CWS_SNAPSHOT_FAILED || s->state == CWS_SNAPSHOT_DELETING) {
-        (void)cwsi_fail(&op->err, CWS_ERR_SNAPSHOT, "Snapshot '%s' failed: %s", s->snapshot_id,
-                        s->status_reason[0] ? s->status_reason : "the service gives no reason");
+        (void)cwsi_snapshot_failed(&op->err, s);
         return;
     }
     a->resume = now + a->delay;
@@ -13351,6 +13358,11 @@ static cwsi_turn cwsi_snapshot_accepted(cwsi_snapshot *s)
     if (!item->snapshot_id[0]) {
         (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no id", op->kind->name);
         return CWSI_READY;
+    }
+    if (!s->wait && item->state == CWS_SNAPSHOT_FAILED) { /* else the question why comes next */
+        (void)cwsi_snapshot_failed(&op->err, item);
+        cwsi_add_detail(&op->err, 'm', cwsi_str_of(CWSI_SNAPSHOT_ID),
+                        cwsi_str_of(item->snapshot_id));
     }
     return !s->wait || item->state == CWS_SNAPSHOT_READY ? CWSI_READY : CWSI_PENDING;
 }
@@ -18047,13 +18059,16 @@ static bool cwsi_list_has(const cwsi_list *list, const char *text)
     return false;
 }
 
-/* What was let go on purpose carries the tag all the same. */
-static void cwsi_reap_spare(cwsi_reap *r)
+/* What was let go on purpose carries the tag all the same. What does not carry it, as far as the
+ * service tells tags, is not ours, though the list has it. */
+static void cwsi_reap_spare(cwsi_reap *r, const char *tag)
 {
     size_t i;
     for (i = r->hand->tracked_len; i > 0; i--) {
         cws_sandbox *sb = r->hand->tracked[i - 1]->sandbox;
-        if (!cwsi_list_has(&r->left->live, sb->id) && cwsi_list_has(&r->left->gone, sb->id))
+        bool other = sb->info.tags[0] && !cwsi_listed(sb->info.tags, tag);
+        if (!cwsi_list_has(&r->left->live, sb->id) &&
+            (other || cwsi_list_has(&r->left->gone, sb->id)))
             cwsi_session_forget(sb);
     }
 }
@@ -18065,8 +18080,8 @@ static cwsi_turn cwsi_reap_list(cwsi_reap *r)
     const char *tags[2];
     cws_list_opts o = CWSI_ZERO;
     cws_status begun = CWS_OK;
+    cwsi_copy_text(tag, sizeof(tag), r->left->tag.at, r->left->tag.len);
     if (!r->own) {
-        cwsi_copy_text(tag, sizeof(tag), r->left->tag.at, r->left->tag.len);
         tags[0] = tag;
         tags[1] = NULL;
         o.tags = tags;
@@ -18074,7 +18089,7 @@ static cwsi_turn cwsi_reap_list(cwsi_reap *r)
         begun = cws_session_list_begin(r->hand, &o, &r->own, &r->op.err);
     }
     if (cwsi_reap_await(r, begun) == CWSI_PENDING) return CWSI_PENDING;
-    cwsi_reap_spare(r);
+    cwsi_reap_spare(r, tag);
     r->at = 0;
     r->op.step = CWSI_REAP_ATTACH;
     return CWSI_READY;
@@ -18662,6 +18677,7 @@ typedef struct cwsi_invocation {
     cws_op *file;           /* a file call in flight */
     cws_process *process;   /* the last command */
     bool running;           /* it is in flight */
+    bool called;            /* it is the function */
     bool ran;               /* it was the function, and that came to an end of its own */
     bool reused;            /* the sandbox was kept warm */
     bool prepared;          /* it has the directory and the C program */
@@ -18870,6 +18886,7 @@ static cwsi_turn cwsi_function_execute(cwsi_invocation *v, int64_t now)
     v->prepared = true;
     cwsi_buf_free(&v->payload);
     if (!v->running && !cwsi_function_command(v, &argv)) return CWSI_READY;
+    v->called = true;
     if (cwsi_function_exec(v, argv, false, now) == CWSI_PENDING) return CWSI_PENDING;
     v->ran = !op->err.status;
     if (v->ran && v->process->exit_code)
@@ -22271,6 +22288,7 @@ CWS_API cws_status cws_pool_take(cws_pool *pool, int64_t timeout_ms, cws_sandbox
     cwsi_slot *slot;
     int64_t until;
     cws_status status;
+    bool insist = true; /* once: what fails again and again must not be repeated for ever */
     if (out) *out = NULL;
     cwsi_error_clear(err);
     if (!pool || !out)
@@ -22283,7 +22301,8 @@ CWS_API cws_status cws_pool_take(cws_pool *pool, int64_t timeout_ms, cws_sandbox
     until = cwsi_until(c, timeout_ms);
     while (!(slot = cwsi_pool_pick(pool))) {
         int64_t now = cwsi_now(c);
-        cwsi_pool_fill(pool, pool->failures >= CWSI_POOL_FAILURES);
+        cwsi_pool_fill(pool, insist);
+        insist = false;
         if (!cwsi_pool_count(pool, CWSI_SLOT_STARTING) &&
             !cwsi_pool_count(pool, CWSI_SLOT_STOPPING))
             return cwsi_copy_error(err, &pool->why);
@@ -23096,7 +23115,7 @@ CWS_API const cws_result *cws_op_function_output(const cws_op *op)
     const cwsi_invocation *v =
         op && op->done && op->kind == cwsi_function_kind()
             ? CWSI_CAST(const cwsi_invocation *, CWSI_CAST(const void *, op)) : NULL;
-    return v && v->process && v->process->began ? v->process->result : NULL;
+    return v && v->called && v->process && v->process->began ? v->process->result : NULL;
 }
 
 /* ================================================================================================

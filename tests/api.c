@@ -5188,6 +5188,76 @@ static void test_found_by_reading(void)
     }
 }
 
+/* ---- what must do no harm -------------------------------------------------------------------- */
+
+static void api_test_no_harm(void)
+{
+    static const char path[] = "/tmp/cwsandbox-test-api-journal";
+    STREAMING("a pool whose starts keep failing at different times is given up by one take")
+    {
+        cws_pool_opts o;
+        cws_pool *pool = NULL;
+        cws_sandbox *sb = NULL;
+        int i;
+        memset(&o, 0, sizeof(o));
+        o.size = 4;
+        (void)api_session(t);
+        for (i = 0; i < 6; i++) /* some are always under way when others fail */
+            script_error(&t->s, "CreateSandbox", "permission_denied", "no", NULL)->delay =
+                100 + i * 53;
+        CHECK_INT(cws_pool_open(t->session, &o, &pool, &t->err), CWS_OK);
+        CHECK_INT(cws_pool_take(pool, -1, &sb, &t->err), CWS_ERR_AUTHENTICATION);
+        CHECK_INT(script_count(&t->s, "CreateSandbox"), 6);
+        cws_pool_free(pool);
+    }
+    EACH("where a create can not be repeated, one that was answered without an id is not")
+    {
+        cws_sandbox *sb;
+        if (!t->s.b2) { /* v1 repeats it with its request id, and learns the sandbox's */
+            test_forget();
+            continue;
+        }
+        sb = api_box(t, NULL);
+        script_ok(&t->s, "CreateSandbox", "{}");
+        CHECK_INT(api_start(t, sb), CWS_ERR_PROTOCOL);
+        HAS(t->said, "a sandbox may exist until its lifetime ends");
+        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
+        CHECK_STR(script_calls(&t->s), "CreateSandbox");
+    }
+    ONCE("a file that is no journal is refused as one, and stays as it is")
+    {
+        char text[40] = "";
+        FILE *f = fopen(path, "wb");
+        t->sopts.client = api_client(t);
+        t->sopts.journal = path;
+        if (!CHECK(f && fputs("my notes", f) >= 0 && fclose(f) == 0)) continue;
+        cws_session_free(t->session);
+        t->session = NULL;
+        CHECK_INT(cws_session_open(&t->sopts, &t->session, &t->err), CWS_ERR_FILE);
+        HAS(t->err.message, "is another file");
+        f = fopen(path, "rb");
+        CHECK(f && fgets(text, (int)sizeof(text), f) && fclose(f) == 0);
+        CHECK_STR(text, "my notes");
+    }
+    ONCE("reap stops nothing without the tag, though a service lists it")
+    {
+        size_t stopped = 9;
+        FILE *f = fopen(path, "wb");
+        if (api_v1_only(t, "tags are not told")) continue;
+        if (!CHECK(f && fputs("cwsandbox-journal 1 v1 http://localhost:1 cws-old\n", f) >= 0 &&
+                   fclose(f) == 0))
+            continue;
+        t->sopts.journal = path;
+        script_ok(&t->s, "ListSandboxes",
+                  "{\"sandboxes\":[{\"sandboxId\":\"sb-9\",\"spec\":{\"tags\":[\"production\"]},"
+                  "\"status\":{\"state\":\"STATE_RUNNING\"}}]}");
+        CHECK_INT(cws_session_reap(api_session(t), &stopped, &t->err), CWS_OK);
+        CHECK_INT(stopped, 0);
+        CHECK_STR(script_calls(&t->s), "ListSandboxes");
+    }
+    (void)remove(path);
+}
+
 static void (*const api_tests[])(void) = {
     api_test_defaults,
     api_test_resources,
@@ -5213,6 +5283,7 @@ static void (*const api_tests[])(void) = {
     api_test_freeing,
     api_test_many,
     api_test_privacy,
+    api_test_no_harm,
     test_found_by_reading};
 
 int main(int argc, char **argv)

@@ -1136,6 +1136,26 @@ TEST_FN void test_more(void)
         CHECK(cws_op_function_output(op) != NULL);
         cws_op_free(op);
     }
+    EACH("what a compiler printed is not the output of a function that was never run") {
+        cws_function_opts o = fn_opts(NULL, NULL);
+        cws_function *fn;
+        cws_op *op = NULL;
+        o.c_function = &fn_echo;
+        fn = fn_new(t, &o);
+        fn_starts(t);
+        script_ok(&t->s, "WriteFile", "{}");
+        api_answer(t, 0, "", "a warning");
+        script_error(&t->s, "WriteFile", "invalid_argument", "no", NULL);
+        fn_stops(t);
+        CHECK_INT(cws_function_call_begin(fn, "1", NULL, &op, &t->err), CWS_OK);
+        api_settle(t);
+        CHECK(cws_op_result(op, &t->err) != CWS_OK);
+        HAS(t->err.message, "writing its arguments");
+        CHECK(cws_op_function_output(op) == NULL);
+        cws_op_free(op);
+        cws_function_free(fn);
+        fn_none_left(t);
+    }
     EACH("metrics: a sandbox for each call, an execution for each run and for nothing else") {
         cws_function_opts o = fn_opts(fn_add, "add");
         cws_function *fn;

@@ -1104,17 +1104,6 @@ static void test_reap_files(void)
             CHECK_INT(api_close(t), CWS_OK);
             CHECK_STR(journal_shows(journal), "(none)");
         }
-    ONCE("a file that is something else is refused, and stays as it is") {
-        cws_session *none = NULL;
-        svc_serve(t);
-        put_journal("int main(void) { return 0; }\n");
-        t->sopts.journal = journal;
-        CHECK_INT(cws_session_open(&t->sopts, &none, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        HAS(t->err.message, "something else");
-        CHECK(!none);
-        HAS(journal_shows(journal), "int main(void) { return 0; }|");
-        (void)new_journal();
-    }
     ONCE("a journal of very long words, and of zero bytes") {
         size_t n = 300000, stopped = 0, at;
         char *text = (char *)malloc(n + 1000);

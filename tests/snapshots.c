@@ -496,6 +496,18 @@ static void sn_test_create(void)
         CHECK_STR(cws_error_metadata(&t->err, "file_system_snapshot_id"), "fs-1");
         CHECK(!list);
     }
+    BOTH("56: one that has failed at once is no success, also if nobody waits for it") {
+        cws_sandbox *sb;
+        cws_snapshot_opts o = {.no_wait = true};
+        cws_snapshot_list *list = NULL;
+        if (api_v1_only(t, "the state is not told")) continue;
+        sb = sn_running(t, NULL);
+        sn_made(t, "fs-1", "FAILED");
+        CHECK_INT(sn_create(t, sb, &o, &list), CWS_ERR_SNAPSHOT);
+        HAS(t->err.message, "Snapshot 'fs-1' failed");
+        CHECK_STR(cws_error_metadata(&t->err, "file_system_snapshot_id"), "fs-1");
+        CHECK(!list);
+    }
     BOTH("56: one token for all attempts; a new one for each create") {
         cws_sandbox *sb = sn_running(t, NULL);
         cws_snapshot_opts o = {.no_wait = true};
