@@ -1542,8 +1542,9 @@ CWS_API bool cws_session_failed(const cws_session *session, size_t index,
  * anything to do it is success. *stopped (may be NULL) tells how many were still there. What fails
  * to stop stays in the journal: call it again. Returns CWS_ERR_INVALID_ARGUMENT if an earlier
  * session was of another address or API version. Opening a session with a journal that another
- * living process uses fails on Unix; elsewhere, and with two sessions of one process, take care. A
- * file that is no journal is refused, and a create that can not be noted is not sent: CWS_ERR_FILE.
+ * session uses, of this or another living process, fails on Unix; elsewhere take care. What is no
+ * journal, or no regular file, is refused, and a create that can not be noted is not sent:
+ * CWS_ERR_FILE.
  * Not with CWS_NO_STDIO.
  * Example: examples/journal.c */
 CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_error *err);
@@ -2089,6 +2090,7 @@ CWS_API void cws_client_wakeup(cws_client *client);
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <sys/select.h>
@@ -11722,22 +11724,24 @@ static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
     return status;
 }
 
-/* False: the file is another living process's. */
-static bool cwsi_journal_lock(cwsi_journal *j)
+/* Hold the file for this session, as long as it or a forked process lives. NULL: held, else why
+ * not. Devices and the like are not for us to remove in the end. */
+static const char *cwsi_journal_lock(cwsi_journal *j)
 {
-#if CWSI_UNIX && defined(F_SETLK)
-    struct flock lock;
-    memset(&lock, 0, sizeof(lock));
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    j->lock = open(j->path, O_RDWR);
-    if (j->lock < 0) return true;
+#if CWSI_UNIX && defined(LOCK_NB)
+    struct stat held, named;
+    if (stat(j->path, &named) == 0 && !S_ISREG(named.st_mode)) return "is no regular file";
+    j->lock = open(j->path, O_RDWR | O_CREAT, 0666);
+    if (j->lock < 0) return "can not be opened";
     (void)fcntl(j->lock, F_SETFD, FD_CLOEXEC);
-    return fcntl(j->lock, F_SETLK, &lock) == 0 || (errno != EACCES && errno != EAGAIN);
+    if (flock(j->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return "is in use by another session";
+    if (fstat(j->lock, &held) != 0 || stat(j->path, &named) != 0 || held.st_ino != named.st_ino)
+        return "has been removed meanwhile"; /* its session has just been closed */
 #else
     (void)j;
-    return true;
 #endif
+    return NULL;
 }
 
 /* Write one line, to the kernel. False: it can not be. */
@@ -11804,6 +11808,7 @@ static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error 
 {
     cwsi_journal *j = CWSI_NEW(&s->client->mem, cwsi_journal);
     cws_status status = CWS_OK;
+    const char *why;
     char words[CWSI_JOURNAL_LINE];
     if (!j) return cwsi_no_memory(err, "journal");
     j->lock = -1;
@@ -11813,12 +11818,11 @@ static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error 
     memcpy(j->tag, "cws-", 4);
     cwsi_uuid(s->client, j->tag + 4);
     if (!j->path) return cwsi_no_memory(err, "journal");
-    j->file = fopen(path, "ab+");
+    why = cwsi_journal_lock(j);
+    if (!why) j->file = fopen(path, "ab+");
     if (!j->file)
-        return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' can not be opened", 200, path);
-    if (!cwsi_journal_lock(j))
-        return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' is in use by another process", 200,
-                         path);
+        return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' %s", 200, path,
+                         why ? why : "can not be opened");
     status = cwsi_journal_read(j, err);
     if (status) return status;
     (void)cwsi_format(words, sizeof(words), "%s %s", s->client->dialect->name, s->client->base_url);

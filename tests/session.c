@@ -870,6 +870,30 @@ static void test_journal_files(void)
         if (geteuid() != 0) CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_ERR_FILE);
         CHECK_INT(t->s.call_count, 0);
     }
+    ONCE("a pipe is no journal, and stays what it is; nor is the journal of another session") {
+        cws_session_opts so;
+        cws_session *s = NULL, *other = NULL;
+        struct stat st;
+        svc_serve(t);
+        memset(&so, 0, sizeof(so));
+        so.client = api_client(t);
+        so.journal = new_journal();
+        (void)unlink(journal);
+        if (mkfifo(journal, 0600)) abort();
+        CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_ERR_FILE);
+        HAS(t->err.message, "no regular file");
+        CHECK(stat(journal, &st) == 0 && S_ISFIFO(st.st_mode));
+        so.journal = new_journal();
+        CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_OK);
+        CHECK_INT(cws_session_open(&so, &other, &t->err), CWS_ERR_FILE); /* in the same process */
+        HAS(t->err.message, "another session");
+        CHECK_INT(cws_session_close(s, &t->err), CWS_OK);
+        cws_session_free(s);
+        CHECK_INT(cws_session_open(&so, &other, &t->err), CWS_OK);
+        CHECK_INT(cws_session_close(other, &t->err), CWS_OK);
+        cws_session_free(other);
+        CHECK_STR(journal_shows(journal), "(none)");
+    }
     ONCE("a journal that a living process uses is refused; when that is gone, it is not") {
         cws_session_opts so;
         cws_session *s = NULL;
@@ -893,7 +917,7 @@ static void test_journal_files(void)
         CHECK_INT(read(out[0], &byte, 1), 1);
         CHECK_INT(byte, 'y');
         CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_ERR_FILE);
-        HAS(t->err.message, "another process");
+        HAS(t->err.message, "another session");
         CHECK(s == NULL);
         (void)close(in[1]);
         CHECK_INT(waitpid(child, &status, 0), child);
