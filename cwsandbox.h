@@ -19386,7 +19386,8 @@ static cws_status cwsi_local_c(cws_function *fn, const cwsi_input *in, cws_bytes
 typedef struct cwsi_local_call {
     cws_function *fn;
     cwsi_arena arena;
-    const char *payload, *result, *errors; /* paths */
+    const char *folder; /* of this call alone: others on this machine see names, not contents */
+    const char *payload, *result, *errors; /* paths in it */
 } cwsi_local_call;
 
 static cws_status cwsi_local_broken(const cwsi_local_call *l, const char *what, int code,
@@ -19546,7 +19547,9 @@ static cws_status cwsi_local_run(cwsi_local_call *l, const cwsi_input *in, cws_b
                          cws_status_text(status));
     }
     cwsi_local_make_dir(l);
-    status = cwsi_local_put(l, &payload, err);
+    status = mkdir(l->folder, 0700)
+                 ? cwsi_local_broken(l, "temp_dir can not be written to", errno, err)
+                 : cwsi_local_put(l, &payload, err);
     cwsi_buf_free(&payload);
     if (!status) {
         code = cwsi_local_spawn(l, &pid);
@@ -19556,14 +19559,18 @@ static cws_status cwsi_local_run(cwsi_local_call *l, const cwsi_input *in, cws_b
     (void)unlink(l->payload);
     (void)unlink(l->result);
     (void)unlink(l->errors);
+    (void)rmdir(l->folder);
     return status;
 }
 
+/* A path below the call's own folder; "" : the folder. */
 static const char *cwsi_local_path(cwsi_local_call *l, const char *what, const char *token)
 {
-    size_t size = strlen(l->fn->temp_dir) + 64;
+    size_t size = strlen(l->fn->temp_dir) + 96;
     char *path = CWSI_CAST(char *, cwsi_arena_alloc(&l->arena, size));
-    if (path) (void)cwsi_format(path, size, "%s/sandbox_%s_%s", l->fn->temp_dir, what, token);
+    if (path)
+        (void)cwsi_format(path, size, "%s/sandbox_local_%s%s%s", l->fn->temp_dir, token,
+                          what[0] ? "/" : "", what);
     return path;
 }
 
@@ -19580,10 +19587,11 @@ static cws_status cwsi_local_python(cws_function *fn, const cwsi_input *in, cws_
     l.fn = fn;
     cwsi_arena_init(&l.arena, &fn->client->mem);
     cwsi_token(fn->client, token);
+    l.folder = cwsi_local_path(&l, "", token);
     l.payload = cwsi_local_path(&l, "payload", token);
     l.result = cwsi_local_path(&l, "result", token);
     l.errors = cwsi_local_path(&l, "errors", token);
-    if (l.payload && l.result && l.errors) status = cwsi_local_run(&l, in, out, err);
+    if (l.folder && l.payload && l.result && l.errors) status = cwsi_local_run(&l, in, out, err);
     else status = cwsi_no_memory(err, fn->name);
     cwsi_arena_clear(&l.arena);
     return status;
@@ -22217,18 +22225,26 @@ static cws_status cwsi_slot_stop(cwsi_slot *slot, cws_error *err)
     return CWS_OK;
 }
 
-/* The one that has been ready for longest and is not too old; too old ones are stopped. */
+/* Is it ready, and too old or known to have ended? */
+static bool cwsi_slot_is_stale(const cwsi_slot *slot)
+{
+    const cws_pool *pool = slot->pool;
+    int64_t age;
+    if (slot->state != CWSI_SLOT_READY) return false;
+    age = cwsi_now(pool->session->client) - slot->since_ms;
+    return (pool->max_age_ms && age > pool->max_age_ms) ||
+           cws_state_is_terminal(cws_sandbox_state(slot->sandbox));
+}
+
+/* The one that has been ready for longest; stale ones are stopped. */
 static cwsi_slot *cwsi_pool_pick(cws_pool *pool)
 {
-    int64_t now = cwsi_now(pool->session->client);
     cwsi_slot *best = NULL;
     size_t i;
     for (i = 0; i < pool->opts.size; i++) {
         cwsi_slot *slot = &pool->slots[i];
         if (slot->state != CWSI_SLOT_READY) continue;
-        if ((pool->max_age_ms && now - slot->since_ms > pool->max_age_ms) ||
-            cws_state_is_terminal(cws_sandbox_state(slot->sandbox)))
-            (void)cwsi_slot_stop(slot, NULL);
+        if (cwsi_slot_is_stale(slot)) (void)cwsi_slot_stop(slot, NULL);
         else if (!best || slot->since_ms < best->since_ms) best = slot;
     }
     return best;
@@ -22282,7 +22298,10 @@ CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts
 
 CWS_API size_t cws_pool_ready(const cws_pool *pool)
 {
-    return pool ? cwsi_pool_count(pool, CWSI_SLOT_READY) : 0;
+    size_t i, n = 0;
+    for (i = 0; pool && i < pool->opts.size; i++)
+        n += pool->slots[i].state == CWSI_SLOT_READY && !cwsi_slot_is_stale(&pool->slots[i]);
+    return n;
 }
 
 CWS_API cws_status cws_pool_take(cws_pool *pool, int64_t timeout_ms, cws_sandbox **out,

@@ -1456,6 +1456,25 @@ TEST_FN const char *real_bytes(real *r, cws_function *fn, const char *data, bool
 
 TEST_FN void test_python(void)
 {
+    PYTHON("local: its files are in a folder of the call alone, and nothing is left") {
+        static const char source[] =
+            "import os\n"
+            "def look(top):\n"
+            "    inner = [os.path.join(top, name) for name in os.listdir(top)]\n"
+            "    return [[oct(os.stat(path).st_mode & 0o777) for path in inner],\n"
+            "            sorted(os.listdir(inner[0]))]\n";
+        cws_function_opts o = fn_opts(source, "look");
+        char top[] = "/tmp/cws-functions-XXXXXX", args[64];
+        cws_function *fn;
+        if (!mkdtemp(top)) abort();
+        (void)snprintf(args, sizeof(args), "[\"%s\"]", top);
+        o.temp_dir = top;
+        o.local_interpreter = "python3";
+        fn = real_fn(r, &o);
+        CHECK_STR(real_local(r, fn, args, NULL), "[[\"0o700\"], [\"errors\"]]");
+        CHECK_INT(rmdir(top), 0);
+        cws_function_free(fn);
+    }
     PYTHON("FN-3 FN-11: every kind of JSON there and back; tuples, keys, NaN") {
         static const char *const values[][2] = {
             {"[null]", "[null]"},

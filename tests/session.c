@@ -2107,8 +2107,10 @@ static void test_pool(void)
         CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
         CHECK_STR(cws_sandbox_id(sb), "sb-1");
         pool_fills(t, pool, 2); /* sb-3 */
+        CHECK_INT(cws_pool_ready(pool), 2);
         t->s.now += 5000;
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK); /* sb-2 is too old */
+        CHECK_INT(cws_pool_ready(pool), 1); /* sb-2 is too old */
+        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
         CHECK_STR(cws_sandbox_id(sb), "sb-3");
         t->s.now += 60000;
         CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
