@@ -12,12 +12,12 @@ static int complain(const cws_error *why)
     return 1;
 }
 
-/* A sandbox whose /work can be kept; from: NULL, or the snapshot it begins with. */
+/* A sandbox whose /workspace can be kept; from: NULL, or the snapshot it begins with. */
 static cws_status make(cws_session *session, const char *from, cws_sandbox **box, cws_error *err)
 {
     cws_file_system work = {0};
     cws_sandbox_opts opts = {0};
-    work.mount_path = "/work";
+    work.mount_path = "/workspace";
     work.snapshot_id = from;
     opts.file_system = &work;
     opts.max_lifetime_seconds = 600;
@@ -27,7 +27,7 @@ static cws_status make(cws_session *session, const char *from, cws_sandbox **box
 /* Prepare once ... */
 static int prepare(cws_session *session, cws_snapshot_list **kept)
 {
-    const char *argv[] = {"/bin/sh", "-c", "echo expensive > /work/result; ls /work", NULL};
+    const char *argv[] = {"/bin/sh", "-c", "echo expensive > /workspace/result", NULL};
     cws_sandbox *box = NULL;
     cws_result *result = NULL;
     cws_error err;
@@ -47,7 +47,7 @@ static int begin_from(cws_session *session, const char *snapshot_id)
     cws_bytes *bytes = NULL;
     cws_error err;
     int failed = make(session, snapshot_id, &box, &err) ||
-                 cws_read_file(box, "/work/result", NULL, &bytes, &err);
+                 cws_read_file(box, "/workspace/result", NULL, &bytes, &err);
     if (failed) complain(&err);
     else printf("another sandbox has: %s", (const char *)cws_bytes_data(bytes, NULL));
     cws_bytes_free(bytes);
