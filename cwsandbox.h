@@ -85,32 +85,43 @@
  *
  *   API              >>config >>basic >>transport >>client >>create >>sandbox >>exec >>logs >>files
  *                    >>metrics >>session >>pool >>snapshots >>discovery >>functions >>async
- *   implementation   >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
- *                    >>impl-time >>impl-decimal >>impl-json >>impl-schema >>impl-schema-v1
- *                    >>impl-schema-v1-calls >>impl-schema-v1beta2 >>impl-schema-v1beta2-calls
- *                    >>impl-schema-rpcs >>impl-schema-tables >>impl-codec >>impl-decode
- *                    >>impl-codec-json >>impl-decode-json >>impl-object >>impl-error
- *                    >>impl-error-map >>impl-wire >>impl-wire-grpc >>impl-loop >>impl-timer
- *                    >>impl-operation >>impl-call >>impl-call-open >>impl-judge >>impl-stream
- *                    >>impl-retry >>impl-options >>impl-merge >>impl-keep >>impl-quantity
- *                    >>impl-places >>impl-lacks >>impl-dialect >>impl-view-v1 >>impl-dialect-v1
- *                    >>impl-found >>impl-ask-v1 >>impl-create >>impl-create-v1 >>impl-places-v1
- *                    >>impl-request-v1 >>impl-view-v1beta2 >>impl-dialect-v1beta2
- *                    >>impl-ask-v1beta2 >>impl-create-v1beta2 >>impl-journal >>impl-metrics
- *                    >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-ask
- *                    >>impl-op-snapshot >>impl-op-stop >>impl-op-get >>impl-op-list >>impl-process
- *                    >>impl-op-exec >>impl-command >>impl-items >>impl-logs >>impl-op-logs
- *                    >>impl-bridge >>impl-op-file >>impl-tar >>impl-tree >>impl-tree-down
- *                    >>impl-http >>impl-wandb >>impl-wandb-json >>impl-wandb-rows >>impl-report
- *                    >>impl-op-close >>impl-op-reap >>impl-function >>impl-function-source
- *                    >>impl-function-error >>impl-function-steps >>impl-op-function >>impl-op-map
- *                    >>impl-function-local >>impl-client >>impl-public >>impl-public-sandbox
- *                    >>impl-public-exec >>impl-public-files >>impl-public-process
- *                    >>impl-public-stream >>impl-public-metrics >>impl-public-session >>impl-guard
- *                    >>impl-pool >>impl-public-snapshots >>impl-public-discovery
- *                    >>impl-public-function >>impl-public-map >>impl-public-async >>impl-curl
- *                    >>impl-curl-callbacks >>impl-curl-setup >>impl-curl-exchange >>impl-curl-poll
- *                    >>impl-end
+ * The implementation, in chapters; each calls only those before it:
+ *
+ *   base             >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
+ *                    >>impl-time >>impl-decimal >>impl-json
+ *   messages         >>impl-schema >>impl-schema-v1 >>impl-schema-v1-calls >>impl-schema-v1beta2
+ *                    >>impl-schema-v1beta2-calls >>impl-schema-rpcs >>impl-schema-tables
+ *                    >>impl-codec >>impl-decode >>impl-codec-json >>impl-decode-json
+ *   operations       >>impl-object >>impl-error >>impl-error-map >>impl-loop >>impl-timer
+ *                    >>impl-operation >>impl-public-async
+ *   call             >>impl-wire >>impl-wire-grpc >>impl-call >>impl-call-open >>impl-judge
+ *                    >>impl-stream >>impl-retry
+ *   options          >>impl-options >>impl-merge >>impl-keep >>impl-quantity >>impl-places
+ *                    >>impl-lacks
+ *   dialects         >>impl-dialect >>impl-view-v1 >>impl-dialect-v1 >>impl-found >>impl-ask-v1
+ *                    >>impl-create >>impl-create-v1 >>impl-places-v1 >>impl-request-v1
+ *                    >>impl-view-v1beta2 >>impl-dialect-v1beta2 >>impl-ask-v1beta2
+ *                    >>impl-create-v1beta2
+ *   client           >>impl-client >>impl-public
+ *   sandbox          >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-get
+ *                    >>impl-op-list >>impl-op-stop >>impl-public-sandbox
+ *   ask              >>impl-op-ask >>impl-op-snapshot >>impl-public-snapshots
+ *                    >>impl-public-discovery
+ *   exec             >>impl-process >>impl-op-exec >>impl-command >>impl-public-exec
+ *                    >>impl-public-process
+ *   logs             >>impl-items >>impl-logs >>impl-op-logs >>impl-public-stream
+ *   files            >>impl-bridge >>impl-tar >>impl-tree >>impl-tree-down >>impl-op-file
+ *                    >>impl-public-files
+ *   metrics          >>impl-metrics >>impl-http >>impl-wandb >>impl-wandb-json >>impl-wandb-rows
+ *                    >>impl-report >>impl-public-metrics
+ *   session          >>impl-journal >>impl-op-close >>impl-op-reap >>impl-public-session
+ *   functions        >>impl-function >>impl-function-source >>impl-function-error
+ *                    >>impl-function-steps >>impl-op-function >>impl-op-map >>impl-function-local
+ *                    >>impl-public-function >>impl-public-map
+ *   pool             >>impl-pool >>impl-guard
+ *   curl             >>impl-curl >>impl-curl-callbacks >>impl-curl-setup >>impl-curl-exchange
+ *                    >>impl-curl-poll
+ *   end              >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -6098,333 +6109,6 @@ static cws_status cwsi_error_from_verdict(cws_error *err, cwsi_mem *mem, const c
 }
 
 /* ================================================================================================
- * >>impl-wire
- * The Connect protocol above bytes: envelopes, error bodies, the end-of-stream message, and what an
- * HTTP status means when no code came with it. It does no I/O and reads no clock.
- * ============================================================================================= */
-
-#define CWSI_ENVELOPE 5          /* flags and a big-endian length stand before each message */
-#define CWSI_FLAG_COMPRESSED 0x01
-#define CWSI_FLAG_END 0x02
-#define CWSI_ERROR_BODY_MAX 65536 /* an error body longer than this is not read to its end */
-
-static void cwsi_envelope_head(char *out, unsigned flags, size_t len)
-{
-    out[0] = CWSI_CAST(char, flags);
-    out[1] = CWSI_CAST(char, len >> 24 & 0xff);
-    out[2] = CWSI_CAST(char, len >> 16 & 0xff);
-    out[3] = CWSI_CAST(char, len >> 8 & 0xff);
-    out[4] = CWSI_CAST(char, len & 0xff);
-}
-
-/* Append a message as an envelope. */
-static cws_status cwsi_put_envelope(cwsi_buf *buf, cwsi_msg_id id, const void *msg)
-{
-    size_t start = buf->len;
-    if (!cwsi_put(buf, "\0\0\0\0\0", CWSI_ENVELOPE)) return buf->status;
-    if (cwsi_encode(buf, id, msg)) return buf->status;
-    if (buf->len - start - CWSI_ENVELOPE > UINT32_MAX) return buf->status = CWS_ERR_LIMIT;
-    cwsi_envelope_head(buf->at + start, 0, buf->len - start - CWSI_ENVELOPE);
-    return CWS_OK;
-}
-
-/* The same for a message that is encoded already. */
-static cws_status cwsi_put_enveloped(cwsi_buf *buf, cwsi_str message)
-{
-    char head[CWSI_ENVELOPE];
-    if (message.len > UINT32_MAX) return buf->status = CWS_ERR_LIMIT;
-    cwsi_envelope_head(head, 0, message.len);
-    if (cwsi_put(buf, head, sizeof(head))) (void)cwsi_put(buf, message.at, message.len);
-    return buf->status;
-}
-
-/* Flags and length of the envelope that begins at p (5 bytes are there). */
-static size_t cwsi_envelope_read(const char *p, unsigned *flags)
-{
-    size_t len = 0, i;
-    *flags = CWSI_CAST(unsigned char, p[0]);
-    for (i = 1; i < CWSI_ENVELOPE; i++) len = len << 8 | CWSI_CAST(unsigned char, p[i]);
-    return len;
-}
-
-/* The code for an HTTP status that came without one. */
-static int cwsi_code_of_http(int status)
-{
-    switch (status) {
-    case 400: return CWSI_CODE_INTERNAL;
-    case 401: return CWSI_CODE_UNAUTHENTICATED;
-    case 403: return CWSI_CODE_PERMISSION_DENIED;
-    case 404: return CWSI_CODE_UNIMPLEMENTED;
-    case 429:
-    case 502:
-    case 503:
-    case 504: return CWSI_CODE_UNAVAILABLE;
-    default: return CWSI_CODE_UNKNOWN;
-    }
-}
-
-/* 0: no such name */
-static int cwsi_code_by_name(cwsi_str name)
-{
-    size_t i;
-    for (i = 1; i < CWSI_COUNT(cwsi_code_names); i++)
-        if (cwsi_str_is(name, cwsi_code_names[i])) return CWSI_CAST(int, i);
-    return 0;
-}
-
-static bool cwsi_lost(cwsi_verdict *verdict)
-{
-    verdict->no_memory = true;
-    return false;
-}
-
-/* One element of "details": the reader stands on its first token. */
-static bool cwsi_read_json_detail(cwsi_json *j, cwsi_arena *arena, cwsi_verdict *verdict)
-{
-    cwsi_str type = CWSI_ZERO, value = CWSI_ZERO, key, text;
-    bool has_type = false, has_value = false;
-    if (j->kind != CWSI_JSON_OBJECT) return cwsi_json_skip(j);
-    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
-        if (!cwsi_json_string(j, arena, &key)) return cwsi_lost(verdict);
-        if (cwsi_json_next(j) == CWSI_JSON_STRING) {
-            if (!cwsi_json_string(j, arena, &text)) return cwsi_lost(verdict);
-            if (cwsi_str_is(key, "type")) {
-                type = text;
-                has_type = true;
-            }
-            if (cwsi_str_is(key, "value")) {
-                char *out = CWSI_AS(char, cwsi_arena_alloc(arena, text.len / 4 * 3 + 4));
-                if (!out) return cwsi_lost(verdict);
-                value.at = out;
-                has_value = cwsi_base64_decode(text.at, text.len, out, &value.len);
-            }
-        } else if (!cwsi_json_skip(j)) {
-            return false;
-        }
-    }
-    if (j->failed) return false;
-    if (has_type && has_value) { /* one that lacks either is dropped */
-        cwsi_pb_Any *any =
-            CWSI_AS(cwsi_pb_Any, cwsi_list_grow(arena, &verdict->details, sizeof(cwsi_pb_Any)));
-        if (!any) return cwsi_lost(verdict);
-        any->type_url = type;
-        any->value = value;
-    }
-    return true;
-}
-
-/* A Connect error object; the reader stands on its '{'. False: malformed or out of memory. The code
- * stays 0 when it is missing or unknown. */
-static bool cwsi_read_json_error(cwsi_json *j, cwsi_arena *arena, cwsi_verdict *verdict)
-{
-    cwsi_str key, text = CWSI_ZERO;
-    if (j->kind != CWSI_JSON_OBJECT) return false;
-    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
-        if (!cwsi_json_string(j, arena, &key)) return cwsi_lost(verdict);
-        (void)cwsi_json_next(j);
-        if (j->kind == CWSI_JSON_STRING && !cwsi_json_string(j, arena, &text))
-            return cwsi_lost(verdict);
-        if (j->kind == CWSI_JSON_STRING && cwsi_str_is(key, "code")) {
-            verdict->code = cwsi_code_by_name(text);
-        } else if (j->kind == CWSI_JSON_STRING && cwsi_str_is(key, "message")) {
-            verdict->message = text;
-        } else if (j->kind == CWSI_JSON_ARRAY && cwsi_str_is(key, "details")) {
-            while (cwsi_json_next(j) != CWSI_JSON_ARRAY_END && !j->failed)
-                if (!cwsi_read_json_detail(j, arena, verdict)) return false;
-        } else if (!cwsi_json_skip(j)) {
-            return false;
-        }
-    }
-    return !j->failed;
-}
-
-/* The body of a failed unary call: a Connect error if it is one, else what the status says. */
-static void cwsi_read_error_body(cwsi_arena *arena, int http_status, const char *content_type,
-                                 cwsi_str body, cwsi_verdict *verdict)
-{
-    cwsi_json j;
-    memset(verdict, 0, sizeof(*verdict));
-    if (cwsi_starts_nocase(content_type, "application/json") &&
-        (content_type[16] == '\0' || content_type[16] == ';' || content_type[16] == ' ')) {
-        cwsi_json_init(&j, body.at, body.len);
-        (void)cwsi_json_next(&j);
-        if (!cwsi_read_json_error(&j, arena, verdict) || cwsi_json_next(&j) != CWSI_JSON_END) {
-            bool no_memory = verdict->no_memory;
-            memset(verdict, 0, sizeof(*verdict));
-            verdict->no_memory = no_memory;
-        }
-    }
-    if (!verdict->code) verdict->code = cwsi_code_of_http(http_status);
-}
-
-/* The end-of-stream message: {"error": {...}?, "metadata": {...}?}. code 0: success. */
-static bool cwsi_read_end_stream(cwsi_arena *arena, cwsi_str body, cwsi_verdict *verdict)
-{
-    cwsi_json j;
-    memset(verdict, 0, sizeof(*verdict));
-    cwsi_json_init(&j, body.at, body.len);
-    if (cwsi_json_next(&j) != CWSI_JSON_OBJECT) return false;
-    while (cwsi_json_next(&j) == CWSI_JSON_KEY) {
-        bool error = cwsi_str_is(j.text, "error");
-        (void)cwsi_json_next(&j);
-        if (error && j.kind != CWSI_JSON_NULL) {
-            if (!cwsi_read_json_error(&j, arena, verdict)) return false;
-            if (!verdict->code) verdict->code = CWSI_CODE_UNKNOWN;
-        } else if (!cwsi_json_skip(&j)) {
-            return false;
-        }
-    }
-    return cwsi_json_next(&j) == CWSI_JSON_END;
-}
-
-CWS_API void cws_exchange_head(cws_exchange *exchange, int status, int http_major,
-                               const cws_header *headers, size_t header_count)
-{
-    exchange->events->head(exchange, status, http_major, headers, header_count);
-}
-
-CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t size)
-{
-    return exchange->events->data(exchange, data, size);
-}
-
-CWS_API void cws_exchange_trailers(cws_exchange *exchange, const cws_header *trailers,
-                                   size_t trailer_count)
-{
-    exchange->events->trailers(exchange, trailers, trailer_count);
-}
-
-CWS_API void cws_exchange_writable(cws_exchange *exchange)
-{
-    exchange->events->writable(exchange);
-}
-
-CWS_API void cws_exchange_note(cws_exchange *exchange, int32_t code, const char *text)
-{
-    exchange->events->note(exchange, code, text ? text : "");
-}
-
-CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end)
-{
-    exchange->events->end(exchange, end);
-}
-
-/* ================================================================================================
- * >>impl-wire-grpc
- * The gRPC protocol where it differs: every message has an envelope, and the outcome is in fields
- * of the HTTP trailers (grpc-status, grpc-message, grpc-status-details-bin), or in those of the
- * head if the response has nothing else ("Trailers-Only").
- * ============================================================================================= */
-
-/* The outcome as it came. */
-typedef struct cwsi_grpc_outcome {
-    bool there, in_head, no_memory;
-    cwsi_str status, message, details; /* as in the fields */
-} cwsi_grpc_outcome;
-
-static bool cwsi_grpc_keep(cwsi_arena *arena, const char *value, cwsi_str *out)
-{
-    out->at = cwsi_arena_copy(arena, value, strlen(value));
-    out->len = out->at ? strlen(value) : 0;
-    return out->at != NULL;
-}
-
-/* Keep what these fields say of the outcome; nothing if there is no status among them. */
-static void cwsi_grpc_take(cwsi_arena *arena, const cws_header *fields, size_t count,
-                           cwsi_grpc_outcome *outcome)
-{
-    cwsi_grpc_outcome got = CWSI_ZERO;
-    bool ok = true;
-    size_t i;
-    for (i = 0; i < count && ok; i++) {
-        if (cwsi_same_nocase(fields[i].name, "grpc-status")) {
-            ok = cwsi_grpc_keep(arena, fields[i].value, &got.status);
-            got.there = true;
-        } else if (cwsi_same_nocase(fields[i].name, "grpc-message")) {
-            ok = cwsi_grpc_keep(arena, fields[i].value, &got.message);
-        } else if (cwsi_same_nocase(fields[i].name, "grpc-status-details-bin")) {
-            ok = cwsi_grpc_keep(arena, fields[i].value, &got.details);
-        }
-    }
-    got.no_memory = !ok;
-    if (got.there || !ok) *outcome = got;
-}
-
-/* Undo percent-encoding; what is no escape, and a NUL, stays as it is. out has room for text.len
- * bytes. */
-static size_t cwsi_percent_decode(cwsi_str text, char *out)
-{
-    size_t i, n = 0;
-    for (i = 0; i < text.len; i++) {
-        int high = -1, low = -1;
-        if (text.at[i] == '%' && text.len - i > 2) {
-            high = cwsi_hex_digit(text.at[i + 1]);
-            low = cwsi_hex_digit(text.at[i + 2]);
-        }
-        if (high < 0 || low < 0 || high + low == 0) {
-            out[n++] = text.at[i];
-        } else {
-            out[n++] = CWSI_CAST(char, high << 4 | low);
-            i += 2;
-        }
-    }
-    return n;
-}
-
-/* The google.rpc.Status of a failure adds details, and its message replaces the field's. One that
- * does not decode is ignored: it must not hide the error it comes with. */
-static void cwsi_read_grpc_details(cwsi_arena *arena, cwsi_str text, cwsi_verdict *verdict)
-{
-    char *bytes = CWSI_AS(char, cwsi_arena_alloc(arena, text.len / 4 * 3 + 4));
-    cwsi_rpc_Status *more;
-    cwsi_str encoded = CWSI_ZERO;
-    cws_status status;
-    void *msg;
-    if (!bytes) {
-        verdict->no_memory = true;
-        return;
-    }
-    if (!cwsi_base64_decode(text.at, text.len, bytes, &encoded.len)) return;
-    encoded.at = bytes;
-    status = cwsi_decode(arena, CWSI_M_rpc_Status, encoded, &msg);
-    verdict->no_memory = status == CWS_ERR_NO_MEMORY;
-    if (status) return;
-    more = CWSI_AS(cwsi_rpc_Status, msg);
-    verdict->details = more->details;
-    if (more->message.len) verdict->message = more->message;
-}
-
-/* What an outcome says. code 0: success. A status that is no number is an unknown error. */
-static void cwsi_read_grpc_outcome(cwsi_arena *arena, const cwsi_grpc_outcome *outcome,
-                                   cwsi_verdict *verdict)
-{
-    uint64_t code = 0;
-    memset(verdict, 0, sizeof(*verdict));
-    verdict->no_memory = outcome->no_memory;
-    if (!cwsi_parse_u64(outcome->status.at, outcome->status.len, &code) ||
-        code > CWSI_CODE_UNAUTHENTICATED)
-        code = CWSI_CODE_UNKNOWN;
-    verdict->code = CWSI_CAST(int, code);
-    if (code == 0 || verdict->no_memory) return;
-    if (outcome->message.len) {
-        char *text = CWSI_AS(char, cwsi_arena_alloc(arena, outcome->message.len));
-        verdict->no_memory = text == NULL;
-        if (!text) return;
-        verdict->message.len = cwsi_percent_decode(outcome->message, text);
-        verdict->message.at = text;
-    }
-    if (outcome->details.len) cwsi_read_grpc_details(arena, outcome->details, verdict);
-}
-
-/* The value of grpc-timeout: at most eight digits and a unit. Nothing if it is longer than that. */
-static void cwsi_grpc_timeout(char *out, size_t size, int64_t ms)
-{
-    if (ms <= 99999999) (void)cwsi_format(out, size, "%lldm", CWSI_CAST(long long, ms));
-    else if (ms / 1000 <= 99999999)
-        (void)cwsi_format(out, size, "%lldS", CWSI_CAST(long long, ms / 1000));
-}
-
-/* ================================================================================================
  * >>impl-loop
  * The clock, randomness, timers, the queue of operations that can run, and the turn of one
  * operation. All movement of the library happens below cwsi_loop_turn.
@@ -6911,6 +6595,461 @@ static cws_status cwsi_run_until(cws_op *op, int64_t until, cws_error *err)
     if (!status) status = cwsi_copy_error(err, &op->err);
     cwsi_op_unref(op);
     return status;
+}
+
+/* ================================================================================================
+ * >>impl-public-async
+ * The functions of >>async.
+ * ============================================================================================= */
+
+CWS_API bool cws_op_done(const cws_op *op)
+{
+    return !op || op->done;
+}
+
+CWS_API cws_status cws_op_result(const cws_op *op, cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!op) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "op must not be NULL");
+    if (!op->done) return cwsi_fail(err, CWS_ERR_PENDING, "%s has not ended yet", op->kind->name);
+    return cwsi_copy_error(err, &op->err);
+}
+
+CWS_API cws_status cws_op_wait(cws_op *op, int64_t timeout_ms, cws_error *err)
+{
+    cws_status status = CWS_OK;
+    cwsi_error_clear(err);
+    if (!op) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "op must not be NULL");
+    op->refs++; /* a callback may free the handle */
+    if (timeout_ms == 0 && !op->done) status = cwsi_loop_turn(op->client, 0, err);
+    if (!status)
+        status = cwsi_run_until(op, cwsi_until(op->client, timeout_ms), err);
+    cwsi_op_unref(op);
+    return status;
+}
+
+CWS_API bool cws_op_cancel(cws_op *op)
+{
+    if (!op || op->done) return false;
+    cwsi_op_abandon(op);
+    return true;
+}
+
+CWS_API void cws_op_resume(cws_op *op)
+{
+    if (!op || op->done || !op->paused) return;
+    op->paused = false;
+    cwsi_op_wake(op);
+}
+
+CWS_API void cws_op_on_done(cws_op *op, cws_op_done_fn fn, void *user)
+{
+    if (!op) return;
+    op->on_done = fn;
+    op->on_done_user = user;
+    op->notify = fn && op->done && !op->client->dead; /* a dead client has no next poll */
+    if (op->notify) cwsi_op_wake(op);
+}
+
+CWS_API void cws_op_free(cws_op *op)
+{
+    if (!op) return;
+    op->on_done = NULL;
+    cwsi_op_abandon(op);
+    cwsi_op_unref(op);
+}
+
+/* The operation as one of this kind that has ended; NULL otherwise. */
+static cws_op *cwsi_ended(cws_op *op, const cwsi_op_kind *kind)
+{
+    return op && op->done && op->kind == kind && !op->err.status ? op : NULL;
+}
+
+/* Mark the first `most` that have ended; returns how many were marked. */
+static size_t cwsi_mark_done(cws_op *const *ops, size_t count, size_t most, bool *done)
+{
+    size_t i, n = 0;
+    for (i = 0; i < count; i++) {
+        bool mark = ops[i]->done && n < most;
+        if (done) done[i] = mark;
+        if (mark) n++;
+    }
+    return n;
+}
+
+CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_returns,
+                                 int64_t timeout_ms, bool *done, size_t *done_count, cws_error *err)
+{
+    size_t i, n = 0, want = num_returns < count ? num_returns : count;
+    int64_t until = CWSI_NEVER;
+    cws_status status = CWS_OK;
+    bool first = true;
+    cwsi_error_clear(err);
+    if (done_count) *done_count = 0;
+    if (num_returns == 0)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "num_returns must be at least 1");
+    for (i = 0; i < count; i++)
+        if (!ops || !ops[i] || ops[i]->client != ops[0]->client)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "ops[%zu] is NULL or belongs to another client", i);
+    for (i = 0; i < count; i++) ops[i]->refs++; /* a callback may free a handle */
+    if (count && timeout_ms >= 0) until = cwsi_after(cwsi_now(ops[0]->client), timeout_ms);
+    while (!status && (n = cwsi_mark_done(ops, count, want, done)) < want) {
+        int64_t now = cwsi_now(ops[0]->client);
+        if (now >= until && until != CWSI_NEVER && !first) break;
+        first = false;
+        status = cwsi_loop_turn(ops[0]->client, until == CWSI_NEVER ? -1
+                                                : until > now       ? until - now
+                                                                    : 0,
+                                err);
+    }
+    for (i = 0; i < count; i++) cwsi_op_unref(ops[i]);
+    if (done_count) *done_count = n;
+    return status;
+}
+
+CWS_API cws_status cws_client_poll(cws_client *client, int timeout_ms, cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!client) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "client must not be NULL");
+    return cwsi_loop_turn(client, timeout_ms, err);
+}
+
+CWS_API size_t cws_client_pending(const cws_client *client)
+{
+    return client ? client->op_count : 0;
+}
+
+CWS_API void cws_client_wakeup(cws_client *client)
+{
+    if (client && client->transport.wakeup) client->transport.wakeup(client->transport.user);
+}
+
+/* ================================================================================================
+ * >>impl-wire
+ * The Connect protocol above bytes: envelopes, error bodies, the end-of-stream message, and what an
+ * HTTP status means when no code came with it. It does no I/O and reads no clock.
+ * ============================================================================================= */
+
+#define CWSI_ENVELOPE 5          /* flags and a big-endian length stand before each message */
+#define CWSI_FLAG_COMPRESSED 0x01
+#define CWSI_FLAG_END 0x02
+#define CWSI_ERROR_BODY_MAX 65536 /* an error body longer than this is not read to its end */
+
+static void cwsi_envelope_head(char *out, unsigned flags, size_t len)
+{
+    out[0] = CWSI_CAST(char, flags);
+    out[1] = CWSI_CAST(char, len >> 24 & 0xff);
+    out[2] = CWSI_CAST(char, len >> 16 & 0xff);
+    out[3] = CWSI_CAST(char, len >> 8 & 0xff);
+    out[4] = CWSI_CAST(char, len & 0xff);
+}
+
+/* Append a message as an envelope. */
+static cws_status cwsi_put_envelope(cwsi_buf *buf, cwsi_msg_id id, const void *msg)
+{
+    size_t start = buf->len;
+    if (!cwsi_put(buf, "\0\0\0\0\0", CWSI_ENVELOPE)) return buf->status;
+    if (cwsi_encode(buf, id, msg)) return buf->status;
+    if (buf->len - start - CWSI_ENVELOPE > UINT32_MAX) return buf->status = CWS_ERR_LIMIT;
+    cwsi_envelope_head(buf->at + start, 0, buf->len - start - CWSI_ENVELOPE);
+    return CWS_OK;
+}
+
+/* The same for a message that is encoded already. */
+static cws_status cwsi_put_enveloped(cwsi_buf *buf, cwsi_str message)
+{
+    char head[CWSI_ENVELOPE];
+    if (message.len > UINT32_MAX) return buf->status = CWS_ERR_LIMIT;
+    cwsi_envelope_head(head, 0, message.len);
+    if (cwsi_put(buf, head, sizeof(head))) (void)cwsi_put(buf, message.at, message.len);
+    return buf->status;
+}
+
+/* Flags and length of the envelope that begins at p (5 bytes are there). */
+static size_t cwsi_envelope_read(const char *p, unsigned *flags)
+{
+    size_t len = 0, i;
+    *flags = CWSI_CAST(unsigned char, p[0]);
+    for (i = 1; i < CWSI_ENVELOPE; i++) len = len << 8 | CWSI_CAST(unsigned char, p[i]);
+    return len;
+}
+
+/* The code for an HTTP status that came without one. */
+static int cwsi_code_of_http(int status)
+{
+    switch (status) {
+    case 400: return CWSI_CODE_INTERNAL;
+    case 401: return CWSI_CODE_UNAUTHENTICATED;
+    case 403: return CWSI_CODE_PERMISSION_DENIED;
+    case 404: return CWSI_CODE_UNIMPLEMENTED;
+    case 429:
+    case 502:
+    case 503:
+    case 504: return CWSI_CODE_UNAVAILABLE;
+    default: return CWSI_CODE_UNKNOWN;
+    }
+}
+
+/* 0: no such name */
+static int cwsi_code_by_name(cwsi_str name)
+{
+    size_t i;
+    for (i = 1; i < CWSI_COUNT(cwsi_code_names); i++)
+        if (cwsi_str_is(name, cwsi_code_names[i])) return CWSI_CAST(int, i);
+    return 0;
+}
+
+static bool cwsi_lost(cwsi_verdict *verdict)
+{
+    verdict->no_memory = true;
+    return false;
+}
+
+/* One element of "details": the reader stands on its first token. */
+static bool cwsi_read_json_detail(cwsi_json *j, cwsi_arena *arena, cwsi_verdict *verdict)
+{
+    cwsi_str type = CWSI_ZERO, value = CWSI_ZERO, key, text;
+    bool has_type = false, has_value = false;
+    if (j->kind != CWSI_JSON_OBJECT) return cwsi_json_skip(j);
+    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
+        if (!cwsi_json_string(j, arena, &key)) return cwsi_lost(verdict);
+        if (cwsi_json_next(j) == CWSI_JSON_STRING) {
+            if (!cwsi_json_string(j, arena, &text)) return cwsi_lost(verdict);
+            if (cwsi_str_is(key, "type")) {
+                type = text;
+                has_type = true;
+            }
+            if (cwsi_str_is(key, "value")) {
+                char *out = CWSI_AS(char, cwsi_arena_alloc(arena, text.len / 4 * 3 + 4));
+                if (!out) return cwsi_lost(verdict);
+                value.at = out;
+                has_value = cwsi_base64_decode(text.at, text.len, out, &value.len);
+            }
+        } else if (!cwsi_json_skip(j)) {
+            return false;
+        }
+    }
+    if (j->failed) return false;
+    if (has_type && has_value) { /* one that lacks either is dropped */
+        cwsi_pb_Any *any =
+            CWSI_AS(cwsi_pb_Any, cwsi_list_grow(arena, &verdict->details, sizeof(cwsi_pb_Any)));
+        if (!any) return cwsi_lost(verdict);
+        any->type_url = type;
+        any->value = value;
+    }
+    return true;
+}
+
+/* A Connect error object; the reader stands on its '{'. False: malformed or out of memory. The code
+ * stays 0 when it is missing or unknown. */
+static bool cwsi_read_json_error(cwsi_json *j, cwsi_arena *arena, cwsi_verdict *verdict)
+{
+    cwsi_str key, text = CWSI_ZERO;
+    if (j->kind != CWSI_JSON_OBJECT) return false;
+    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
+        if (!cwsi_json_string(j, arena, &key)) return cwsi_lost(verdict);
+        (void)cwsi_json_next(j);
+        if (j->kind == CWSI_JSON_STRING && !cwsi_json_string(j, arena, &text))
+            return cwsi_lost(verdict);
+        if (j->kind == CWSI_JSON_STRING && cwsi_str_is(key, "code")) {
+            verdict->code = cwsi_code_by_name(text);
+        } else if (j->kind == CWSI_JSON_STRING && cwsi_str_is(key, "message")) {
+            verdict->message = text;
+        } else if (j->kind == CWSI_JSON_ARRAY && cwsi_str_is(key, "details")) {
+            while (cwsi_json_next(j) != CWSI_JSON_ARRAY_END && !j->failed)
+                if (!cwsi_read_json_detail(j, arena, verdict)) return false;
+        } else if (!cwsi_json_skip(j)) {
+            return false;
+        }
+    }
+    return !j->failed;
+}
+
+/* The body of a failed unary call: a Connect error if it is one, else what the status says. */
+static void cwsi_read_error_body(cwsi_arena *arena, int http_status, const char *content_type,
+                                 cwsi_str body, cwsi_verdict *verdict)
+{
+    cwsi_json j;
+    memset(verdict, 0, sizeof(*verdict));
+    if (cwsi_starts_nocase(content_type, "application/json") &&
+        (content_type[16] == '\0' || content_type[16] == ';' || content_type[16] == ' ')) {
+        cwsi_json_init(&j, body.at, body.len);
+        (void)cwsi_json_next(&j);
+        if (!cwsi_read_json_error(&j, arena, verdict) || cwsi_json_next(&j) != CWSI_JSON_END) {
+            bool no_memory = verdict->no_memory;
+            memset(verdict, 0, sizeof(*verdict));
+            verdict->no_memory = no_memory;
+        }
+    }
+    if (!verdict->code) verdict->code = cwsi_code_of_http(http_status);
+}
+
+/* The end-of-stream message: {"error": {...}?, "metadata": {...}?}. code 0: success. */
+static bool cwsi_read_end_stream(cwsi_arena *arena, cwsi_str body, cwsi_verdict *verdict)
+{
+    cwsi_json j;
+    memset(verdict, 0, sizeof(*verdict));
+    cwsi_json_init(&j, body.at, body.len);
+    if (cwsi_json_next(&j) != CWSI_JSON_OBJECT) return false;
+    while (cwsi_json_next(&j) == CWSI_JSON_KEY) {
+        bool error = cwsi_str_is(j.text, "error");
+        (void)cwsi_json_next(&j);
+        if (error && j.kind != CWSI_JSON_NULL) {
+            if (!cwsi_read_json_error(&j, arena, verdict)) return false;
+            if (!verdict->code) verdict->code = CWSI_CODE_UNKNOWN;
+        } else if (!cwsi_json_skip(&j)) {
+            return false;
+        }
+    }
+    return cwsi_json_next(&j) == CWSI_JSON_END;
+}
+
+CWS_API void cws_exchange_head(cws_exchange *exchange, int status, int http_major,
+                               const cws_header *headers, size_t header_count)
+{
+    exchange->events->head(exchange, status, http_major, headers, header_count);
+}
+
+CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t size)
+{
+    return exchange->events->data(exchange, data, size);
+}
+
+CWS_API void cws_exchange_trailers(cws_exchange *exchange, const cws_header *trailers,
+                                   size_t trailer_count)
+{
+    exchange->events->trailers(exchange, trailers, trailer_count);
+}
+
+CWS_API void cws_exchange_writable(cws_exchange *exchange)
+{
+    exchange->events->writable(exchange);
+}
+
+CWS_API void cws_exchange_note(cws_exchange *exchange, int32_t code, const char *text)
+{
+    exchange->events->note(exchange, code, text ? text : "");
+}
+
+CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end)
+{
+    exchange->events->end(exchange, end);
+}
+
+/* ================================================================================================
+ * >>impl-wire-grpc
+ * The gRPC protocol where it differs: every message has an envelope, and the outcome is in fields
+ * of the HTTP trailers (grpc-status, grpc-message, grpc-status-details-bin), or in those of the
+ * head if the response has nothing else ("Trailers-Only").
+ * ============================================================================================= */
+
+/* The outcome as it came. */
+typedef struct cwsi_grpc_outcome {
+    bool there, in_head, no_memory;
+    cwsi_str status, message, details; /* as in the fields */
+} cwsi_grpc_outcome;
+
+static bool cwsi_grpc_keep(cwsi_arena *arena, const char *value, cwsi_str *out)
+{
+    out->at = cwsi_arena_copy(arena, value, strlen(value));
+    out->len = out->at ? strlen(value) : 0;
+    return out->at != NULL;
+}
+
+/* Keep what these fields say of the outcome; nothing if there is no status among them. */
+static void cwsi_grpc_take(cwsi_arena *arena, const cws_header *fields, size_t count,
+                           cwsi_grpc_outcome *outcome)
+{
+    cwsi_grpc_outcome got = CWSI_ZERO;
+    bool ok = true;
+    size_t i;
+    for (i = 0; i < count && ok; i++) {
+        if (cwsi_same_nocase(fields[i].name, "grpc-status")) {
+            ok = cwsi_grpc_keep(arena, fields[i].value, &got.status);
+            got.there = true;
+        } else if (cwsi_same_nocase(fields[i].name, "grpc-message")) {
+            ok = cwsi_grpc_keep(arena, fields[i].value, &got.message);
+        } else if (cwsi_same_nocase(fields[i].name, "grpc-status-details-bin")) {
+            ok = cwsi_grpc_keep(arena, fields[i].value, &got.details);
+        }
+    }
+    got.no_memory = !ok;
+    if (got.there || !ok) *outcome = got;
+}
+
+/* Undo percent-encoding; what is no escape, and a NUL, stays as it is. out has room for text.len
+ * bytes. */
+static size_t cwsi_percent_decode(cwsi_str text, char *out)
+{
+    size_t i, n = 0;
+    for (i = 0; i < text.len; i++) {
+        int high = -1, low = -1;
+        if (text.at[i] == '%' && text.len - i > 2) {
+            high = cwsi_hex_digit(text.at[i + 1]);
+            low = cwsi_hex_digit(text.at[i + 2]);
+        }
+        if (high < 0 || low < 0 || high + low == 0) {
+            out[n++] = text.at[i];
+        } else {
+            out[n++] = CWSI_CAST(char, high << 4 | low);
+            i += 2;
+        }
+    }
+    return n;
+}
+
+/* The google.rpc.Status of a failure adds details, and its message replaces the field's. One that
+ * does not decode is ignored: it must not hide the error it comes with. */
+static void cwsi_read_grpc_details(cwsi_arena *arena, cwsi_str text, cwsi_verdict *verdict)
+{
+    char *bytes = CWSI_AS(char, cwsi_arena_alloc(arena, text.len / 4 * 3 + 4));
+    cwsi_rpc_Status *more;
+    cwsi_str encoded = CWSI_ZERO;
+    cws_status status;
+    void *msg;
+    if (!bytes) {
+        verdict->no_memory = true;
+        return;
+    }
+    if (!cwsi_base64_decode(text.at, text.len, bytes, &encoded.len)) return;
+    encoded.at = bytes;
+    status = cwsi_decode(arena, CWSI_M_rpc_Status, encoded, &msg);
+    verdict->no_memory = status == CWS_ERR_NO_MEMORY;
+    if (status) return;
+    more = CWSI_AS(cwsi_rpc_Status, msg);
+    verdict->details = more->details;
+    if (more->message.len) verdict->message = more->message;
+}
+
+/* What an outcome says. code 0: success. A status that is no number is an unknown error. */
+static void cwsi_read_grpc_outcome(cwsi_arena *arena, const cwsi_grpc_outcome *outcome,
+                                   cwsi_verdict *verdict)
+{
+    uint64_t code = 0;
+    memset(verdict, 0, sizeof(*verdict));
+    verdict->no_memory = outcome->no_memory;
+    if (!cwsi_parse_u64(outcome->status.at, outcome->status.len, &code) ||
+        code > CWSI_CODE_UNAUTHENTICATED)
+        code = CWSI_CODE_UNKNOWN;
+    verdict->code = CWSI_CAST(int, code);
+    if (code == 0 || verdict->no_memory) return;
+    if (outcome->message.len) {
+        char *text = CWSI_AS(char, cwsi_arena_alloc(arena, outcome->message.len));
+        verdict->no_memory = text == NULL;
+        if (!text) return;
+        verdict->message.len = cwsi_percent_decode(outcome->message, text);
+        verdict->message.at = text;
+    }
+    if (outcome->details.len) cwsi_read_grpc_details(arena, outcome->details, verdict);
+}
+
+/* The value of grpc-timeout: at most eight digits and a unit. Nothing if it is longer than that. */
+static void cwsi_grpc_timeout(char *out, size_t size, int64_t ms)
+{
+    if (ms <= 99999999) (void)cwsi_format(out, size, "%lldm", CWSI_CAST(long long, ms));
+    else if (ms / 1000 <= 99999999)
+        (void)cwsi_format(out, size, "%lldS", CWSI_CAST(long long, ms / 1000));
 }
 
 /* ================================================================================================
@@ -11567,662 +11706,397 @@ static const cwsi_dialect *cwsi_dialect_b2(void)
 }
 
 /* ================================================================================================
- * >>impl-journal
- * What a session may leave behind, for the run after a crash. A file of lines, each written whole
- * before what it tells of is done:
- *
- *      cwsandbox-journal 1 v1 https://api.cwsandbox.com TAG    a session begins
- *      create REQUEST_ID               a create is about to be sent
- *      failed REQUEST_ID               no sandbox came of it
- *      live SANDBOX_ID REQUEST_ID      one did, or ("-") was adopted
- *      gone SANDBOX_ID                 it has been stopped, or let go
- *      reaped TAG                      a later session has stopped what that one left
- *
- * Lines of other kinds, and a last one without its end, are ignored.
+ * >>impl-client
+ * Opening a client: checking the configuration, credentials to headers, shutting down.
  * ============================================================================================= */
 
-#define CWSI_JOURNAL_MAX (64u << 20)
-#define CWSI_JOURNAL_LINE 2048
-
-/* What an earlier session left. */
-typedef struct cwsi_left {
-    cwsi_str version, url, tag;
-    cwsi_list live;    /* of cwsi_str: ids of sandboxes */
-    cwsi_list gone;    /* the same; those of them that are live too were adopted again */
-    cwsi_list unknown; /* of cwsi_str: request ids */
-    bool reaped;
-} cwsi_left;
-
-struct cwsi_journal {
-    cwsi_arena arena; /* path, and what was read */
-    const char *path;
-    char tag[48];
-    void *file;     /* a FILE; NULL once the file is removed */
-    int lock;       /* a descriptor of it, locked; < 0: none */
-    bool torn;      /* its last line may be without its end */
-    cwsi_list left; /* of cwsi_left */
-    size_t unknown; /* creates of this session without an outcome */
-};
-
-#ifndef CWS_NO_STDIO
-
-/* The next word of a line, behind *at; "" at its end. */
-static cwsi_str cwsi_word(cwsi_str line, size_t *at)
+/* 127.0.0.0/8, [::1] and localhost: names a credential may go to without TLS. */
+static bool cwsi_is_loopback(const char *host, size_t len)
 {
-    cwsi_str word;
-    size_t begin = *at;
-    while (begin < line.len && line.at[begin] == ' ') begin++;
-    *at = begin;
-    while (*at < line.len && line.at[*at] != ' ') ++*at;
-    word.at = line.at + begin;
-    word.len = *at - begin;
-    return word;
-}
-
-/* Take a text out of a list. */
-static void cwsi_list_drop(cwsi_list *list, cwsi_str text)
-{
-    cwsi_str *at = CWSI_AS(cwsi_str, list->at);
-    size_t i = list->len;
-    while (i > 0 && !cwsi_str_same(at[i - 1], text)) i--;
-    if (i == 0) return;
-    list->len--;
-    memmove(at + i - 1, at + i, (list->len - (i - 1)) * sizeof(*at));
-}
-
-static bool cwsi_list_put(cwsi_arena *a, cwsi_list *list, cwsi_str text)
-{
-    cwsi_str *at = CWSI_AS(cwsi_str, cwsi_list_grow(a, list, sizeof(*at)));
-    if (at) *at = text;
-    return at != NULL;
-}
-
-static void cwsi_journal_reaped(cwsi_journal *j, cwsi_str tag)
-{
-    cwsi_left *left = CWSI_AS(cwsi_left, j->left.at);
-    size_t i;
-    for (i = 0; i < j->left.len; i++)
-        if (cwsi_str_same(left[i].tag, tag)) left[i].reaped = true;
-}
-
-/* Understand a line. False: out of memory. */
-static bool cwsi_journal_read_line(cwsi_journal *j, cwsi_str line)
-{
-    size_t at = 0;
-    cwsi_str kind = cwsi_word(line, &at), first = cwsi_word(line, &at);
-    cwsi_str second = cwsi_word(line, &at);
-    cwsi_left *left = CWSI_AS(cwsi_left, j->left.at);
-    if (first.len == 0) return true;
-    if (cwsi_str_is(kind, "cwsandbox-journal") && cwsi_str_is(first, "1")) {
-        left = CWSI_AS(cwsi_left, cwsi_list_grow(&j->arena, &j->left, sizeof(*left)));
-        if (!left) return false;
-        memset(left, 0, sizeof(*left));
-        left->version = second;
-        left->url = cwsi_word(line, &at);
-        left->tag = cwsi_word(line, &at);
-        left->reaped = left->tag.len == 0; /* nothing to look for */
-        return true;
+    size_t i, dots = 0;
+    char name[64];
+    if (len == 0 || len >= sizeof(name)) return false;
+    memcpy(name, host, len);
+    name[len] = '\0';
+    if (cwsi_same_nocase(name, "localhost") || strcmp(name, "[::1]") == 0) return true;
+    for (i = 0; i < len; i++) { /* digits only: 127.example.com is somebody's machine */
+        if (name[i] == '.') dots++;
+        else if (!cwsi_is_digit(name[i])) return false;
     }
-    if (cwsi_str_is(kind, "reaped")) cwsi_journal_reaped(j, first);
-    if (j->left.len == 0) return true;
-    left += j->left.len - 1;
-    if (cwsi_str_is(kind, "create")) {
-        cwsi_list_drop(&left->unknown, first); /* begun anew */
-        return cwsi_list_put(&j->arena, &left->unknown, first);
+    return dots == 3 && strncmp(name, "127.", 4) == 0;
+}
+
+/* scheme://host[:port][/], nothing else. *len: without the trailing slash. *https, *loopback. */
+static cws_status cwsi_check_url(cws_error *err, const char *url, size_t *len, bool *https,
+                                 bool *loopback)
+{
+    const char *host, *p;
+    const char *wrong = NULL;
+    size_t host_len, i;
+    int64_t port = 1;
+    *loopback = false;
+    if (strchr(url, '@')) /* not shown: what stands before it may be a password */
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "base_url must have no user or password; give api_key instead");
+    *https = cwsi_starts_nocase(url, "https://");
+    host = url + (*https ? 8 : 7);
+    if (!*https && !cwsi_starts_nocase(url, "http://")) wrong = "it must begin with https://";
+    for (i = 0; !wrong && url[i]; i++)
+        if (url[i] <= ' ' || url[i] > '~') wrong = "it contains a blank or control character";
+    if (!wrong && i > 1024) wrong = "it is longer than 1024 bytes";
+    if (wrong)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "base_url '%.*s': %s", 100, url, wrong);
+    p = host;
+    if (*p == '[') {
+        while (*p && *p != ']' && *p != '/') p++;
+        if (*p == ']') p++;
+        else wrong = "the bracket of its IPv6 address is not closed";
+    } else {
+        while (*p && !strchr(":/?#@[]", *p)) p++;
     }
-    if (cwsi_str_is(kind, "failed")) cwsi_list_drop(&left->unknown, first);
-    if (cwsi_str_is(kind, "gone")) {
-        cwsi_list_drop(&left->live, first);
-        return cwsi_list_put(&j->arena, &left->gone, first);
+    host_len = CWSI_CAST(size_t, p - host);
+    if (host_len == 0) wrong = "it has no host";
+    if (*p == ':' && !wrong) {
+        const char *digits = ++p;
+        while (cwsi_is_digit(*p)) p++;
+        if (!cwsi_parse_i64(digits, CWSI_CAST(size_t, p - digits), &port) || port < 1 ||
+            port > 65535)
+            wrong = "its port must be 1 to 65535";
     }
-    if (!cwsi_str_is(kind, "live") || first.len >= CWSI_ID_SIZE) return true;
-    cwsi_list_drop(&left->unknown, second);
-    return cwsi_list_put(&j->arena, &left->live, first);
+    *len = CWSI_CAST(size_t, p - url);
+    while (*p == '/') p++;
+    if (!wrong && *p) wrong = "it must have no path, query, fragment or user";
+    *loopback = cwsi_is_loopback(host, host_len);
+    if (wrong)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "base_url '%.*s': %s", 100, url, wrong);
+    return CWS_OK;
 }
 
-/* May this, without a whole first line, be a journal that a crash has cut short? Else it is another
- * file of the user's, which must be neither changed nor removed. */
-static bool cwsi_journal_is_one(const char *text, size_t len)
+/* A header value: trimmed, printable ASCII. The value itself is never shown. */
+static cws_status cwsi_check_header(cws_error *err, cwsi_arena *a, const char *name,
+                                    const char *prefix, const char *value, const char **out)
 {
-    static const char head[] = "cwsandbox-journal ";
-    size_t n = 0;
-    while (n < len && head[n] && text[n] == head[n]) n++;
-    return n == len || head[n] == '\0' || (n > 0 && text[n] == '\n');
+    size_t len = strlen(value), i, n = strlen(prefix);
+    char *copy;
+    for (; len && (*value == ' ' || *value == '\t' || *value == '\n' || *value == '\r'); len--)
+        value++;
+    while (len && (value[len - 1] == ' ' || value[len - 1] == '\t' || value[len - 1] == '\n' ||
+                   value[len - 1] == '\r'))
+        len--;
+    for (i = 0; i < len && value[i] >= ' ' && value[i] <= '~'; i++) {}
+    if (len == 0 || i < len || len > 8000)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s %s", name,
+                         len == 0 ? "is blank"
+                         : i < len ? "contains a line break or another character that no header has"
+                                   : "is too long");
+    copy = CWSI_CAST(char *, cwsi_arena_alloc(a, n + len + 1));
+    if (!copy) return cwsi_no_memory(err, name);
+    memcpy(copy, prefix, n);
+    memcpy(copy + n, value, len);
+    *out = copy;
+    return CWS_OK;
 }
 
-/* What earlier sessions have left in the file. */
-static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
+static const char *cwsi_env(const cws_client_opts *o, const char *name)
 {
-    FILE *file = CWSI_AS(FILE, j->file);
-    cwsi_buf text;
-    cwsi_str line;
-    char piece[4096];
-    const char *end, *at;
-    size_t n;
-    cws_status status = CWS_OK;
-    cwsi_buf_init(&text, j->arena.mem, CWSI_JOURNAL_MAX);
-    rewind(file);
-    while ((n = fread(piece, 1, sizeof(piece), file)) > 0)
-        if (!cwsi_put(&text, piece, n)) break;
-    if (n > 0 || ferror(file))
-        status = cwsi_fail(err, n ? CWS_ERR_NO_MEMORY : CWS_ERR_FILE,
-                           "journal: '%.*s' can not be read", 200, j->path);
-    at = text.len ? cwsi_arena_copy(&j->arena, text.at, text.len) : "";
-    j->torn = text.len && text.at[text.len - 1] != '\n';
-    end = at ? at + text.len : NULL;
-    if (!at) status = cwsi_no_memory(err, "journal");
-    while (!status && (line.at = at) < end) {
-        at = CWSI_CAST(const char *, memchr(at, '\n', CWSI_CAST(size_t, end - at)));
-        if (!at) break;
-        line.len = CWSI_CAST(size_t, at++ - line.at);
-        if (!cwsi_journal_read_line(j, line)) status = cwsi_no_memory(err, "journal");
-    }
-    if (!status && text.len && j->left.len == 0 && !cwsi_journal_is_one(text.at, text.len))
-        status = cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' is another file; it stays as it is",
-                           200, j->path);
-    cwsi_buf_free(&text);
-    return status;
+    return cwsi_variable(o->no_environment, name);
 }
 
-/* Hold the file for this session, as long as it or a forked process lives. NULL: held, else why
- * not. Devices and the like are not for us to remove in the end. */
-static const char *cwsi_journal_lock(cwsi_journal *j)
+static cws_status cwsi_add_header(cws_client *c, cws_error *err, const char *option,
+                                  const char *name, const char *prefix, const char *value)
 {
-#if CWSI_UNIX && defined(LOCK_NB)
-    struct stat held, named;
-    if (stat(j->path, &named) == 0 && !S_ISREG(named.st_mode)) return "is no regular file";
-    j->lock = open(j->path, O_RDWR | O_CREAT, 0666);
-    if (j->lock < 0) return "can not be opened";
-    (void)fcntl(j->lock, F_SETFD, FD_CLOEXEC);
-    if (flock(j->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return "is in use by another session";
-    if (fstat(j->lock, &held) != 0 || stat(j->path, &named) != 0 || held.st_ino != named.st_ino)
-        return "has been removed meanwhile"; /* its session has just been closed */
-#else
-    (void)j;
-#endif
-    return NULL;
-}
-
-/* Write one line, to the kernel. False: it can not be. */
-static bool cwsi_journal_write(cws_session *s, const char *kind, const char *first,
-                               const char *second)
-{
-    FILE *file = s && s->journal ? CWSI_AS(FILE, s->journal->file) : NULL;
-    char line[CWSI_JOURNAL_LINE];
-    size_t n;
-    if (!file) return true;
-    /* a part of a line, of a crash or a full disk, must not swallow this one */
-    n = cwsi_format(line, sizeof(line), "%s%s %s%s%s\n", s->journal->torn ? "\n" : "", kind, first,
-                    second ? " " : "", second ? second : "");
-    clearerr(file);
-    (void)fseek(file, 0, SEEK_END);
-    if (n + 1 < sizeof(line)) {
-        s->journal->torn = fwrite(line, 1, n, file) != n || fflush(file) != 0;
-        if (!s->journal->torn) return true;
-    }
-    cwsi_log(s->client, CWS_LOG_WARNING, "journal: '%s %s' could not be written to %s", kind, first,
-             s->journal->path);
-    return false;
-}
-
-static void cwsi_journal_shut(cwsi_journal *j)
-{
-    if (j->file) (void)fclose(CWSI_AS(FILE, j->file));
-    j->file = NULL;
-#if CWSI_UNIX
-    if (j->lock >= 0) (void)close(j->lock);
-#endif
-    j->lock = -1;
-}
-
-static void cwsi_journal_close(cwsi_journal *j)
-{
-    cwsi_mem *mem = j->arena.mem;
-    cwsi_journal_shut(j);
-    cwsi_arena_clear(&j->arena);
-    cwsi_free(mem, j);
-}
-
-/* The session has closed with nothing left: neither must the file have. What was read of it stays,
- * for a reap that is under way. */
-static void cwsi_journal_finish(cws_session *s)
-{
-    cwsi_journal *j = s->journal;
-    const cwsi_left *left = j ? CWSI_CAST(const cwsi_left *, j->left.at) : NULL;
-    size_t i, n = j ? j->left.len : 0;
-    bool removed;
-    if (!j || !j->file || j->unknown) return;
-    for (i = 0; i < n && left[i].reaped; i++) {}
-    if (i < n) {
-        (void)cwsi_journal_write(s, "reaped", j->tag, NULL);
-        return;
-    }
-    removed = remove(j->path) == 0; /* while it is locked, where that is possible */
-    cwsi_journal_shut(j);
-    if (!removed && remove(j->path))
-        cwsi_log(s->client, CWS_LOG_WARNING, "journal: can not remove %s", j->path);
-}
-
-static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error *err)
-{
-    cwsi_journal *j = CWSI_NEW(&s->client->mem, cwsi_journal);
-    cws_status status = CWS_OK;
-    const char *why;
-    char words[CWSI_JOURNAL_LINE];
-    if (!j) return cwsi_no_memory(err, "journal");
-    j->lock = -1;
-    cwsi_arena_init(&j->arena, &s->client->mem);
-    s->journal = j;
-    j->path = cwsi_arena_copy(&j->arena, path, strlen(path));
-    memcpy(j->tag, "cws-", 4);
-    cwsi_uuid(s->client, j->tag + 4);
-    if (!j->path) return cwsi_no_memory(err, "journal");
-    why = cwsi_journal_lock(j);
-    if (!why) j->file = fopen(path, "ab+");
-    if (!j->file)
-        return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' %s", 200, path,
-                         why ? why : "can not be opened");
-    status = cwsi_journal_read(j, err);
+    const char *checked = NULL;
+    cws_status status = cwsi_check_header(err, &c->arena, option, prefix, value, &checked);
     if (status) return status;
-    (void)cwsi_format(words, sizeof(words), "%s %s", s->client->dialect->name, s->client->base_url);
-    if (cwsi_journal_write(s, "cwsandbox-journal 1", words, j->tag)) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' can not be written", 200, path);
+    CWS_ASSERT(c->header_count < CWSI_COUNT(c->headers));
+    cwsi_header_set(&c->headers[c->header_count++], name, checked);
+    return CWS_OK;
 }
 
-#else
-
-static bool cwsi_journal_write(cws_session *s, const char *kind, const char *first,
-                               const char *second)
+/* Either a bearer token or a W&B key with its routing, never both; *any: one is there. */
+static cws_status cwsi_add_credentials(cws_client *c, const cws_client_opts *o, cws_error *err,
+                                       bool *any)
 {
-    (void)s, (void)kind, (void)first, (void)second;
-    return true;
+    const char *key = o->api_key;
+    *any = true;
+    if (o->wandb_api_key) {
+        if (key)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "give api_key or wandb_api_key, not both");
+        if (cwsi_add_header(c, err, "wandb_api_key", "x-wandb-api-key", "", o->wandb_api_key) ||
+            (o->wandb_entity &&
+             cwsi_add_header(c, err, "wandb_entity", "x-entity-id", "", o->wandb_entity)) ||
+            (o->wandb_project &&
+             cwsi_add_header(c, err, "wandb_project", "x-project-name", "", o->wandb_project)))
+            return err->status;
+        return cwsi_add_header(c, err, "version", "x-wandb-sdk-version", "", CWS_VERSION_STRING);
+    }
+    if (o->wandb_entity || o->wandb_project)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "wandb_entity and wandb_project need wandb_api_key");
+    if (!key) key = cwsi_env(o, "CWSANDBOX_API_KEY");
+    *any = key != NULL;
+    if (!key) return CWS_OK; /* the service will say that a credential is missing */
+    return cwsi_add_header(c, err, o->api_key ? "api_key" : "CWSANDBOX_API_KEY", "authorization",
+                           "Bearer ", key);
 }
 
-static void cwsi_journal_close(cwsi_journal *j)
+static cws_status cwsi_configure_address(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
-    (void)j;
+    const char *url = o->base_url ? o->base_url : cwsi_env(o, "CWSANDBOX_BASE_URL");
+    size_t len = 0;
+    bool https = false, loopback = false, credential = false;
+    if (!url) url = CWSI_DEFAULT_URL;
+    if (cwsi_check_url(err, url, &len, &https, &loopback) ||
+        cwsi_add_credentials(c, o, err, &credential))
+        return err->status;
+    if (credential && !https && !loopback && !o->allow_insecure_credential)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "base_url '%.*s': a credential is not sent over plain http to another "
+                         "machine; use https, or set allow_insecure_credential",
+                         100, url);
+    c->base_url = cwsi_arena_copy(&c->arena, url, len);
+    return c->base_url ? CWS_OK : cwsi_no_memory(err, "client");
 }
 
-static void cwsi_journal_finish(cws_session *s)
+static cws_status cwsi_configure_limits(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
-    (void)s;
+    int64_t unused;
+    if (cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
+                           CWSI_CAST(int64_t, CWSI_REQUEST_TIMEOUT_S * 1000), false,
+                           &c->request_timeout_ms) ||
+        cwsi_check_seconds(err, "poll_retry_budget_seconds", o->poll_retry_budget_seconds,
+                           CWSI_CAST(int64_t, CWSI_RETRY_BUDGET_S * 1000), true,
+                           &c->retry_budget_ms) ||
+        cwsi_check_seconds(err, "poll_rpc_timeout_seconds", o->poll_rpc_timeout_seconds,
+                           CWSI_CAST(int64_t, CWSI_POLL_RPC_TIMEOUT_S * 1000), false,
+                           &c->poll_rpc_ms) ||
+        cwsi_check_seconds(err, "connect_timeout_seconds", o->connect_timeout_seconds, 0, false,
+                           &unused))
+        return err->status;
+    if (CWSI_CAST(unsigned, o->http_version) > CWS_HTTP_2)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "http_version must be CWS_HTTP_AUTO, _1_1 or _2");
+    if (!o->client_cert_file != !o->client_key_file)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "client_cert_file and client_key_file must be given together");
+    if (o->max_message_bytes > CWSI_MAX_MEMORY)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "max_message_bytes: at most 1 GiB");
+    c->max_message = o->max_message_bytes ? CWSI_CAST(size_t, o->max_message_bytes)
+                                          : CWSI_MAX_MESSAGE;
+    return CWS_OK;
 }
 
-static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error *err)
+static cws_status cwsi_configure_dialect(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
-    (void)s, (void)path;
-    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "journal needs <stdio.h>: see CWS_NO_STDIO");
+    const char *name = cwsi_env(o, "CWSANDBOX_API_VERSION");
+    bool old = o->api_version == CWS_API_V1BETA2;
+    if (o->api_version != CWS_API_DEFAULT && o->api_version != CWS_API_V1 && !old)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "api_version must be CWS_API_DEFAULT, CWS_API_V1 or CWS_API_V1BETA2");
+    if (o->api_version == CWS_API_DEFAULT && name) {
+        old = strcmp(name, "v1beta2") == 0;
+        if (!old && strcmp(name, "v1") != 0)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "CWSANDBOX_API_VERSION='%.*s' must be v1 or v1beta2", 32, name);
+    }
+    c->dialect = old ? cwsi_dialect_b2() : cwsi_dialect_v1();
+    return CWS_OK;
 }
 
+static const char *cwsi_protocol_source(const cws_client_opts *o)
+{
+    return o->protocol ? "the option protocol" : "CWSANDBOX_PROTOCOL";
+}
+
+static cws_status cwsi_configure_protocol(cws_client *c, const cws_client_opts *o, cws_error *err)
+{
+    const char *name = cwsi_env(o, "CWSANDBOX_PROTOCOL");
+    if (CWSI_CAST(unsigned, o->protocol) > CWS_PROTOCOL_GRPC)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "protocol must be CWS_PROTOCOL_DEFAULT, _CONNECT or _GRPC");
+    c->grpc = o->protocol == CWS_PROTOCOL_GRPC;
+    if (o->protocol == CWS_PROTOCOL_DEFAULT && name) {
+        c->grpc = strcmp(name, "grpc") == 0;
+        if (!c->grpc && strcmp(name, "connect") != 0)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "CWSANDBOX_PROTOCOL='%.*s': it must be connect or grpc", 32, name);
+    }
+    if (c->grpc && o->http_version == CWS_HTTP_1_1)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "http_version: gRPC (%s) needs HTTP/2, so not CWS_HTTP_1_1",
+                         cwsi_protocol_source(o));
+    return CWS_OK;
+}
+
+#ifndef CWS_NO_CURL
+static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_transport *out,
+                                 cws_error *err);
 #endif
 
-/* A create is about to be sent. False: op->err says that it must not be. */
-static bool cwsi_journal_create(cws_op *op)
+static cws_status cwsi_configure_transport(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
-    cws_sandbox *sb = op->sandbox;
-    if (!cwsi_journal_write(sb->session, "create", sb->request_id, NULL))
-        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_FILE,
-                                 "%s: the journal can not be written, so nothing was sent",
-                                 op->kind->name));
-    if (sb->session && sb->session->journal && !sb->noted) sb->session->journal->unknown++;
-    sb->noted = sb->session && sb->session->journal;
-    return true;
+    const cws_transport *t = o->transport;
+    if (t) {
+        bool streaming = t->open || t->send || t->window || t->cancel || t->poll;
+        if (cwsi_check_zero(err, "cws_transport", t->must_be_zero)) return err->status;
+        if (streaming && !(t->open && t->send && t->window && t->cancel && t->poll))
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "transport: the streaming tier needs open, send, window, cancel and "
+                             "poll");
+        if (!streaming && !t->perform)
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "transport: give perform, or the streaming tier");
+        if (c->grpc && !(streaming && t->trailers))
+            return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                             "transport: gRPC (%s) needs the streaming tier, and one that reports "
+                             "trailers; Connect does not",
+                             cwsi_protocol_source(o));
+        c->transport = *t;
+        c->streaming = streaming;
+        return CWS_OK;
+    }
+#ifdef CWS_NO_CURL
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                     "this build has no libcurl (CWS_NO_CURL): give a transport in the options");
+#else
+    c->streaming = true;
+    return cwsi_curl_open(c, o, &c->transport, err);
+#endif
 }
 
-/* Its outcome is known: a sandbox (id), or none (NULL). */
-static void cwsi_journal_outcome(cws_sandbox *sb, const char *request_id, const char *id)
+static cws_status cwsi_client_configure(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
-    if (!sb->noted) return;
-    sb->noted = false;
-    if (!sb->session || !sb->session->journal) return;
-    sb->session->journal->unknown--;
-    (void)cwsi_journal_write(sb->session, id ? "live" : "failed", id ? id : request_id,
-                             id ? request_id : NULL);
+    const char *suffix = o->user_agent_suffix;
+    if (cwsi_configure_limits(c, o, err) || cwsi_configure_dialect(c, o, err) ||
+        cwsi_configure_protocol(c, o, err))
+        return err->status;
+    if (suffix ? cwsi_add_header(c, err, "user_agent_suffix", "user-agent",
+                                 "cwsandbox.h/" CWS_VERSION_STRING " ", suffix)
+               : cwsi_add_header(c, err, "user_agent", "user-agent", "",
+                                 "cwsandbox.h/" CWS_VERSION_STRING))
+        return err->status;
+    if (cwsi_add_header(c, err, "version", "x-cwsandbox-client-version", "",
+                        "cwsandbox.h/" CWS_VERSION_STRING) ||
+        cwsi_configure_address(c, o, err))
+        return err->status;
+    return cwsi_configure_transport(c, o, err);
+}
+
+/* Every operation ends as cancelled, then the transport goes. */
+static void cwsi_client_shut(cws_client *c)
+{
+    c->refs++;
+    c->free_wanted = true; /* a callback begins nothing new */
+    while (c->ops || c->ready_first) {
+        cws_op *op;
+        for (op = c->ops; op; op = op->next) {
+            op->cancelled = true;
+            cwsi_op_wake(op);
+        }
+        (void)cwsi_run_ready(c);
+    }
+    c->dead = true;
+    if (c->transport.close) c->transport.close(c->transport.user);
+    memset(&c->transport, 0, sizeof(c->transport));
+    c->header_count = 0;
+    cwsi_arena_clear(&c->arena); /* the credential goes with it */
+    c->base_url = "";
+    cwsi_client_unref(c); /* this function's */
+    cwsi_client_unref(c); /* the handle's */
 }
 
 /* ================================================================================================
- * >>impl-metrics
- * What a session counts. It is a block of its own, held by the session and by each sandbox that
- * counts for it, because a command may end after its sandbox has left the session. While a report
- * is under way its part stands aside in `sent`, so that what is counted meanwhile stays: a success
- * drops it, a failure puts it back.
- *
- * The number of executions is kept in each sandbox and counts in any case, with a run or without:
- * the service's own client counts it only while a run is attached, and then reports averages of an
- * arbitrary part. Sandboxes that are freed leave their number behind, so memory stays bounded.
- *
- * Other threads read a copy, under a number that is odd while the copy is being written.
+ * >>impl-public
+ * The public functions, in the order of their declarations: check, then delegate. A blocking call
+ * is its _begin, the loop, and taking the result.
  * ============================================================================================= */
 
-#if !defined(__GNUC__) && !defined(__clang__) && defined(_MSC_VER)
-#include <intrin.h>
-#endif
-
-static uint32_t cwsi_atomic_load(const uint32_t *at)
+CWS_API const void *cws_bytes_data(const cws_bytes *bytes, size_t *size)
 {
-#if defined(__GNUC__) || defined(__clang__)
-    return __atomic_load_n(at, __ATOMIC_ACQUIRE);
-#elif defined(_MSC_VER)
-    return (uint32_t)_InterlockedOr((volatile long *)(uintptr_t)at, 0);
-#else
-    return *at;
-#endif
+    if (size) *size = bytes ? bytes->len : 0;
+    return bytes && bytes->at ? bytes->at : "";
 }
 
-static void cwsi_atomic_store(uint32_t *at, uint32_t value)
+CWS_API size_t cws_bytes_size(const cws_bytes *bytes)
 {
-#if defined(__GNUC__) || defined(__clang__)
-    __atomic_store_n(at, value, __ATOMIC_RELEASE);
-#elif defined(_MSC_VER)
-    (void)_InterlockedExchange((volatile long *)at, (long)value);
-#else
-    *at = value;
-#endif
+    return bytes ? bytes->len : 0;
 }
 
-typedef struct cwsi_tally {
-    uint64_t created, ok, nonzero, failed;
-    uint64_t startups;
-    int64_t startup_ms, min_ms, max_ms;
-    uint64_t boxes, execs, least, most; /* of sandboxes that are gone */
-} cwsi_tally;
-
-struct cwsi_metrics {
-    uint32_t refs;
-    bool on, reporting;
-    cwsi_tally now, sent;
-    cws_sandbox *boxes;       /* those with executions, not held unless a report is under way */
-    uint64_t execs, at_least; /* executions of all of them; how many have the least */
-    cws_metrics view;
-    uint32_t turn, copy[sizeof(cws_metrics) / sizeof(uint32_t)];
-};
-
-static cwsi_metrics *cwsi_metrics_new(cws_client *c, bool on)
+CWS_API void cws_bytes_free(cws_bytes *bytes)
 {
-    cwsi_metrics *m = CWSI_NEW(&c->mem, cwsi_metrics);
-    if (!m) return NULL;
-    m->refs = 1;
-    m->on = m->view.enabled = on;
-    memcpy(m->copy, &m->view, sizeof(m->copy));
-    return m;
+    cws_client *c;
+    if (!bytes) return;
+    c = bytes->client;
+    cwsi_buf_free(&bytes->buf);
+    cwsi_free(&c->mem, bytes);
+    cwsi_client_unref(c);
 }
 
-static void cwsi_metrics_unref(cws_client *c, cwsi_metrics *m)
+CWS_API const char *cws_version(void)
 {
-    if (m && --m->refs == 0) cwsi_free(&c->mem, m);
+    return CWS_VERSION_STRING;
 }
 
-static void cwsi_tally_add(cwsi_tally *to, const cwsi_tally *from)
+CWS_API cws_status cws_client_open(const cws_client_opts *opts, cws_client **out, cws_error *err)
 {
-    to->created += from->created;
-    to->ok += from->ok;
-    to->nonzero += from->nonzero;
-    to->failed += from->failed;
-    if (from->startups && (!to->startups || from->min_ms < to->min_ms)) to->min_ms = from->min_ms;
-    if (from->startups && (!to->startups || from->max_ms > to->max_ms)) to->max_ms = from->max_ms;
-    to->startups += from->startups;
-    to->startup_ms += from->startup_ms;
-    if (from->boxes && (!to->boxes || from->least < to->least)) to->least = from->least;
-    if (from->most > to->most) to->most = from->most;
-    to->boxes += from->boxes;
-    to->execs += from->execs;
-}
-
-/* Make the values from the tallies and publish them. */
-static void cwsi_metrics_publish(cwsi_metrics *m)
-{
-    cws_metrics *v = &m->view;
-    cwsi_tally all = m->now;
-    uint32_t words[CWSI_COUNT(m->copy)];
-    size_t i;
-    cwsi_tally_add(&all, &m->sent);
-    v->sandboxes_created = all.created;
-    v->executions = all.ok + all.nonzero + all.failed;
-    v->exec_completed_ok = all.ok;
-    v->exec_completed_nonzero = all.nonzero;
-    v->exec_failures = all.failed;
-    v->exec_completion_rate = v->exec_failure_rate = 0;
-    if (v->executions) {
-        double executions = CWSI_CAST(double, v->executions);
-        v->exec_completion_rate = CWSI_CAST(double, all.ok) / executions;
-        v->exec_failure_rate = CWSI_CAST(double, all.failed) / executions;
+    cws_client_opts none = CWSI_ZERO;
+    const cws_client_opts *o = opts ? opts : &none;
+    cws_error unused;
+    cwsi_mem mem = CWSI_ZERO;
+    cws_client *c;
+    cws_status status;
+    if (!err) err = &unused; /* the steps below look at it */
+    cwsi_error_clear(err);
+    if (!out) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "out must not be NULL");
+    *out = NULL;
+    if (cwsi_check_zero(err, "cws_client_opts", o->must_be_zero)) return err->status;
+    if (o->allocator && !o->allocator->resize)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "allocator: resize is NULL");
+    if (o->allocator) mem.allocator = *o->allocator;
+    else mem.allocator.resize = cwsi_default_resize;
+    mem.limit = o->max_memory_bytes ? o->max_memory_bytes : CWSI_MAX_MEMORY;
+    c = CWSI_NEW(&mem, cws_client);
+    if (!c) return cwsi_no_memory(err, "client");
+    c->mem = mem;
+    c->refs = 1;
+    cwsi_arena_init(&c->arena, &c->mem);
+    c->no_environment = o->no_environment;
+    c->log = o->log;
+    c->log_user = o->log_user;
+    c->trace = o->trace;
+    c->trace_user = o->trace_user;
+    c->monotonic_ms = o->monotonic_ms;
+    c->unix_ms = o->unix_ms;
+    c->random = o->random;
+    c->hooks_user = o->hooks_user;
+    c->base_url = "";
+    if (!c->random) cwsi_seed(c);
+    status = cwsi_client_configure(c, o, err);
+    if (status) {
+        cwsi_client_unref(c);
+        return status;
     }
-    v->startup_count = all.startups;
-    v->avg_startup_seconds = 0;
-    if (all.startups)
-        v->avg_startup_seconds =
-            CWSI_CAST(double, all.startup_ms) / CWSI_CAST(double, all.startups) / 1000.0;
-    v->min_startup_seconds = CWSI_CAST(double, all.min_ms) / 1000.0;
-    v->max_startup_seconds = CWSI_CAST(double, all.max_ms) / 1000.0;
-    v->avg_execs_per_sandbox = 0;
-    if (v->sandbox_count)
-        v->avg_execs_per_sandbox =
-            CWSI_CAST(double, m->execs) / CWSI_CAST(double, v->sandbox_count);
-    memcpy(words, v, sizeof(words));
-    cwsi_atomic_store(&m->turn, m->turn + 1);
-    for (i = 0; i < CWSI_COUNT(words); i++) cwsi_atomic_store(&m->copy[i], words[i]);
-    cwsi_atomic_store(&m->turn, m->turn + 1);
+    *out = c;
+    return CWS_OK;
 }
 
-static void cwsi_metrics_read(const cwsi_metrics *m, cws_metrics *out)
+CWS_API void cws_client_free(cws_client *client)
 {
-    uint32_t words[CWSI_COUNT(m->copy)], turn;
-    size_t i;
-    do {
-        turn = cwsi_atomic_load(&m->turn);
-        for (i = 0; i < CWSI_COUNT(words); i++) words[i] = cwsi_atomic_load(&m->copy[i]);
-    } while (turn % 2 || cwsi_atomic_load(&m->turn) != turn);
-    memcpy(out, words, sizeof(*out));
+    if (!client || client->dead) return;
+    if (client->running || client->in_callback) client->free_wanted = true;
+    else cwsi_client_shut(client);
 }
 
-/* One more sandbox, or several, with this many executions. */
-static void cwsi_metrics_see(cwsi_metrics *m, uint64_t boxes, uint64_t execs, uint64_t least,
-                             uint64_t most)
+CWS_API cws_memory_info cws_client_memory(const cws_client *client)
 {
-    cws_metrics *v = &m->view;
-    if (boxes == 0) return;
-    if (v->sandbox_count == 0 || least < v->min_execs_per_sandbox) {
-        v->min_execs_per_sandbox = least;
-        m->at_least = 0;
-    }
-    if (least == v->min_execs_per_sandbox) m->at_least++;
-    if (most > v->max_execs_per_sandbox) v->max_execs_per_sandbox = most;
-    v->sandbox_count += boxes;
-    m->execs += execs;
-}
-
-/* The values per sandbox, from all of them. */
-static void cwsi_metrics_scan(cwsi_metrics *m)
-{
-    const cws_sandbox *sb;
-    m->view.sandbox_count = m->view.min_execs_per_sandbox = m->view.max_execs_per_sandbox = 0;
-    m->execs = m->at_least = 0;
-    cwsi_metrics_see(m, m->now.boxes, m->now.execs, m->now.least, m->now.most);
-    cwsi_metrics_see(m, m->sent.boxes, m->sent.execs, m->sent.least, m->sent.most);
-    for (sb = m->boxes; sb; sb = sb->counted_next)
-        cwsi_metrics_see(m, 1, sb->execs, sb->execs, sb->execs);
-}
-
-static void cwsi_metrics_created(cwsi_metrics *m)
-{
-    if (!m->on) return;
-    m->now.created++;
-    cwsi_metrics_publish(m);
-}
-
-/* The create request is about to be sent. */
-static void cwsi_metrics_starting(cws_sandbox *sb, int64_t now)
-{
-    if (sb->starting && sb->spilled) return; /* the second half of one start */
-    sb->starting = sb->metrics != NULL;
-    sb->start_ms = now;
-}
-
-/* An answer says that it runs, maybe not the first one. */
-static void cwsi_metrics_running(cws_sandbox *sb)
-{
-    cwsi_metrics *m = sb->metrics;
-    cwsi_tally one = CWSI_ZERO;
-    if (!sb->starting) return;
-    sb->starting = false;
-    if (!m->on) return;
-    one.startups = 1;
-    one.startup_ms = one.min_ms = one.max_ms = cwsi_now(sb->client) - sb->start_ms;
-    cwsi_tally_add(&m->now, &one);
-    cwsi_metrics_publish(m);
-}
-
-/* A command or a shell of the caller's has ended. */
-static void cwsi_metrics_executed(cws_sandbox *sb, bool failed, bool nonzero)
-{
-    cwsi_metrics *m = sb->metrics;
-    if (!m || !m->on) return;
-    if (failed) m->now.failed++;
-    else if (nonzero) m->now.nonzero++;
-    else m->now.ok++;
-    if (sb->id[0]) { /* else its start failed: there was no sandbox */
-        uint64_t had = sb->execs++;
-        if (had == 0) {
-            sb->counted_prev = NULL;
-            sb->counted_next = m->boxes;
-            if (m->boxes) m->boxes->counted_prev = sb;
-            m->boxes = sb;
-            cwsi_metrics_see(m, 1, 1, 1, 1);
-        } else {
-            m->execs++;
-            if (sb->execs > m->view.max_execs_per_sandbox)
-                m->view.max_execs_per_sandbox = sb->execs;
-            if (had == m->view.min_execs_per_sandbox && --m->at_least == 0) cwsi_metrics_scan(m);
-        }
-    }
-    cwsi_metrics_publish(m);
-}
-
-static void cwsi_metrics_unlink(cwsi_metrics *m, cws_sandbox *sb)
-{
-    if (sb->counted_prev) sb->counted_prev->counted_next = sb->counted_next;
-    else m->boxes = sb->counted_next;
-    if (sb->counted_next) sb->counted_next->counted_prev = sb->counted_prev;
-    sb->counted_prev = sb->counted_next = NULL;
-}
-
-static void cwsi_tally_add_gone(cwsi_tally *to, uint64_t execs)
-{
-    cwsi_tally one = CWSI_ZERO;
-    if (execs == 0) return;
-    one.boxes = 1;
-    one.execs = one.least = one.most = execs;
-    cwsi_tally_add(to, &one);
-}
-
-/* The sandbox is freed, or counts for another session from now on. */
-static void cwsi_metrics_leave(cws_sandbox *sb)
-{
-    cwsi_metrics *m = sb->metrics;
-    if (!m) return;
-    sb->metrics = NULL;
-    if (sb->execs) {
-        cwsi_metrics_unlink(m, sb);
-        cwsi_tally_add_gone(&m->now, sb->execs - sb->execs_sent);
-        cwsi_tally_add_gone(&m->sent, sb->execs_sent);
-        cwsi_metrics_scan(m);
-        cwsi_metrics_publish(m);
-    }
-    if (sb->reporting) sb->refs--; /* the report's; the caller has one too */
-    sb->execs = sb->execs_sent = 0;
-    sb->reporting = sb->starting = false;
-    cwsi_metrics_unref(sb->client, m);
-}
-
-static void cwsi_metrics_join(cwsi_metrics *m, cws_sandbox *sb)
-{
-    if (sb->metrics == m) return;
-    cwsi_metrics_leave(sb);
-    sb->metrics = m;
-    m->refs++;
-}
-
-/* Is there anything to report? */
-static bool cwsi_metrics_any(const cwsi_metrics *m)
-{
-    return m->on && (m->view.sandboxes_created || m->view.executions || m->view.startup_count);
-}
-
-/* Set aside what there is. */
-static void cwsi_metrics_set_aside(cwsi_metrics *m)
-{
-    cws_sandbox *sb;
-    m->reporting = true;
-    m->sent = m->now;
-    memset(&m->now, 0, sizeof(m->now));
-    for (sb = m->boxes; sb; sb = sb->counted_next) {
-        sb->execs_sent = sb->execs;
-        sb->reporting = true;
-        sb->refs++;
-    }
-}
-
-/* It was taken, or was not and counts again. */
-static void cwsi_metrics_settle(cwsi_metrics *m, bool taken)
-{
-    cws_sandbox *sb = m->boxes, *next;
-    if (!m->reporting) return;
-    m->reporting = false;
-    if (!taken) cwsi_tally_add(&m->now, &m->sent);
-    memset(&m->sent, 0, sizeof(m->sent));
-    for (; sb; sb = next) {
-        next = sb->counted_next;
-        if (!sb->reporting) continue;
-        if (taken) sb->execs -= sb->execs_sent;
-        if (sb->execs == 0) cwsi_metrics_unlink(m, sb);
-        sb->execs_sent = 0;
-        sb->reporting = false;
-        cwsi_sandbox_unref(sb);
-    }
-    cwsi_metrics_scan(m);
-    cwsi_metrics_publish(m);
-}
-
-/* The names are those of the service's own clients. */
-CWS_API size_t cws_metrics_list(const cws_metrics *metrics, cws_metric *out, size_t max)
-{
-    const cws_metrics none = CWSI_ZERO, *m = metrics ? metrics : &none;
-    const bool execs = m->executions > 0, starts = m->startup_count > 0;
-    const bool boxes = m->sandbox_count > 0;
-    const struct {
-        const char *name;
-        bool there, is_float;
-        uint64_t integer;
-        double number;
-    } rows[CWS_METRICS_MAX] = {
-        {"cwsandbox/sandboxes_created", true, false, m->sandboxes_created, 0},
-        {"cwsandbox/executions", true, false, m->executions, 0},
-        {"cwsandbox/exec_completed_ok", true, false, m->exec_completed_ok, 0},
-        {"cwsandbox/exec_completed_nonzero", true, false, m->exec_completed_nonzero, 0},
-        {"cwsandbox/exec_failures", true, false, m->exec_failures, 0},
-        {"cwsandbox/exec_completion_rate", execs, true, 0, m->exec_completion_rate},
-        {"cwsandbox/exec_failure_rate", execs, true, 0, m->exec_failure_rate},
-        {"cwsandbox/startup_count", starts, false, m->startup_count, 0},
-        {"cwsandbox/avg_startup_seconds", starts, true, 0, m->avg_startup_seconds},
-        {"cwsandbox/min_startup_seconds", starts, true, 0, m->min_startup_seconds},
-        {"cwsandbox/max_startup_seconds", starts, true, 0, m->max_startup_seconds},
-        {"cwsandbox/avg_execs_per_sandbox", boxes, true, 0, m->avg_execs_per_sandbox},
-        {"cwsandbox/min_execs_per_sandbox", boxes, false, m->min_execs_per_sandbox, 0},
-        {"cwsandbox/max_execs_per_sandbox", boxes, false, m->max_execs_per_sandbox, 0}};
-    size_t i, n = 0;
-    for (i = 0; m->enabled && i < CWSI_COUNT(rows); i++) {
-        if (!rows[i].there) continue;
-        if (out && n < max) {
-            out[n].name = rows[i].name;
-            out[n].is_float = rows[i].is_float;
-            out[n].integer = rows[i].integer;
-            out[n].number =
-                rows[i].is_float ? rows[i].number : CWSI_CAST(double, rows[i].integer);
-        }
-        n++;
-    }
-    return n;
+    cws_memory_info info = CWSI_ZERO;
+    if (!client) return info;
+    info.used_bytes = client->mem.used;
+    info.peak_bytes = client->mem.peak;
+    info.limit_bytes = client->mem.limit;
+    info.allocations = client->mem.allocations;
+    return info;
 }
 
 /* ================================================================================================
@@ -12236,6 +12110,20 @@ CWS_API size_t cws_metrics_list(const cws_metrics *metrics, cws_metric *out, siz
  *
  * TERMINAL and cancelled never change; STOPPING only becomes TERMINAL; the id never changes.
  * ============================================================================================= */
+
+static void cwsi_metrics_leave(cws_sandbox *sb);
+static void cwsi_metrics_running(cws_sandbox *sb);
+static void cwsi_metrics_join(cwsi_metrics *m, cws_sandbox *sb);
+static void cwsi_metrics_unref(cws_client *c, cwsi_metrics *m);
+static void cwsi_metrics_starting(cws_sandbox *sb, int64_t now);
+static void cwsi_metrics_executed(cws_sandbox *sb, bool failed, bool nonzero);
+static bool cwsi_journal_write(cws_session *s, const char *kind, const char *first,
+                               const char *second);
+static void cwsi_journal_outcome(cws_sandbox *sb, const char *request_id, const char *id);
+static void cwsi_journal_close(cwsi_journal *j);
+static bool cwsi_journal_create(cws_op *op);
+static cws_op *cwsi_ready_new(cws_client *c, const char *snapshot_id, int64_t deadline_ms);
+static size_t cwsi_scratch_count(const cws_sandbox *sb, const char **name);
 
 static cwsi_phase cwsi_phase_of(cws_state state)
 {
@@ -12480,6 +12368,70 @@ static void cwsi_sandbox_unshare(cws_op *op)
         *slots[i] = NULL;
         cwsi_op_unref(op);
     }
+}
+
+CWS_API const char *cws_state_name(cws_state state)
+{
+    static const char *const names[] = {"not started", "pending",     "preparing", "creating",
+                                        "running",     "paused",      "terminating", "completed",
+                                        "failed",      "terminated", "unspecified"};
+    return CWSI_CAST(size_t, state) < CWSI_COUNT(names) ? names[state] : "unspecified";
+}
+
+CWS_API bool cws_state_is_terminal(cws_state state)
+{
+    return cwsi_phase_of(state) == CWSI_TERMINAL;
+}
+
+CWS_API const cws_sandbox_info *cws_sandbox_get_info(const cws_sandbox *sandbox)
+{
+    static const char *const names[] = {NULL};
+    static const cws_sandbox_info none = {"",
+                                          CWS_STATE_NOT_STARTED,
+                                          0,
+                                          "",
+                                          "",
+                                          "",
+                                          0,
+                                          0,
+                                          0,
+                                          false,
+                                          0,
+                                          0,
+                                          {NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, 0},
+                                          NULL,
+                                          0,
+                                          names,
+                                          names,
+                                          "",
+                                          "",
+                                          "",
+                                          CWS_PLACEMENT_DEFAULT,
+                                          0,
+                                          NULL,
+                                          0,
+                                          names,
+                                          "",
+                                          "",
+                                          "",
+                                          ""};
+    return sandbox ? &sandbox->info : &none;
+}
+
+CWS_API const char *cws_sandbox_id(const cws_sandbox *sandbox)
+{
+    return sandbox ? sandbox->id : "";
+}
+
+CWS_API cws_state cws_sandbox_state(const cws_sandbox *sandbox)
+{
+    return sandbox ? sandbox->info.state : CWS_STATE_NOT_STARTED;
+}
+
+CWS_API cws_exec_stats cws_sandbox_exec_stats(const cws_sandbox *sandbox)
+{
+    cws_exec_stats none = CWSI_ZERO;
+    return sandbox ? sandbox->stats : none;
 }
 
 /* ================================================================================================
@@ -12928,6 +12880,964 @@ static cwsi_turn cwsi_prelude(cws_op *op)
     if (sb->phase == CWSI_RUNNING) return CWSI_READY;
     cwsi_await_own(op, cwsi_wait_new(sb, CWSI_GOAL_RUNNING, sb->request_timeout_ms, false));
     return op->err.status ? CWSI_READY : CWSI_PENDING;
+}
+
+/* ================================================================================================
+ * >>impl-op-get
+ * One unary call about one sandbox: its status, attaching by id, deleting by id, pause, resume.
+ *
+ *      SEND --> AWAIT --> done
+ * ============================================================================================= */
+
+#define CWSI_GET_STEPS(X) X(SEND) X(AWAIT)
+#define CWSI_AS_GET_STEP(name) CWSI_GET_##name,
+enum { CWSI_GET_STEPS(CWSI_AS_GET_STEP) CWSI_GET_STEP_COUNT };
+
+typedef struct cwsi_get {
+    cws_op op;
+    cws_session *session; /* from_id: held */
+    char id[CWSI_ID_SIZE]; /* from_id, delete */
+    bool adopt, missing_ok;
+    cws_sandbox *found; /* from_id: the result */
+} cwsi_get;
+
+typedef enum cwsi_get_what {
+    CWSI_GET_STATUS,
+    CWSI_GET_FROM_ID,
+    CWSI_GET_DELETE,
+    CWSI_GET_PAUSE,
+    CWSI_GET_RESUME,
+    CWSI_GET_WHAT_COUNT
+} cwsi_get_what;
+
+static const cwsi_op_kind *cwsi_get_kind(cwsi_get_what what);
+
+static bool cwsi_get_is(const cws_op *op, cwsi_get_what what)
+{
+    return op->kind == cwsi_get_kind(what);
+}
+
+static void cwsi_get_destroy(cws_op *op)
+{
+    cwsi_get *get = CWSI_AS(cwsi_get, op);
+    if (get->found) cwsi_sandbox_unref(get->found);
+    if (get->session) cwsi_session_unref(get->session);
+}
+
+/* The object by which a session tracks this id already, or NULL. */
+static cws_sandbox *cwsi_tracked_by_id(const cws_session *s, cwsi_str id)
+{
+    size_t i;
+    for (i = 0; i < s->tracked_len; i++)
+        if (cwsi_str_is(id, s->tracked[i]->sandbox->id)) return s->tracked[i]->sandbox;
+    return NULL;
+}
+
+/* An object for a sandbox that exists already; when adopting, the one the session has of it. NULL:
+ * op->err is set. */
+static cws_sandbox *cwsi_attach(cws_op *op, cws_session *s, const cwsi_view *view, bool adopt)
+{
+    cws_sandbox *sb = adopt ? cwsi_tracked_by_id(s, view->id) : NULL;
+    if (sb && !s->closed) {
+        sb->refs++;
+        cwsi_sandbox_apply(sb, view, false);
+        return sb;
+    }
+    sb = cwsi_sandbox_new(op->client);
+    if (!sb) {
+        (void)cwsi_op_fail_no_memory(op);
+        return NULL;
+    }
+    cwsi_sandbox_set_id(sb, view->id);
+    sb->request_timeout_ms = s->request_timeout_ms;
+    sb->phase = CWSI_STARTING;
+    cwsi_sandbox_apply(sb, view, false);
+    if (adopt && s->closed)
+        (void)cwsi_fail(&op->err, CWS_ERR_CLOSED, "%s: the session was closed meanwhile",
+                        op->kind->name);
+    if (!op->err.status && (!adopt || cwsi_session_track(s, sb, &op->err) == CWS_OK)) return sb;
+    cwsi_sandbox_unref(sb);
+    return NULL;
+}
+
+/* The call is over: what it was for decides. */
+static void cwsi_get_answer(cwsi_get *get)
+{
+    cws_op *op = &get->op;
+    const cwsi_dialect *dialect = op->client->dialect;
+    cwsi_arena arena;
+    cwsi_view view;
+    void *reply;
+    bool ok, repeated = op->call->maybe_done;
+    cwsi_arena_init(&arena, &op->client->mem);
+    ok = cwsi_call_reply(op, &arena, &reply);
+    if (!ok) {
+        if (cwsi_get_is(op, CWSI_GET_DELETE) && op->err.status == CWS_ERR_NOT_FOUND &&
+            (get->missing_ok || repeated))
+            cwsi_error_clear(&op->err);
+    } else if (cwsi_get_is(op, CWSI_GET_PAUSE) || cwsi_get_is(op, CWSI_GET_RESUME)) {
+        if (op->sandbox->phase == CWSI_RUNNING)
+            op->sandbox->info.state =
+                cwsi_get_is(op, CWSI_GET_PAUSE) ? CWS_STATE_PAUSED : CWS_STATE_RUNNING;
+    } else if (op->sandbox || get->session) {
+        if (!dialect->get_view(reply, &view))
+            (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox",
+                            op->kind->name);
+        else if (op->sandbox) cwsi_sandbox_apply(op->sandbox, &view, false);
+        else get->found = cwsi_attach(op, get->session, &view, get->adopt);
+    }
+    cwsi_arena_clear(&arena);
+}
+
+/* Send it. False: there is nothing to send, or op->err is set. */
+static bool cwsi_get_send(cwsi_get *get, int64_t now)
+{
+    cws_op *op = &get->op;
+    cws_client *c = op->client;
+    cwsi_str id = cwsi_str_of(op->sandbox ? op->sandbox->id : get->id);
+    int64_t rpc_ms = cwsi_get_is(op, CWSI_GET_STATUS) ? c->poll_rpc_ms
+                     : op->sandbox                    ? op->sandbox->request_timeout_ms
+                     : get->session                   ? get->session->request_timeout_ms
+                                                      : c->request_timeout_ms;
+    int64_t until = cwsi_after(now, rpc_ms);
+    if (cwsi_get_is(op, CWSI_GET_DELETE)) return c->dialect->delete_begin(op, id, rpc_ms, until);
+    if (cwsi_get_is(op, CWSI_GET_PAUSE) || cwsi_get_is(op, CWSI_GET_RESUME))
+        return c->dialect->pause_begin(op, id, cwsi_get_is(op, CWSI_GET_RESUME), rpc_ms, until);
+    if (op->sandbox && op->sandbox->phase == CWSI_TERMINAL) return false; /* known for good */
+    return c->dialect->get_begin(op, id, CWSI_RETRY_SAFE, rpc_ms, until);
+}
+
+static cwsi_turn cwsi_get_run(cws_op *op, int64_t now)
+{
+    cwsi_get *get = CWSI_AS(cwsi_get, op);
+    for (;;) {
+        switch (op->step) {
+        case CWSI_GET_SEND:
+            if (!cwsi_get_send(get, now)) return CWSI_READY;
+            op->step = CWSI_GET_AWAIT;
+            break;
+        case CWSI_GET_AWAIT:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            cwsi_get_answer(get);
+            return CWSI_READY;
+        }
+    }
+}
+
+static const cwsi_op_kind *cwsi_get_kind(cwsi_get_what what)
+{
+    static const char *const steps[] = {CWSI_GET_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kinds[CWSI_GET_WHAT_COUNT] = {
+        {"Get status", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
+        {"Get sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
+        {"Delete sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
+        {"Pause sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
+        {"Resume sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy}};
+    return &kinds[what];
+}
+
+/* ================================================================================================
+ * >>impl-op-list
+ * All pages of a list, under one deadline.
+ *
+ *      SEND --> AWAIT --more pages--> SEND
+ *                 `--last page--> done
+ * ============================================================================================= */
+
+#define CWSI_LIST_STEPS(X) X(SEND) X(AWAIT)
+#define CWSI_AS_LIST_STEP(name) CWSI_LIST_##name,
+enum { CWSI_LIST_STEPS(CWSI_AS_LIST_STEP) CWSI_LIST_STEP_COUNT };
+
+struct cws_sandbox_list {
+    cws_client *client; /* held */
+    cws_sandbox **at;   /* each held */
+    size_t len, cap;
+};
+
+typedef struct cwsi_listing {
+    cws_op op;
+    cws_session *session; /* held */
+    cwsi_arena arena;     /* the filters and the tokens seen */
+    cwsi_list_request request;
+    cwsi_list tokens;
+    bool adopt;
+    int64_t timeout_ms;
+    cws_sandbox_list *found;
+} cwsi_listing;
+
+static void cwsi_listing_destroy(cws_op *op)
+{
+    cwsi_listing *l = CWSI_AS(cwsi_listing, op);
+    cws_sandbox_list_free(l->found);
+    cwsi_arena_clear(&l->arena);
+    if (l->session) cwsi_session_unref(l->session);
+}
+
+/* One more at the end, which takes over the reference. False: op->err is set, nothing is kept. */
+static bool cwsi_listing_add(cwsi_listing *l, cws_sandbox *sb)
+{
+    cws_sandbox_list *found = l->found;
+    cws_client *c = l->op.client;
+    if (found->len == found->cap) {
+        size_t cap = found->cap ? found->cap * 2 : 16;
+        cws_sandbox **grown = CWSI_CAST(cws_sandbox **,
+                                        cwsi_realloc(&c->mem, found->at, cap * sizeof(*grown)));
+        if (!grown) {
+            cwsi_sandbox_unref(sb);
+            (void)cwsi_op_fail_no_memory(&l->op);
+            return false;
+        }
+        found->at = grown;
+        found->cap = cap;
+    }
+    found->at[found->len++] = sb;
+    return true;
+}
+
+/* All pages are there: the session tracks what was found, all of it or, on failure, nothing. An id
+ * that it tracks already is represented by the object it has. */
+static void cwsi_listing_adopt(cwsi_listing *l)
+{
+    cws_session *s = l->session;
+    size_t i, before = s->tracked_len;
+    if (s->closed)
+        (void)cwsi_fail(&l->op.err, CWS_ERR_CLOSED, "%s: the session was closed meanwhile",
+                        l->op.kind->name);
+    for (i = 0; i < l->found->len && !l->op.err.status; i++) {
+        cws_sandbox *known = cwsi_tracked_by_id(s, cwsi_str_of(l->found->at[i]->id));
+        if (known) {
+            known->refs++;
+            cwsi_sandbox_unref(l->found->at[i]);
+            l->found->at[i] = known;
+        } else {
+            (void)cwsi_session_track(s, l->found->at[i], &l->op.err);
+        }
+    }
+    while (l->op.err.status && s->tracked_len > before)
+        cwsi_session_forget(s->tracked[s->tracked_len - 1]->sandbox);
+}
+
+/* A page came. READY: it was the last, or op->err is set. */
+static cwsi_turn cwsi_listing_page(cwsi_listing *l)
+{
+    cws_op *op = &l->op;
+    const cwsi_dialect *dialect = op->client->dialect;
+    cwsi_arena arena;
+    cwsi_view view;
+    void *reply;
+    size_t i, n;
+    bool more = false;
+    cwsi_arena_init(&arena, &op->client->mem);
+    if (cwsi_call_reply(op, &arena, &reply)) {
+        n = dialect->list_count(reply);
+        for (i = 0; i < n && !op->err.status; i++) {
+            cws_sandbox *sb;
+            if (!dialect->list_view(reply, i, &view)) continue;
+            sb = l->adopt ? cwsi_tracked_by_id(l->session, view.id) : NULL;
+            if (sb) cwsi_sandbox_apply(sb, &view, false); /* it is given out in the end */
+            sb = cwsi_attach(op, l->session, &view, false);
+            if (sb) (void)cwsi_listing_add(l, sb);
+        }
+        if (!op->err.status)
+            more = cwsi_next_page(op, &l->arena, &l->tokens, dialect->list_next(reply),
+                                  &l->request.page_token);
+    }
+    cwsi_arena_clear(&arena);
+    if (l->adopt && !more && !op->err.status) cwsi_listing_adopt(l);
+    return more ? CWSI_PENDING : CWSI_READY;
+}
+
+static cwsi_turn cwsi_listing_run(cws_op *op, int64_t now)
+{
+    cwsi_listing *l = CWSI_AS(cwsi_listing, op);
+    for (;;) {
+        switch (op->step) {
+        case CWSI_LIST_SEND:
+            if (op->deadline_ms == CWSI_NEVER) op->deadline_ms = cwsi_after(now, l->timeout_ms);
+            if (!op->client->dialect->list_begin(op, &l->request, CWSI_NEVER, op->deadline_ms))
+                return CWSI_READY;
+            op->step = CWSI_LIST_AWAIT;
+            break;
+        case CWSI_LIST_AWAIT:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (cwsi_listing_page(l) == CWSI_READY) return CWSI_READY;
+            op->step = CWSI_LIST_SEND;
+            break;
+        }
+    }
+}
+
+static const cwsi_op_kind *cwsi_listing_kind(void)
+{
+    static const char *const steps[] = {CWSI_LIST_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"List sandboxes", steps, cwsi_listing_run, NULL, NULL,
+                                      cwsi_listing_destroy};
+    return &kind;
+}
+
+/* ================================================================================================
+ * >>impl-op-stop
+ * Stop, shared by everybody who stops the sandbox; each caller joins it with a small operation of
+ * its own. A start in flight is awaited, and a create of unknown outcome is repeated with its
+ * request id to learn the sandbox's id: else it could run on without an owner.
+ *
+ *      START --id known--> SEND --> AWAIT --accepted--> DRAIN --ended--> done
+ *        |                                `--SNAPSHOTS--^  (with snapshots: until they are ready)
+ *        `--never started: cancelled for good--> done
+ * ============================================================================================= */
+
+#define CWSI_STOP_STEPS(X) X(START) X(SEND) X(AWAIT) X(SNAPSHOTS) X(DRAIN)
+#define CWSI_AS_STOP_STEP(name) CWSI_STOP_##name,
+enum { CWSI_STOP_STEPS(CWSI_AS_STOP_STEP) CWSI_STOP_STEP_COUNT };
+
+typedef struct cwsi_stop {
+    cws_op op;
+    cwsi_stop_request request; /* without the id */
+    cwsi_arena arena;          /* its texts */
+    int64_t rpc_ms;
+    size_t ready;  /* so many snapshots are ready, or have failed: */
+    cws_error why; /* the first failure, told when the sandbox has ended */
+} cwsi_stop;
+
+/* Has a stop taken snapshots that have not failed? */
+static bool cwsi_sandbox_is_kept(const cws_sandbox *sb)
+{
+    return sb->info.snapshot_ids[0] && !sb->snapshot_failed;
+}
+
+/* The time for one snapshot is over, or another stop was quicker. */
+static cws_status cwsi_snapshot_conflict(cws_error *err, const cws_sandbox *sb, const char *why)
+{
+    return cwsi_fail(err, CWS_ERR_SNAPSHOT_CONFLICT, "Stop sandbox: no snapshot of '%s': %s",
+                     sb->id, why);
+}
+
+/* Is a stop with missing_ok under way? Then a sandbox that is gone is what it wants. */
+static bool cwsi_stop_forgives(const cws_sandbox *sb)
+{
+    return sb->stop_op && CWSI_AS(cwsi_stop, sb->stop_op)->request.missing_ok;
+}
+
+/* Did a stop fail only because the sandbox is not there any more? */
+static bool cwsi_stop_found_nothing(cws_status status)
+{
+    return status == CWS_ERR_NOT_FOUND || status == CWS_ERR_TERMINAL_STATE_UNAVAILABLE;
+}
+
+/* The ids of the snapshots that a stop has taken. False: out of memory. */
+static bool cwsi_sandbox_took(cws_sandbox *sb, const cwsi_view *view)
+{
+    cwsi_list ids = CWSI_ZERO;
+    const char *const *kept;
+    bool ok = true;
+    size_t i;
+    for (i = 0; i < view->snapshot_count; i++) {
+        cwsi_str *id = CWSI_AS(cwsi_str, cwsi_list_grow(&sb->learned, &ids, sizeof(*id)));
+        if (!id) return false;
+        *id = view->snapshot_ids[i];
+    }
+    kept = cwsi_keep_list(&sb->learned, &ids, &ok);
+    if (ok) sb->info.snapshot_ids = kept;
+    return ok;
+}
+
+/* Is it that a stop with snapshot found nothing it could take one of? */
+static bool cwsi_stop_too_late(const cwsi_stop *stop)
+{
+    const cws_error *err = &stop->op.err;
+    return stop->request.snapshot && stop->request.missing_ok &&
+           (err->status == CWS_ERR_NOT_FOUND ||
+            (cwsi_is_trusted(err) && strcmp(err->reason, "CWSANDBOX_INVALID_REQUEST") == 0));
+}
+
+/* The delete call is over. READY: the stop is too. */
+static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
+{
+    cws_op *op = &stop->op;
+    cws_sandbox *sb = op->sandbox;
+    cwsi_arena arena;
+    cwsi_view view;
+    void *reply;
+    bool repeated = op->call->maybe_done;
+    size_t i;
+    cwsi_arena_init(&arena, &op->client->mem);
+    if (cwsi_call_reply(op, &arena, &reply)) {
+        sb->stop_owned = true;
+        if (op->client->dialect->stop_view(reply, &view)) {
+            if (sb->phase != CWSI_TERMINAL || sb->presumed) {
+                sb->phase = CWSI_STOPPING;
+                sb->info.state = CWS_STATE_TERMINATING;
+            }
+            if (view.id.len) cwsi_sandbox_apply(sb, &view, false);
+            for (i = 0; i < view.snapshot_count; i++)
+                if (view.snapshot_ids[i].len == 0)
+                    (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: a snapshot has no id",
+                                    op->kind->name);
+            if (view.snapshot_count && !op->err.status && !cwsi_sandbox_took(sb, &view))
+                (void)cwsi_op_fail_no_memory(op);
+        } else {
+            cwsi_sandbox_gone(sb); /* nothing there to stop any more */
+        }
+        if (stop->request.snapshot && view.snapshot_count == 0 && !op->err.status)
+            (void)cwsi_snapshot_conflict(&op->err, sb, "the service took none");
+    } else if (cwsi_stop_too_late(stop)) {
+        op->err.status = CWS_OK; /* its details stay */
+        (void)cwsi_snapshot_conflict(&op->err, sb, "it has ended");
+    } else if (op->err.status == CWS_ERR_NOT_FOUND && !stop->request.snapshot &&
+               (stop->request.missing_ok || repeated || sb->phase == CWSI_TERMINAL)) {
+        cwsi_error_clear(&op->err); /* gone, by an earlier attempt of ours or by another hand */
+        cwsi_sandbox_gone(sb);
+    }
+    if (!op->err.status) sb->presumed = false;
+    cwsi_arena_clear(&arena);
+    if (op->err.status) return CWSI_READY;
+    op->step = stop->request.snapshot ? CWSI_STOP_SNAPSHOTS : CWSI_STOP_DRAIN;
+    return sb->phase == CWSI_TERMINAL && !stop->request.snapshot ? CWSI_READY : CWSI_PENDING;
+}
+
+/* Wait for one snapshot after the other. READY: for the last one. A failure is told when the
+ * sandbox, which ends in any case, has ended. */
+static cwsi_turn cwsi_stop_snapshots(cwsi_stop *stop, int64_t now)
+{
+    cws_op *op = &stop->op;
+    const char *const *ids = op->sandbox->info.snapshot_ids;
+    int64_t until = cwsi_after(now, CWSI_CAST(int64_t, CWSI_SNAPSHOT_S) * 1000);
+    for (;;) {
+        if (op->child) {
+            if (!op->child->done) return CWSI_PENDING;
+            if (op->child->err.status && !stop->why.status) stop->why = op->child->err;
+            if (op->child->err.status) op->sandbox->snapshot_failed = true;
+            cwsi_op_leave(op);
+            stop->ready++;
+        }
+        if (!stop->request.wait || op->client->dialect->one_volume || !ids[stop->ready])
+            return CWSI_READY; /* or the service has waited */
+        if (until >= op->deadline_ms) until = op->deadline_ms - 1;
+        cwsi_await_own(op, cwsi_ready_new(op->client, ids[stop->ready], until));
+        if (op->err.status) return CWSI_READY;
+    }
+}
+
+static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
+{
+    cws_op *op = &stop->op;
+    cws_sandbox *sb = op->sandbox;
+    for (;;) {
+        if (op->err.status) return CWSI_READY;
+        switch (op->step) {
+        case CWSI_STOP_START:
+            if (op->child) { /* a start is awaited; its failure matters only if it leaves doubt */
+                if (!op->child->done) return CWSI_PENDING;
+                if (sb->create_unknown) (void)cwsi_copy_error(&op->err, &op->child->err);
+                cwsi_op_leave(op);
+                if (op->err.status) return CWSI_READY;
+            }
+            if (!sb->id[0] && (sb->start_op || sb->create_unknown)) { /* again, if begun anew */
+                cwsi_await_new(op, cwsi_sandbox_start_op(sb));
+                if (!op->child) return cwsi_failed(cwsi_op_fail_no_memory(op));
+                break;
+            }
+            if (!sb->id[0]) sb->cancelled = true;
+            if (stop->request.snapshot && !sb->cancelled && sb->phase >= CWSI_STOPPING &&
+                !cwsi_sandbox_is_kept(sb))
+                return cwsi_failed(cwsi_snapshot_conflict(&op->err, sb, "it is ending"));
+            if (cwsi_sandbox_done(sb) && !sb->presumed) return CWSI_READY;
+            op->step = sb->phase == CWSI_STOPPING ? CWSI_STOP_DRAIN : CWSI_STOP_SEND;
+            break;
+        case CWSI_STOP_SEND:
+            stop->request.id = cwsi_str_of(sb->id);
+            if (!op->client->dialect->stop_begin(op, &stop->request, stop->rpc_ms,
+                                                 op->deadline_ms))
+                return CWSI_READY;
+            op->step = CWSI_STOP_AWAIT;
+            break;
+        case CWSI_STOP_AWAIT:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (cwsi_stop_answer(stop) == CWSI_READY) return CWSI_READY;
+            break;
+        case CWSI_STOP_SNAPSHOTS:
+            if (cwsi_stop_snapshots(stop, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->err.status) return CWSI_READY;
+            op->step = CWSI_STOP_DRAIN;
+            break;
+        case CWSI_STOP_DRAIN:
+            if (!op->child && sb->phase != CWSI_TERMINAL)
+                cwsi_await_new(op, cwsi_sandbox_poll_op(sb, true));
+            if ((op->child || sb->phase != CWSI_TERMINAL) && cwsi_join(op) == CWSI_PENDING)
+                return CWSI_PENDING;
+            if (op->err.status == CWS_ERR_TERMINAL_STATE_UNAVAILABLE &&
+                stop->request.missing_ok) {
+                cwsi_error_clear(&op->err);
+                cwsi_sandbox_gone(sb);
+            }
+            if (!op->err.status && sb->phase != CWSI_TERMINAL) break;
+            if (!op->err.status && stop->why.status) {
+                cwsi_session_forget(sb); /* it has ended, though a snapshot has failed */
+                (void)cwsi_copy_error(&op->err, &stop->why);
+            }
+            return CWSI_READY;
+        }
+    }
+}
+
+static cwsi_turn cwsi_stop_run(cws_op *op, int64_t now)
+{
+    return cwsi_stop_step(CWSI_AS(cwsi_stop, op), now);
+}
+
+static void cwsi_stop_ended(cws_op *op)
+{
+    if (!op->err.status) cwsi_session_forget(op->sandbox);
+}
+
+static void cwsi_stop_destroy(cws_op *op)
+{
+    cwsi_arena_clear(&CWSI_AS(cwsi_stop, op)->arena);
+}
+
+static bool cwsi_stop_expire(cws_op *op)
+{
+    (void)cwsi_fail(&op->err, CWS_ERR_TIMEOUT,
+                    "Sandbox '%s' has not ended within the time for its stop (last state: %s)",
+                    op->sandbox->id[0] ? op->sandbox->id : "(not accepted yet)",
+                    cws_state_name(op->sandbox->info.state));
+    return true;
+}
+
+static const cwsi_op_kind *cwsi_stop_kind(void)
+{
+    static const char *const steps[] = {CWSI_STOP_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Stop sandbox",   steps, cwsi_stop_run, cwsi_stop_expire,
+                                      cwsi_stop_ended, cwsi_stop_destroy};
+    return &kind;
+}
+
+/* How long a stop with snapshot may take: the service archives first, then gives the grace. */
+static int64_t cwsi_snapshot_stop_ms(const cws_client *c, int64_t grace_ms)
+{
+    if (grace_ms == 0 && c->dialect->one_volume) grace_ms = CWSI_SNAPSHOT_GRACE_S * 1000;
+    return grace_ms + (CWSI_SNAPSHOT_S + CWSI_SNAPSHOT_SLACK_S) * 1000;
+}
+
+/* What a stop asks for, beyond its times. */
+typedef struct cwsi_stop_wish {
+    int32_t grace_s;
+    bool missing_ok, snapshot, wait;
+    const char *const *volumes; /* NULL: all scratch volumes that are known */
+    const char *request_id;
+} cwsi_stop_wish;
+
+/* The volumes to take snapshots of. */
+static bool cwsi_stop_volumes(cwsi_stop *stop, const cws_sandbox *sb, const char *const *names)
+{
+    size_t i;
+    bool ok = true;
+    if (names)
+        return cwsi_strings_of(&stop->arena, cwsi_keep_strings(&stop->arena, names, NULL, &ok),
+                               &stop->request.volumes) && ok;
+    for (i = 0; i < sb->info.volume_count && ok; i++) {
+        const cws_volume *v = &sb->info.volumes[i];
+        cwsi_str *name;
+        if (v->volume_id || !v->name) continue;
+        name = CWSI_AS(cwsi_str,
+                       cwsi_list_grow(&stop->arena, &stop->request.volumes, sizeof(*name)));
+        if (name) *name = cwsi_str_of(cwsi_keep(&stop->arena, v->name, &ok));
+        else ok = false;
+    }
+    return ok;
+}
+
+/* The stop in flight, or a new one. Borrowed. NULL: out of memory. */
+static cws_op *cwsi_sandbox_stop_op(cws_sandbox *sb, const cwsi_stop_wish *wish, int64_t timeout_ms)
+{
+    cwsi_stop *stop;
+    int64_t grace_ms = CWSI_CAST(int64_t, wish->grace_s) * 1000;
+    bool ok = true;
+    if (sb->stop_op) return sb->stop_op;
+    sb->stop_op = cwsi_op_new(sb->client, sizeof(cwsi_stop), cwsi_stop_kind(), sb);
+    if (!sb->stop_op) return NULL;
+    stop = CWSI_AS(cwsi_stop, sb->stop_op);
+    cwsi_arena_init(&stop->arena, &sb->client->mem);
+    stop->request.grace_s = wish->grace_s;
+    stop->request.missing_ok = wish->missing_ok;
+    stop->request.snapshot = wish->snapshot;
+    stop->request.wait = wish->wait;
+    stop->op.deadline_ms = cwsi_after(cwsi_now(sb->client), timeout_ms);
+    stop->rpc_ms = grace_ms + 2 * CWSI_CLIENT_BUFFER_MS;
+    if (!wish->snapshot) return sb->stop_op;
+    stop->rpc_ms = cwsi_snapshot_stop_ms(sb->client, grace_ms);
+    stop->request.request_id = cwsi_str_of(cwsi_keep(&stop->arena, wish->request_id, &ok));
+    if (!sb->client->dialect->one_volume) ok = cwsi_stop_volumes(stop, sb, wish->volumes) && ok;
+    if (!ok) (void)cwsi_op_fail_no_memory(&stop->op);
+    return sb->stop_op;
+}
+
+typedef struct cwsi_joining {
+    cws_op op;
+    bool missing_ok, snapshot;
+} cwsi_joining;
+
+#define CWSI_JOIN_STEPS(X) X(JOIN)
+
+/* A caller's own share of the stop: it has joined the shared one already. */
+static cwsi_turn cwsi_joining_run(cws_op *op, int64_t now)
+{
+    (void)now;
+    if (!op->child) return CWSI_READY;
+    if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
+    if (CWSI_AS(cwsi_joining, op)->missing_ok && cwsi_stop_found_nothing(op->err.status) &&
+        (!CWSI_AS(cwsi_joining, op)->snapshot || cwsi_sandbox_is_kept(op->sandbox))) {
+        cwsi_error_clear(&op->err);
+        cwsi_sandbox_gone(op->sandbox);
+        cwsi_session_forget(op->sandbox);
+    }
+    return CWSI_READY;
+}
+
+static const cwsi_op_kind *cwsi_joining_kind(void)
+{
+    static const char *const steps[] = {CWSI_JOIN_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Stop sandbox", steps, cwsi_joining_run, cwsi_stop_expire,
+                                      NULL,           NULL};
+    return &kind;
+}
+
+/* ================================================================================================
+ * >>impl-public-sandbox
+ * The functions of >>sandbox.
+ * ============================================================================================= */
+
+/* What every function that begins something checks first. */
+static cws_status cwsi_enter(cws_client *c, const void *out, cws_error *err)
+{
+    if (!out) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "out must not be NULL");
+    if (c->dead || c->free_wanted) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
+    return CWS_OK;
+}
+
+/* The same for a sandbox that may be NULL. */
+static cws_status cwsi_enter_sandbox(cws_sandbox *sb, const void *out, cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!sb) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "sandbox must not be NULL");
+    return cwsi_enter(sb->client, out, err);
+}
+
+static cws_status cwsi_give_op(cws_op *op, const char *what, cws_op **out, cws_error *err)
+{
+    *out = op;
+    return op ? CWS_OK : cwsi_no_memory(err, what);
+}
+
+/* A blocking call must not run inside a callback, nor begin what it would wait for. */
+static cws_status cwsi_may_block(cws_client *c, cws_error *err)
+{
+    if (!c->running && !c->in_callback) return CWS_OK;
+    cwsi_error_clear(err);
+    return cwsi_fail(err, CWS_ERR_REENTRANT, "a blocking call was made inside a callback");
+}
+
+/* Run a begun operation to its end and forget it. */
+static cws_status cwsi_finish_blocking(cws_status begun, cws_op *op, cws_error *err)
+{
+    cws_status status;
+    if (begun) return begun;
+    status = cws_op_wait(op, -1, err);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_sandbox_start_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
+{
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (status) return status;
+    if (cwsi_sandbox_done(sandbox)) return cwsi_not_running(err, sandbox);
+    return cwsi_give_op(cwsi_wait_new(sandbox, CWSI_GOAL_STARTED, CWSI_NEVER, false),
+                        "Start sandbox", out, err);
+}
+
+CWS_API cws_status cws_sandbox_start(cws_sandbox *sandbox, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_start_begin(sandbox, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+/* The two waits. */
+static cws_status cwsi_wait_begin(cws_sandbox *sb, cwsi_goal goal, double timeout_seconds,
+                                  bool allow_termination, cws_op **out, cws_error *err)
+{
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sb, out, err);
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", timeout_seconds, sb->request_timeout_ms,
+                                    false, &timeout_ms);
+    if (status) return status;
+    return cwsi_give_op(cwsi_wait_new(sb, goal, timeout_ms, allow_termination), "Wait for sandbox",
+                        out, err);
+}
+
+CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, double timeout_seconds,
+                                          cws_op **out, cws_error *err)
+{
+    return cwsi_wait_begin(sandbox, CWSI_GOAL_RUNNING, timeout_seconds, false, out, err);
+}
+
+CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, double timeout_seconds, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_wait_begin(sandbox, timeout_seconds, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API cws_status cws_sandbox_wait_until_complete_begin(cws_sandbox *sandbox,
+                                                         const cws_complete_opts *opts,
+                                                         cws_op **out, cws_error *err)
+{
+    if (opts && opts->must_be_zero) {
+        cwsi_error_clear(err);
+        return cwsi_check_zero(err, "cws_complete_opts", opts->must_be_zero);
+    }
+    return cwsi_wait_begin(sandbox, CWSI_GOAL_COMPLETE, opts ? opts->timeout_seconds : 0,
+                           opts && opts->allow_termination, out, err);
+}
+
+CWS_API cws_status cws_sandbox_wait_until_complete(cws_sandbox *sandbox,
+                                                   const cws_complete_opts *opts, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_wait_until_complete_begin(sandbox, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API cws_status cws_sandbox_get_status_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
+{
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (status) return status;
+    if (sandbox->cancelled || !sandbox->id[0]) return cwsi_not_running(err, sandbox);
+    return cwsi_give_op(cwsi_op_new(sandbox->client, sizeof(cwsi_get),
+                                    cwsi_get_kind(CWSI_GET_STATUS), sandbox),
+                        "Get status", out, err);
+}
+
+CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    cws_status status;
+    if (state) *state = cws_sandbox_state(sandbox);
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    if (sandbox) sandbox->refs++; /* a callback may free it meanwhile */
+    begun = cws_sandbox_get_status_begin(sandbox, &op, err);
+    status = cwsi_finish_blocking(begun, op, err);
+    if (state) *state = cws_sandbox_state(sandbox);
+    if (sandbox) cwsi_sandbox_unref(sandbox);
+    return status;
+}
+
+static cws_status cwsi_check_stop(const cws_sandbox *sb, const cws_stop_opts *o,
+                                  cwsi_stop_wish *wish, int64_t *timeout_ms, cws_error *err)
+{
+    int64_t grace_ms = 0, whole;
+    if (cwsi_check_zero(err, "cws_stop_opts", o->must_be_zero) ||
+        cwsi_check_seconds(err, "graceful_shutdown_seconds", o->graceful_shutdown_seconds,
+                           CWSI_CAST(int64_t, CWSI_GRACE_S * 1000), true, &grace_ms))
+        return CWS_ERR_INVALID_ARGUMENT;
+    whole = o->snapshot ? cwsi_snapshot_stop_ms(sb->client, (grace_ms + 999) / 1000 * 1000)
+                        : grace_ms + CWSI_CAST(int64_t, CWSI_STOP_SLACK_S * 1000);
+    if (cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, whole, false, timeout_ms))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (!o->snapshot && (o->snapshot_no_wait || o->snapshot_volumes || o->request_id))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s needs snapshot",
+                         o->snapshot_volumes   ? "snapshot_volumes"
+                         : o->snapshot_no_wait ? "snapshot_no_wait"
+                                               : "request_id");
+    if (grace_ms > (o->snapshot ? 300000 : 86400000))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "graceful_shutdown_seconds: at most %s",
+                         o->snapshot ? "300 with snapshot" : "one day");
+    wish->grace_s = CWSI_CAST(int32_t, (grace_ms + 999) / 1000);
+    wish->missing_ok = o->missing_ok;
+    wish->snapshot = o->snapshot;
+    wish->wait = !o->snapshot_no_wait;
+    wish->volumes = o->snapshot_volumes;
+    wish->request_id = o->request_id;
+    return CWS_OK;
+}
+
+/* A token as an argument: up to 128 bytes of UTF-8. */
+static cws_status cwsi_check_token(cws_error *err, const char *token)
+{
+    size_t n = token ? strlen(token) : 0;
+    if (n <= 128 && (n == 0 || cwsi_utf8_valid(token, n))) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "request_id: at most 128 bytes of UTF-8");
+}
+
+/* May a stop with snapshot begin, or join the one under way? */
+static cws_status cwsi_check_stop_snapshot(cws_sandbox *sb, const cws_stop_opts *o, cws_error *err)
+{
+    const cwsi_stop *stop = CWSI_AS(const cwsi_stop, sb->stop_op);
+    const cwsi_dialect *dialect = sb->client->dialect;
+    const char *unused;
+    if (cwsi_check_token(err, o->request_id) ||
+        cwsi_check_strings(err, "snapshot_volumes", o->snapshot_volumes))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (dialect->one_volume && o->snapshot_volumes)
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "snapshot_volumes is not there in %s; leave it "
+                         "out: the file_system is meant", dialect->name);
+    if (sb->cancelled) return CWS_OK;
+    if (stop && !stop->request.snapshot)
+        return cwsi_snapshot_conflict(err, sb, "a stop without is under way");
+    if (!stop && sb->phase >= CWSI_STOPPING && !cwsi_sandbox_is_kept(sb))
+        return cwsi_snapshot_conflict(err, sb, sb->phase == CWSI_TERMINAL ? "it has ended"
+                                                                          : "it is ending");
+    if (!dialect->one_volume && !cwsi_scratch_count(sb, &unused) &&
+        !(o->snapshot_volumes && o->snapshot_volumes[0]))
+        return cwsi_fail(err, CWS_ERR_SNAPSHOT, "the sandbox has no scratch volume that is known");
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_opts *opts,
+                                          cws_op **out, cws_error *err)
+{
+    cws_stop_opts none = CWSI_ZERO;
+    const cws_stop_opts *o = opts ? opts : &none;
+    cwsi_stop_wish wish = CWSI_ZERO;
+    int64_t timeout_ms = 0;
+    cws_op *op, *stop;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_stop(sandbox, o, &wish, &timeout_ms, err);
+    if (!status && o->snapshot) status = cwsi_check_stop_snapshot(sandbox, o, err);
+    if (status) return status;
+    op = cwsi_op_new(sandbox->client, sizeof(cwsi_joining), cwsi_joining_kind(), sandbox);
+    if (!op) return cwsi_no_memory(err, "Stop sandbox");
+    CWSI_AS(cwsi_joining, op)->missing_ok = o->missing_ok;
+    CWSI_AS(cwsi_joining, op)->snapshot = o->snapshot;
+    op->deadline_ms = cwsi_after(cwsi_now(sandbox->client), timeout_ms);
+    if (o->snapshot && cwsi_sandbox_is_kept(sandbox) && cwsi_sandbox_done(sandbox)) {
+        *out = op; /* an earlier one took them */
+        return CWS_OK;
+    }
+    stop = cwsi_sandbox_stop_op(sandbox, &wish, timeout_ms);
+    if (!stop) {
+        cws_op_free(op);
+        return cwsi_no_memory(err, "Stop sandbox");
+    }
+    (void)cwsi_op_await(op, stop);
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_stop_begin(sandbox, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+/* Pause and resume. */
+static cws_status cwsi_pause_begin(cws_sandbox *sb, cwsi_get_what what, cws_op **out,
+                                   cws_error *err)
+{
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sb, out, err);
+    if (status) return status;
+    if (!sb->client->dialect->pause_begin)
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                         "%s is not there in %s; use api_version CWS_API_V1BETA2",
+                         cwsi_get_kind(what)->name, sb->client->dialect->name);
+    if (!sb->id[0] || cwsi_sandbox_done(sb)) return cwsi_not_running(err, sb);
+    return cwsi_give_op(cwsi_op_new(sb->client, sizeof(cwsi_get), cwsi_get_kind(what), sb),
+                        cwsi_get_kind(what)->name, out, err);
+}
+
+CWS_API cws_status cws_sandbox_pause_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
+{
+    return cwsi_pause_begin(sandbox, CWSI_GET_PAUSE, out, err);
+}
+
+CWS_API cws_status cws_sandbox_pause(cws_sandbox *sandbox, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_pause_begin(sandbox, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API cws_status cws_sandbox_resume_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
+{
+    return cwsi_pause_begin(sandbox, CWSI_GET_RESUME, out, err);
+}
+
+CWS_API cws_status cws_sandbox_resume(cws_sandbox *sandbox, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_resume_begin(sandbox, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API void cws_sandbox_free(cws_sandbox *sandbox)
+{
+    if (sandbox) cwsi_sandbox_unref(sandbox);
+}
+
+/* An id of a sandbox as an argument. */
+static cws_status cwsi_check_id(cws_error *err, const char *id)
+{
+    size_t i, n = id ? strlen(id) : 0;
+    for (i = 0; i < n && id[i] > ' ' && id[i] <= '~'; i++) {}
+    if (n > 0 && n < CWSI_ID_SIZE && i == n) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                     "sandbox_id must be 1 to 127 printable ASCII characters without blanks");
+}
+
+CWS_API cws_status cws_sandbox_delete_begin(cws_client *client, const char *sandbox_id,
+                                            bool missing_ok, cws_op **out, cws_error *err)
+{
+    cws_op *op;
+    cws_status status = CWS_OK;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (!client) status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "client must not be NULL");
+    if (!status) status = cwsi_enter(client, out, err);
+    if (!status) status = cwsi_check_id(err, sandbox_id);
+    if (status) return status;
+    op = cwsi_op_new(client, sizeof(cwsi_get), cwsi_get_kind(CWSI_GET_DELETE), NULL);
+    if (!op) return cwsi_no_memory(err, "Delete sandbox");
+    CWSI_AS(cwsi_get, op)->missing_ok = missing_ok;
+    memcpy(CWSI_AS(cwsi_get, op)->id, sandbox_id, strlen(sandbox_id) + 1);
+    op->about = CWSI_AS(cwsi_get, op)->id;
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id, bool missing_ok,
+                                      cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_sandbox_delete_begin(client, sandbox_id, missing_ok, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
 }
 
 /* ================================================================================================
@@ -13408,623 +14318,546 @@ static const cwsi_op_kind *cwsi_snapshot_kind(void)
 }
 
 /* ================================================================================================
- * >>impl-op-stop
- * Stop, shared by everybody who stops the sandbox; each caller joins it with a small operation of
- * its own. A start in flight is awaited, and a create of unknown outcome is repeated with its
- * request id to learn the sandbox's id: else it could run on without an owner.
- *
- *      START --id known--> SEND --> AWAIT --accepted--> DRAIN --ended--> done
- *        |                                `--SNAPSHOTS--^  (with snapshots: until they are ready)
- *        `--never started: cancelled for good--> done
+ * >>impl-public-snapshots
+ * The functions of >>snapshots.
  * ============================================================================================= */
 
-#define CWSI_STOP_STEPS(X) X(START) X(SEND) X(AWAIT) X(SNAPSHOTS) X(DRAIN)
-#define CWSI_AS_STOP_STEP(name) CWSI_STOP_##name,
-enum { CWSI_STOP_STEPS(CWSI_AS_STOP_STEP) CWSI_STOP_STEP_COUNT };
-
-typedef struct cwsi_stop {
-    cws_op op;
-    cwsi_stop_request request; /* without the id */
-    cwsi_arena arena;          /* its texts */
-    int64_t rpc_ms;
-    size_t ready;  /* so many snapshots are ready, or have failed: */
-    cws_error why; /* the first failure, told when the sandbox has ended */
-} cwsi_stop;
-
-/* Has a stop taken snapshots that have not failed? */
-static bool cwsi_sandbox_is_kept(const cws_sandbox *sb)
-{
-    return sb->info.snapshot_ids[0] && !sb->snapshot_failed;
-}
-
-/* The time for one snapshot is over, or another stop was quicker. */
-static cws_status cwsi_snapshot_conflict(cws_error *err, const cws_sandbox *sb, const char *why)
-{
-    return cwsi_fail(err, CWS_ERR_SNAPSHOT_CONFLICT, "Stop sandbox: no snapshot of '%s': %s",
-                     sb->id, why);
-}
-
-/* Is a stop with missing_ok under way? Then a sandbox that is gone is what it wants. */
-static bool cwsi_stop_forgives(const cws_sandbox *sb)
-{
-    return sb->stop_op && CWSI_AS(cwsi_stop, sb->stop_op)->request.missing_ok;
-}
-
-/* Did a stop fail only because the sandbox is not there any more? */
-static bool cwsi_stop_found_nothing(cws_status status)
-{
-    return status == CWS_ERR_NOT_FOUND || status == CWS_ERR_TERMINAL_STATE_UNAVAILABLE;
-}
-
-/* The ids of the snapshots that a stop has taken. False: out of memory. */
-static bool cwsi_sandbox_took(cws_sandbox *sb, const cwsi_view *view)
-{
-    cwsi_list ids = CWSI_ZERO;
-    const char *const *kept;
-    bool ok = true;
-    size_t i;
-    for (i = 0; i < view->snapshot_count; i++) {
-        cwsi_str *id = CWSI_AS(cwsi_str, cwsi_list_grow(&sb->learned, &ids, sizeof(*id)));
-        if (!id) return false;
-        *id = view->snapshot_ids[i];
+#define CWSI_DEFINE_LIST(kind)                                                                     \
+    CWS_API size_t cws_##kind##_list_count(const cws_##kind##_list *list)                          \
+    {                                                                                              \
+        return list ? list->found.items.len : 0;                                                   \
+    }                                                                                              \
+    CWS_API const cws_##kind *cws_##kind##_list_at(const cws_##kind##_list *list, size_t index)    \
+    {                                                                                              \
+        return index < cws_##kind##_list_count(list)                                               \
+                   ? CWSI_CAST(const cws_##kind *, list->found.items.at) + index                   \
+                   : NULL;                                                                         \
+    }                                                                                              \
+    CWS_API void cws_##kind##_list_free(cws_##kind##_list *list)                                   \
+    {                                                                                              \
+        if (list) cwsi_found_free(&list->found);                                                   \
     }
-    kept = cwsi_keep_list(&sb->learned, &ids, &ok);
-    if (ok) sb->info.snapshot_ids = kept;
-    return ok;
+
+CWSI_DEFINE_LIST(snapshot)
+CWSI_DEFINE_LIST(runner)
+CWSI_DEFINE_LIST(profile)
+
+/* What an ended operation has found, if it is one of the questions from first to last. */
+static cwsi_found *cwsi_take_found(cws_op *op, cwsi_ask first, cwsi_ask last)
+{
+    cwsi_found **slot = NULL, *found;
+    int ask;
+    if (!op || !op->done || op->err.status) return NULL;
+    for (ask = CWSI_CAST(int, first); ask <= CWSI_CAST(int, last); ask++)
+        if (op->kind == cwsi_asking_kind(CWSI_CAST(cwsi_ask, ask)))
+            slot = &CWSI_AS(cwsi_asking, op)->found;
+    if (first == CWSI_ASK_SNAPSHOT_GET && op->kind == cwsi_snapshot_kind())
+        slot = &CWSI_AS(cwsi_snapshot, op)->found;
+    if (!slot) return NULL;
+    found = *slot;
+    *slot = NULL;
+    return found;
 }
 
-/* Is it that a stop with snapshot found nothing it could take one of? */
-static bool cwsi_stop_too_late(const cwsi_stop *stop)
+CWS_API cws_snapshot_list *cws_op_take_snapshots(cws_op *op)
 {
-    const cws_error *err = &stop->op.err;
-    return stop->request.snapshot && stop->request.missing_ok &&
-           (err->status == CWS_ERR_NOT_FOUND ||
-            (cwsi_is_trusted(err) && strcmp(err->reason, "CWSANDBOX_INVALID_REQUEST") == 0));
+    return CWSI_AS(cws_snapshot_list,
+                   cwsi_take_found(op, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST));
 }
 
-/* The delete call is over. READY: the stop is too. */
-static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
+CWS_API cws_runner_list *cws_op_take_runners(cws_op *op)
 {
-    cws_op *op = &stop->op;
-    cws_sandbox *sb = op->sandbox;
-    cwsi_arena arena;
-    cwsi_view view;
-    void *reply;
-    bool repeated = op->call->maybe_done;
-    size_t i;
-    cwsi_arena_init(&arena, &op->client->mem);
-    if (cwsi_call_reply(op, &arena, &reply)) {
-        sb->stop_owned = true;
-        if (op->client->dialect->stop_view(reply, &view)) {
-            if (sb->phase != CWSI_TERMINAL || sb->presumed) {
-                sb->phase = CWSI_STOPPING;
-                sb->info.state = CWS_STATE_TERMINATING;
-            }
-            if (view.id.len) cwsi_sandbox_apply(sb, &view, false);
-            for (i = 0; i < view.snapshot_count; i++)
-                if (view.snapshot_ids[i].len == 0)
-                    (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: a snapshot has no id",
-                                    op->kind->name);
-            if (view.snapshot_count && !op->err.status && !cwsi_sandbox_took(sb, &view))
-                (void)cwsi_op_fail_no_memory(op);
-        } else {
-            cwsi_sandbox_gone(sb); /* nothing there to stop any more */
-        }
-        if (stop->request.snapshot && view.snapshot_count == 0 && !op->err.status)
-            (void)cwsi_snapshot_conflict(&op->err, sb, "the service took none");
-    } else if (cwsi_stop_too_late(stop)) {
-        op->err.status = CWS_OK; /* its details stay */
-        (void)cwsi_snapshot_conflict(&op->err, sb, "it has ended");
-    } else if (op->err.status == CWS_ERR_NOT_FOUND && !stop->request.snapshot &&
-               (stop->request.missing_ok || repeated || sb->phase == CWSI_TERMINAL)) {
-        cwsi_error_clear(&op->err); /* gone, by an earlier attempt of ours or by another hand */
-        cwsi_sandbox_gone(sb);
-    }
-    if (!op->err.status) sb->presumed = false;
-    cwsi_arena_clear(&arena);
-    if (op->err.status) return CWSI_READY;
-    op->step = stop->request.snapshot ? CWSI_STOP_SNAPSHOTS : CWSI_STOP_DRAIN;
-    return sb->phase == CWSI_TERMINAL && !stop->request.snapshot ? CWSI_READY : CWSI_PENDING;
+    return CWSI_AS(cws_runner_list,
+                   cwsi_take_found(op, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET));
 }
 
-/* Wait for one snapshot after the other. READY: for the last one. A failure is told when the
- * sandbox, which ends in any case, has ended. */
-static cwsi_turn cwsi_stop_snapshots(cwsi_stop *stop, int64_t now)
+CWS_API cws_profile_list *cws_op_take_profiles(cws_op *op)
 {
-    cws_op *op = &stop->op;
-    const char *const *ids = op->sandbox->info.snapshot_ids;
-    int64_t until = cwsi_after(now, CWSI_CAST(int64_t, CWSI_SNAPSHOT_S) * 1000);
-    for (;;) {
-        if (op->child) {
-            if (!op->child->done) return CWSI_PENDING;
-            if (op->child->err.status && !stop->why.status) stop->why = op->child->err;
-            if (op->child->err.status) op->sandbox->snapshot_failed = true;
-            cwsi_op_leave(op);
-            stop->ready++;
-        }
-        if (!stop->request.wait || op->client->dialect->one_volume || !ids[stop->ready])
-            return CWSI_READY; /* or the service has waited */
-        if (until >= op->deadline_ms) until = op->deadline_ms - 1;
-        cwsi_await_own(op, cwsi_ready_new(op->client, ids[stop->ready], until));
-        if (op->err.status) return CWSI_READY;
-    }
+    return CWSI_AS(cws_profile_list,
+                   cwsi_take_found(op, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET));
 }
 
-static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
+CWS_API bool cws_op_snapshot_bucket(const cws_op *op, cws_snapshot_bucket *out)
 {
-    cws_op *op = &stop->op;
-    cws_sandbox *sb = op->sandbox;
-    for (;;) {
-        if (op->err.status) return CWSI_READY;
-        switch (op->step) {
-        case CWSI_STOP_START:
-            if (op->child) { /* a start is awaited; its failure matters only if it leaves doubt */
-                if (!op->child->done) return CWSI_PENDING;
-                if (sb->create_unknown) (void)cwsi_copy_error(&op->err, &op->child->err);
-                cwsi_op_leave(op);
-                if (op->err.status) return CWSI_READY;
-            }
-            if (!sb->id[0] && (sb->start_op || sb->create_unknown)) { /* again, if begun anew */
-                cwsi_await_new(op, cwsi_sandbox_start_op(sb));
-                if (!op->child) return cwsi_failed(cwsi_op_fail_no_memory(op));
-                break;
-            }
-            if (!sb->id[0]) sb->cancelled = true;
-            if (stop->request.snapshot && !sb->cancelled && sb->phase >= CWSI_STOPPING &&
-                !cwsi_sandbox_is_kept(sb))
-                return cwsi_failed(cwsi_snapshot_conflict(&op->err, sb, "it is ending"));
-            if (cwsi_sandbox_done(sb) && !sb->presumed) return CWSI_READY;
-            op->step = sb->phase == CWSI_STOPPING ? CWSI_STOP_DRAIN : CWSI_STOP_SEND;
-            break;
-        case CWSI_STOP_SEND:
-            stop->request.id = cwsi_str_of(sb->id);
-            if (!op->client->dialect->stop_begin(op, &stop->request, stop->rpc_ms,
-                                                 op->deadline_ms))
-                return CWSI_READY;
-            op->step = CWSI_STOP_AWAIT;
-            break;
-        case CWSI_STOP_AWAIT:
-            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
-            if (cwsi_stop_answer(stop) == CWSI_READY) return CWSI_READY;
-            break;
-        case CWSI_STOP_SNAPSHOTS:
-            if (cwsi_stop_snapshots(stop, now) == CWSI_PENDING) return CWSI_PENDING;
-            if (op->err.status) return CWSI_READY;
-            op->step = CWSI_STOP_DRAIN;
-            break;
-        case CWSI_STOP_DRAIN:
-            if (!op->child && sb->phase != CWSI_TERMINAL)
-                cwsi_await_new(op, cwsi_sandbox_poll_op(sb, true));
-            if ((op->child || sb->phase != CWSI_TERMINAL) && cwsi_join(op) == CWSI_PENDING)
-                return CWSI_PENDING;
-            if (op->err.status == CWS_ERR_TERMINAL_STATE_UNAVAILABLE &&
-                stop->request.missing_ok) {
-                cwsi_error_clear(&op->err);
-                cwsi_sandbox_gone(sb);
-            }
-            if (!op->err.status && sb->phase != CWSI_TERMINAL) break;
-            if (!op->err.status && stop->why.status) {
-                cwsi_session_forget(sb); /* it has ended, though a snapshot has failed */
-                (void)cwsi_copy_error(&op->err, &stop->why);
-            }
-            return CWSI_READY;
-        }
-    }
-}
-
-static cwsi_turn cwsi_stop_run(cws_op *op, int64_t now)
-{
-    return cwsi_stop_step(CWSI_AS(cwsi_stop, op), now);
-}
-
-static void cwsi_stop_ended(cws_op *op)
-{
-    if (!op->err.status) cwsi_session_forget(op->sandbox);
-}
-
-static void cwsi_stop_destroy(cws_op *op)
-{
-    cwsi_arena_clear(&CWSI_AS(cwsi_stop, op)->arena);
-}
-
-static bool cwsi_stop_expire(cws_op *op)
-{
-    (void)cwsi_fail(&op->err, CWS_ERR_TIMEOUT,
-                    "Sandbox '%s' has not ended within the time for its stop (last state: %s)",
-                    op->sandbox->id[0] ? op->sandbox->id : "(not accepted yet)",
-                    cws_state_name(op->sandbox->info.state));
+    if (!op || !out || !op->done || op->err.status ||
+        (op->kind != cwsi_asking_kind(CWSI_ASK_BUCKET_GET) &&
+         op->kind != cwsi_asking_kind(CWSI_ASK_BUCKET_SET)))
+        return false;
+    *out = CWSI_CAST(const cwsi_asking *, CWSI_CAST(const void *, op))->found->bucket;
     return true;
 }
 
-static const cwsi_op_kind *cwsi_stop_kind(void)
+CWS_API cws_status cws_snapshot_create_begin(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
+                                             cws_op **out, cws_error *err)
 {
-    static const char *const steps[] = {CWSI_STOP_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kind = {"Stop sandbox",   steps, cwsi_stop_run, cwsi_stop_expire,
-                                      cwsi_stop_ended, cwsi_stop_destroy};
-    return &kind;
-}
-
-/* How long a stop with snapshot may take: the service archives first, then gives the grace. */
-static int64_t cwsi_snapshot_stop_ms(const cws_client *c, int64_t grace_ms)
-{
-    if (grace_ms == 0 && c->dialect->one_volume) grace_ms = CWSI_SNAPSHOT_GRACE_S * 1000;
-    return grace_ms + (CWSI_SNAPSHOT_S + CWSI_SNAPSHOT_SLACK_S) * 1000;
-}
-
-/* What a stop asks for, beyond its times. */
-typedef struct cwsi_stop_wish {
-    int32_t grace_s;
-    bool missing_ok, snapshot, wait;
-    const char *const *volumes; /* NULL: all scratch volumes that are known */
-    const char *request_id;
-} cwsi_stop_wish;
-
-/* The volumes to take snapshots of. */
-static bool cwsi_stop_volumes(cwsi_stop *stop, const cws_sandbox *sb, const char *const *names)
-{
-    size_t i;
+    cws_snapshot_opts none = CWSI_ZERO;
+    const cws_snapshot_opts *o = opts ? opts : &none;
+    const char *volume = o->volume;
+    int64_t timeout_ms = 0;
+    cwsi_snapshot *s;
     bool ok = true;
-    if (names)
-        return cwsi_strings_of(&stop->arena, cwsi_keep_strings(&stop->arena, names, NULL, &ok),
-                               &stop->request.volumes) && ok;
-    for (i = 0; i < sb->info.volume_count && ok; i++) {
-        const cws_volume *v = &sb->info.volumes[i];
-        cwsi_str *name;
-        if (v->volume_id || !v->name) continue;
-        name = CWSI_AS(cwsi_str,
-                       cwsi_list_grow(&stop->arena, &stop->request.volumes, sizeof(*name)));
-        if (name) *name = cwsi_str_of(cwsi_keep(&stop->arena, v->name, &ok));
-        else ok = false;
+    cws_op *op;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_zero(err, "cws_snapshot_opts", o->must_be_zero);
+    if (!status) status = cwsi_check_token(err, o->request_id);
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    o->no_wait ? sandbox->request_timeout_ms
+                                               : CWSI_SNAPSHOT_S * 1000 + CWSI_CLIENT_BUFFER_MS,
+                                    false, &timeout_ms);
+    if (!status && volume && sandbox->client->dialect->one_volume)
+        status = cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                           "volume is not there in %s; leave it out: the file_system is meant",
+                           sandbox->client->dialect->name);
+    if (!status && volume) status = cwsi_check_required(err, "volume", volume);
+    if (!status) status = cwsi_snapshot_volume(sandbox, &volume, err);
+    if (!status && cwsi_sandbox_done(sandbox)) status = cwsi_not_running(err, sandbox);
+    if (status) return status;
+    op = cwsi_op_new(sandbox->client, sizeof(cwsi_snapshot), cwsi_snapshot_kind(), sandbox);
+    if (!op) return cwsi_no_memory(err, "Create snapshot");
+    s = CWSI_AS(cwsi_snapshot, op);
+    cwsi_arena_init(&s->arena, &sandbox->client->mem);
+    cwsi_uuid(sandbox->client, s->token);
+    s->volume = cwsi_keep(&s->arena, o->volume, &ok);
+    s->request_id = o->request_id && o->request_id[0] ? cwsi_keep(&s->arena, o->request_id, &ok)
+                                                      : s->token;
+    s->wait = !o->no_wait;
+    s->timeout_ms = timeout_ms;
+    if (!ok) (void)cwsi_op_fail_no_memory(op);
+    *out = op;
+    return CWS_OK;
+}
+
+/* The end of a blocking question: the operation, or what it has found if somebody wants it. */
+static cws_status cwsi_finish_asking(cws_status begun, cws_op *op, cwsi_found **out, cwsi_ask first,
+                                     cwsi_ask last, cws_error *err)
+{
+    cws_status status = begun;
+    if (!begun) {
+        status = cws_op_wait(op, -1, err);
+        if (!status && out) *out = cwsi_take_found(op, first, last);
+        cws_op_free(op);
     }
-    return ok;
+    return status;
 }
 
-/* The stop in flight, or a new one. Borrowed. NULL: out of memory. */
-static cws_op *cwsi_sandbox_stop_op(cws_sandbox *sb, const cwsi_stop_wish *wish, int64_t timeout_ms)
+CWS_API cws_status cws_snapshot_create(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
+                                       cws_snapshot_list **out, cws_error *err)
 {
-    cwsi_stop *stop;
-    int64_t grace_ms = CWSI_CAST(int64_t, wish->grace_s) * 1000;
-    bool ok = true;
-    if (sb->stop_op) return sb->stop_op;
-    sb->stop_op = cwsi_op_new(sb->client, sizeof(cwsi_stop), cwsi_stop_kind(), sb);
-    if (!sb->stop_op) return NULL;
-    stop = CWSI_AS(cwsi_stop, sb->stop_op);
-    cwsi_arena_init(&stop->arena, &sb->client->mem);
-    stop->request.grace_s = wish->grace_s;
-    stop->request.missing_ok = wish->missing_ok;
-    stop->request.snapshot = wish->snapshot;
-    stop->request.wait = wish->wait;
-    stop->op.deadline_ms = cwsi_after(cwsi_now(sb->client), timeout_ms);
-    stop->rpc_ms = grace_ms + 2 * CWSI_CLIENT_BUFFER_MS;
-    if (!wish->snapshot) return sb->stop_op;
-    stop->rpc_ms = cwsi_snapshot_stop_ms(sb->client, grace_ms);
-    stop->request.request_id = cwsi_str_of(cwsi_keep(&stop->arena, wish->request_id, &ok));
-    if (!sb->client->dialect->one_volume) ok = cwsi_stop_volumes(stop, sb, wish->volumes) && ok;
-    if (!ok) (void)cwsi_op_fail_no_memory(&stop->op);
-    return sb->stop_op;
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    status = cws_snapshot_create_begin(sandbox, opts, &op, err);
+    status = cwsi_finish_asking(status, op, out ? &found : NULL, CWSI_ASK_SNAPSHOT_GET,
+                                CWSI_ASK_SNAPSHOT_LIST, err);
+    if (out) *out = CWSI_AS(cws_snapshot_list, found);
+    return status;
 }
 
-typedef struct cwsi_joining {
-    cws_op op;
-    bool missing_ok, snapshot;
-} cwsi_joining;
-
-#define CWSI_JOIN_STEPS(X) X(JOIN)
-
-/* A caller's own share of the stop: it has joined the shared one already. */
-static cwsi_turn cwsi_joining_run(cws_op *op, int64_t now)
+/* What every question checks first. timeout_seconds 0: default_ms. NULL: err says why not. */
+static cwsi_asking *cwsi_asking_begin(cws_client *c, cwsi_ask ask, double timeout_seconds,
+                                      int64_t default_ms, cws_op **out, cws_error *err)
 {
-    (void)now;
-    if (!op->child) return CWSI_READY;
-    if (cwsi_join(op) == CWSI_PENDING) return CWSI_PENDING;
-    if (CWSI_AS(cwsi_joining, op)->missing_ok && cwsi_stop_found_nothing(op->err.status) &&
-        (!CWSI_AS(cwsi_joining, op)->snapshot || cwsi_sandbox_is_kept(op->sandbox))) {
-        cwsi_error_clear(&op->err);
-        cwsi_sandbox_gone(op->sandbox);
-        cwsi_session_forget(op->sandbox);
-    }
-    return CWSI_READY;
-}
-
-static const cwsi_op_kind *cwsi_joining_kind(void)
-{
-    static const char *const steps[] = {CWSI_JOIN_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kind = {"Stop sandbox", steps, cwsi_joining_run, cwsi_stop_expire,
-                                      NULL,           NULL};
-    return &kind;
-}
-
-/* ================================================================================================
- * >>impl-op-get
- * One unary call about one sandbox: its status, attaching by id, deleting by id, pause, resume.
- *
- *      SEND --> AWAIT --> done
- * ============================================================================================= */
-
-#define CWSI_GET_STEPS(X) X(SEND) X(AWAIT)
-#define CWSI_AS_GET_STEP(name) CWSI_GET_##name,
-enum { CWSI_GET_STEPS(CWSI_AS_GET_STEP) CWSI_GET_STEP_COUNT };
-
-typedef struct cwsi_get {
-    cws_op op;
-    cws_session *session; /* from_id: held */
-    char id[CWSI_ID_SIZE]; /* from_id, delete */
-    bool adopt, missing_ok;
-    cws_sandbox *found; /* from_id: the result */
-} cwsi_get;
-
-typedef enum cwsi_get_what {
-    CWSI_GET_STATUS,
-    CWSI_GET_FROM_ID,
-    CWSI_GET_DELETE,
-    CWSI_GET_PAUSE,
-    CWSI_GET_RESUME,
-    CWSI_GET_WHAT_COUNT
-} cwsi_get_what;
-
-static const cwsi_op_kind *cwsi_get_kind(cwsi_get_what what);
-
-static bool cwsi_get_is(const cws_op *op, cwsi_get_what what)
-{
-    return op->kind == cwsi_get_kind(what);
-}
-
-static void cwsi_get_destroy(cws_op *op)
-{
-    cwsi_get *get = CWSI_AS(cwsi_get, op);
-    if (get->found) cwsi_sandbox_unref(get->found);
-    if (get->session) cwsi_session_unref(get->session);
-}
-
-/* The object by which a session tracks this id already, or NULL. */
-static cws_sandbox *cwsi_tracked_by_id(const cws_session *s, cwsi_str id)
-{
-    size_t i;
-    for (i = 0; i < s->tracked_len; i++)
-        if (cwsi_str_is(id, s->tracked[i]->sandbox->id)) return s->tracked[i]->sandbox;
-    return NULL;
-}
-
-/* An object for a sandbox that exists already; when adopting, the one the session has of it. NULL:
- * op->err is set. */
-static cws_sandbox *cwsi_attach(cws_op *op, cws_session *s, const cwsi_view *view, bool adopt)
-{
-    cws_sandbox *sb = adopt ? cwsi_tracked_by_id(s, view->id) : NULL;
-    if (sb && !s->closed) {
-        sb->refs++;
-        cwsi_sandbox_apply(sb, view, false);
-        return sb;
-    }
-    sb = cwsi_sandbox_new(op->client);
-    if (!sb) {
-        (void)cwsi_op_fail_no_memory(op);
+    int64_t timeout_ms = 0;
+    cwsi_asking *a;
+    cwsi_error_clear(err);
+    if (out) *out = NULL;
+    if (!c) {
+        (void)cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "client must not be NULL");
         return NULL;
     }
-    cwsi_sandbox_set_id(sb, view->id);
-    sb->request_timeout_ms = s->request_timeout_ms;
-    sb->phase = CWSI_STARTING;
-    cwsi_sandbox_apply(sb, view, false);
-    if (adopt && s->closed)
-        (void)cwsi_fail(&op->err, CWS_ERR_CLOSED, "%s: the session was closed meanwhile",
-                        op->kind->name);
-    if (!op->err.status && (!adopt || cwsi_session_track(s, sb, &op->err) == CWS_OK)) return sb;
-    cwsi_sandbox_unref(sb);
-    return NULL;
+    if (cwsi_enter(c, out, err) ||
+        cwsi_check_seconds(err, "timeout_seconds", timeout_seconds,
+                           default_ms ? default_ms : c->request_timeout_ms, false, &timeout_ms))
+        return NULL;
+    a = cwsi_asking_new(c, ask, cwsi_after(cwsi_now(c), timeout_ms));
+    if (!a) (void)cwsi_no_memory(err, cwsi_asking_kind(ask)->name);
+    return a;
 }
 
-/* The call is over: what it was for decides. */
-static void cwsi_get_answer(cwsi_get *get)
+/* The question is complete, if memory sufficed. */
+static cws_status cwsi_asking_give(cwsi_asking *a, bool ok, cws_op **out, cws_error *err)
 {
-    cws_op *op = &get->op;
-    const cwsi_dialect *dialect = op->client->dialect;
-    cwsi_arena arena;
-    cwsi_view view;
-    void *reply;
-    bool ok, repeated = op->call->maybe_done;
-    cwsi_arena_init(&arena, &op->client->mem);
-    ok = cwsi_call_reply(op, &arena, &reply);
-    if (!ok) {
-        if (cwsi_get_is(op, CWSI_GET_DELETE) && op->err.status == CWS_ERR_NOT_FOUND &&
-            (get->missing_ok || repeated))
-            cwsi_error_clear(&op->err);
-    } else if (cwsi_get_is(op, CWSI_GET_PAUSE) || cwsi_get_is(op, CWSI_GET_RESUME)) {
-        if (op->sandbox->phase == CWSI_RUNNING)
-            op->sandbox->info.state =
-                cwsi_get_is(op, CWSI_GET_PAUSE) ? CWS_STATE_PAUSED : CWS_STATE_RUNNING;
-    } else if (op->sandbox || get->session) {
-        if (!dialect->get_view(reply, &view))
-            (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox",
-                            op->kind->name);
-        else if (op->sandbox) cwsi_sandbox_apply(op->sandbox, &view, false);
-        else get->found = cwsi_attach(op, get->session, &view, get->adopt);
+    if (ok) {
+        *out = &a->op;
+        return CWS_OK;
     }
-    cwsi_arena_clear(&arena);
+    (void)cwsi_no_memory(err, a->op.kind->name);
+    cws_op_free(&a->op);
+    return CWS_ERR_NO_MEMORY;
 }
 
-/* Send it. False: there is nothing to send, or op->err is set. */
-static bool cwsi_get_send(cwsi_get *get, int64_t now)
+/* A name that is required. Clears what is given out. */
+static cws_status cwsi_check_name(cws_error *err, const char *name, const char *value, cws_op **out)
 {
-    cws_op *op = &get->op;
-    cws_client *c = op->client;
-    cwsi_str id = cwsi_str_of(op->sandbox ? op->sandbox->id : get->id);
-    int64_t rpc_ms = cwsi_get_is(op, CWSI_GET_STATUS) ? c->poll_rpc_ms
-                     : op->sandbox                    ? op->sandbox->request_timeout_ms
-                     : get->session                   ? get->session->request_timeout_ms
-                                                      : c->request_timeout_ms;
-    int64_t until = cwsi_after(now, rpc_ms);
-    if (cwsi_get_is(op, CWSI_GET_DELETE)) return c->dialect->delete_begin(op, id, rpc_ms, until);
-    if (cwsi_get_is(op, CWSI_GET_PAUSE) || cwsi_get_is(op, CWSI_GET_RESUME))
-        return c->dialect->pause_begin(op, id, cwsi_get_is(op, CWSI_GET_RESUME), rpc_ms, until);
-    if (op->sandbox && op->sandbox->phase == CWSI_TERMINAL) return false; /* known for good */
-    return c->dialect->get_begin(op, id, CWSI_RETRY_SAFE, rpc_ms, until);
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (value && value[strspn(value, " \t\r\n")]) return cwsi_check_text(err, name, value);
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must not be empty or blank", name);
 }
 
-static cwsi_turn cwsi_get_run(cws_op *op, int64_t now)
+CWS_API cws_status cws_snapshot_get_begin(cws_client *client, const char *snapshot_id, cws_op **out,
+                                          cws_error *err)
 {
-    cwsi_get *get = CWSI_AS(cwsi_get, op);
-    for (;;) {
-        switch (op->step) {
-        case CWSI_GET_SEND:
-            if (!cwsi_get_send(get, now)) return CWSI_READY;
-            op->step = CWSI_GET_AWAIT;
-            break;
-        case CWSI_GET_AWAIT:
-            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
-            cwsi_get_answer(get);
-            return CWSI_READY;
-        }
-    }
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (cwsi_check_name(err, "snapshot_id", snapshot_id, out)) return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_GET, 0, 0, out, err);
+    if (!a) return err->status;
+    a->q.id = cwsi_asking_text(a, snapshot_id, &ok);
+    return cwsi_asking_give(a, ok, out, err);
 }
 
-static const cwsi_op_kind *cwsi_get_kind(cwsi_get_what what)
+CWS_API cws_status cws_snapshot_get(cws_client *client, const char *snapshot_id,
+                                    cws_snapshot_list **out, cws_error *err)
 {
-    static const char *const steps[] = {CWSI_GET_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kinds[CWSI_GET_WHAT_COUNT] = {
-        {"Get status", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
-        {"Get sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
-        {"Delete sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
-        {"Pause sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
-        {"Resume sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy}};
-    return &kinds[what];
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_snapshot_get_begin(client, snapshot_id, out ? &op : NULL, err);
+    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST,
+                                err);
+    if (out) *out = CWSI_AS(cws_snapshot_list, found);
+    return status;
+}
+
+CWS_API cws_status cws_snapshot_find_begin(cws_client *client, const cws_snapshot_list_opts *opts,
+                                           cws_op **out, cws_error *err)
+{
+    cws_snapshot_list_opts none = CWSI_ZERO;
+    const cws_snapshot_list_opts *o = opts ? opts : &none;
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (cwsi_check_zero(err, "cws_snapshot_list_opts", o->must_be_zero) ||
+        cwsi_check_choice(err, "state", CWSI_CAST(unsigned, o->state), CWS_SNAPSHOT_DELETING) ||
+        cwsi_check_optional(err, "source_sandbox_id", o->source_sandbox_id))
+        return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_LIST, o->timeout_seconds, 0, out, err);
+    if (!a) return err->status;
+    a->state = o->state;
+    a->q.sandbox_id = cwsi_asking_text(a, o->source_sandbox_id, &ok);
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_snapshot_find(cws_client *client, const cws_snapshot_list_opts *opts,
+                                     cws_snapshot_list **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_snapshot_find_begin(client, opts, out ? &op : NULL, err);
+    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST,
+                                err);
+    if (out) *out = CWSI_AS(cws_snapshot_list, found);
+    return status;
+}
+
+CWS_API cws_status cws_snapshot_delete_begin(cws_client *client, const char *snapshot_id,
+                                             bool missing_ok, cws_op **out, cws_error *err)
+{
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (cwsi_check_name(err, "snapshot_id", snapshot_id, out)) return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_DELETE, 0, 0, out, err);
+    if (!a) return err->status;
+    a->q.id = cwsi_asking_text(a, snapshot_id, &ok);
+    a->q.missing_ok = missing_ok;
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_snapshot_delete(cws_client *client, const char *snapshot_id, bool missing_ok,
+                                       cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_snapshot_delete_begin(client, snapshot_id, missing_ok, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+/* The end of a blocking question about the bucket. */
+static cws_status cwsi_finish_bucket(cws_status begun, cws_op *op, cws_snapshot_bucket *out,
+                                     cws_error *err)
+{
+    cws_status status = begun;
+    if (begun) return status;
+    status = cws_op_wait(op, -1, err);
+    if (!status && out) (void)cws_op_snapshot_bucket(op, out);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_snapshot_bucket_get_begin(cws_client *client, cws_op **out, cws_error *err)
+{
+    cws_error scratch;
+    cwsi_asking *a;
+    if (!err) err = &scratch;
+    a = cwsi_asking_begin(client, CWSI_ASK_BUCKET_GET, 0, 0, out, err);
+    return a ? cwsi_asking_give(a, true, out, err) : err->status;
+}
+
+CWS_API cws_status cws_snapshot_bucket_get(cws_client *client, cws_snapshot_bucket *out,
+                                           cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_snapshot_bucket_get_begin(client, &op, err);
+    return cwsi_finish_bucket(begun, op, out, err);
+}
+
+/* A name that fits in `size` bytes with its end, as the answers have it. */
+static cws_status cwsi_check_length(cws_error *err, const char *name, const char *text, size_t size)
+{
+    if (strlen(text) < size) return cwsi_check_text(err, name, text);
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is longer than %zu bytes", name, size - 1);
+}
+
+CWS_API cws_status cws_snapshot_bucket_set_begin(cws_client *client, const char *bucket_name,
+                                                 const char *region, cws_op **out, cws_error *err)
+{
+    bool ok = true, own = bucket_name && bucket_name[0];
+    cws_snapshot_bucket unused;
+    cws_error scratch;
+    cwsi_asking *a;
+    if (!err) err = &scratch;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (own != (region && region[0]))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "give both bucket_name and region, or none of them");
+    if (own && (cwsi_check_length(err, "bucket_name", bucket_name, sizeof(unused.bucket_name)) ||
+                cwsi_check_length(err, "region", region, sizeof(unused.region))))
+        return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_BUCKET_SET, 0, 0, out, err);
+    if (!a) return err->status;
+    a->q.id = cwsi_asking_text(a, bucket_name, &ok);
+    a->q.region = cwsi_asking_text(a, region, &ok);
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_snapshot_bucket_set(cws_client *client, const char *bucket_name,
+                                           const char *region, cws_snapshot_bucket *out,
+                                           cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_snapshot_bucket_set_begin(client, bucket_name, region, &op, err);
+    return cwsi_finish_bucket(begun, op, out, err);
 }
 
 /* ================================================================================================
- * >>impl-op-list
- * All pages of a list, under one deadline.
- *
- *      SEND --> AWAIT --more pages--> SEND
- *                 `--last page--> done
+ * >>impl-public-discovery
+ * The functions of >>discovery.
  * ============================================================================================= */
 
-#define CWSI_LIST_STEPS(X) X(SEND) X(AWAIT)
-#define CWSI_AS_LIST_STEP(name) CWSI_LIST_##name,
-enum { CWSI_LIST_STEPS(CWSI_AS_LIST_STEP) CWSI_LIST_STEP_COUNT };
-
-struct cws_sandbox_list {
-    cws_client *client; /* held */
-    cws_sandbox **at;   /* each held */
-    size_t len, cap;
-};
-
-typedef struct cwsi_listing {
-    cws_op op;
-    cws_session *session; /* held */
-    cwsi_arena arena;     /* the filters and the tokens seen */
-    cwsi_list_request request;
-    cwsi_list tokens;
-    bool adopt;
-    int64_t timeout_ms;
-    cws_sandbox_list *found;
-} cwsi_listing;
-
-static void cwsi_listing_destroy(cws_op *op)
+static cws_status cwsi_check_runner_opts(const cws_client *c, const cws_runner_opts *o,
+                                         cws_error *err)
 {
-    cwsi_listing *l = CWSI_AS(cwsi_listing, op);
-    cws_sandbox_list_free(l->found);
-    cwsi_arena_clear(&l->arena);
-    if (l->session) cwsi_session_unref(l->session);
+    bool profiles = c->dialect->profiles;
+    const cwsi_lack lacks[] = {
+        {!profiles && o->profile_name, "profile_name", "use runner_group_id, or nothing"},
+        {!profiles && o->service_exposure_mode, "service_exposure_mode", "use service_visibility"},
+        {!profiles && o->egress_mode, "egress_mode", "leave it out"},
+        {!profiles && o->exclude_shared, "exclude_shared", "look at is_shared of the answers"},
+        {profiles && o->service_visibility, "service_visibility", "use service_exposure_mode"}};
+    if (cwsi_check_choice(err, "service_visibility", CWSI_CAST(unsigned, o->service_visibility),
+                          CWS_VISIBILITY_CUSTOM) ||
+        cwsi_check_optional(err, "runner_group_id", o->runner_group_id) ||
+        cwsi_check_optional(err, "gpu_type", o->gpu_type) ||
+        cwsi_check_optional(err, "architecture", o->architecture) ||
+        cwsi_check_optional(err, "profile_name", o->profile_name) ||
+        cwsi_check_optional(err, "service_exposure_mode", o->service_exposure_mode) ||
+        cwsi_check_optional(err, "egress_mode", o->egress_mode))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (o->min_available_cpu_millicores < 0 || o->min_available_memory_bytes < 0 ||
+        o->min_available_gpu_count < 0)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "min_available_*: must not be negative");
+    return cwsi_check_lacks(err, c->dialect->name, lacks, CWSI_COUNT(lacks));
 }
 
-/* One more at the end, which takes over the reference. False: op->err is set, nothing is kept. */
-static bool cwsi_listing_add(cwsi_listing *l, cws_sandbox *sb)
+CWS_API cws_status cws_runner_find_begin(cws_client *client, const cws_runner_opts *opts,
+                                         cws_op **out, cws_error *err)
 {
-    cws_sandbox_list *found = l->found;
-    cws_client *c = l->op.client;
-    if (found->len == found->cap) {
-        size_t cap = found->cap ? found->cap * 2 : 16;
-        cws_sandbox **grown = CWSI_CAST(cws_sandbox **,
-                                        cwsi_realloc(&c->mem, found->at, cap * sizeof(*grown)));
-        if (!grown) {
-            cwsi_sandbox_unref(sb);
-            (void)cwsi_op_fail_no_memory(&l->op);
-            return false;
-        }
-        found->at = grown;
-        found->cap = cap;
-    }
-    found->at[found->len++] = sb;
-    return true;
+    cws_runner_opts none = CWSI_ZERO;
+    const cws_runner_opts *o = opts ? opts : &none;
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (cwsi_check_zero(err, "cws_runner_opts", o->must_be_zero) ||
+        (client && cwsi_check_runner_opts(client, o, err)))
+        return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_RUNNER_LIST, o->timeout_seconds, CWSI_DISCOVERY_MS, out,
+                          err);
+    if (!a) return err->status;
+    a->q.group = cwsi_asking_text(a, o->runner_group_id, &ok);
+    a->q.profile = cwsi_asking_text(a, o->profile_name, &ok);
+    a->q.gpu_type = cwsi_asking_text(a, o->gpu_type, &ok);
+    a->q.architecture = cwsi_asking_text(a, o->architecture, &ok);
+    a->q.healthy_only = o->healthy_only;
+    a->q.exclude_shared = o->exclude_shared;
+    a->q.visibility = CWSI_CAST(int32_t, o->service_visibility);
+    a->min_cpu = o->min_available_cpu_millicores;
+    a->min_memory = o->min_available_memory_bytes;
+    a->min_gpu = o->min_available_gpu_count;
+    a->q.full = o->include_resources || a->min_cpu || a->min_memory || a->min_gpu;
+    a->exposure_mode = cwsi_keep(&a->arena, o->service_exposure_mode, &ok);
+    a->egress_mode = cwsi_keep(&a->arena, o->egress_mode, &ok);
+    return cwsi_asking_give(a, ok, out, err);
 }
 
-/* All pages are there: the session tracks what was found, all of it or, on failure, nothing. An id
- * that it tracks already is represented by the object it has. */
-static void cwsi_listing_adopt(cwsi_listing *l)
+CWS_API cws_status cws_runner_find(cws_client *client, const cws_runner_opts *opts,
+                                   cws_runner_list **out, cws_error *err)
 {
-    cws_session *s = l->session;
-    size_t i, before = s->tracked_len;
-    if (s->closed)
-        (void)cwsi_fail(&l->op.err, CWS_ERR_CLOSED, "%s: the session was closed meanwhile",
-                        l->op.kind->name);
-    for (i = 0; i < l->found->len && !l->op.err.status; i++) {
-        cws_sandbox *known = cwsi_tracked_by_id(s, cwsi_str_of(l->found->at[i]->id));
-        if (known) {
-            known->refs++;
-            cwsi_sandbox_unref(l->found->at[i]);
-            l->found->at[i] = known;
-        } else {
-            (void)cwsi_session_track(s, l->found->at[i], &l->op.err);
-        }
-    }
-    while (l->op.err.status && s->tracked_len > before)
-        cwsi_session_forget(s->tracked[s->tracked_len - 1]->sandbox);
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_runner_find_begin(client, opts, out ? &op : NULL, err);
+    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET, err);
+    if (out) *out = CWSI_AS(cws_runner_list, found);
+    return status;
 }
 
-/* A page came. READY: it was the last, or op->err is set. */
-static cwsi_turn cwsi_listing_page(cwsi_listing *l)
+CWS_API cws_status cws_runner_get_begin(cws_client *client, const char *runner_id,
+                                        const char *organization_id, cws_op **out, cws_error *err)
 {
-    cws_op *op = &l->op;
-    const cwsi_dialect *dialect = op->client->dialect;
-    cwsi_arena arena;
-    cwsi_view view;
-    void *reply;
-    size_t i, n;
-    bool more = false;
-    cwsi_arena_init(&arena, &op->client->mem);
-    if (cwsi_call_reply(op, &arena, &reply)) {
-        n = dialect->list_count(reply);
-        for (i = 0; i < n && !op->err.status; i++) {
-            cws_sandbox *sb;
-            if (!dialect->list_view(reply, i, &view)) continue;
-            sb = l->adopt ? cwsi_tracked_by_id(l->session, view.id) : NULL;
-            if (sb) cwsi_sandbox_apply(sb, &view, false); /* it is given out in the end */
-            sb = cwsi_attach(op, l->session, &view, false);
-            if (sb) (void)cwsi_listing_add(l, sb);
-        }
-        if (!op->err.status)
-            more = cwsi_next_page(op, &l->arena, &l->tokens, dialect->list_next(reply),
-                                  &l->request.page_token);
-    }
-    cwsi_arena_clear(&arena);
-    if (l->adopt && !more && !op->err.status) cwsi_listing_adopt(l);
-    return more ? CWSI_PENDING : CWSI_READY;
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (cwsi_check_name(err, "runner_id", runner_id, out)) return err->status;
+    if (client && !client->dialect->profiles &&
+        cwsi_check_name(err, "organization_id", organization_id, out))
+        return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_RUNNER_GET, 0, CWSI_DISCOVERY_MS, out, err);
+    if (!a) return err->status;
+    a->q.id = cwsi_asking_text(a, runner_id, &ok);
+    a->q.organization = cwsi_asking_text(a, organization_id, &ok);
+    a->q.full = true;
+    return cwsi_asking_give(a, ok, out, err);
 }
 
-static cwsi_turn cwsi_listing_run(cws_op *op, int64_t now)
+CWS_API cws_status cws_runner_get(cws_client *client, const char *runner_id,
+                                  const char *organization_id, cws_runner_list **out,
+                                  cws_error *err)
 {
-    cwsi_listing *l = CWSI_AS(cwsi_listing, op);
-    for (;;) {
-        switch (op->step) {
-        case CWSI_LIST_SEND:
-            if (op->deadline_ms == CWSI_NEVER) op->deadline_ms = cwsi_after(now, l->timeout_ms);
-            if (!op->client->dialect->list_begin(op, &l->request, CWSI_NEVER, op->deadline_ms))
-                return CWSI_READY;
-            op->step = CWSI_LIST_AWAIT;
-            break;
-        case CWSI_LIST_AWAIT:
-            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
-            if (cwsi_listing_page(l) == CWSI_READY) return CWSI_READY;
-            op->step = CWSI_LIST_SEND;
-            break;
-        }
-    }
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_runner_get_begin(client, runner_id, organization_id, out ? &op : NULL, err);
+    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET, err);
+    if (out) *out = CWSI_AS(cws_runner_list, found);
+    return status;
 }
 
-static const cwsi_op_kind *cwsi_listing_kind(void)
+/* Are there profiles? */
+static cws_status cwsi_check_profiles(const cws_client *c, cws_error *err)
 {
-    static const char *const steps[] = {CWSI_LIST_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kind = {"List sandboxes", steps, cwsi_listing_run, NULL, NULL,
-                                      cwsi_listing_destroy};
-    return &kind;
+    if (!c || c->dialect->profiles) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "profiles are not there in %s; use runners",
+                     c->dialect->name);
+}
+
+CWS_API cws_status cws_profile_find_begin(cws_client *client, const cws_profile_opts *opts,
+                                          cws_op **out, cws_error *err)
+{
+    cws_profile_opts none = CWSI_ZERO;
+    const cws_profile_opts *o = opts ? opts : &none;
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (cwsi_check_zero(err, "cws_profile_opts", o->must_be_zero) ||
+        cwsi_check_profiles(client, err) ||
+        cwsi_check_optional(err, "runner_id", o->runner_id) ||
+        cwsi_check_optional(err, "gpu_type", o->gpu_type) ||
+        cwsi_check_optional(err, "architecture", o->architecture) ||
+        cwsi_check_optional(err, "service_exposure_mode", o->service_exposure_mode) ||
+        cwsi_check_optional(err, "egress_mode", o->egress_mode))
+        return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_PROFILE_LIST, o->timeout_seconds, CWSI_DISCOVERY_MS, out,
+                          err);
+    if (!a) return err->status;
+    a->q.id = cwsi_asking_text(a, o->runner_id, &ok);
+    a->q.gpu_type = cwsi_asking_text(a, o->gpu_type, &ok);
+    a->q.architecture = cwsi_asking_text(a, o->architecture, &ok);
+    a->q.exclude_shared = o->exclude_shared;
+    a->exposure_mode = cwsi_keep(&a->arena, o->service_exposure_mode, &ok);
+    a->egress_mode = cwsi_keep(&a->arena, o->egress_mode, &ok);
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_profile_find(cws_client *client, const cws_profile_opts *opts,
+                                    cws_profile_list **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_profile_find_begin(client, opts, out ? &op : NULL, err);
+    status =
+        cwsi_finish_asking(status, op, &found, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET, err);
+    if (out) *out = CWSI_AS(cws_profile_list, found);
+    return status;
+}
+
+CWS_API cws_status cws_profile_get_begin(cws_client *client, const char *profile_name,
+                                         const char *runner_id, cws_op **out, cws_error *err)
+{
+    bool ok = true;
+    cwsi_asking *a;
+    cws_error scratch;
+    if (!err) err = &scratch;
+    if (cwsi_check_name(err, "profile_name", profile_name, out) ||
+        cwsi_check_profiles(client, err) || cwsi_check_optional(err, "runner_id", runner_id))
+        return err->status;
+    a = cwsi_asking_begin(client, CWSI_ASK_PROFILE_GET, 0, CWSI_DISCOVERY_MS, out, err);
+    if (!a) return err->status;
+    a->q.profile = cwsi_asking_text(a, profile_name, &ok);
+    a->q.id = cwsi_asking_text(a, runner_id, &ok);
+    return cwsi_asking_give(a, ok, out, err);
+}
+
+CWS_API cws_status cws_profile_get(cws_client *client, const char *profile_name,
+                                   const char *runner_id, cws_profile_list **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cwsi_found *found = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
+    status = cws_profile_get_begin(client, profile_name, runner_id, out ? &op : NULL, err);
+    status =
+        cwsi_finish_asking(status, op, &found, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET, err);
+    if (out) *out = CWSI_AS(cws_profile_list, found);
+    return status;
 }
 
 /* ================================================================================================
@@ -14586,6 +15419,444 @@ static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_ex
 }
 
 /* ================================================================================================
+ * >>impl-public-exec
+ * The functions of >>exec.
+ * ============================================================================================= */
+
+/* Can this dialect name a container? */
+static cws_status cwsi_check_container(const cws_client *c, const char *container, cws_error *err)
+{
+    if (!container || c->dialect->containers) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                     "container is not there in %s, where a sandbox has one; use CWS_API_V1",
+                     c->dialect->name);
+}
+
+static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, const cws_exec_opts *o,
+                                  int64_t *timeout_ms, cws_error *err)
+{
+    if (!argv || !argv[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "Command cannot be empty");
+    if (!argv[0][0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "Command cannot be empty: argv[0] is an empty string");
+    if (cwsi_check_zero(err, "cws_exec_opts", o->must_be_zero) ||
+        cwsi_check_strings(err, "argv", argv) ||
+        cwsi_check_pairs(err, "env", o->env, true) ||
+        cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, sb->request_timeout_ms,
+                           false, timeout_ms) ||
+        (o->container && cwsi_check_text(err, "container", o->container)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (cwsi_check_container(sb->client, o->container, err)) return CWS_ERR_UNSUPPORTED;
+    if (o->with_stdin && o->unary)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "with_stdin needs the streaming call: leave unary out");
+    if (o->cwd && !o->cwd[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "cwd cannot be empty string");
+    if (o->cwd && o->cwd[0] != '/')
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "cwd must be an absolute path");
+    return o->cwd ? cwsi_check_text(err, "cwd", o->cwd) : CWS_OK;
+}
+
+/* Hand out a new process, or free it if it could not be filled. */
+static cws_status cwsi_process_give(cws_process *p, bool filled, cws_process **out, cws_error *err)
+{
+    if (!filled) {
+        cws_process_free(p);
+        return cwsi_no_memory(err, "Execute command");
+    }
+    p->op.sandbox->stats.exec_count++;
+    p->counted = true;
+    *out = p;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
+                                  const cws_exec_opts *opts, cws_process **out, cws_error *err)
+{
+    cws_exec_opts none = CWSI_ZERO;
+    const cws_exec_opts *o = opts ? opts : &none;
+    cws_process *p;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_exec(sandbox, argv, o, &timeout_ms, err);
+    if (!status && o->with_stdin && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, "with_stdin", err);
+    if (status) return status;
+    p = cwsi_process_new(sandbox, false, timeout_ms);
+    return cwsi_process_give(p, p && cwsi_exec_fill(p, argv, o), out, err);
+}
+
+/* The options of a shell as those of a command. */
+static cws_status cwsi_check_shell(const cws_shell_opts *s, cws_exec_opts *o, cws_error *err)
+{
+    if (cwsi_check_zero(err, "cws_shell_opts", s->must_be_zero)) return CWS_ERR_INVALID_ARGUMENT;
+    if (s->width > 65535 || s->height > 65535)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "width and height must be from 0 (the service's default) to 65535");
+    o->cwd = s->cwd;
+    o->env = s->env;
+    o->timeout_seconds = s->timeout_seconds;
+    o->max_output_bytes = s->max_output_bytes;
+    o->container = s->container;
+    o->on_output = s->on_output;
+    o->with_stdin = true;
+    o->on_stdin_room = s->on_stdin_room;
+    o->user = s->user;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_shell_begin(cws_sandbox *sandbox, const char *const *argv,
+                                   const cws_shell_opts *opts, cws_process **out, cws_error *err)
+{
+    static const char *const bash[] = {"/bin/bash", NULL};
+    cws_shell_opts none = CWSI_ZERO;
+    const cws_shell_opts *s = opts ? opts : &none;
+    cws_exec_opts o = CWSI_ZERO;
+    cws_process *p;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    if (!argv) argv = bash;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_shell(s, &o, err);
+    if (!status) status = cwsi_check_exec(sandbox, argv, &o, &timeout_ms, err);
+    if (!status && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, "a shell", err);
+    if (status) return status;
+    p = cwsi_process_new(sandbox, true, s->timeout_seconds > 0 ? timeout_ms : CWSI_NEVER);
+    if (p) {
+        p->request.width = s->width;
+        p->request.height = s->height;
+    }
+    return cwsi_process_give(p, p && cwsi_exec_fill(p, argv, &o), out, err);
+}
+
+CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
+                            const cws_exec_opts *opts, cws_result **out, cws_error *err)
+{
+    cws_process *p = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    if (opts && opts->with_stdin) {
+        cwsi_error_clear(err);
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "with_stdin is for cws_exec_begin: there is nobody to write here");
+    }
+    status = cws_exec_begin(sandbox, argv, opts, out ? &p : NULL, err);
+    if (status) return status;
+    p->op.unresumable = true;
+    status = cws_process_wait(p, -1, NULL, err);
+    if (!status) *out = cws_process_take_result(p);
+    cws_process_free(p);
+    return status;
+}
+
+/* Is there a transport that can carry a stream? */
+static cws_status cwsi_needs_streams(const cws_client *c, const char *what, cws_error *err)
+{
+    if (c->streaming) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "%s: needs a transport of the streaming tier", what);
+}
+
+/* ================================================================================================
+ * >>impl-public-process
+ * The functions of a command in flight and of its result.
+ * ============================================================================================= */
+
+CWS_API cws_op *cws_process_op(cws_process *process)
+{
+    return process ? &process->op : NULL;
+}
+
+CWS_API bool cws_process_poll(const cws_process *process, int32_t *exit_code)
+{
+    bool ended = process && process->op.done && process->exited;
+    if (ended && exit_code) *exit_code = process->exit_code;
+    return ended;
+}
+
+CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
+                                    const cws_result **result, cws_error *err)
+{
+    cws_status status;
+    if (result) *result = NULL;
+    if (!process) {
+        cwsi_error_clear(err);
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
+    }
+    process->op.refs++; /* a callback may free it meanwhile */
+    status = cws_op_wait(&process->op, timeout_ms, err);
+    if (result && process->op.done && process->began && process->op.refs > 1)
+        *result = process->result;
+    cwsi_op_unref(&process->op);
+    return status;
+}
+
+CWS_API cws_result *cws_process_take_result(cws_process *process)
+{
+    cws_result *result;
+    if (!process || !process->op.done || !process->began) return NULL;
+    result = process->result;
+    process->result = NULL;
+    return result;
+}
+
+CWS_API cws_status cws_process_resize(cws_process *process, uint32_t width, uint32_t height,
+                                      cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!process) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
+    if (!process->tty)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "the command has no terminal: begin it with cws_shell_begin");
+    if (width < 1 || width > 65535 || height < 1 || height > 65535)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "width and height must be 1 to 65535");
+    if (process->op.done || process->op.cancelled)
+        return cwsi_fail(err, CWS_ERR_EXECUTION, "resize: terminal session has ended");
+    process->request.width = width;
+    process->request.height = height;
+    process->resized = true;
+    cwsi_op_wake(&process->op);
+    return CWS_OK;
+}
+
+CWS_API bool cws_process_cancel(cws_process *process)
+{
+    return process && cws_op_cancel(&process->op);
+}
+
+CWS_API void cws_process_free(cws_process *process)
+{
+    if (process) cws_op_free(&process->op);
+}
+
+/* May this process be written to? */
+static cws_status cwsi_check_stdin(const cws_process *p, cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!p) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
+    if (!p->with_stdin)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "the command has no input: set with_stdin in its options");
+    return CWS_OK;
+}
+
+/* Can more be written? */
+static cws_status cwsi_stdin_open(const cws_process *p, cws_error *err)
+{
+    const cws_error *why = &p->op.err;
+    if (p->op.done || p->op.cancelled) {
+        if (err && why->status) { /* its reason and codes, in other words */
+            *err = *why;
+            err->status = CWS_OK;
+        }
+        return cwsi_fail(err, CWS_ERR_EXECUTION, "write: stream has failed: %s",
+                         why->status    ? why->message
+                         : !p->op.done ? "the command was cancelled"
+                         : p->tty      ? "terminal session has ended"
+                                       : "process has exited");
+    }
+    if (p->eof) return cwsi_fail(err, CWS_ERR_EXECUTION, "write: stream is closed");
+    return CWS_OK;
+}
+
+/* One turn of waiting for something. `until` bounds it; 0 ms: no turn at all. */
+static cws_status cwsi_await_turn(cws_client *c, int64_t timeout_ms, int64_t until,
+                                  const char *what, cws_error *err)
+{
+    int64_t now = cwsi_now(c);
+    if (timeout_ms == 0 || (now >= until && until != CWSI_NEVER))
+        return cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT, "%s within the wait", what);
+    return cwsi_loop_turn(c, until == CWSI_NEVER ? -1 : until - now, err);
+}
+
+/* Queue all of data; with `whole` at once or not at all. */
+static cws_status cwsi_process_put(cws_process *p, cwsi_str data, bool whole, int64_t timeout_ms,
+                                   size_t *written, cws_error *err)
+{
+    int64_t until = cwsi_until(p->op.client, timeout_ms);
+    cws_status status = CWS_OK;
+    bool nested = p->writing; /* called back from the turns of another write: not into its bytes */
+    p->op.refs++;             /* a callback may free it meanwhile */
+    p->writing = true;
+    while (!status && *written < data.len) {
+        size_t room = nested ? 0 : cwsi_stdin_room(p), n = data.len - *written;
+        status = cwsi_stdin_open(p, err);
+        if (status) break;
+        if (n > room) n = whole ? 0 : room;
+        if (p->input.len + n > CWSI_STDIN_QUEUE) cwsi_buf_drop(&p->input, &p->input_at);
+        if (n && !cwsi_put(&p->input, data.at + *written, n)) {
+            p->input.status = CWS_OK;
+            status = cwsi_no_memory(err, "write");
+            break;
+        }
+        *written += n;
+        if (n) cwsi_op_wake(&p->op);
+        if (*written == data.len) break;
+        status = cwsi_await_turn(p->op.client, timeout_ms, until, "not all of the input was taken",
+                                 err);
+    }
+    p->writing = nested;
+    if (*written < data.len && (status == CWS_ERR_WAIT_TIMEOUT || status == CWS_ERR_REENTRANT)) {
+        p->room_wanted = CWSI_STDIN_QUEUE / 2;
+        if (whole && data.len > p->room_wanted) p->room_wanted = data.len;
+    }
+    if (!status) status = cwsi_stdin_open(p, err); /* of nothing, too */
+    cwsi_op_unref(&p->op);
+    return status;
+}
+
+CWS_API cws_status cws_process_write(cws_process *process, const void *data, size_t size,
+                                     int64_t timeout_ms, size_t *written, cws_error *err)
+{
+    cwsi_str bytes;
+    size_t count = 0;
+    cws_status status = cwsi_check_stdin(process, err);
+    if (written) *written = 0;
+    if (status) return status;
+    if (!data && size)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "data is NULL but size is not 0");
+    bytes.at = CWSI_CAST(const char *, data);
+    bytes.len = size;
+    status = cwsi_process_put(process, bytes, false, timeout_ms, &count, err);
+    if (written) *written = count;
+    return status;
+}
+
+CWS_API cws_status cws_process_write_line(cws_process *process, const char *text,
+                                          int64_t timeout_ms, cws_error *err)
+{
+    cwsi_buf line;
+    cwsi_str bytes;
+    size_t count = 0;
+    cws_status status = cwsi_check_stdin(process, err);
+    if (status) return status;
+    if (!text) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "text must not be NULL");
+    cwsi_buf_init(&line, &process->op.client->mem, CWSI_STDIN_QUEUE);
+    (void)cwsi_put_text(&line, text);
+    (void)cwsi_put_char(&line, '\n');
+    bytes.at = line.at;
+    bytes.len = line.len;
+    if (line.status == CWS_ERR_LIMIT)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                           "the line is longer than 1 MiB: use cws_process_write");
+    else if (line.status) status = cwsi_no_memory(err, "write");
+    else status = cwsi_process_put(process, bytes, true, timeout_ms, &count, err);
+    cwsi_buf_free(&line);
+    return status;
+}
+
+CWS_API cws_status cws_process_close_stdin(cws_process *process, cws_error *err)
+{
+    cws_status status = cwsi_check_stdin(process, err);
+    if (status || process->eof || process->op.done) return status;
+    process->eof = true;
+    cwsi_op_wake(&process->op);
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, void *buffer,
+                                    size_t size, int64_t timeout_ms, size_t *count, cws_error *err)
+{
+    cws_status status = CWS_OK;
+    int64_t until;
+    cwsi_error_clear(err);
+    if (count) *count = 0;
+    if (!process || !buffer || !size || !count || (stream != CWS_STDOUT && stream != CWS_STDERR))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "cws_process_read: give process, CWS_STDOUT or CWS_STDERR, a buffer of at "
+                         "least 1 byte, and count");
+    until = cwsi_until(process->op.client, timeout_ms);
+    process->op.refs++;
+    while (!status) {
+        cws_result *r = process->result; /* NULL if it was taken */
+        if (r) *count = cwsi_output_take(stream == CWS_STDERR ? &r->err : &r->out, buffer, size);
+        if (*count && process->throttle) cwsi_op_wake(&process->op); /* there is room again */
+        if (*count) break;
+        if (r && (stream == CWS_STDERR ? &r->err : &r->out)->truncated)
+            status = cwsi_fail(err, CWS_ERR_LIMIT, "output went over max_output_bytes unread");
+        if (status || process->op.done) break;
+        status = cwsi_await_turn(process->op.client, timeout_ms, until, "no output arrived", err);
+    }
+    if (!status && *count == 0 && process->op.err.status && !process->exited)
+        status = cwsi_copy_error(err, &process->op.err);
+    cwsi_op_unref(&process->op);
+    return status;
+}
+
+CWS_API int32_t cws_result_exit_code(const cws_result *result)
+{
+    return result ? result->exit_code : 0;
+}
+
+CWS_API bool cws_result_has_exit_code(const cws_result *result)
+{
+    return result && result->has_exit_code;
+}
+
+static const char *cwsi_output_text(const cws_result *result, cws_stream_id stream, size_t *size)
+{
+    const cwsi_output *output = !result                ? NULL
+                                : stream == CWS_STDERR ? &result->err
+                                                       : &result->out;
+    if (size) *size = output ? output->buf.len - output->at : 0;
+    return output && output->buf.at ? output->buf.at + output->at : "";
+}
+
+CWS_API const char *cws_result_stdout(const cws_result *result, size_t *size)
+{
+    return cwsi_output_text(result, CWS_STDOUT, size);
+}
+
+CWS_API const char *cws_result_stderr(const cws_result *result, size_t *size)
+{
+    return cwsi_output_text(result, CWS_STDERR, size);
+}
+
+CWS_API size_t cws_result_stdout_size(const cws_result *result)
+{
+    return result ? result->out.buf.len - result->out.at : 0;
+}
+
+CWS_API size_t cws_result_stderr_size(const cws_result *result)
+{
+    return result ? result->err.buf.len - result->err.at : 0;
+}
+
+CWS_API uint64_t cws_result_bytes_produced(const cws_result *result, cws_stream_id stream)
+{
+    if (!result) return 0;
+    return stream == CWS_STDERR ? result->err.produced : result->out.produced;
+}
+
+CWS_API bool cws_result_truncated(const cws_result *result, cws_stream_id stream)
+{
+    if (!result) return false;
+    return stream == CWS_STDERR ? result->err.truncated : result->out.truncated;
+}
+
+CWS_API const char *const *cws_result_command(const cws_result *result)
+{
+    return result ? result->command : NULL;
+}
+
+CWS_API void cws_result_free(cws_result *result)
+{
+    cws_client *c;
+    if (!result) return;
+    c = result->client;
+    cwsi_buf_free(&result->out.buf);
+    cwsi_buf_free(&result->err.buf);
+    cwsi_arena_clear(&result->arena);
+    cwsi_free(&c->mem, result);
+    cwsi_client_unref(c);
+}
+
+/* ================================================================================================
  * >>impl-items
  * Items for a callback, or for somebody who asks for them. Each kind of stream gathers bytes and
  * cuts them into items (take); here they are delivered.
@@ -15115,6 +16386,130 @@ static bool cwsi_logs_fill(cwsi_logs *l, const cws_logs_opts *o)
 }
 
 /* ================================================================================================
+ * >>impl-public-stream
+ * The functions of >>logs.
+ * ============================================================================================= */
+
+static cws_status cwsi_check_logs(const cws_logs_opts *o, cws_error *err)
+{
+    const char *session = o->resume_session_id;
+    if (cwsi_check_zero(err, "cws_logs_opts", o->must_be_zero) ||
+        (o->container && cwsi_check_text(err, "container", o->container)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (o->tail_lines > INT32_MAX)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "tail_lines must be at most 2147483647");
+    if (o->since_unix_ms < 0 || o->since_unix_ms > 253402300799999LL)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "since_unix_ms must be from 0 (everything) to the year 9999");
+    if (o->long_lines != CWS_LONG_LINES_DEFAULT && o->long_lines != CWS_LONG_LINES_FAIL &&
+        o->long_lines != CWS_LONG_LINES_SPLIT)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "long_lines is none of CWS_LONG_LINES_*");
+    if (o->resume_offset && !session)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "resume_offset needs resume_session_id");
+    if (!session) return CWS_OK;
+    if (!session[0] || strlen(session) > 255 || cwsi_check_text(NULL, "", session))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "resume_session_id must be 1 to 255 bytes of UTF-8");
+    if (!o->follow)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "resume_session_id needs follow");
+    if (o->timestamps || o->tail_lines || o->since_unix_ms)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "resume_session_id excludes timestamps, tail_lines and since_unix_ms");
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opts,
+                                  cws_stream **out, cws_error *err)
+{
+    cws_logs_opts none = CWSI_ZERO;
+    const cws_logs_opts *o = opts ? opts : &none;
+    cwsi_logs *l;
+    cws_op *op;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_sandbox(sandbox, out, err);
+    if (!status) status = cwsi_check_logs(o, err);
+    if (!status) status = cwsi_check_container(sandbox->client, o->container, err);
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    o->follow ? CWSI_NEVER : sandbox->request_timeout_ms, false,
+                                    &timeout_ms);
+    if (!status && sandbox->client->dialect->duplex_logs && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, "logs in v1beta2", err);
+    if (!status) status = cwsi_needs_streams(sandbox->client, "Logs", err);
+    if (status) return status;
+    op = cwsi_op_new(sandbox->client, sizeof(cwsi_logs), cwsi_logs_kind(), sandbox);
+    if (!op) return cwsi_no_memory(err, "Logs");
+    l = cwsi_logs_of(op);
+    l->timeout_ms = timeout_ms;
+    if (!cwsi_logs_fill(l, o)) {
+        cws_op_free(op);
+        return cwsi_no_memory(err, "Logs");
+    }
+    *out = &l->stream;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws_error *err)
+{
+    cws_stream *stream = NULL;
+    cws_status status;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    if (!opts || !opts->on_item) {
+        cwsi_error_clear(err);
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "cws_logs needs on_item; use cws_logs_begin to ask for the items");
+    }
+    status = cws_logs_begin(sandbox, opts, &stream, err);
+    if (stream) stream->op.unresumable = true;
+    return cwsi_finish_blocking(status, cws_stream_op(stream), err);
+}
+
+CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_item *item,
+                                   cws_error *err)
+{
+    cws_status status = CWS_OK;
+    cws_op *op;
+    int64_t until;
+    cwsi_error_clear(err);
+    if (item) memset(item, 0, sizeof(*item));
+    if (!stream || !item)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "stream and item must not be NULL");
+    if (stream->on_item)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the items of this stream go to on_item");
+    op = &stream->op;
+    until = cwsi_until(op->client, timeout_ms);
+    op->refs++; /* a callback may free it meanwhile */
+    while (!status) {
+        if (op->refs == 1) { /* a callback has freed it */
+            status = cwsi_fail(err, CWS_ERR_CANCELLED, "the stream was freed meanwhile");
+        } else if (stream->take(stream, item)) {
+            if (stream->waits && !op->done) cwsi_op_wake(op); /* there is room for more */
+            stream->waits = false;
+            break;
+        } else if (op->done) {
+            if (op->err.status) status = cwsi_copy_error(err, &op->err);
+            break;
+        } else {
+            status = cwsi_await_turn(op->client, timeout_ms, until, "no item arrived", err);
+        }
+    }
+    cwsi_op_unref(op);
+    return status;
+}
+
+CWS_API cws_op *cws_stream_op(cws_stream *stream)
+{
+    return stream ? &stream->op : NULL;
+}
+
+CWS_API void cws_stream_free(cws_stream *stream)
+{
+    if (stream) cws_op_free(&stream->op);
+}
+
+/* ================================================================================================
  * >>impl-bridge
  * Files that are too large for one message, or of unknown size, go through commands in the
  * container. A bridge is a child process whose input or output the operation on the file moves. The
@@ -15457,295 +16852,6 @@ static void cwsi_bridge_failed(cwsi_file *f, const cws_process *p)
              (!writing && !cws_status_is(status, CWS_ERR_EXECUTION)))
         (void)cwsi_fail(err, status, "%.*s%s", 250, p->op.err.message, fate);
     else cwsi_file_fail(f, "", "%.*s%s", 220, p->op.err.message, fate);
-}
-
-/* ================================================================================================
- * >>impl-op-file
- * Files: whole, by one message or a bridge; uploads and downloads, by a bridge only.
- *
- *      PRELUDE --whole--> UNARY --done, or for good--> done
- *         |                 `--too large--> OPEN
- *         |--upload--> OPEN --> MOVE --> done        (atomic, size unknown: MOVE --> OPEN --> MOVE)
- *         `--download--> PROBE --> OPEN
- * ============================================================================================= */
-
-#define CWSI_FILE_STEPS(X) X(PRELUDE) X(CHOOSE) X(UNARY) X(PROBE) X(OPEN) X(MOVE)
-#define CWSI_AS_FILE_STEP(name) CWSI_FILE_##name,
-enum { CWSI_FILE_STEPS(CWSI_AS_FILE_STEP) CWSI_FILE_STEP_COUNT };
-
-static void cwsi_tree_free(cwsi_file *f);
-
-static void cwsi_file_destroy(cws_op *op)
-{
-    cwsi_file *f = CWSI_AS(cwsi_file, op);
-    cws_bytes_free(f->bytes);
-    cwsi_buf_free(&f->content);
-    cwsi_tree_free(f);
-    cwsi_stream_clear(&f->stream);
-}
-
-/* The pieces of a download are the bridge's output, without a copy. */
-static bool cwsi_file_take(cws_stream *s, cws_item *item)
-{
-    cwsi_file *f = CWSI_AS(cwsi_file, s);
-    cws_process *p = s->op.done || s->op.step != CWSI_FILE_MOVE ? NULL : cwsi_bridge(f);
-    memset(item, 0, sizeof(*item));
-    cwsi_stream_unmark(s);
-    if (s->at == s->text.len && p && p->result->out.buf.len) {
-        cwsi_buf taken = s->text;
-        s->text = p->result->out.buf;
-        p->result->out.buf = taken;
-        p->result->out.buf.len = s->at = 0;
-        cwsi_op_wake(&p->op); /* it has room again */
-    }
-    if (s->at == s->text.len) return false;
-    item->session_id = "";
-    item->offset = f->done;
-    f->done += s->text.len - s->at;
-    cwsi_stream_cut(s, s->text.len - s->at, item);
-    return true;
-}
-
-/* The unary reply to a read is the result: no copy, and the byte behind it may become a NUL, since
- * the message is not read any more. */
-static void cwsi_file_keep(cwsi_file *f, cwsi_str content)
-{
-    cwsi_call *call = f->stream.op.call;
-    if (content.len == 0) return;
-    f->bytes->buf = call->in;
-    cwsi_buf_init(&call->in, &f->stream.op.client->mem, 0);
-    f->bytes->at = content.at;
-    f->bytes->len = content.len;
-    f->bytes->buf.at[CWSI_CAST(size_t, content.at - f->bytes->buf.at) + content.len] = '\0';
-}
-
-static bool cwsi_file_number(const cws_error *err, const char *key, uint64_t *out)
-{
-    const char *text = cws_error_metadata(err, key);
-    return text && cwsi_parse_u64(text, strlen(text), out);
-}
-
-/* Does the failure of the unary call say that the file is too large for it? */
-static bool cwsi_file_too_large(cwsi_file *f)
-{
-    cws_op *op = &f->stream.op;
-    cws_error *err = &op->err;
-    uint64_t number;
-    if (!cwsi_has_duplex(op->client)) return false;
-    if (err->status == CWS_ERR_FILE && strcmp(err->reason, "CWSANDBOX_FILE_TOO_LARGE") == 0) {
-        if (cwsi_file_number(err, "max_size_bytes", &number) && number)
-            op->sandbox->file_cap = number;
-        if (cwsi_is_writing(f)) return true;
-        if (!cwsi_file_number(err, "size_bytes", &number) || number > CWSI_FILE_MAX) return false;
-        f->sized = true;
-        f->size = number;
-        return true;
-    }
-    if (err->status != CWS_ERR_RESOURCE_EXHAUSTED || op->call->end != CWS_END_OK)
-        return false; /* it is not the service that says so */
-    if (!cwsi_is_writing(f)) return true;
-    return cwsi_contains_nocase(err->message, "max-file-operation-bytes") ||
-           (cwsi_contains_nocase(err->message, "message") &&
-            cwsi_contains_nocase(err->message, "larger than max"));
-}
-
-/* The unary call is over: done, failed, or to be tried by a bridge (op->step is changed). */
-static void cwsi_file_replied(cwsi_file *f)
-{
-    cws_op *op = &f->stream.op;
-    cwsi_arena arena;
-    void *reply;
-    cwsi_arena_init(&arena, &op->client->mem);
-    if (cwsi_call_reply(op, &arena, &reply)) {
-        if (!cwsi_is_writing(f)) cwsi_file_keep(f, op->client->dialect->read_content(reply));
-    } else if (cwsi_file_too_large(f)) {
-        cwsi_log(op->client, CWS_LOG_DEBUG, "%s; through a command then", op->err.message);
-        cwsi_error_clear(&op->err);
-        op->step = CWSI_FILE_OPEN;
-    }
-    cwsi_arena_clear(&arena);
-}
-
-static bool cwsi_file_send(cwsi_file *f)
-{
-    cws_op *op = &f->stream.op;
-    const cwsi_dialect *dialect = op->client->dialect;
-    cwsi_file_request r = CWSI_ZERO;
-    r.sandbox_id = cwsi_str_of(op->sandbox->id);
-    r.path = cwsi_str_of(f->path);
-    r.container = cwsi_str_of(f->container);
-    r.content.at = f->content.at;
-    r.content.len = f->content.len;
-    r.timeout_ms = f->timeout_ms;
-    return cwsi_is_writing(f) ? dialect->write_begin(op, &r, f->until)
-                              : dialect->read_begin(op, &r, f->until);
-}
-
-/* Running: how does this file go? */
-static void cwsi_file_choose(cwsi_file *f, int64_t now)
-{
-    cws_op *op = &f->stream.op;
-    uint64_t cap = op->sandbox->file_cap ? op->sandbox->file_cap : CWSI_FILE_CAP;
-    if (cap > CWSI_FILE_CAP_MAX) cap = CWSI_FILE_CAP_MAX;
-    f->began_ms = f->told_ms = now;
-    f->until = cwsi_after(now, f->timeout_ms);
-    /* bridges have the same; this one is for what waits to be taken */
-    op->deadline_ms = cwsi_after(f->until, CWSI_CLIENT_BUFFER_MS);
-    switch (f->kind) {
-    case CWSI_READ_FILE:
-    case CWSI_WRITE_FILE:
-        op->step = f->content.len > cap ? CWSI_FILE_OPEN : CWSI_FILE_UNARY;
-        if (op->step == CWSI_FILE_UNARY) (void)cwsi_file_send(f);
-        break;
-    case CWSI_DOWNLOAD: op->step = CWSI_FILE_PROBE; break;
-    case CWSI_UPLOAD:
-    case CWSI_UPLOAD_TREE:
-    case CWSI_DOWNLOAD_TREE:
-    case CWSI_FILE_KIND_COUNT: op->step = CWSI_FILE_OPEN; break;
-    }
-}
-
-/* The size of what is to be downloaded, if it can be told. */
-static cwsi_turn cwsi_file_probe(cwsi_file *f, int64_t now)
-{
-    cws_op *op = &f->stream.op;
-    const char *args[3] = {"cwsandbox-stat", NULL, NULL};
-    int64_t left = f->until - now;
-    cwsi_str text;
-    if (!op->child) {
-        args[1] = f->path;
-        if (left > CWSI_FILE_STAT_MS) left = CWSI_FILE_STAT_MS;
-        if (!cwsi_bridge_begin(f, cwsi_script_stat(), args, left, false)) return CWSI_READY;
-    }
-    if (!op->child->done) return CWSI_PENDING;
-    text.at = cwsi_bridge(f)->result->out.buf.at;
-    text.len = cwsi_bridge(f)->result->out.buf.len;
-    while (text.len && text.at[text.len - 1] == '\n') text.len--;
-    f->sized = op->child->err.status == CWS_OK && cwsi_bridge(f)->exit_code == 0 &&
-               cwsi_parse_u64(text.at, text.len, &f->size);
-    cwsi_op_leave(op);
-    op->step = CWSI_FILE_OPEN;
-    return CWSI_READY;
-}
-
-/* The whole file is there, if it is. */
-static void cwsi_file_whole(cwsi_file *f, cws_process *p)
-{
-    cwsi_output *o = &p->result->out;
-    uint64_t floor = f->kind == CWSI_DOWNLOAD ? CWSI_FILE_CHECKED : 1;
-    if (f->kind == CWSI_READ_FILE) {
-        f->done = o->buf.len;
-        f->bytes->buf = o->buf;
-        f->bytes->at = o->buf.len ? o->buf.at : NULL;
-        f->bytes->len = o->buf.len;
-        cwsi_buf_init(&o->buf, &f->stream.op.client->mem, 0);
-    }
-    if (f->tree || !f->sized || f->size < floor || f->done >= f->size) return;
-    cwsi_file_add_number(f, "size_bytes", f->size);
-    cwsi_file_add_number(f, "bytes_delivered", f->done);
-    cwsi_file_fail(f, "FILE_TRUNCATED", "truncated: %llu of %llu bytes arrived",
-                   CWSI_CAST(unsigned long long, f->done), CWSI_CAST(unsigned long long, f->size));
-}
-
-static void cwsi_tree_end(cwsi_file *f);
-
-/* The bridge has ended: done, failed, or one thing is left to do (op->step is changed). */
-static void cwsi_file_moved(cwsi_file *f, int64_t now)
-{
-    cws_op *op = &f->stream.op;
-    cws_process *p = cwsi_bridge(f);
-    if (p->op.err.status) {
-        cwsi_bridge_failed(f, p);
-    } else if (p->exit_code) {
-        cwsi_bridge_exited(f, p);
-    } else if (cwsi_is_writing(f) && p->with_stdin && !p->fin_sent) {
-        cwsi_file_fail(f, "", "the command ended before it had all bytes%s", cwsi_file_fate(f));
-    } else if (cwsi_is_writing(f) && !f->committed) {
-        f->sized = true;
-        f->size = f->done;
-        op->step = CWSI_FILE_OPEN;
-    } else if (!cwsi_is_writing(f)) {
-        cwsi_file_whole(f, p);
-        if (f->tree) cwsi_tree_end(f);
-    }
-    if (!op->err.status && op->step == CWSI_FILE_MOVE) cwsi_file_tell(f, now, true);
-    if (op->step != CWSI_FILE_MOVE) cwsi_op_leave(op);
-}
-
-/* Move bytes in either direction. READY: the bridge has ended, or the operation has. */
-static cwsi_turn cwsi_file_move(cwsi_file *f, int64_t now)
-{
-    cws_process *p = cwsi_bridge(f);
-    if (cwsi_is_writing(f)) {
-        if (!p->op.done && !cwsi_bridge_feed(f)) return CWSI_READY;
-    } else if (f->kind != CWSI_READ_FILE) {
-        if (!cwsi_stream_deliver(&f->stream)) return CWSI_READY;
-        f->stream.waits = p->result->out.buf.len || f->stream.op.paused;
-        if (f->stream.waits) return CWSI_PENDING;
-    } else if (p->result->out.buf.len > CWSI_FILE_MAX) {
-        cwsi_file_fail(f, "FILE_TOO_LARGE", "larger than 256 MiB: use cws_download");
-        return CWSI_READY;
-    }
-    if (!p->op.done) {
-        cwsi_file_tell(f, now, false);
-        return CWSI_PENDING;
-    }
-    cwsi_file_moved(f, now);
-    return CWSI_READY;
-}
-
-static cwsi_turn cwsi_file_step(cwsi_file *f, int64_t now)
-{
-    cws_op *op = &f->stream.op;
-    for (;;) {
-        if (op->err.status) return CWSI_READY;
-        switch (op->step) {
-        case CWSI_FILE_PRELUDE:
-            if (cwsi_prelude(op) == CWSI_PENDING) return CWSI_PENDING;
-            op->step = CWSI_FILE_CHOOSE;
-            break;
-        case CWSI_FILE_CHOOSE: cwsi_file_choose(f, now); break;
-        case CWSI_FILE_UNARY:
-            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
-            cwsi_file_replied(f);
-            if (op->step == CWSI_FILE_UNARY) return CWSI_READY;
-            break;
-        case CWSI_FILE_PROBE:
-            if (cwsi_file_probe(f, now) == CWSI_PENDING) return CWSI_PENDING;
-            break;
-        case CWSI_FILE_OPEN:
-            if (!cwsi_bridge_open(f, now)) return CWSI_READY;
-            if (f->kind == CWSI_READ_FILE) cwsi_bridge(f)->result->out.max = CWSI_FILE_MAX + 1u;
-            op->step = CWSI_FILE_MOVE;
-            break;
-        case CWSI_FILE_MOVE:
-            if (cwsi_file_move(f, now) == CWSI_PENDING) return CWSI_PENDING;
-            if (op->step == CWSI_FILE_MOVE) return CWSI_READY;
-            break;
-        }
-    }
-}
-
-static cwsi_turn cwsi_file_run(cws_op *op, int64_t now)
-{
-    cwsi_file *f = CWSI_AS(cwsi_file, op);
-    cwsi_turn turn = cwsi_file_step(f, now);
-    if (turn == CWSI_READY && op->err.status && !op->err.filepath[0])
-        cwsi_copy_text(op->err.filepath, sizeof(op->err.filepath), f->path, strlen(f->path));
-    return turn;
-}
-
-static const cwsi_op_kind *cwsi_file_kind(cwsi_file_kind_id id)
-{
-    static const char *const steps[] = {CWSI_FILE_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kinds[CWSI_FILE_KIND_COUNT] = {
-        {"Read file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Write file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Upload", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Download", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Upload directory", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Download directory", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy}};
-    return &kinds[id];
 }
 
 /* ================================================================================================
@@ -16410,6 +17516,987 @@ static bool cwsi_tree_open(cwsi_file *f, const char *local, bool skip)
 }
 
 #endif
+
+/* ================================================================================================
+ * >>impl-op-file
+ * Files: whole, by one message or a bridge; uploads and downloads, by a bridge only.
+ *
+ *      PRELUDE --whole--> UNARY --done, or for good--> done
+ *         |                 `--too large--> OPEN
+ *         |--upload--> OPEN --> MOVE --> done        (atomic, size unknown: MOVE --> OPEN --> MOVE)
+ *         `--download--> PROBE --> OPEN
+ * ============================================================================================= */
+
+#define CWSI_FILE_STEPS(X) X(PRELUDE) X(CHOOSE) X(UNARY) X(PROBE) X(OPEN) X(MOVE)
+#define CWSI_AS_FILE_STEP(name) CWSI_FILE_##name,
+enum { CWSI_FILE_STEPS(CWSI_AS_FILE_STEP) CWSI_FILE_STEP_COUNT };
+
+static void cwsi_tree_free(cwsi_file *f);
+
+static void cwsi_file_destroy(cws_op *op)
+{
+    cwsi_file *f = CWSI_AS(cwsi_file, op);
+    cws_bytes_free(f->bytes);
+    cwsi_buf_free(&f->content);
+    cwsi_tree_free(f);
+    cwsi_stream_clear(&f->stream);
+}
+
+/* The pieces of a download are the bridge's output, without a copy. */
+static bool cwsi_file_take(cws_stream *s, cws_item *item)
+{
+    cwsi_file *f = CWSI_AS(cwsi_file, s);
+    cws_process *p = s->op.done || s->op.step != CWSI_FILE_MOVE ? NULL : cwsi_bridge(f);
+    memset(item, 0, sizeof(*item));
+    cwsi_stream_unmark(s);
+    if (s->at == s->text.len && p && p->result->out.buf.len) {
+        cwsi_buf taken = s->text;
+        s->text = p->result->out.buf;
+        p->result->out.buf = taken;
+        p->result->out.buf.len = s->at = 0;
+        cwsi_op_wake(&p->op); /* it has room again */
+    }
+    if (s->at == s->text.len) return false;
+    item->session_id = "";
+    item->offset = f->done;
+    f->done += s->text.len - s->at;
+    cwsi_stream_cut(s, s->text.len - s->at, item);
+    return true;
+}
+
+/* The unary reply to a read is the result: no copy, and the byte behind it may become a NUL, since
+ * the message is not read any more. */
+static void cwsi_file_keep(cwsi_file *f, cwsi_str content)
+{
+    cwsi_call *call = f->stream.op.call;
+    if (content.len == 0) return;
+    f->bytes->buf = call->in;
+    cwsi_buf_init(&call->in, &f->stream.op.client->mem, 0);
+    f->bytes->at = content.at;
+    f->bytes->len = content.len;
+    f->bytes->buf.at[CWSI_CAST(size_t, content.at - f->bytes->buf.at) + content.len] = '\0';
+}
+
+static bool cwsi_file_number(const cws_error *err, const char *key, uint64_t *out)
+{
+    const char *text = cws_error_metadata(err, key);
+    return text && cwsi_parse_u64(text, strlen(text), out);
+}
+
+/* Does the failure of the unary call say that the file is too large for it? */
+static bool cwsi_file_too_large(cwsi_file *f)
+{
+    cws_op *op = &f->stream.op;
+    cws_error *err = &op->err;
+    uint64_t number;
+    if (!cwsi_has_duplex(op->client)) return false;
+    if (err->status == CWS_ERR_FILE && strcmp(err->reason, "CWSANDBOX_FILE_TOO_LARGE") == 0) {
+        if (cwsi_file_number(err, "max_size_bytes", &number) && number)
+            op->sandbox->file_cap = number;
+        if (cwsi_is_writing(f)) return true;
+        if (!cwsi_file_number(err, "size_bytes", &number) || number > CWSI_FILE_MAX) return false;
+        f->sized = true;
+        f->size = number;
+        return true;
+    }
+    if (err->status != CWS_ERR_RESOURCE_EXHAUSTED || op->call->end != CWS_END_OK)
+        return false; /* it is not the service that says so */
+    if (!cwsi_is_writing(f)) return true;
+    return cwsi_contains_nocase(err->message, "max-file-operation-bytes") ||
+           (cwsi_contains_nocase(err->message, "message") &&
+            cwsi_contains_nocase(err->message, "larger than max"));
+}
+
+/* The unary call is over: done, failed, or to be tried by a bridge (op->step is changed). */
+static void cwsi_file_replied(cwsi_file *f)
+{
+    cws_op *op = &f->stream.op;
+    cwsi_arena arena;
+    void *reply;
+    cwsi_arena_init(&arena, &op->client->mem);
+    if (cwsi_call_reply(op, &arena, &reply)) {
+        if (!cwsi_is_writing(f)) cwsi_file_keep(f, op->client->dialect->read_content(reply));
+    } else if (cwsi_file_too_large(f)) {
+        cwsi_log(op->client, CWS_LOG_DEBUG, "%s; through a command then", op->err.message);
+        cwsi_error_clear(&op->err);
+        op->step = CWSI_FILE_OPEN;
+    }
+    cwsi_arena_clear(&arena);
+}
+
+static bool cwsi_file_send(cwsi_file *f)
+{
+    cws_op *op = &f->stream.op;
+    const cwsi_dialect *dialect = op->client->dialect;
+    cwsi_file_request r = CWSI_ZERO;
+    r.sandbox_id = cwsi_str_of(op->sandbox->id);
+    r.path = cwsi_str_of(f->path);
+    r.container = cwsi_str_of(f->container);
+    r.content.at = f->content.at;
+    r.content.len = f->content.len;
+    r.timeout_ms = f->timeout_ms;
+    return cwsi_is_writing(f) ? dialect->write_begin(op, &r, f->until)
+                              : dialect->read_begin(op, &r, f->until);
+}
+
+/* Running: how does this file go? */
+static void cwsi_file_choose(cwsi_file *f, int64_t now)
+{
+    cws_op *op = &f->stream.op;
+    uint64_t cap = op->sandbox->file_cap ? op->sandbox->file_cap : CWSI_FILE_CAP;
+    if (cap > CWSI_FILE_CAP_MAX) cap = CWSI_FILE_CAP_MAX;
+    f->began_ms = f->told_ms = now;
+    f->until = cwsi_after(now, f->timeout_ms);
+    /* bridges have the same; this one is for what waits to be taken */
+    op->deadline_ms = cwsi_after(f->until, CWSI_CLIENT_BUFFER_MS);
+    switch (f->kind) {
+    case CWSI_READ_FILE:
+    case CWSI_WRITE_FILE:
+        op->step = f->content.len > cap ? CWSI_FILE_OPEN : CWSI_FILE_UNARY;
+        if (op->step == CWSI_FILE_UNARY) (void)cwsi_file_send(f);
+        break;
+    case CWSI_DOWNLOAD: op->step = CWSI_FILE_PROBE; break;
+    case CWSI_UPLOAD:
+    case CWSI_UPLOAD_TREE:
+    case CWSI_DOWNLOAD_TREE:
+    case CWSI_FILE_KIND_COUNT: op->step = CWSI_FILE_OPEN; break;
+    }
+}
+
+/* The size of what is to be downloaded, if it can be told. */
+static cwsi_turn cwsi_file_probe(cwsi_file *f, int64_t now)
+{
+    cws_op *op = &f->stream.op;
+    const char *args[3] = {"cwsandbox-stat", NULL, NULL};
+    int64_t left = f->until - now;
+    cwsi_str text;
+    if (!op->child) {
+        args[1] = f->path;
+        if (left > CWSI_FILE_STAT_MS) left = CWSI_FILE_STAT_MS;
+        if (!cwsi_bridge_begin(f, cwsi_script_stat(), args, left, false)) return CWSI_READY;
+    }
+    if (!op->child->done) return CWSI_PENDING;
+    text.at = cwsi_bridge(f)->result->out.buf.at;
+    text.len = cwsi_bridge(f)->result->out.buf.len;
+    while (text.len && text.at[text.len - 1] == '\n') text.len--;
+    f->sized = op->child->err.status == CWS_OK && cwsi_bridge(f)->exit_code == 0 &&
+               cwsi_parse_u64(text.at, text.len, &f->size);
+    cwsi_op_leave(op);
+    op->step = CWSI_FILE_OPEN;
+    return CWSI_READY;
+}
+
+/* The whole file is there, if it is. */
+static void cwsi_file_whole(cwsi_file *f, cws_process *p)
+{
+    cwsi_output *o = &p->result->out;
+    uint64_t floor = f->kind == CWSI_DOWNLOAD ? CWSI_FILE_CHECKED : 1;
+    if (f->kind == CWSI_READ_FILE) {
+        f->done = o->buf.len;
+        f->bytes->buf = o->buf;
+        f->bytes->at = o->buf.len ? o->buf.at : NULL;
+        f->bytes->len = o->buf.len;
+        cwsi_buf_init(&o->buf, &f->stream.op.client->mem, 0);
+    }
+    if (f->tree || !f->sized || f->size < floor || f->done >= f->size) return;
+    cwsi_file_add_number(f, "size_bytes", f->size);
+    cwsi_file_add_number(f, "bytes_delivered", f->done);
+    cwsi_file_fail(f, "FILE_TRUNCATED", "truncated: %llu of %llu bytes arrived",
+                   CWSI_CAST(unsigned long long, f->done), CWSI_CAST(unsigned long long, f->size));
+}
+
+static void cwsi_tree_end(cwsi_file *f);
+
+/* The bridge has ended: done, failed, or one thing is left to do (op->step is changed). */
+static void cwsi_file_moved(cwsi_file *f, int64_t now)
+{
+    cws_op *op = &f->stream.op;
+    cws_process *p = cwsi_bridge(f);
+    if (p->op.err.status) {
+        cwsi_bridge_failed(f, p);
+    } else if (p->exit_code) {
+        cwsi_bridge_exited(f, p);
+    } else if (cwsi_is_writing(f) && p->with_stdin && !p->fin_sent) {
+        cwsi_file_fail(f, "", "the command ended before it had all bytes%s", cwsi_file_fate(f));
+    } else if (cwsi_is_writing(f) && !f->committed) {
+        f->sized = true;
+        f->size = f->done;
+        op->step = CWSI_FILE_OPEN;
+    } else if (!cwsi_is_writing(f)) {
+        cwsi_file_whole(f, p);
+        if (f->tree) cwsi_tree_end(f);
+    }
+    if (!op->err.status && op->step == CWSI_FILE_MOVE) cwsi_file_tell(f, now, true);
+    if (op->step != CWSI_FILE_MOVE) cwsi_op_leave(op);
+}
+
+/* Move bytes in either direction. READY: the bridge has ended, or the operation has. */
+static cwsi_turn cwsi_file_move(cwsi_file *f, int64_t now)
+{
+    cws_process *p = cwsi_bridge(f);
+    if (cwsi_is_writing(f)) {
+        if (!p->op.done && !cwsi_bridge_feed(f)) return CWSI_READY;
+    } else if (f->kind != CWSI_READ_FILE) {
+        if (!cwsi_stream_deliver(&f->stream)) return CWSI_READY;
+        f->stream.waits = p->result->out.buf.len || f->stream.op.paused;
+        if (f->stream.waits) return CWSI_PENDING;
+    } else if (p->result->out.buf.len > CWSI_FILE_MAX) {
+        cwsi_file_fail(f, "FILE_TOO_LARGE", "larger than 256 MiB: use cws_download");
+        return CWSI_READY;
+    }
+    if (!p->op.done) {
+        cwsi_file_tell(f, now, false);
+        return CWSI_PENDING;
+    }
+    cwsi_file_moved(f, now);
+    return CWSI_READY;
+}
+
+static cwsi_turn cwsi_file_step(cwsi_file *f, int64_t now)
+{
+    cws_op *op = &f->stream.op;
+    for (;;) {
+        if (op->err.status) return CWSI_READY;
+        switch (op->step) {
+        case CWSI_FILE_PRELUDE:
+            if (cwsi_prelude(op) == CWSI_PENDING) return CWSI_PENDING;
+            op->step = CWSI_FILE_CHOOSE;
+            break;
+        case CWSI_FILE_CHOOSE: cwsi_file_choose(f, now); break;
+        case CWSI_FILE_UNARY:
+            if (cwsi_call_run(op->call, now) == CWSI_PENDING) return CWSI_PENDING;
+            cwsi_file_replied(f);
+            if (op->step == CWSI_FILE_UNARY) return CWSI_READY;
+            break;
+        case CWSI_FILE_PROBE:
+            if (cwsi_file_probe(f, now) == CWSI_PENDING) return CWSI_PENDING;
+            break;
+        case CWSI_FILE_OPEN:
+            if (!cwsi_bridge_open(f, now)) return CWSI_READY;
+            if (f->kind == CWSI_READ_FILE) cwsi_bridge(f)->result->out.max = CWSI_FILE_MAX + 1u;
+            op->step = CWSI_FILE_MOVE;
+            break;
+        case CWSI_FILE_MOVE:
+            if (cwsi_file_move(f, now) == CWSI_PENDING) return CWSI_PENDING;
+            if (op->step == CWSI_FILE_MOVE) return CWSI_READY;
+            break;
+        }
+    }
+}
+
+static cwsi_turn cwsi_file_run(cws_op *op, int64_t now)
+{
+    cwsi_file *f = CWSI_AS(cwsi_file, op);
+    cwsi_turn turn = cwsi_file_step(f, now);
+    if (turn == CWSI_READY && op->err.status && !op->err.filepath[0])
+        cwsi_copy_text(op->err.filepath, sizeof(op->err.filepath), f->path, strlen(f->path));
+    return turn;
+}
+
+static const cwsi_op_kind *cwsi_file_kind(cwsi_file_kind_id id)
+{
+    static const char *const steps[] = {CWSI_FILE_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kinds[CWSI_FILE_KIND_COUNT] = {
+        {"Read file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
+        {"Write file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
+        {"Upload", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
+        {"Download", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
+        {"Upload directory", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
+        {"Download directory", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy}};
+    return &kinds[id];
+}
+
+/* ================================================================================================
+ * >>impl-public-files
+ * The functions of >>files.
+ * ============================================================================================= */
+
+/* What the options of all file calls have in common. */
+typedef struct cwsi_file_args {
+    const char *path, *container;
+    double timeout_seconds;
+    const char *options; /* name of the struct */
+    uint32_t must_be_zero;
+} cwsi_file_args;
+
+/* Everything that the file calls check alike. */
+static cws_status cwsi_check_file(cws_sandbox *sb, const cwsi_file_args *a, const void *out,
+                                  int64_t *timeout_ms, cws_error *err)
+{
+    cws_status status = cwsi_enter_sandbox(sb, out, err);
+    if (status) return status;
+    if (cwsi_check_zero(err, a->options, a->must_be_zero)) return CWS_ERR_INVALID_ARGUMENT;
+    if (!a->path || !a->path[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "path must not be empty");
+    if (cwsi_check_text(err, "path", a->path) ||
+        (a->container && cwsi_check_text(err, "container", a->container)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (cwsi_check_container(sb->client, a->container, err)) return CWS_ERR_UNSUPPORTED;
+    return cwsi_check_seconds(err, "timeout_seconds", a->timeout_seconds, sb->request_timeout_ms,
+                              false, timeout_ms);
+}
+
+/* A new operation on a file from checked arguments. NULL: out of memory. */
+static cwsi_file *cwsi_file_new(cws_sandbox *sb, cwsi_file_kind_id kind, const cwsi_file_args *a,
+                                int64_t timeout_ms)
+{
+    cws_client *c = sb->client;
+    cws_op *op = cwsi_op_new(c, sizeof(cwsi_file), cwsi_file_kind(kind), sb);
+    cwsi_file *f = op ? CWSI_AS(cwsi_file, op) : NULL;
+    bool ok = true;
+    if (!f) return NULL;
+    cwsi_arena_init(&f->stream.arena, &c->mem);
+    cwsi_buf_init(&f->stream.text, &c->mem, SIZE_MAX / 2);
+    cwsi_buf_init(&f->stream.held, &c->mem, SIZE_MAX / 2);
+    cwsi_buf_init(&f->content, &c->mem, CWSI_MAX_MEMORY);
+    f->stream.take = cwsi_file_take;
+    f->kind = kind;
+    f->timeout_ms = timeout_ms;
+    f->path = cwsi_keep(&f->stream.arena, a->path, &ok);
+    f->container = cwsi_keep(&f->stream.arena, a->container, &ok);
+    cwsi_uuid(c, f->token);
+    if (ok) return f;
+    cws_op_free(op);
+    return NULL;
+}
+
+static cwsi_file_args cwsi_file_args_of(const char *options, const char *path,
+                                        const char *container, double timeout_seconds,
+                                        uint32_t must_be_zero)
+{
+    cwsi_file_args a;
+    a.options = options;
+    a.path = path;
+    a.container = container;
+    a.timeout_seconds = timeout_seconds;
+    a.must_be_zero = must_be_zero;
+    return a;
+}
+
+CWS_API cws_status cws_read_file_begin(cws_sandbox *sandbox, const char *path,
+                                       const cws_file_opts *opts, cws_op **out, cws_error *err)
+{
+    cws_file_opts none = CWSI_ZERO;
+    const cws_file_opts *o = opts ? opts : &none;
+    cwsi_file_args a = cwsi_file_args_of("cws_file_opts", path, o->container, o->timeout_seconds,
+                                         o->must_be_zero);
+    cwsi_file *f;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
+    if (status) return status;
+    f = cwsi_file_new(sandbox, CWSI_READ_FILE, &a, timeout_ms);
+    if (f) f->bytes = CWSI_NEW(&sandbox->client->mem, cws_bytes);
+    if (!f || !f->bytes) {
+        if (f) cws_op_free(&f->stream.op);
+        return cwsi_no_memory(err, "Read file");
+    }
+    f->bytes->client = sandbox->client;
+    sandbox->client->refs++;
+    cwsi_buf_init(&f->bytes->buf, &sandbox->client->mem, 0);
+    *out = &f->stream.op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const cws_file_opts *opts,
+                                 cws_bytes **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    status = cws_read_file_begin(sandbox, path, opts, out ? &op : NULL, err);
+    if (status) return status;
+    status = cws_op_wait(op, -1, err);
+    if (!status) *out = cws_op_take_bytes(op);
+    cws_op_free(op);
+    return status;
+}
+
+/* Can so much be written? */
+static cws_status cwsi_check_content(const cws_sandbox *sb, const cwsi_file_args *a,
+                                     const void *data, size_t size, cws_error *err)
+{
+    if (!data && size)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "data is NULL but size is not 0");
+    if (size > CWSI_FILE_MAX) {
+        cwsi_file refused = CWSI_ZERO; /* to say it in the same words */
+        refused.stream.op.kind = cwsi_file_kind(CWSI_WRITE_FILE);
+        refused.kind = CWSI_WRITE_FILE;
+        refused.path = a->path;
+        cwsi_file_add_number(&refused, "size_bytes", size);
+        cwsi_file_add_number(&refused, "max_size_bytes", CWSI_FILE_MAX);
+        cwsi_file_fail(&refused, "FILE_TOO_LARGE", "%zu bytes are more than 256 MiB: use "
+                       "cws_upload", size);
+        cwsi_take_text(refused.stream.op.err.filepath, sizeof(refused.stream.op.err.filepath),
+                       cwsi_str_of(a->path));
+        return cwsi_copy_error(err, &refused.stream.op.err);
+    }
+    if (size > CWSI_FILE_CAP && !cwsi_has_duplex(sb->client))
+        return cwsi_exec_no_duplex(sb->client, "a file larger than 32 MiB", err);
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, const void *data,
+                                        size_t size, const cws_file_opts *opts, cws_op **out,
+                                        cws_error *err)
+{
+    cws_file_opts none = CWSI_ZERO;
+    const cws_file_opts *o = opts ? opts : &none;
+    cwsi_file_args a = cwsi_file_args_of("cws_file_opts", path, o->container, o->timeout_seconds,
+                                         o->must_be_zero);
+    cwsi_file *f;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
+    if (!status) status = cwsi_check_content(sandbox, &a, data, size, err);
+    if (status) return status;
+    f = cwsi_file_new(sandbox, CWSI_WRITE_FILE, &a, timeout_ms);
+    if (!f || !cwsi_put(&f->content, data, size)) {
+        if (f) cws_op_free(&f->stream.op);
+        return cwsi_no_memory(err, "Write file");
+    }
+    f->atomic = !o->direct;
+    f->data = f->content.at;
+    f->size = size;
+    f->sized = true;
+    *out = &f->stream.op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const void *data,
+                                  size_t size, const cws_file_opts *opts, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_write_file_begin(sandbox, path, data, size, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+static cws_status cwsi_check_upload(const cws_upload_opts *o, cws_error *err)
+{
+    if ((o->source != NULL) == (o->data != NULL))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "give source or data, and not both; an empty file is \"\" of size 0");
+    if (o->data && o->size > SIZE_MAX / 2)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "size is larger than memory can be");
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_upload_begin(cws_sandbox *sandbox, const char *path,
+                                    const cws_upload_opts *opts, cws_op **out, cws_error *err)
+{
+    cws_upload_opts none = CWSI_ZERO;
+    const cws_upload_opts *o = opts ? opts : &none;
+    cwsi_file_args a = cwsi_file_args_of("cws_upload_opts", path, o->container, o->timeout_seconds,
+                                         o->must_be_zero);
+    cwsi_file *f;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
+    if (!status) status = cwsi_check_upload(o, err);
+    if (!status && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, "an upload", err);
+    if (status) return status;
+    f = cwsi_file_new(sandbox, CWSI_UPLOAD, &a, timeout_ms);
+    if (!f) return cwsi_no_memory(err, "Upload");
+    f->atomic = o->atomic;
+    f->source = o->source;
+    f->data = CWSI_CAST(const char *, o->data);
+    f->size = o->size;
+    f->sized = f->data || o->size;
+    f->on_progress = o->on_progress;
+    f->source_user = f->user = o->user;
+    *out = &f->stream.op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_upload(cws_sandbox *sandbox, const char *path, const cws_upload_opts *opts,
+                              cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_upload_begin(sandbox, path, opts, &op, err);
+    if (op) op->unresumable = true;
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API cws_status cws_download_begin(cws_sandbox *sandbox, const char *path,
+                                      const cws_download_opts *opts, cws_stream **out,
+                                      cws_error *err)
+{
+    cws_download_opts none = CWSI_ZERO;
+    const cws_download_opts *o = opts ? opts : &none;
+    cwsi_file_args a = cwsi_file_args_of("cws_download_opts", path, o->container,
+                                         o->timeout_seconds, o->must_be_zero);
+    cwsi_file *f;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
+    if (!status && !cwsi_has_duplex(sandbox->client))
+        status = cwsi_exec_no_duplex(sandbox->client, "a download", err);
+    if (status) return status;
+    f = cwsi_file_new(sandbox, CWSI_DOWNLOAD, &a, timeout_ms);
+    if (!f) return cwsi_no_memory(err, "Download");
+    f->stream.on_item = o->on_item;
+    f->stream.user = f->user = o->user;
+    f->on_progress = o->on_progress;
+    *out = &f->stream;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
+                                const cws_download_opts *opts, cws_error *err)
+{
+    cws_stream *stream = NULL;
+    cws_status status;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    if (!opts || !opts->on_item) {
+        cwsi_error_clear(err);
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "cws_download needs on_item; use cws_download_begin to ask for the "
+                         "items");
+    }
+    status = cws_download_begin(sandbox, path, opts, &stream, err);
+    if (stream) stream->op.unresumable = true;
+    return cwsi_finish_blocking(status, cws_stream_op(stream), err);
+}
+
+/* Either way between a directory here and one there. */
+static cws_status cwsi_tree_begin(cws_sandbox *sb, const char *path, const char *local_path,
+                                  const cws_directory_opts *opts, cwsi_file_kind_id kind,
+                                  cws_op **out, cws_error *err)
+{
+    cws_directory_opts none = CWSI_ZERO;
+    const cws_directory_opts *o = opts ? opts : &none;
+    cwsi_file_args a = cwsi_file_args_of("cws_directory_opts", path, o->container,
+                                         o->timeout_seconds, o->must_be_zero);
+    cwsi_file *f;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_check_file(sb, &a, out, &timeout_ms, err);
+    if (!status && (!local_path || !local_path[0]))
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "local_path must not be empty");
+    if (!status && !cwsi_has_duplex(sb->client))
+        status = cwsi_exec_no_duplex(sb->client, "a directory", err);
+    if (status) return status;
+    f = cwsi_file_new(sb, kind, &a, timeout_ms);
+    if (!f) return cwsi_no_memory(err, cwsi_file_kind(kind)->name);
+    f->on_progress = o->on_progress;
+    f->user = o->user;
+    if (!cwsi_tree_open(f, local_path, o->skip_special)) {
+        status = cwsi_copy_error(err, &f->stream.op.err);
+        cws_op_free(&f->stream.op);
+        return status;
+    }
+    *out = &f->stream.op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_upload_directory_begin(cws_sandbox *sandbox, const char *path,
+                                              const char *local_path,
+                                              const cws_directory_opts *opts, cws_op **out,
+                                              cws_error *err)
+{
+    return cwsi_tree_begin(sandbox, path, local_path, opts, CWSI_UPLOAD_TREE, out, err);
+}
+
+CWS_API cws_status cws_download_directory_begin(cws_sandbox *sandbox, const char *path,
+                                                const char *local_path,
+                                                const cws_directory_opts *opts, cws_op **out,
+                                                cws_error *err)
+{
+    return cwsi_tree_begin(sandbox, path, local_path, opts, CWSI_DOWNLOAD_TREE, out, err);
+}
+
+CWS_API cws_status cws_upload_directory(cws_sandbox *sandbox, const char *path,
+                                        const char *local_path, const cws_directory_opts *opts,
+                                        cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_upload_directory_begin(sandbox, path, local_path, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API cws_status cws_download_directory(cws_sandbox *sandbox, const char *path,
+                                          const char *local_path, const cws_directory_opts *opts,
+                                          cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_download_directory_begin(sandbox, path, local_path, opts, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+#ifndef CWS_NO_STDIO
+CWS_API cws_flow cws_source_from_file(void *buffer, size_t size, size_t *count, void *file)
+{
+    FILE *f = CWSI_CAST(FILE *, file);
+    *count = fread(buffer, 1, size, f);
+    return *count == 0 && ferror(f) ? CWS_FLOW_CANCEL : CWS_FLOW_CONTINUE;
+}
+
+CWS_API cws_flow cws_item_to_file(const cws_item *item, void *file)
+{
+    FILE *f = CWSI_CAST(FILE *, file);
+    return fwrite(item->data, 1, item->size, f) == item->size ? CWS_FLOW_CONTINUE
+                                                              : CWS_FLOW_CANCEL;
+}
+#endif
+
+/* ================================================================================================
+ * >>impl-metrics
+ * What a session counts. It is a block of its own, held by the session and by each sandbox that
+ * counts for it, because a command may end after its sandbox has left the session. While a report
+ * is under way its part stands aside in `sent`, so that what is counted meanwhile stays: a success
+ * drops it, a failure puts it back.
+ *
+ * The number of executions is kept in each sandbox and counts in any case, with a run or without:
+ * the service's own client counts it only while a run is attached, and then reports averages of an
+ * arbitrary part. Sandboxes that are freed leave their number behind, so memory stays bounded.
+ *
+ * Other threads read a copy, under a number that is odd while the copy is being written.
+ * ============================================================================================= */
+
+#if !defined(__GNUC__) && !defined(__clang__) && defined(_MSC_VER)
+#include <intrin.h>
+#endif
+
+static uint32_t cwsi_atomic_load(const uint32_t *at)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+#elif defined(_MSC_VER)
+    return (uint32_t)_InterlockedOr((volatile long *)(uintptr_t)at, 0);
+#else
+    return *at;
+#endif
+}
+
+static void cwsi_atomic_store(uint32_t *at, uint32_t value)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    __atomic_store_n(at, value, __ATOMIC_RELEASE);
+#elif defined(_MSC_VER)
+    (void)_InterlockedExchange((volatile long *)at, (long)value);
+#else
+    *at = value;
+#endif
+}
+
+typedef struct cwsi_tally {
+    uint64_t created, ok, nonzero, failed;
+    uint64_t startups;
+    int64_t startup_ms, min_ms, max_ms;
+    uint64_t boxes, execs, least, most; /* of sandboxes that are gone */
+} cwsi_tally;
+
+struct cwsi_metrics {
+    uint32_t refs;
+    bool on, reporting;
+    cwsi_tally now, sent;
+    cws_sandbox *boxes;       /* those with executions, not held unless a report is under way */
+    uint64_t execs, at_least; /* executions of all of them; how many have the least */
+    cws_metrics view;
+    uint32_t turn, copy[sizeof(cws_metrics) / sizeof(uint32_t)];
+};
+
+static cwsi_metrics *cwsi_metrics_new(cws_client *c, bool on)
+{
+    cwsi_metrics *m = CWSI_NEW(&c->mem, cwsi_metrics);
+    if (!m) return NULL;
+    m->refs = 1;
+    m->on = m->view.enabled = on;
+    memcpy(m->copy, &m->view, sizeof(m->copy));
+    return m;
+}
+
+static void cwsi_metrics_unref(cws_client *c, cwsi_metrics *m)
+{
+    if (m && --m->refs == 0) cwsi_free(&c->mem, m);
+}
+
+static void cwsi_tally_add(cwsi_tally *to, const cwsi_tally *from)
+{
+    to->created += from->created;
+    to->ok += from->ok;
+    to->nonzero += from->nonzero;
+    to->failed += from->failed;
+    if (from->startups && (!to->startups || from->min_ms < to->min_ms)) to->min_ms = from->min_ms;
+    if (from->startups && (!to->startups || from->max_ms > to->max_ms)) to->max_ms = from->max_ms;
+    to->startups += from->startups;
+    to->startup_ms += from->startup_ms;
+    if (from->boxes && (!to->boxes || from->least < to->least)) to->least = from->least;
+    if (from->most > to->most) to->most = from->most;
+    to->boxes += from->boxes;
+    to->execs += from->execs;
+}
+
+/* Make the values from the tallies and publish them. */
+static void cwsi_metrics_publish(cwsi_metrics *m)
+{
+    cws_metrics *v = &m->view;
+    cwsi_tally all = m->now;
+    uint32_t words[CWSI_COUNT(m->copy)];
+    size_t i;
+    cwsi_tally_add(&all, &m->sent);
+    v->sandboxes_created = all.created;
+    v->executions = all.ok + all.nonzero + all.failed;
+    v->exec_completed_ok = all.ok;
+    v->exec_completed_nonzero = all.nonzero;
+    v->exec_failures = all.failed;
+    v->exec_completion_rate = v->exec_failure_rate = 0;
+    if (v->executions) {
+        double executions = CWSI_CAST(double, v->executions);
+        v->exec_completion_rate = CWSI_CAST(double, all.ok) / executions;
+        v->exec_failure_rate = CWSI_CAST(double, all.failed) / executions;
+    }
+    v->startup_count = all.startups;
+    v->avg_startup_seconds = 0;
+    if (all.startups)
+        v->avg_startup_seconds =
+            CWSI_CAST(double, all.startup_ms) / CWSI_CAST(double, all.startups) / 1000.0;
+    v->min_startup_seconds = CWSI_CAST(double, all.min_ms) / 1000.0;
+    v->max_startup_seconds = CWSI_CAST(double, all.max_ms) / 1000.0;
+    v->avg_execs_per_sandbox = 0;
+    if (v->sandbox_count)
+        v->avg_execs_per_sandbox =
+            CWSI_CAST(double, m->execs) / CWSI_CAST(double, v->sandbox_count);
+    memcpy(words, v, sizeof(words));
+    cwsi_atomic_store(&m->turn, m->turn + 1);
+    for (i = 0; i < CWSI_COUNT(words); i++) cwsi_atomic_store(&m->copy[i], words[i]);
+    cwsi_atomic_store(&m->turn, m->turn + 1);
+}
+
+static void cwsi_metrics_read(const cwsi_metrics *m, cws_metrics *out)
+{
+    uint32_t words[CWSI_COUNT(m->copy)], turn;
+    size_t i;
+    do {
+        turn = cwsi_atomic_load(&m->turn);
+        for (i = 0; i < CWSI_COUNT(words); i++) words[i] = cwsi_atomic_load(&m->copy[i]);
+    } while (turn % 2 || cwsi_atomic_load(&m->turn) != turn);
+    memcpy(out, words, sizeof(*out));
+}
+
+/* One more sandbox, or several, with this many executions. */
+static void cwsi_metrics_see(cwsi_metrics *m, uint64_t boxes, uint64_t execs, uint64_t least,
+                             uint64_t most)
+{
+    cws_metrics *v = &m->view;
+    if (boxes == 0) return;
+    if (v->sandbox_count == 0 || least < v->min_execs_per_sandbox) {
+        v->min_execs_per_sandbox = least;
+        m->at_least = 0;
+    }
+    if (least == v->min_execs_per_sandbox) m->at_least++;
+    if (most > v->max_execs_per_sandbox) v->max_execs_per_sandbox = most;
+    v->sandbox_count += boxes;
+    m->execs += execs;
+}
+
+/* The values per sandbox, from all of them. */
+static void cwsi_metrics_scan(cwsi_metrics *m)
+{
+    const cws_sandbox *sb;
+    m->view.sandbox_count = m->view.min_execs_per_sandbox = m->view.max_execs_per_sandbox = 0;
+    m->execs = m->at_least = 0;
+    cwsi_metrics_see(m, m->now.boxes, m->now.execs, m->now.least, m->now.most);
+    cwsi_metrics_see(m, m->sent.boxes, m->sent.execs, m->sent.least, m->sent.most);
+    for (sb = m->boxes; sb; sb = sb->counted_next)
+        cwsi_metrics_see(m, 1, sb->execs, sb->execs, sb->execs);
+}
+
+static void cwsi_metrics_created(cwsi_metrics *m)
+{
+    if (!m->on) return;
+    m->now.created++;
+    cwsi_metrics_publish(m);
+}
+
+/* The create request is about to be sent. */
+static void cwsi_metrics_starting(cws_sandbox *sb, int64_t now)
+{
+    if (sb->starting && sb->spilled) return; /* the second half of one start */
+    sb->starting = sb->metrics != NULL;
+    sb->start_ms = now;
+}
+
+/* An answer says that it runs, maybe not the first one. */
+static void cwsi_metrics_running(cws_sandbox *sb)
+{
+    cwsi_metrics *m = sb->metrics;
+    cwsi_tally one = CWSI_ZERO;
+    if (!sb->starting) return;
+    sb->starting = false;
+    if (!m->on) return;
+    one.startups = 1;
+    one.startup_ms = one.min_ms = one.max_ms = cwsi_now(sb->client) - sb->start_ms;
+    cwsi_tally_add(&m->now, &one);
+    cwsi_metrics_publish(m);
+}
+
+/* A command or a shell of the caller's has ended. */
+static void cwsi_metrics_executed(cws_sandbox *sb, bool failed, bool nonzero)
+{
+    cwsi_metrics *m = sb->metrics;
+    if (!m || !m->on) return;
+    if (failed) m->now.failed++;
+    else if (nonzero) m->now.nonzero++;
+    else m->now.ok++;
+    if (sb->id[0]) { /* else its start failed: there was no sandbox */
+        uint64_t had = sb->execs++;
+        if (had == 0) {
+            sb->counted_prev = NULL;
+            sb->counted_next = m->boxes;
+            if (m->boxes) m->boxes->counted_prev = sb;
+            m->boxes = sb;
+            cwsi_metrics_see(m, 1, 1, 1, 1);
+        } else {
+            m->execs++;
+            if (sb->execs > m->view.max_execs_per_sandbox)
+                m->view.max_execs_per_sandbox = sb->execs;
+            if (had == m->view.min_execs_per_sandbox && --m->at_least == 0) cwsi_metrics_scan(m);
+        }
+    }
+    cwsi_metrics_publish(m);
+}
+
+static void cwsi_metrics_unlink(cwsi_metrics *m, cws_sandbox *sb)
+{
+    if (sb->counted_prev) sb->counted_prev->counted_next = sb->counted_next;
+    else m->boxes = sb->counted_next;
+    if (sb->counted_next) sb->counted_next->counted_prev = sb->counted_prev;
+    sb->counted_prev = sb->counted_next = NULL;
+}
+
+static void cwsi_tally_add_gone(cwsi_tally *to, uint64_t execs)
+{
+    cwsi_tally one = CWSI_ZERO;
+    if (execs == 0) return;
+    one.boxes = 1;
+    one.execs = one.least = one.most = execs;
+    cwsi_tally_add(to, &one);
+}
+
+/* The sandbox is freed, or counts for another session from now on. */
+static void cwsi_metrics_leave(cws_sandbox *sb)
+{
+    cwsi_metrics *m = sb->metrics;
+    if (!m) return;
+    sb->metrics = NULL;
+    if (sb->execs) {
+        cwsi_metrics_unlink(m, sb);
+        cwsi_tally_add_gone(&m->now, sb->execs - sb->execs_sent);
+        cwsi_tally_add_gone(&m->sent, sb->execs_sent);
+        cwsi_metrics_scan(m);
+        cwsi_metrics_publish(m);
+    }
+    if (sb->reporting) sb->refs--; /* the report's; the caller has one too */
+    sb->execs = sb->execs_sent = 0;
+    sb->reporting = sb->starting = false;
+    cwsi_metrics_unref(sb->client, m);
+}
+
+static void cwsi_metrics_join(cwsi_metrics *m, cws_sandbox *sb)
+{
+    if (sb->metrics == m) return;
+    cwsi_metrics_leave(sb);
+    sb->metrics = m;
+    m->refs++;
+}
+
+/* Is there anything to report? */
+static bool cwsi_metrics_any(const cwsi_metrics *m)
+{
+    return m->on && (m->view.sandboxes_created || m->view.executions || m->view.startup_count);
+}
+
+/* Set aside what there is. */
+static void cwsi_metrics_set_aside(cwsi_metrics *m)
+{
+    cws_sandbox *sb;
+    m->reporting = true;
+    m->sent = m->now;
+    memset(&m->now, 0, sizeof(m->now));
+    for (sb = m->boxes; sb; sb = sb->counted_next) {
+        sb->execs_sent = sb->execs;
+        sb->reporting = true;
+        sb->refs++;
+    }
+}
+
+/* It was taken, or was not and counts again. */
+static void cwsi_metrics_settle(cwsi_metrics *m, bool taken)
+{
+    cws_sandbox *sb = m->boxes, *next;
+    if (!m->reporting) return;
+    m->reporting = false;
+    if (!taken) cwsi_tally_add(&m->now, &m->sent);
+    memset(&m->sent, 0, sizeof(m->sent));
+    for (; sb; sb = next) {
+        next = sb->counted_next;
+        if (!sb->reporting) continue;
+        if (taken) sb->execs -= sb->execs_sent;
+        if (sb->execs == 0) cwsi_metrics_unlink(m, sb);
+        sb->execs_sent = 0;
+        sb->reporting = false;
+        cwsi_sandbox_unref(sb);
+    }
+    cwsi_metrics_scan(m);
+    cwsi_metrics_publish(m);
+}
+
+/* The names are those of the service's own clients. */
+CWS_API size_t cws_metrics_list(const cws_metrics *metrics, cws_metric *out, size_t max)
+{
+    const cws_metrics none = CWSI_ZERO, *m = metrics ? metrics : &none;
+    const bool execs = m->executions > 0, starts = m->startup_count > 0;
+    const bool boxes = m->sandbox_count > 0;
+    const struct {
+        const char *name;
+        bool there, is_float;
+        uint64_t integer;
+        double number;
+    } rows[CWS_METRICS_MAX] = {
+        {"cwsandbox/sandboxes_created", true, false, m->sandboxes_created, 0},
+        {"cwsandbox/executions", true, false, m->executions, 0},
+        {"cwsandbox/exec_completed_ok", true, false, m->exec_completed_ok, 0},
+        {"cwsandbox/exec_completed_nonzero", true, false, m->exec_completed_nonzero, 0},
+        {"cwsandbox/exec_failures", true, false, m->exec_failures, 0},
+        {"cwsandbox/exec_completion_rate", execs, true, 0, m->exec_completion_rate},
+        {"cwsandbox/exec_failure_rate", execs, true, 0, m->exec_failure_rate},
+        {"cwsandbox/startup_count", starts, false, m->startup_count, 0},
+        {"cwsandbox/avg_startup_seconds", starts, true, 0, m->avg_startup_seconds},
+        {"cwsandbox/min_startup_seconds", starts, true, 0, m->min_startup_seconds},
+        {"cwsandbox/max_startup_seconds", starts, true, 0, m->max_startup_seconds},
+        {"cwsandbox/avg_execs_per_sandbox", boxes, true, 0, m->avg_execs_per_sandbox},
+        {"cwsandbox/min_execs_per_sandbox", boxes, false, m->min_execs_per_sandbox, 0},
+        {"cwsandbox/max_execs_per_sandbox", boxes, false, m->max_execs_per_sandbox, 0}};
+    size_t i, n = 0;
+    for (i = 0; m->enabled && i < CWSI_COUNT(rows); i++) {
+        if (!rows[i].there) continue;
+        if (out && n < max) {
+            out[n].name = rows[i].name;
+            out[n].is_float = rows[i].is_float;
+            out[n].integer = rows[i].integer;
+            out[n].number =
+                rows[i].is_float ? rows[i].number : CWSI_CAST(double, rows[i].integer);
+        }
+        n++;
+    }
+    return n;
+}
 
 /* ================================================================================================
  * >>impl-http
@@ -17823,6 +19910,428 @@ static bool cwsi_report_names(cws_client *c, const char *const *names)
 }
 
 /* ================================================================================================
+ * >>impl-public-metrics
+ * The functions of >>metrics, and what a session does with its options for them.
+ * ============================================================================================= */
+
+CWS_API void cws_session_get_metrics(const cws_session *session, cws_metrics *out)
+{
+    if (!out) return;
+    memset(out, 0, sizeof(*out));
+    if (session) cwsi_metrics_read(session->metrics, out);
+}
+
+CWS_API cws_status cws_session_log_metrics_begin(cws_session *session, int64_t step, bool keep,
+                                                 cws_op **out, cws_error *err)
+{
+    cws_status status;
+    cwsi_error_clear(err);
+    if (out) *out = NULL;
+    if (!session) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "session must not be NULL");
+    status = cwsi_enter(session->client, out, err);
+    if (!status && (step < CWS_NO_STEP || step > CWSI_STEP_MAX))
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                           "step must be CWS_NO_STEP or from 0 to 2^53");
+    return status ? status
+                  : cwsi_give_op(cwsi_report_new(session, step, keep, false), "Log metrics", out,
+                                 err);
+}
+
+CWS_API bool cws_op_logged(const cws_op *op)
+{
+    return op && op->done && op->kind == cwsi_report_kind() &&
+           CWSI_CAST(const cwsi_report *, CWSI_CAST(const void *, op))->logged;
+}
+
+CWS_API cws_status cws_session_log_metrics(cws_session *session, int64_t step, bool keep,
+                                           bool *logged, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status status;
+    if (logged) *logged = false;
+    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
+    status = cws_session_log_metrics_begin(session, step, keep, &op, err);
+    if (status) return status;
+    status = cws_op_wait(op, -1, err);
+    if (logged) *logged = cws_op_logged(op);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API const char *cws_session_run_url(const cws_session *session)
+{
+    const cwsi_wandb *w = session ? session->wandb : NULL;
+    return w && w->page_url ? w->page_url : "";
+}
+
+/* W&B as configured, if there is a run to report to. What is wrong with the environment alone is no
+ * reason to fail: it was not made for this program. */
+static cws_status cwsi_session_wandb(cws_session *s, const cws_wandb_opts *o, cws_error *err)
+{
+    cws_wandb_opts none = CWSI_ZERO;
+    cws_client *c = s->client;
+    cws_error why;
+    cws_status status;
+    cwsi_wandb *w = CWSI_NEW(&c->mem, cwsi_wandb);
+    if (!w) return cwsi_no_memory(err, "session");
+    cwsi_arena_init(&w->arena, &c->mem);
+    cwsi_arena_init(&w->found, &c->mem);
+    cwsi_buf_init(&w->others, &c->mem, CWSI_WANDB_SUMMARY_MAX);
+    cwsi_error_clear(&why);
+    status = cwsi_wandb_configure(c, w, o ? o : &none, &why);
+    if (!status && w->mode != CWS_WANDB_OFF) {
+        s->wandb = w;
+        w->next = c->wandbs;
+        c->wandbs = w;
+        return CWS_OK;
+    }
+    cwsi_wandb_free(c, w);
+    if (!status) return CWS_OK;
+    if (o || status == CWS_ERR_NO_MEMORY) return cwsi_copy_error(err, &why);
+    cwsi_log(c, CWS_LOG_WARNING, "metrics: %s; nothing is sent to W&B", why.message);
+    return CWS_OK;
+}
+
+static cws_status cwsi_session_reporters(cws_session *s, const cws_session_opts *o, cws_error *err)
+{
+    cws_status status;
+    bool ok = true, wandb = !o->report_to || cwsi_report_names(s->client, o->report_to);
+    if (o->reporter && !o->reporter->log)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "reporter: log is NULL");
+    if (o->wandb && !wandb)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "wandb is given, but report_to does not name it");
+    if (o->metrics_path && !o->metrics_path[0])
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "metrics_path is empty");
+#ifdef CWS_NO_STDIO
+    if (o->metrics_path)
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                         "metrics_path: this build has no <stdio.h> (CWS_NO_STDIO); use reporter");
+#endif
+    status = wandb ? cwsi_session_wandb(s, o->wandb, err) : CWS_OK;
+    if (status) return status;
+    if (o->reporter) s->reporter = *o->reporter;
+    s->metrics_path = cwsi_keep(&s->arena, o->metrics_path, &ok);
+    if (ok) s->metrics = cwsi_metrics_new(s->client, wandb || o->reporter || o->metrics_path);
+    return s->metrics ? CWS_OK : cwsi_no_memory(err, "session");
+}
+
+/* ================================================================================================
+ * >>impl-journal
+ * What a session may leave behind, for the run after a crash. A file of lines, each written whole
+ * before what it tells of is done:
+ *
+ *      cwsandbox-journal 1 v1 https://api.cwsandbox.com TAG    a session begins
+ *      create REQUEST_ID               a create is about to be sent
+ *      failed REQUEST_ID               no sandbox came of it
+ *      live SANDBOX_ID REQUEST_ID      one did, or ("-") was adopted
+ *      gone SANDBOX_ID                 it has been stopped, or let go
+ *      reaped TAG                      a later session has stopped what that one left
+ *
+ * Lines of other kinds, and a last one without its end, are ignored.
+ * ============================================================================================= */
+
+#define CWSI_JOURNAL_MAX (64u << 20)
+#define CWSI_JOURNAL_LINE 2048
+
+/* What an earlier session left. */
+typedef struct cwsi_left {
+    cwsi_str version, url, tag;
+    cwsi_list live;    /* of cwsi_str: ids of sandboxes */
+    cwsi_list gone;    /* the same; those of them that are live too were adopted again */
+    cwsi_list unknown; /* of cwsi_str: request ids */
+    bool reaped;
+} cwsi_left;
+
+struct cwsi_journal {
+    cwsi_arena arena; /* path, and what was read */
+    const char *path;
+    char tag[48];
+    void *file;     /* a FILE; NULL once the file is removed */
+    int lock;       /* a descriptor of it, locked; < 0: none */
+    bool torn;      /* its last line may be without its end */
+    cwsi_list left; /* of cwsi_left */
+    size_t unknown; /* creates of this session without an outcome */
+};
+
+#ifndef CWS_NO_STDIO
+
+/* The next word of a line, behind *at; "" at its end. */
+static cwsi_str cwsi_word(cwsi_str line, size_t *at)
+{
+    cwsi_str word;
+    size_t begin = *at;
+    while (begin < line.len && line.at[begin] == ' ') begin++;
+    *at = begin;
+    while (*at < line.len && line.at[*at] != ' ') ++*at;
+    word.at = line.at + begin;
+    word.len = *at - begin;
+    return word;
+}
+
+/* Take a text out of a list. */
+static void cwsi_list_drop(cwsi_list *list, cwsi_str text)
+{
+    cwsi_str *at = CWSI_AS(cwsi_str, list->at);
+    size_t i = list->len;
+    while (i > 0 && !cwsi_str_same(at[i - 1], text)) i--;
+    if (i == 0) return;
+    list->len--;
+    memmove(at + i - 1, at + i, (list->len - (i - 1)) * sizeof(*at));
+}
+
+static bool cwsi_list_put(cwsi_arena *a, cwsi_list *list, cwsi_str text)
+{
+    cwsi_str *at = CWSI_AS(cwsi_str, cwsi_list_grow(a, list, sizeof(*at)));
+    if (at) *at = text;
+    return at != NULL;
+}
+
+static void cwsi_journal_reaped(cwsi_journal *j, cwsi_str tag)
+{
+    cwsi_left *left = CWSI_AS(cwsi_left, j->left.at);
+    size_t i;
+    for (i = 0; i < j->left.len; i++)
+        if (cwsi_str_same(left[i].tag, tag)) left[i].reaped = true;
+}
+
+/* Understand a line. False: out of memory. */
+static bool cwsi_journal_read_line(cwsi_journal *j, cwsi_str line)
+{
+    size_t at = 0;
+    cwsi_str kind = cwsi_word(line, &at), first = cwsi_word(line, &at);
+    cwsi_str second = cwsi_word(line, &at);
+    cwsi_left *left = CWSI_AS(cwsi_left, j->left.at);
+    if (first.len == 0) return true;
+    if (cwsi_str_is(kind, "cwsandbox-journal") && cwsi_str_is(first, "1")) {
+        left = CWSI_AS(cwsi_left, cwsi_list_grow(&j->arena, &j->left, sizeof(*left)));
+        if (!left) return false;
+        memset(left, 0, sizeof(*left));
+        left->version = second;
+        left->url = cwsi_word(line, &at);
+        left->tag = cwsi_word(line, &at);
+        left->reaped = left->tag.len == 0; /* nothing to look for */
+        return true;
+    }
+    if (cwsi_str_is(kind, "reaped")) cwsi_journal_reaped(j, first);
+    if (j->left.len == 0) return true;
+    left += j->left.len - 1;
+    if (cwsi_str_is(kind, "create")) {
+        cwsi_list_drop(&left->unknown, first); /* begun anew */
+        return cwsi_list_put(&j->arena, &left->unknown, first);
+    }
+    if (cwsi_str_is(kind, "failed")) cwsi_list_drop(&left->unknown, first);
+    if (cwsi_str_is(kind, "gone")) {
+        cwsi_list_drop(&left->live, first);
+        return cwsi_list_put(&j->arena, &left->gone, first);
+    }
+    if (!cwsi_str_is(kind, "live") || first.len >= CWSI_ID_SIZE) return true;
+    cwsi_list_drop(&left->unknown, second);
+    return cwsi_list_put(&j->arena, &left->live, first);
+}
+
+/* May this, without a whole first line, be a journal that a crash has cut short? Else it is another
+ * file of the user's, which must be neither changed nor removed. */
+static bool cwsi_journal_is_one(const char *text, size_t len)
+{
+    static const char head[] = "cwsandbox-journal ";
+    size_t n = 0;
+    while (n < len && head[n] && text[n] == head[n]) n++;
+    return n == len || head[n] == '\0' || (n > 0 && text[n] == '\n');
+}
+
+/* What earlier sessions have left in the file. */
+static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
+{
+    FILE *file = CWSI_AS(FILE, j->file);
+    cwsi_buf text;
+    cwsi_str line;
+    char piece[4096];
+    const char *end, *at;
+    size_t n;
+    cws_status status = CWS_OK;
+    cwsi_buf_init(&text, j->arena.mem, CWSI_JOURNAL_MAX);
+    rewind(file);
+    while ((n = fread(piece, 1, sizeof(piece), file)) > 0)
+        if (!cwsi_put(&text, piece, n)) break;
+    if (n > 0 || ferror(file))
+        status = cwsi_fail(err, n ? CWS_ERR_NO_MEMORY : CWS_ERR_FILE,
+                           "journal: '%.*s' can not be read", 200, j->path);
+    at = text.len ? cwsi_arena_copy(&j->arena, text.at, text.len) : "";
+    j->torn = text.len && text.at[text.len - 1] != '\n';
+    end = at ? at + text.len : NULL;
+    if (!at) status = cwsi_no_memory(err, "journal");
+    while (!status && (line.at = at) < end) {
+        at = CWSI_CAST(const char *, memchr(at, '\n', CWSI_CAST(size_t, end - at)));
+        if (!at) break;
+        line.len = CWSI_CAST(size_t, at++ - line.at);
+        if (!cwsi_journal_read_line(j, line)) status = cwsi_no_memory(err, "journal");
+    }
+    if (!status && text.len && j->left.len == 0 && !cwsi_journal_is_one(text.at, text.len))
+        status = cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' is another file; it stays as it is",
+                           200, j->path);
+    cwsi_buf_free(&text);
+    return status;
+}
+
+/* Hold the file for this session, as long as it or a forked process lives. NULL: held, else why
+ * not. Devices and the like are not for us to remove in the end. */
+static const char *cwsi_journal_lock(cwsi_journal *j)
+{
+#if CWSI_UNIX && defined(LOCK_NB)
+    struct stat held, named;
+    if (stat(j->path, &named) == 0 && !S_ISREG(named.st_mode)) return "is no regular file";
+    j->lock = open(j->path, O_RDWR | O_CREAT, 0666);
+    if (j->lock < 0) return "can not be opened";
+    (void)fcntl(j->lock, F_SETFD, FD_CLOEXEC);
+    if (flock(j->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return "is in use by another session";
+    if (fstat(j->lock, &held) != 0 || stat(j->path, &named) != 0 || held.st_ino != named.st_ino)
+        return "has been removed meanwhile"; /* its session has just been closed */
+#else
+    (void)j;
+#endif
+    return NULL;
+}
+
+/* Write one line, to the kernel. False: it can not be. */
+static bool cwsi_journal_write(cws_session *s, const char *kind, const char *first,
+                               const char *second)
+{
+    FILE *file = s && s->journal ? CWSI_AS(FILE, s->journal->file) : NULL;
+    char line[CWSI_JOURNAL_LINE];
+    size_t n;
+    if (!file) return true;
+    /* a part of a line, of a crash or a full disk, must not swallow this one */
+    n = cwsi_format(line, sizeof(line), "%s%s %s%s%s\n", s->journal->torn ? "\n" : "", kind, first,
+                    second ? " " : "", second ? second : "");
+    clearerr(file);
+    (void)fseek(file, 0, SEEK_END);
+    if (n + 1 < sizeof(line)) {
+        s->journal->torn = fwrite(line, 1, n, file) != n || fflush(file) != 0;
+        if (!s->journal->torn) return true;
+    }
+    cwsi_log(s->client, CWS_LOG_WARNING, "journal: '%s %s' could not be written to %s", kind, first,
+             s->journal->path);
+    return false;
+}
+
+static void cwsi_journal_shut(cwsi_journal *j)
+{
+    if (j->file) (void)fclose(CWSI_AS(FILE, j->file));
+    j->file = NULL;
+#if CWSI_UNIX
+    if (j->lock >= 0) (void)close(j->lock);
+#endif
+    j->lock = -1;
+}
+
+static void cwsi_journal_close(cwsi_journal *j)
+{
+    cwsi_mem *mem = j->arena.mem;
+    cwsi_journal_shut(j);
+    cwsi_arena_clear(&j->arena);
+    cwsi_free(mem, j);
+}
+
+/* The session has closed with nothing left: neither must the file have. What was read of it stays,
+ * for a reap that is under way. */
+static void cwsi_journal_finish(cws_session *s)
+{
+    cwsi_journal *j = s->journal;
+    const cwsi_left *left = j ? CWSI_CAST(const cwsi_left *, j->left.at) : NULL;
+    size_t i, n = j ? j->left.len : 0;
+    bool removed;
+    if (!j || !j->file || j->unknown) return;
+    for (i = 0; i < n && left[i].reaped; i++) {}
+    if (i < n) {
+        (void)cwsi_journal_write(s, "reaped", j->tag, NULL);
+        return;
+    }
+    removed = remove(j->path) == 0; /* while it is locked, where that is possible */
+    cwsi_journal_shut(j);
+    if (!removed && remove(j->path))
+        cwsi_log(s->client, CWS_LOG_WARNING, "journal: can not remove %s", j->path);
+}
+
+static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error *err)
+{
+    cwsi_journal *j = CWSI_NEW(&s->client->mem, cwsi_journal);
+    cws_status status = CWS_OK;
+    const char *why;
+    char words[CWSI_JOURNAL_LINE];
+    if (!j) return cwsi_no_memory(err, "journal");
+    j->lock = -1;
+    cwsi_arena_init(&j->arena, &s->client->mem);
+    s->journal = j;
+    j->path = cwsi_arena_copy(&j->arena, path, strlen(path));
+    memcpy(j->tag, "cws-", 4);
+    cwsi_uuid(s->client, j->tag + 4);
+    if (!j->path) return cwsi_no_memory(err, "journal");
+    why = cwsi_journal_lock(j);
+    if (!why) j->file = fopen(path, "ab+");
+    if (!j->file)
+        return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' %s", 200, path,
+                         why ? why : "can not be opened");
+    status = cwsi_journal_read(j, err);
+    if (status) return status;
+    (void)cwsi_format(words, sizeof(words), "%s %s", s->client->dialect->name, s->client->base_url);
+    if (cwsi_journal_write(s, "cwsandbox-journal 1", words, j->tag)) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' can not be written", 200, path);
+}
+
+#else
+
+static bool cwsi_journal_write(cws_session *s, const char *kind, const char *first,
+                               const char *second)
+{
+    (void)s, (void)kind, (void)first, (void)second;
+    return true;
+}
+
+static void cwsi_journal_close(cwsi_journal *j)
+{
+    (void)j;
+}
+
+static void cwsi_journal_finish(cws_session *s)
+{
+    (void)s;
+}
+
+static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error *err)
+{
+    (void)s, (void)path;
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "journal needs <stdio.h>: see CWS_NO_STDIO");
+}
+
+#endif
+
+/* A create is about to be sent. False: op->err says that it must not be. */
+static bool cwsi_journal_create(cws_op *op)
+{
+    cws_sandbox *sb = op->sandbox;
+    if (!cwsi_journal_write(sb->session, "create", sb->request_id, NULL))
+        return cwsi_no(cwsi_fail(&op->err, CWS_ERR_FILE,
+                                 "%s: the journal can not be written, so nothing was sent",
+                                 op->kind->name));
+    if (sb->session && sb->session->journal && !sb->noted) sb->session->journal->unknown++;
+    sb->noted = sb->session && sb->session->journal;
+    return true;
+}
+
+/* Its outcome is known: a sandbox (id), or none (NULL). */
+static void cwsi_journal_outcome(cws_sandbox *sb, const char *request_id, const char *id)
+{
+    if (!sb->noted) return;
+    sb->noted = false;
+    if (!sb->session || !sb->session->journal) return;
+    sb->session->journal->unknown--;
+    (void)cwsi_journal_write(sb->session, id ? "live" : "failed", id ? id : request_id,
+                             id ? request_id : NULL);
+}
+
+/* ================================================================================================
  * >>impl-op-close
  * Closing a session: all stops run at once; this operation looks at one after the other, and gives
  * up on those that are left when its time is over.
@@ -18188,6 +20697,493 @@ static const cwsi_op_kind *cwsi_reap_kind(void)
     static const cwsi_op_kind kind = {"Reap", steps, cwsi_reap_run, NULL, cwsi_reap_ended,
                                       cwsi_reap_destroy};
     return &kind;
+}
+
+/* ================================================================================================
+ * >>impl-public-session
+ * The functions of >>session.
+ * ============================================================================================= */
+
+static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *o, cws_error *err)
+{
+    cws_sandbox_opts none = CWSI_ZERO;
+    const cws_sandbox_opts *d = o->defaults ? o->defaults : &none;
+    cws_status status = cwsi_check_sandbox_opts(err, d);
+    if (status) return status;
+    if (cwsi_own_option(d))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "defaults: %s belongs to single sandboxes",
+                         cwsi_own_option(d));
+    status = s->client->dialect->lacks(d, err);
+    if (status) return status;
+    status = cwsi_check_seconds(err, "request_timeout_seconds", d->request_timeout_seconds,
+                                s->client->request_timeout_ms, false, &s->request_timeout_ms);
+    return status ? status : cwsi_merge_sandbox_opts(&s->arena, &none, d, &s->defaults, err);
+}
+
+/* The session could not be opened: its client goes, but the user's transport stays the user's. */
+static void cwsi_session_drop_client(cws_client *c, const cws_session_opts *o)
+{
+    if (o->client_opts && o->client_opts->transport) c->transport.close = NULL;
+    cws_client_free(c);
+}
+
+CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **out, cws_error *err)
+{
+    cws_session_opts none = CWSI_ZERO;
+    const cws_session_opts *o = opts ? opts : &none;
+    cws_client *c = o->client;
+    cws_session *s;
+    int64_t close_ms = 0;
+    cws_status status;
+    cwsi_error_clear(err);
+    if (out) *out = NULL;
+    if (!out) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "out must not be NULL");
+    status = cwsi_check_zero(err, "cws_session_opts", o->must_be_zero);
+    if (!status)
+        status = cwsi_check_seconds(err, "close_timeout_seconds", o->close_timeout_seconds,
+                                    CWSI_CAST(int64_t, CWSI_CLOSE_TIMEOUT_S * 1000), false,
+                                    &close_ms);
+    if (!status && c && o->client_opts)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "give client or client_opts, not both");
+    if (!status && c) status = cwsi_enter(c, out, err);
+    if (!status && !c) status = cws_client_open(o->client_opts, &c, err);
+    if (status) return status;
+    s = cwsi_session_new(c, close_ms);
+    if (!s) {
+        if (!o->client) cwsi_session_drop_client(c, o);
+        return cwsi_no_memory(err, "session");
+    }
+    s->own_client = !o->client;
+    status = cwsi_session_defaults(s, o, err);
+    if (!status && o->journal) status = cwsi_journal_open(s, o->journal, err);
+    if (!status) status = cwsi_session_reporters(s, o, err);
+    if (status) {
+        s->own_client = false;
+        cws_session_free(s);
+        if (!o->client) cwsi_session_drop_client(c, o);
+        return status;
+    }
+    *out = s;
+    return CWS_OK;
+}
+
+CWS_API cws_client *cws_session_client(const cws_session *session)
+{
+    return session ? session->client : NULL;
+}
+
+/* What every function of an open session checks first. */
+static cws_status cwsi_enter_session(cws_session *s, const void *out, cws_error *err)
+{
+    cwsi_error_clear(err);
+    if (!s) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "session must not be NULL");
+    if (s->closed) return cwsi_fail(err, CWS_ERR_CLOSED, "the session is closed");
+    return cwsi_enter(s->client, out, err);
+}
+
+/* The placement that is tried first. */
+static void cwsi_spillover_first(cws_sandbox_opts *o)
+{
+    if (o->spillover == CWS_SPILLOVER_CKS_THEN_SERVERLESS) o->placement = CWS_PLACEMENT_CKS;
+    if (o->spillover == CWS_SPILLOVER_SERVERLESS_THEN_CKS) o->placement = CWS_PLACEMENT_SERVERLESS;
+}
+
+/* The other one. False: there is none. */
+static bool cwsi_spillover_second(cws_sandbox_opts *o)
+{
+    if (o->spillover <= CWS_SPILLOVER_STRICT) return false;
+    o->placement = o->placement == CWS_PLACEMENT_CKS ? CWS_PLACEMENT_SERVERLESS : CWS_PLACEMENT_CKS;
+    if (o->placement == CWS_PLACEMENT_SERVERLESS) o->runner_ids = NULL;
+    return true;
+}
+
+static bool cwsi_add_tag(cwsi_arena *a, cws_sandbox_opts *o, const char *tag)
+{
+    const char *one[2];
+    bool ok = true;
+    one[0] = tag;
+    one[1] = NULL;
+    o->tags = cwsi_keep_strings(a, o->tags, one, &ok);
+    return ok;
+}
+
+/* Storage is known from the options until the service tells. */
+static bool cwsi_sandbox_know_volumes(cwsi_arena *a, cws_sandbox *sb, const cws_sandbox_opts *o)
+{
+    const cws_file_system *f = o->file_system;
+    size_t n = o->volume_count + (f ? 1 : 0);
+    cws_volume *all = CWSI_AS(cws_volume, cwsi_arena_alloc(a, n * sizeof(*all) + 1));
+    bool ok = true;
+    if (!all) return false;
+    if (o->volume_count) memcpy(all, o->volumes, o->volume_count * sizeof(*all));
+    if (f) all[n - 1] = cwsi_file_system_volume(f);
+    if (n) sb->info.volumes = cwsi_keep_volumes(&sb->learned, all, n, &ok);
+    sb->info.volume_count = ok ? n : 0;
+    return ok;
+}
+
+/* Merge, check, encode: after this the sandbox knows all that a start needs. */
+static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cws_sandbox_opts *o,
+                                       cws_error *err)
+{
+    cws_client *c = s->client;
+    cws_sandbox_opts merged, tags = CWSI_ZERO;
+    cwsi_arena arena;
+    cws_status status = cwsi_check_sandbox_opts(err, o);
+    if (status) return status;
+    cwsi_arena_init(&arena, &c->mem);
+    cwsi_uuid(c, sb->request_id);
+    tags.tags = s->defaults.tags;
+    sb->from_template = o->template_id != NULL;
+    status = cwsi_merge_sandbox_opts(&arena, sb->from_template ? &tags : &s->defaults, o, &merged,
+                                     err);
+    if (!status)
+        status = cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
+                                    s->request_timeout_ms, false, &sb->request_timeout_ms);
+    if (!status) status = c->dialect->lacks(&merged, err);
+    if (!status && s->journal && !cwsi_add_tag(&arena, &merged, s->journal->tag))
+        status = cwsi_no_memory(err, "sandbox");
+    if (!status) {
+        cwsi_spillover_first(&merged);
+        status = c->dialect->create_encode(&arena, &merged, sb->request_id, &sb->create);
+        if (!status && cwsi_spillover_second(&merged)) {
+            cwsi_uuid(c, sb->spill_id);
+            status = c->dialect->create_encode(&arena, &merged, sb->spill_id, &sb->spill);
+        }
+        if (status == CWS_ERR_LIMIT)
+            status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                               "the options are larger than 100 MiB together");
+        else if (status || !cwsi_sandbox_know_volumes(&arena, sb, &merged))
+            status = cwsi_no_memory(err, "sandbox");
+    }
+    cwsi_arena_clear(&arena);
+    return status;
+}
+
+CWS_API cws_status cws_session_sandbox(cws_session *session, const cws_sandbox_opts *opts,
+                                       cws_sandbox **out, cws_error *err)
+{
+    cws_sandbox_opts none = CWSI_ZERO;
+    cws_sandbox *sb;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (status) return status;
+    sb = cwsi_sandbox_new(session->client);
+    if (!sb) return cwsi_no_memory(err, "sandbox");
+    status = cwsi_sandbox_prepare(session, sb, opts ? opts : &none, err);
+    if (!status) status = cwsi_session_track(session, sb, err);
+    if (!status) cwsi_metrics_created(session->metrics);
+    if (status) {
+        cwsi_sandbox_unref(sb);
+        return status;
+    }
+    *out = sb;
+    return CWS_OK;
+}
+
+CWS_API size_t cws_session_sandbox_count(const cws_session *session)
+{
+    return session ? session->tracked_len : 0;
+}
+
+CWS_API size_t cws_sandbox_list_count(const cws_sandbox_list *list)
+{
+    return list ? list->len : 0;
+}
+
+CWS_API cws_sandbox *cws_sandbox_list_at(const cws_sandbox_list *list, size_t index)
+{
+    return list && index < list->len ? list->at[index] : NULL;
+}
+
+CWS_API cws_sandbox *cws_sandbox_list_take(cws_sandbox_list *list, size_t index)
+{
+    cws_sandbox *sb = cws_sandbox_list_at(list, index);
+    if (sb) sb->refs++;
+    return sb;
+}
+
+CWS_API void cws_sandbox_list_free(cws_sandbox_list *list)
+{
+    cws_client *c;
+    size_t i;
+    if (!list) return;
+    c = list->client;
+    for (i = 0; i < list->len; i++) cwsi_sandbox_unref(list->at[i]);
+    cwsi_free(&c->mem, list->at);
+    cwsi_free(&c->mem, list);
+    cwsi_client_unref(c);
+}
+
+/* Filters: the session's tags and the given ones; the given selectors or else the session's. */
+static bool cwsi_listing_fill(cwsi_listing *l, const cws_list_opts *o)
+{
+    cws_client *c = l->op.client;
+    const cws_sandbox_opts *d = &l->session->defaults;
+    bool ok = true;
+    const char *const *tags, *const *runner_ids, *const *ids, *const *names;
+    cwsi_arena_init(&l->arena, &c->mem);
+    l->found = CWSI_NEW(&c->mem, cws_sandbox_list);
+    if (!l->found) return false;
+    l->found->client = c;
+    c->refs++;
+    l->adopt = o->adopt;
+    l->request.state = o->status;
+    l->request.include_stopped = o->include_stopped || cws_state_is_terminal(o->status);
+    tags = cwsi_keep_strings(&l->arena, d->tags, o->tags, &ok);
+    runner_ids =
+        cwsi_keep_strings(&l->arena, o->runner_ids ? o->runner_ids : d->runner_ids, NULL, &ok);
+    ids = cwsi_keep_strings(&l->arena, o->profile_ids ? o->profile_ids : d->profile_ids, NULL, &ok);
+    names = cwsi_keep_strings(&l->arena, o->profile_names ? o->profile_names : d->profile_names,
+                              NULL, &ok);
+    return ok && cwsi_strings_of(&l->arena, tags, &l->request.tags) &&
+           cwsi_strings_of(&l->arena, runner_ids, &l->request.runner_ids) &&
+           cwsi_strings_of(&l->arena, ids, &l->request.profile_ids) &&
+           cwsi_strings_of(&l->arena, names, &l->request.profile_names);
+}
+
+/* Profiles are told from the options, and refused where there are none. */
+static cws_status cwsi_check_list_profiles(const cws_client *c, const cws_list_opts *o,
+                                           cws_error *err)
+{
+    cws_sandbox_opts profiles = CWSI_ZERO;
+    profiles.profile_ids = o->profile_ids;
+    profiles.profile_names = o->profile_names;
+    if (cwsi_check_strings(err, "profile_ids", o->profile_ids) ||
+        cwsi_check_strings(err, "profile_names", o->profile_names))
+        return CWS_ERR_INVALID_ARGUMENT;
+    return c->dialect->lacks(&profiles, err);
+}
+
+CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_opts *opts,
+                                          cws_op **out, cws_error *err)
+{
+    cws_list_opts none = CWSI_ZERO;
+    const cws_list_opts *o = opts ? opts : &none;
+    cwsi_listing *l;
+    cws_op *op;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (!status) status = cwsi_check_zero(err, "cws_list_opts", o->must_be_zero);
+    if (!status && CWSI_CAST(unsigned, o->status) >= CWS_STATE_UNSPECIFIED)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "status: not a state to look for");
+    if (!status && o->status &&
+        session->client->dialect->state_number(o->status) == 0)
+        status = cwsi_fail(err, CWS_ERR_UNSUPPORTED, "status '%s' is not there in %s",
+                           cws_state_name(o->status), session->client->dialect->name);
+    if (!status) status = cwsi_check_tags(err, o->tags);
+    if (!status) status = cwsi_check_runner_ids(err, o->runner_ids);
+    if (!status) status = cwsi_check_list_profiles(session->client, o, err);
+    if (!status)
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    session->request_timeout_ms, false, &timeout_ms);
+    if (status) return status;
+    op = cwsi_op_new(session->client, sizeof(cwsi_listing), cwsi_listing_kind(), NULL);
+    if (!op) return cwsi_no_memory(err, "List sandboxes");
+    l = CWSI_AS(cwsi_listing, op);
+    l->session = session;
+    session->refs++;
+    l->timeout_ms = timeout_ms;
+    if (!cwsi_listing_fill(l, o)) {
+        cws_op_free(op);
+        return cwsi_no_memory(err, "List sandboxes");
+    }
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_session_list(cws_session *session, const cws_list_opts *opts,
+                                    cws_sandbox_list **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
+    status = cws_session_list_begin(session, opts, out ? &op : NULL, err);
+    if (status) return status;
+    status = cws_op_wait(op, -1, err);
+    if (!status) *out = cws_op_take_list(op);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *sandbox_id,
+                                             bool no_adopt, cws_op **out, cws_error *err)
+{
+    cws_op *op;
+    cwsi_get *get;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (!status) status = cwsi_check_id(err, sandbox_id);
+    if (status) return status;
+    op = cwsi_op_new(session->client, sizeof(cwsi_get), cwsi_get_kind(CWSI_GET_FROM_ID), NULL);
+    if (!op) return cwsi_no_memory(err, "Get sandbox");
+    get = CWSI_AS(cwsi_get, op);
+    get->session = session;
+    session->refs++;
+    get->adopt = !no_adopt;
+    memcpy(get->id, sandbox_id, strlen(sandbox_id) + 1);
+    op->about = get->id;
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox_id, bool no_adopt,
+                                       cws_sandbox **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
+    status = cws_session_from_id_begin(session, sandbox_id, no_adopt, out ? &op : NULL, err);
+    if (status) return status;
+    status = cws_op_wait(op, -1, err);
+    if (!status) *out = cws_op_take_sandbox(op);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox, cws_error *err)
+{
+    cws_status status = cwsi_enter_session(session, session, err);
+    if (!status && !sandbox)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "sandbox must not be NULL");
+    if (!status && sandbox->client != session->client)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                           "the sandbox belongs to another client; use cws_session_from_id");
+    if (!status && !sandbox->id[0])
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the sandbox has no id: start it first");
+    if (status) return status;
+    if (!cwsi_tracked_by_id(session, cwsi_str_of(sandbox->id)))
+        return cwsi_session_track(session, sandbox, err);
+    if (sandbox->session != session) cwsi_session_forget(sandbox); /* it is here as another */
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_session_release(cws_session *session, cws_sandbox *sandbox, cws_error *err)
+{
+    cws_sandbox *other;
+    cws_status status = cwsi_enter_session(session, session, err);
+    if (!status && !sandbox)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "sandbox must not be NULL");
+    if (!status && sandbox->session && sandbox->session != session)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "another session tracks the sandbox");
+    if (status) return status;
+    other = sandbox->id[0] ? cwsi_tracked_by_id(session, cwsi_str_of(sandbox->id)) : NULL;
+    cwsi_session_forget(other ? other : sandbox); /* by whichever object it is here */
+    return status;
+}
+
+CWS_API cws_status cws_session_reap_begin(cws_session *session, cws_op **out, cws_error *err)
+{
+    cws_op *op;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (!status && !session->journal)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the session was opened without journal");
+    if (status) return status;
+    op = cwsi_op_new(session->client, sizeof(cwsi_reap), cwsi_reap_kind(), NULL);
+    if (!op) return cwsi_no_memory(err, "Reap");
+    CWSI_AS(cwsi_reap, op)->session = session;
+    session->refs++;
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API size_t cws_op_reaped(const cws_op *op)
+{
+    if (!op || op->kind != cwsi_reap_kind()) return 0;
+    return CWSI_CAST(const cwsi_reap *, CWSI_CAST(const void *, op))->stopped;
+}
+
+CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status status;
+    if (stopped) *stopped = 0;
+    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
+    status = cws_session_reap_begin(session, &op, err);
+    if (status) return status;
+    status = cws_op_wait(op, -1, err);
+    if (stopped) *stopped = cws_op_reaped(op);
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status status;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (!session) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "session must not be NULL");
+    status = cwsi_enter(session->client, out, err);
+    if (status) return status;
+    op = cwsi_op_new(session->client, sizeof(cwsi_close), cwsi_close_kind(), NULL);
+    if (!op) return cwsi_no_memory(err, "Close session");
+    session->closed = true;
+    CWSI_AS(cwsi_close, op)->session = session;
+    session->refs++;
+    if (session->close_op) (void)cwsi_op_await(op, session->close_op);
+    else session->close_op = op;
+    *out = op;
+    return CWS_OK;
+}
+
+CWS_API cws_status cws_session_close(cws_session *session, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_session_close_begin(session, &op, err);
+    return cwsi_finish_blocking(begun, op, err);
+}
+
+CWS_API bool cws_session_failed(const cws_session *session, size_t index,
+                                const cws_sandbox **sandbox, const cws_error **why)
+{
+    size_t i;
+    for (i = 0; session && i < session->tracked_len; i++) {
+        const cwsi_tracked *t = session->tracked[i];
+        if (!t->failed || index-- > 0) continue;
+        if (sandbox) *sandbox = t->sandbox;
+        if (why) *why = &t->why;
+        return true;
+    }
+    return false;
+}
+
+CWS_API void cws_session_free(cws_session *session)
+{
+    cws_client *own;
+    if (!session) return;
+    own = session->own_client ? session->client : NULL;
+    cwsi_unguard(session);
+    session->closed = true;
+    session->own_client = false;
+    cws_client_free(own); /* while the session still holds it */
+    cwsi_session_unref(session);
+}
+
+CWS_API cws_sandbox_list *cws_op_take_list(cws_op *op)
+{
+    cwsi_listing *l = CWSI_AS(cwsi_listing, cwsi_ended(op, cwsi_listing_kind()));
+    cws_sandbox_list *found = l ? l->found : NULL;
+    if (l) l->found = NULL;
+    return found;
+}
+
+CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op)
+{
+    cwsi_get *get = CWSI_AS(cwsi_get, cwsi_ended(op, cwsi_get_kind(CWSI_GET_FROM_ID)));
+    cws_sandbox *found = get ? get->found : NULL;
+    if (get) get->found = NULL;
+    return found;
 }
 
 /* ================================================================================================
@@ -19612,2491 +22608,402 @@ static cws_status cwsi_local_python(cws_function *fn, const cwsi_input *in, cws_
 #endif
 
 /* ================================================================================================
- * >>impl-client
- * Opening a client: checking the configuration, credentials to headers, shutting down.
+ * >>impl-public-function
+ * The functions of >>functions.
  * ============================================================================================= */
 
-/* 127.0.0.0/8, [::1] and localhost: names a credential may go to without TLS. */
-static bool cwsi_is_loopback(const char *host, size_t len)
-{
-    size_t i, dots = 0;
-    char name[64];
-    if (len == 0 || len >= sizeof(name)) return false;
-    memcpy(name, host, len);
-    name[len] = '\0';
-    if (cwsi_same_nocase(name, "localhost") || strcmp(name, "[::1]") == 0) return true;
-    for (i = 0; i < len; i++) { /* digits only: 127.example.com is somebody's machine */
-        if (name[i] == '.') dots++;
-        else if (!cwsi_is_digit(name[i])) return false;
-    }
-    return dots == 3 && strncmp(name, "127.", 4) == 0;
-}
-
-/* scheme://host[:port][/], nothing else. *len: without the trailing slash. *https, *loopback. */
-static cws_status cwsi_check_url(cws_error *err, const char *url, size_t *len, bool *https,
-                                 bool *loopback)
-{
-    const char *host, *p;
-    const char *wrong = NULL;
-    size_t host_len, i;
-    int64_t port = 1;
-    *loopback = false;
-    if (strchr(url, '@')) /* not shown: what stands before it may be a password */
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "base_url must have no user or password; give api_key instead");
-    *https = cwsi_starts_nocase(url, "https://");
-    host = url + (*https ? 8 : 7);
-    if (!*https && !cwsi_starts_nocase(url, "http://")) wrong = "it must begin with https://";
-    for (i = 0; !wrong && url[i]; i++)
-        if (url[i] <= ' ' || url[i] > '~') wrong = "it contains a blank or control character";
-    if (!wrong && i > 1024) wrong = "it is longer than 1024 bytes";
-    if (wrong)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "base_url '%.*s': %s", 100, url, wrong);
-    p = host;
-    if (*p == '[') {
-        while (*p && *p != ']' && *p != '/') p++;
-        if (*p == ']') p++;
-        else wrong = "the bracket of its IPv6 address is not closed";
-    } else {
-        while (*p && !strchr(":/?#@[]", *p)) p++;
-    }
-    host_len = CWSI_CAST(size_t, p - host);
-    if (host_len == 0) wrong = "it has no host";
-    if (*p == ':' && !wrong) {
-        const char *digits = ++p;
-        while (cwsi_is_digit(*p)) p++;
-        if (!cwsi_parse_i64(digits, CWSI_CAST(size_t, p - digits), &port) || port < 1 ||
-            port > 65535)
-            wrong = "its port must be 1 to 65535";
-    }
-    *len = CWSI_CAST(size_t, p - url);
-    while (*p == '/') p++;
-    if (!wrong && *p) wrong = "it must have no path, query, fragment or user";
-    *loopback = cwsi_is_loopback(host, host_len);
-    if (wrong)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "base_url '%.*s': %s", 100, url, wrong);
-    return CWS_OK;
-}
-
-/* A header value: trimmed, printable ASCII. The value itself is never shown. */
-static cws_status cwsi_check_header(cws_error *err, cwsi_arena *a, const char *name,
-                                    const char *prefix, const char *value, const char **out)
-{
-    size_t len = strlen(value), i, n = strlen(prefix);
-    char *copy;
-    for (; len && (*value == ' ' || *value == '\t' || *value == '\n' || *value == '\r'); len--)
-        value++;
-    while (len && (value[len - 1] == ' ' || value[len - 1] == '\t' || value[len - 1] == '\n' ||
-                   value[len - 1] == '\r'))
-        len--;
-    for (i = 0; i < len && value[i] >= ' ' && value[i] <= '~'; i++) {}
-    if (len == 0 || i < len || len > 8000)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s %s", name,
-                         len == 0 ? "is blank"
-                         : i < len ? "contains a line break or another character that no header has"
-                                   : "is too long");
-    copy = CWSI_CAST(char *, cwsi_arena_alloc(a, n + len + 1));
-    if (!copy) return cwsi_no_memory(err, name);
-    memcpy(copy, prefix, n);
-    memcpy(copy + n, value, len);
-    *out = copy;
-    return CWS_OK;
-}
-
-static const char *cwsi_env(const cws_client_opts *o, const char *name)
-{
-    return cwsi_variable(o->no_environment, name);
-}
-
-static cws_status cwsi_add_header(cws_client *c, cws_error *err, const char *option,
-                                  const char *name, const char *prefix, const char *value)
-{
-    const char *checked = NULL;
-    cws_status status = cwsi_check_header(err, &c->arena, option, prefix, value, &checked);
-    if (status) return status;
-    CWS_ASSERT(c->header_count < CWSI_COUNT(c->headers));
-    cwsi_header_set(&c->headers[c->header_count++], name, checked);
-    return CWS_OK;
-}
-
-/* Either a bearer token or a W&B key with its routing, never both; *any: one is there. */
-static cws_status cwsi_add_credentials(cws_client *c, const cws_client_opts *o, cws_error *err,
-                                       bool *any)
-{
-    const char *key = o->api_key;
-    *any = true;
-    if (o->wandb_api_key) {
-        if (key)
-            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                             "give api_key or wandb_api_key, not both");
-        if (cwsi_add_header(c, err, "wandb_api_key", "x-wandb-api-key", "", o->wandb_api_key) ||
-            (o->wandb_entity &&
-             cwsi_add_header(c, err, "wandb_entity", "x-entity-id", "", o->wandb_entity)) ||
-            (o->wandb_project &&
-             cwsi_add_header(c, err, "wandb_project", "x-project-name", "", o->wandb_project)))
-            return err->status;
-        return cwsi_add_header(c, err, "version", "x-wandb-sdk-version", "", CWS_VERSION_STRING);
-    }
-    if (o->wandb_entity || o->wandb_project)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "wandb_entity and wandb_project need wandb_api_key");
-    if (!key) key = cwsi_env(o, "CWSANDBOX_API_KEY");
-    *any = key != NULL;
-    if (!key) return CWS_OK; /* the service will say that a credential is missing */
-    return cwsi_add_header(c, err, o->api_key ? "api_key" : "CWSANDBOX_API_KEY", "authorization",
-                           "Bearer ", key);
-}
-
-static cws_status cwsi_configure_address(cws_client *c, const cws_client_opts *o, cws_error *err)
-{
-    const char *url = o->base_url ? o->base_url : cwsi_env(o, "CWSANDBOX_BASE_URL");
-    size_t len = 0;
-    bool https = false, loopback = false, credential = false;
-    if (!url) url = CWSI_DEFAULT_URL;
-    if (cwsi_check_url(err, url, &len, &https, &loopback) ||
-        cwsi_add_credentials(c, o, err, &credential))
-        return err->status;
-    if (credential && !https && !loopback && !o->allow_insecure_credential)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "base_url '%.*s': a credential is not sent over plain http to another "
-                         "machine; use https, or set allow_insecure_credential",
-                         100, url);
-    c->base_url = cwsi_arena_copy(&c->arena, url, len);
-    return c->base_url ? CWS_OK : cwsi_no_memory(err, "client");
-}
-
-static cws_status cwsi_configure_limits(cws_client *c, const cws_client_opts *o, cws_error *err)
-{
-    int64_t unused;
-    if (cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
-                           CWSI_CAST(int64_t, CWSI_REQUEST_TIMEOUT_S * 1000), false,
-                           &c->request_timeout_ms) ||
-        cwsi_check_seconds(err, "poll_retry_budget_seconds", o->poll_retry_budget_seconds,
-                           CWSI_CAST(int64_t, CWSI_RETRY_BUDGET_S * 1000), true,
-                           &c->retry_budget_ms) ||
-        cwsi_check_seconds(err, "poll_rpc_timeout_seconds", o->poll_rpc_timeout_seconds,
-                           CWSI_CAST(int64_t, CWSI_POLL_RPC_TIMEOUT_S * 1000), false,
-                           &c->poll_rpc_ms) ||
-        cwsi_check_seconds(err, "connect_timeout_seconds", o->connect_timeout_seconds, 0, false,
-                           &unused))
-        return err->status;
-    if (CWSI_CAST(unsigned, o->http_version) > CWS_HTTP_2)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "http_version must be CWS_HTTP_AUTO, _1_1 or _2");
-    if (!o->client_cert_file != !o->client_key_file)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "client_cert_file and client_key_file must be given together");
-    if (o->max_message_bytes > CWSI_MAX_MEMORY)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "max_message_bytes: at most 1 GiB");
-    c->max_message = o->max_message_bytes ? CWSI_CAST(size_t, o->max_message_bytes)
-                                          : CWSI_MAX_MESSAGE;
-    return CWS_OK;
-}
-
-static cws_status cwsi_configure_dialect(cws_client *c, const cws_client_opts *o, cws_error *err)
-{
-    const char *name = cwsi_env(o, "CWSANDBOX_API_VERSION");
-    bool old = o->api_version == CWS_API_V1BETA2;
-    if (o->api_version != CWS_API_DEFAULT && o->api_version != CWS_API_V1 && !old)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "api_version must be CWS_API_DEFAULT, CWS_API_V1 or CWS_API_V1BETA2");
-    if (o->api_version == CWS_API_DEFAULT && name) {
-        old = strcmp(name, "v1beta2") == 0;
-        if (!old && strcmp(name, "v1") != 0)
-            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                             "CWSANDBOX_API_VERSION='%.*s' must be v1 or v1beta2", 32, name);
-    }
-    c->dialect = old ? cwsi_dialect_b2() : cwsi_dialect_v1();
-    return CWS_OK;
-}
-
-static const char *cwsi_protocol_source(const cws_client_opts *o)
-{
-    return o->protocol ? "the option protocol" : "CWSANDBOX_PROTOCOL";
-}
-
-static cws_status cwsi_configure_protocol(cws_client *c, const cws_client_opts *o, cws_error *err)
-{
-    const char *name = cwsi_env(o, "CWSANDBOX_PROTOCOL");
-    if (CWSI_CAST(unsigned, o->protocol) > CWS_PROTOCOL_GRPC)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "protocol must be CWS_PROTOCOL_DEFAULT, _CONNECT or _GRPC");
-    c->grpc = o->protocol == CWS_PROTOCOL_GRPC;
-    if (o->protocol == CWS_PROTOCOL_DEFAULT && name) {
-        c->grpc = strcmp(name, "grpc") == 0;
-        if (!c->grpc && strcmp(name, "connect") != 0)
-            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                             "CWSANDBOX_PROTOCOL='%.*s': it must be connect or grpc", 32, name);
-    }
-    if (c->grpc && o->http_version == CWS_HTTP_1_1)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "http_version: gRPC (%s) needs HTTP/2, so not CWS_HTTP_1_1",
-                         cwsi_protocol_source(o));
-    return CWS_OK;
-}
-
-#ifndef CWS_NO_CURL
-static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_transport *out,
-                                 cws_error *err);
-#endif
-
-static cws_status cwsi_configure_transport(cws_client *c, const cws_client_opts *o, cws_error *err)
-{
-    const cws_transport *t = o->transport;
-    if (t) {
-        bool streaming = t->open || t->send || t->window || t->cancel || t->poll;
-        if (cwsi_check_zero(err, "cws_transport", t->must_be_zero)) return err->status;
-        if (streaming && !(t->open && t->send && t->window && t->cancel && t->poll))
-            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                             "transport: the streaming tier needs open, send, window, cancel and "
-                             "poll");
-        if (!streaming && !t->perform)
-            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                             "transport: give perform, or the streaming tier");
-        if (c->grpc && !(streaming && t->trailers))
-            return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                             "transport: gRPC (%s) needs the streaming tier, and one that reports "
-                             "trailers; Connect does not",
-                             cwsi_protocol_source(o));
-        c->transport = *t;
-        c->streaming = streaming;
-        return CWS_OK;
-    }
-#ifdef CWS_NO_CURL
-    return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                     "this build has no libcurl (CWS_NO_CURL): give a transport in the options");
-#else
-    c->streaming = true;
-    return cwsi_curl_open(c, o, &c->transport, err);
-#endif
-}
-
-static cws_status cwsi_client_configure(cws_client *c, const cws_client_opts *o, cws_error *err)
-{
-    const char *suffix = o->user_agent_suffix;
-    if (cwsi_configure_limits(c, o, err) || cwsi_configure_dialect(c, o, err) ||
-        cwsi_configure_protocol(c, o, err))
-        return err->status;
-    if (suffix ? cwsi_add_header(c, err, "user_agent_suffix", "user-agent",
-                                 "cwsandbox.h/" CWS_VERSION_STRING " ", suffix)
-               : cwsi_add_header(c, err, "user_agent", "user-agent", "",
-                                 "cwsandbox.h/" CWS_VERSION_STRING))
-        return err->status;
-    if (cwsi_add_header(c, err, "version", "x-cwsandbox-client-version", "",
-                        "cwsandbox.h/" CWS_VERSION_STRING) ||
-        cwsi_configure_address(c, o, err))
-        return err->status;
-    return cwsi_configure_transport(c, o, err);
-}
-
-/* Every operation ends as cancelled, then the transport goes. */
-static void cwsi_client_shut(cws_client *c)
-{
-    c->refs++;
-    c->free_wanted = true; /* a callback begins nothing new */
-    while (c->ops || c->ready_first) {
-        cws_op *op;
-        for (op = c->ops; op; op = op->next) {
-            op->cancelled = true;
-            cwsi_op_wake(op);
-        }
-        (void)cwsi_run_ready(c);
-    }
-    c->dead = true;
-    if (c->transport.close) c->transport.close(c->transport.user);
-    memset(&c->transport, 0, sizeof(c->transport));
-    c->header_count = 0;
-    cwsi_arena_clear(&c->arena); /* the credential goes with it */
-    c->base_url = "";
-    cwsi_client_unref(c); /* this function's */
-    cwsi_client_unref(c); /* the handle's */
-}
-
-/* ================================================================================================
- * >>impl-public
- * The public functions, in the order of their declarations: check, then delegate. A blocking call
- * is its _begin, the loop, and taking the result.
- * ============================================================================================= */
-
-CWS_API const void *cws_bytes_data(const cws_bytes *bytes, size_t *size)
-{
-    if (size) *size = bytes ? bytes->len : 0;
-    return bytes && bytes->at ? bytes->at : "";
-}
-
-CWS_API size_t cws_bytes_size(const cws_bytes *bytes)
-{
-    return bytes ? bytes->len : 0;
-}
-
-CWS_API void cws_bytes_free(cws_bytes *bytes)
-{
-    cws_client *c;
-    if (!bytes) return;
-    c = bytes->client;
-    cwsi_buf_free(&bytes->buf);
-    cwsi_free(&c->mem, bytes);
-    cwsi_client_unref(c);
-}
-
-CWS_API const char *cws_version(void)
-{
-    return CWS_VERSION_STRING;
-}
-
-CWS_API cws_status cws_client_open(const cws_client_opts *opts, cws_client **out, cws_error *err)
-{
-    cws_client_opts none = CWSI_ZERO;
-    const cws_client_opts *o = opts ? opts : &none;
-    cws_error unused;
-    cwsi_mem mem = CWSI_ZERO;
-    cws_client *c;
-    cws_status status;
-    if (!err) err = &unused; /* the steps below look at it */
-    cwsi_error_clear(err);
-    if (!out) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "out must not be NULL");
-    *out = NULL;
-    if (cwsi_check_zero(err, "cws_client_opts", o->must_be_zero)) return err->status;
-    if (o->allocator && !o->allocator->resize)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "allocator: resize is NULL");
-    if (o->allocator) mem.allocator = *o->allocator;
-    else mem.allocator.resize = cwsi_default_resize;
-    mem.limit = o->max_memory_bytes ? o->max_memory_bytes : CWSI_MAX_MEMORY;
-    c = CWSI_NEW(&mem, cws_client);
-    if (!c) return cwsi_no_memory(err, "client");
-    c->mem = mem;
-    c->refs = 1;
-    cwsi_arena_init(&c->arena, &c->mem);
-    c->no_environment = o->no_environment;
-    c->log = o->log;
-    c->log_user = o->log_user;
-    c->trace = o->trace;
-    c->trace_user = o->trace_user;
-    c->monotonic_ms = o->monotonic_ms;
-    c->unix_ms = o->unix_ms;
-    c->random = o->random;
-    c->hooks_user = o->hooks_user;
-    c->base_url = "";
-    if (!c->random) cwsi_seed(c);
-    status = cwsi_client_configure(c, o, err);
-    if (status) {
-        cwsi_client_unref(c);
-        return status;
-    }
-    *out = c;
-    return CWS_OK;
-}
-
-CWS_API void cws_client_free(cws_client *client)
-{
-    if (!client || client->dead) return;
-    if (client->running || client->in_callback) client->free_wanted = true;
-    else cwsi_client_shut(client);
-}
-
-CWS_API cws_memory_info cws_client_memory(const cws_client *client)
-{
-    cws_memory_info info = CWSI_ZERO;
-    if (!client) return info;
-    info.used_bytes = client->mem.used;
-    info.peak_bytes = client->mem.peak;
-    info.limit_bytes = client->mem.limit;
-    info.allocations = client->mem.allocations;
-    return info;
-}
-
-CWS_API const char *cws_state_name(cws_state state)
-{
-    static const char *const names[] = {"not started", "pending",     "preparing", "creating",
-                                        "running",     "paused",      "terminating", "completed",
-                                        "failed",      "terminated", "unspecified"};
-    return CWSI_CAST(size_t, state) < CWSI_COUNT(names) ? names[state] : "unspecified";
-}
-
-CWS_API bool cws_state_is_terminal(cws_state state)
-{
-    return cwsi_phase_of(state) == CWSI_TERMINAL;
-}
-
-CWS_API const cws_sandbox_info *cws_sandbox_get_info(const cws_sandbox *sandbox)
-{
-    static const char *const names[] = {NULL};
-    static const cws_sandbox_info none = {"",
-                                          CWS_STATE_NOT_STARTED,
-                                          0,
-                                          "",
-                                          "",
-                                          "",
-                                          0,
-                                          0,
-                                          0,
-                                          false,
-                                          0,
-                                          0,
-                                          {NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL, 0},
-                                          NULL,
-                                          0,
-                                          names,
-                                          names,
-                                          "",
-                                          "",
-                                          "",
-                                          CWS_PLACEMENT_DEFAULT,
-                                          0,
-                                          NULL,
-                                          0,
-                                          names,
-                                          "",
-                                          "",
-                                          "",
-                                          ""};
-    return sandbox ? &sandbox->info : &none;
-}
-
-CWS_API const char *cws_sandbox_id(const cws_sandbox *sandbox)
-{
-    return sandbox ? sandbox->id : "";
-}
-
-CWS_API cws_state cws_sandbox_state(const cws_sandbox *sandbox)
-{
-    return sandbox ? sandbox->info.state : CWS_STATE_NOT_STARTED;
-}
-
-CWS_API cws_exec_stats cws_sandbox_exec_stats(const cws_sandbox *sandbox)
-{
-    cws_exec_stats none = CWSI_ZERO;
-    return sandbox ? sandbox->stats : none;
-}
-
-/* ================================================================================================
- * >>impl-public-sandbox
- * The functions of >>sandbox.
- * ============================================================================================= */
-
-/* What every function that begins something checks first. */
-static cws_status cwsi_enter(cws_client *c, const void *out, cws_error *err)
-{
-    if (!out) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "out must not be NULL");
-    if (c->dead || c->free_wanted) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
-    return CWS_OK;
-}
-
-/* The same for a sandbox that may be NULL. */
-static cws_status cwsi_enter_sandbox(cws_sandbox *sb, const void *out, cws_error *err)
-{
-    cwsi_error_clear(err);
-    if (!sb) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "sandbox must not be NULL");
-    return cwsi_enter(sb->client, out, err);
-}
-
-static cws_status cwsi_give_op(cws_op *op, const char *what, cws_op **out, cws_error *err)
-{
-    *out = op;
-    return op ? CWS_OK : cwsi_no_memory(err, what);
-}
-
-/* A blocking call must not run inside a callback, nor begin what it would wait for. */
-static cws_status cwsi_may_block(cws_client *c, cws_error *err)
-{
-    if (!c->running && !c->in_callback) return CWS_OK;
-    cwsi_error_clear(err);
-    return cwsi_fail(err, CWS_ERR_REENTRANT, "a blocking call was made inside a callback");
-}
-
-/* Run a begun operation to its end and forget it. */
-static cws_status cwsi_finish_blocking(cws_status begun, cws_op *op, cws_error *err)
-{
-    cws_status status;
-    if (begun) return begun;
-    status = cws_op_wait(op, -1, err);
-    cws_op_free(op);
-    return status;
-}
-
-CWS_API cws_status cws_sandbox_start_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
-{
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (status) return status;
-    if (cwsi_sandbox_done(sandbox)) return cwsi_not_running(err, sandbox);
-    return cwsi_give_op(cwsi_wait_new(sandbox, CWSI_GOAL_STARTED, CWSI_NEVER, false),
-                        "Start sandbox", out, err);
-}
-
-CWS_API cws_status cws_sandbox_start(cws_sandbox *sandbox, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_start_begin(sandbox, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-/* The two waits. */
-static cws_status cwsi_wait_begin(cws_sandbox *sb, cwsi_goal goal, double timeout_seconds,
-                                  bool allow_termination, cws_op **out, cws_error *err)
-{
-    int64_t timeout_ms = 0;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sb, out, err);
-    if (!status)
-        status = cwsi_check_seconds(err, "timeout_seconds", timeout_seconds, sb->request_timeout_ms,
-                                    false, &timeout_ms);
-    if (status) return status;
-    return cwsi_give_op(cwsi_wait_new(sb, goal, timeout_ms, allow_termination), "Wait for sandbox",
-                        out, err);
-}
-
-CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, double timeout_seconds,
-                                          cws_op **out, cws_error *err)
-{
-    return cwsi_wait_begin(sandbox, CWSI_GOAL_RUNNING, timeout_seconds, false, out, err);
-}
-
-CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, double timeout_seconds, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_wait_begin(sandbox, timeout_seconds, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-CWS_API cws_status cws_sandbox_wait_until_complete_begin(cws_sandbox *sandbox,
-                                                         const cws_complete_opts *opts,
-                                                         cws_op **out, cws_error *err)
-{
-    if (opts && opts->must_be_zero) {
-        cwsi_error_clear(err);
-        return cwsi_check_zero(err, "cws_complete_opts", opts->must_be_zero);
-    }
-    return cwsi_wait_begin(sandbox, CWSI_GOAL_COMPLETE, opts ? opts->timeout_seconds : 0,
-                           opts && opts->allow_termination, out, err);
-}
-
-CWS_API cws_status cws_sandbox_wait_until_complete(cws_sandbox *sandbox,
-                                                   const cws_complete_opts *opts, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_wait_until_complete_begin(sandbox, opts, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-CWS_API cws_status cws_sandbox_get_status_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
-{
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (status) return status;
-    if (sandbox->cancelled || !sandbox->id[0]) return cwsi_not_running(err, sandbox);
-    return cwsi_give_op(cwsi_op_new(sandbox->client, sizeof(cwsi_get),
-                                    cwsi_get_kind(CWSI_GET_STATUS), sandbox),
-                        "Get status", out, err);
-}
-
-CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    cws_status status;
-    if (state) *state = cws_sandbox_state(sandbox);
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    if (sandbox) sandbox->refs++; /* a callback may free it meanwhile */
-    begun = cws_sandbox_get_status_begin(sandbox, &op, err);
-    status = cwsi_finish_blocking(begun, op, err);
-    if (state) *state = cws_sandbox_state(sandbox);
-    if (sandbox) cwsi_sandbox_unref(sandbox);
-    return status;
-}
-
-static cws_status cwsi_check_stop(const cws_sandbox *sb, const cws_stop_opts *o,
-                                  cwsi_stop_wish *wish, int64_t *timeout_ms, cws_error *err)
-{
-    int64_t grace_ms = 0, whole;
-    if (cwsi_check_zero(err, "cws_stop_opts", o->must_be_zero) ||
-        cwsi_check_seconds(err, "graceful_shutdown_seconds", o->graceful_shutdown_seconds,
-                           CWSI_CAST(int64_t, CWSI_GRACE_S * 1000), true, &grace_ms))
-        return CWS_ERR_INVALID_ARGUMENT;
-    whole = o->snapshot ? cwsi_snapshot_stop_ms(sb->client, (grace_ms + 999) / 1000 * 1000)
-                        : grace_ms + CWSI_CAST(int64_t, CWSI_STOP_SLACK_S * 1000);
-    if (cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, whole, false, timeout_ms))
-        return CWS_ERR_INVALID_ARGUMENT;
-    if (!o->snapshot && (o->snapshot_no_wait || o->snapshot_volumes || o->request_id))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s needs snapshot",
-                         o->snapshot_volumes   ? "snapshot_volumes"
-                         : o->snapshot_no_wait ? "snapshot_no_wait"
-                                               : "request_id");
-    if (grace_ms > (o->snapshot ? 300000 : 86400000))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "graceful_shutdown_seconds: at most %s",
-                         o->snapshot ? "300 with snapshot" : "one day");
-    wish->grace_s = CWSI_CAST(int32_t, (grace_ms + 999) / 1000);
-    wish->missing_ok = o->missing_ok;
-    wish->snapshot = o->snapshot;
-    wish->wait = !o->snapshot_no_wait;
-    wish->volumes = o->snapshot_volumes;
-    wish->request_id = o->request_id;
-    return CWS_OK;
-}
-
-/* A token as an argument: up to 128 bytes of UTF-8. */
-static cws_status cwsi_check_token(cws_error *err, const char *token)
-{
-    size_t n = token ? strlen(token) : 0;
-    if (n <= 128 && (n == 0 || cwsi_utf8_valid(token, n))) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "request_id: at most 128 bytes of UTF-8");
-}
-
-/* May a stop with snapshot begin, or join the one under way? */
-static cws_status cwsi_check_stop_snapshot(cws_sandbox *sb, const cws_stop_opts *o, cws_error *err)
-{
-    const cwsi_stop *stop = CWSI_AS(const cwsi_stop, sb->stop_op);
-    const cwsi_dialect *dialect = sb->client->dialect;
-    const char *unused;
-    if (cwsi_check_token(err, o->request_id) ||
-        cwsi_check_strings(err, "snapshot_volumes", o->snapshot_volumes))
-        return CWS_ERR_INVALID_ARGUMENT;
-    if (dialect->one_volume && o->snapshot_volumes)
-        return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "snapshot_volumes is not there in %s; leave it "
-                         "out: the file_system is meant", dialect->name);
-    if (sb->cancelled) return CWS_OK;
-    if (stop && !stop->request.snapshot)
-        return cwsi_snapshot_conflict(err, sb, "a stop without is under way");
-    if (!stop && sb->phase >= CWSI_STOPPING && !cwsi_sandbox_is_kept(sb))
-        return cwsi_snapshot_conflict(err, sb, sb->phase == CWSI_TERMINAL ? "it has ended"
-                                                                          : "it is ending");
-    if (!dialect->one_volume && !cwsi_scratch_count(sb, &unused) &&
-        !(o->snapshot_volumes && o->snapshot_volumes[0]))
-        return cwsi_fail(err, CWS_ERR_SNAPSHOT, "the sandbox has no scratch volume that is known");
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_opts *opts,
-                                          cws_op **out, cws_error *err)
-{
-    cws_stop_opts none = CWSI_ZERO;
-    const cws_stop_opts *o = opts ? opts : &none;
-    cwsi_stop_wish wish = CWSI_ZERO;
-    int64_t timeout_ms = 0;
-    cws_op *op, *stop;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (!status) status = cwsi_check_stop(sandbox, o, &wish, &timeout_ms, err);
-    if (!status && o->snapshot) status = cwsi_check_stop_snapshot(sandbox, o, err);
-    if (status) return status;
-    op = cwsi_op_new(sandbox->client, sizeof(cwsi_joining), cwsi_joining_kind(), sandbox);
-    if (!op) return cwsi_no_memory(err, "Stop sandbox");
-    CWSI_AS(cwsi_joining, op)->missing_ok = o->missing_ok;
-    CWSI_AS(cwsi_joining, op)->snapshot = o->snapshot;
-    op->deadline_ms = cwsi_after(cwsi_now(sandbox->client), timeout_ms);
-    if (o->snapshot && cwsi_sandbox_is_kept(sandbox) && cwsi_sandbox_done(sandbox)) {
-        *out = op; /* an earlier one took them */
-        return CWS_OK;
-    }
-    stop = cwsi_sandbox_stop_op(sandbox, &wish, timeout_ms);
-    if (!stop) {
-        cws_op_free(op);
-        return cwsi_no_memory(err, "Stop sandbox");
-    }
-    (void)cwsi_op_await(op, stop);
-    *out = op;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_stop_begin(sandbox, opts, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-/* Pause and resume. */
-static cws_status cwsi_pause_begin(cws_sandbox *sb, cwsi_get_what what, cws_op **out,
-                                   cws_error *err)
-{
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sb, out, err);
-    if (status) return status;
-    if (!sb->client->dialect->pause_begin)
-        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                         "%s is not there in %s; use api_version CWS_API_V1BETA2",
-                         cwsi_get_kind(what)->name, sb->client->dialect->name);
-    if (!sb->id[0] || cwsi_sandbox_done(sb)) return cwsi_not_running(err, sb);
-    return cwsi_give_op(cwsi_op_new(sb->client, sizeof(cwsi_get), cwsi_get_kind(what), sb),
-                        cwsi_get_kind(what)->name, out, err);
-}
-
-CWS_API cws_status cws_sandbox_pause_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
-{
-    return cwsi_pause_begin(sandbox, CWSI_GET_PAUSE, out, err);
-}
-
-CWS_API cws_status cws_sandbox_pause(cws_sandbox *sandbox, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_pause_begin(sandbox, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-CWS_API cws_status cws_sandbox_resume_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
-{
-    return cwsi_pause_begin(sandbox, CWSI_GET_RESUME, out, err);
-}
-
-CWS_API cws_status cws_sandbox_resume(cws_sandbox *sandbox, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_resume_begin(sandbox, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-CWS_API void cws_sandbox_free(cws_sandbox *sandbox)
-{
-    if (sandbox) cwsi_sandbox_unref(sandbox);
-}
-
-/* An id of a sandbox as an argument. */
-static cws_status cwsi_check_id(cws_error *err, const char *id)
-{
-    size_t i, n = id ? strlen(id) : 0;
-    for (i = 0; i < n && id[i] > ' ' && id[i] <= '~'; i++) {}
-    if (n > 0 && n < CWSI_ID_SIZE && i == n) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                     "sandbox_id must be 1 to 127 printable ASCII characters without blanks");
-}
-
-CWS_API cws_status cws_sandbox_delete_begin(cws_client *client, const char *sandbox_id,
-                                            bool missing_ok, cws_op **out, cws_error *err)
-{
-    cws_op *op;
-    cws_status status = CWS_OK;
-    if (out) *out = NULL;
-    cwsi_error_clear(err);
-    if (!client) status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "client must not be NULL");
-    if (!status) status = cwsi_enter(client, out, err);
-    if (!status) status = cwsi_check_id(err, sandbox_id);
-    if (status) return status;
-    op = cwsi_op_new(client, sizeof(cwsi_get), cwsi_get_kind(CWSI_GET_DELETE), NULL);
-    if (!op) return cwsi_no_memory(err, "Delete sandbox");
-    CWSI_AS(cwsi_get, op)->missing_ok = missing_ok;
-    memcpy(CWSI_AS(cwsi_get, op)->id, sandbox_id, strlen(sandbox_id) + 1);
-    op->about = CWSI_AS(cwsi_get, op)->id;
-    *out = op;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id, bool missing_ok,
-                                      cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_delete_begin(client, sandbox_id, missing_ok, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-/* ================================================================================================
- * >>impl-public-exec
- * The functions of >>exec.
- * ============================================================================================= */
-
-/* Can this dialect name a container? */
-static cws_status cwsi_check_container(const cws_client *c, const char *container, cws_error *err)
-{
-    if (!container || c->dialect->containers) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                     "container is not there in %s, where a sandbox has one; use CWS_API_V1",
-                     c->dialect->name);
-}
-
-static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, const cws_exec_opts *o,
-                                  int64_t *timeout_ms, cws_error *err)
-{
-    if (!argv || !argv[0])
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "Command cannot be empty");
-    if (!argv[0][0])
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "Command cannot be empty: argv[0] is an empty string");
-    if (cwsi_check_zero(err, "cws_exec_opts", o->must_be_zero) ||
-        cwsi_check_strings(err, "argv", argv) ||
-        cwsi_check_pairs(err, "env", o->env, true) ||
-        cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, sb->request_timeout_ms,
-                           false, timeout_ms) ||
-        (o->container && cwsi_check_text(err, "container", o->container)))
-        return CWS_ERR_INVALID_ARGUMENT;
-    if (cwsi_check_container(sb->client, o->container, err)) return CWS_ERR_UNSUPPORTED;
-    if (o->with_stdin && o->unary)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "with_stdin needs the streaming call: leave unary out");
-    if (o->cwd && !o->cwd[0])
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "cwd cannot be empty string");
-    if (o->cwd && o->cwd[0] != '/')
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "cwd must be an absolute path");
-    return o->cwd ? cwsi_check_text(err, "cwd", o->cwd) : CWS_OK;
-}
-
-/* Hand out a new process, or free it if it could not be filled. */
-static cws_status cwsi_process_give(cws_process *p, bool filled, cws_process **out, cws_error *err)
-{
-    if (!filled) {
-        cws_process_free(p);
-        return cwsi_no_memory(err, "Execute command");
-    }
-    p->op.sandbox->stats.exec_count++;
-    p->counted = true;
-    *out = p;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
-                                  const cws_exec_opts *opts, cws_process **out, cws_error *err)
-{
-    cws_exec_opts none = CWSI_ZERO;
-    const cws_exec_opts *o = opts ? opts : &none;
-    cws_process *p;
-    int64_t timeout_ms = 0;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (!status) status = cwsi_check_exec(sandbox, argv, o, &timeout_ms, err);
-    if (!status && o->with_stdin && !cwsi_has_duplex(sandbox->client))
-        status = cwsi_exec_no_duplex(sandbox->client, "with_stdin", err);
-    if (status) return status;
-    p = cwsi_process_new(sandbox, false, timeout_ms);
-    return cwsi_process_give(p, p && cwsi_exec_fill(p, argv, o), out, err);
-}
-
-/* The options of a shell as those of a command. */
-static cws_status cwsi_check_shell(const cws_shell_opts *s, cws_exec_opts *o, cws_error *err)
-{
-    if (cwsi_check_zero(err, "cws_shell_opts", s->must_be_zero)) return CWS_ERR_INVALID_ARGUMENT;
-    if (s->width > 65535 || s->height > 65535)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "width and height must be from 0 (the service's default) to 65535");
-    o->cwd = s->cwd;
-    o->env = s->env;
-    o->timeout_seconds = s->timeout_seconds;
-    o->max_output_bytes = s->max_output_bytes;
-    o->container = s->container;
-    o->on_output = s->on_output;
-    o->with_stdin = true;
-    o->on_stdin_room = s->on_stdin_room;
-    o->user = s->user;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_shell_begin(cws_sandbox *sandbox, const char *const *argv,
-                                   const cws_shell_opts *opts, cws_process **out, cws_error *err)
-{
-    static const char *const bash[] = {"/bin/bash", NULL};
-    cws_shell_opts none = CWSI_ZERO;
-    const cws_shell_opts *s = opts ? opts : &none;
-    cws_exec_opts o = CWSI_ZERO;
-    cws_process *p;
-    int64_t timeout_ms = 0;
-    cws_status status;
-    if (out) *out = NULL;
-    if (!argv) argv = bash;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (!status) status = cwsi_check_shell(s, &o, err);
-    if (!status) status = cwsi_check_exec(sandbox, argv, &o, &timeout_ms, err);
-    if (!status && !cwsi_has_duplex(sandbox->client))
-        status = cwsi_exec_no_duplex(sandbox->client, "a shell", err);
-    if (status) return status;
-    p = cwsi_process_new(sandbox, true, s->timeout_seconds > 0 ? timeout_ms : CWSI_NEVER);
-    if (p) {
-        p->request.width = s->width;
-        p->request.height = s->height;
-    }
-    return cwsi_process_give(p, p && cwsi_exec_fill(p, argv, &o), out, err);
-}
-
-CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
-                            const cws_exec_opts *opts, cws_result **out, cws_error *err)
-{
-    cws_process *p = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    if (opts && opts->with_stdin) {
-        cwsi_error_clear(err);
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "with_stdin is for cws_exec_begin: there is nobody to write here");
-    }
-    status = cws_exec_begin(sandbox, argv, opts, out ? &p : NULL, err);
-    if (status) return status;
-    p->op.unresumable = true;
-    status = cws_process_wait(p, -1, NULL, err);
-    if (!status) *out = cws_process_take_result(p);
-    cws_process_free(p);
-    return status;
-}
-
-/* Is there a transport that can carry a stream? */
-static cws_status cwsi_needs_streams(const cws_client *c, const char *what, cws_error *err)
-{
-    if (c->streaming) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "%s: needs a transport of the streaming tier", what);
-}
-
-/* ================================================================================================
- * >>impl-public-files
- * The functions of >>files.
- * ============================================================================================= */
-
-/* What the options of all file calls have in common. */
-typedef struct cwsi_file_args {
-    const char *path, *container;
-    double timeout_seconds;
-    const char *options; /* name of the struct */
-    uint32_t must_be_zero;
-} cwsi_file_args;
-
-/* Everything that the file calls check alike. */
-static cws_status cwsi_check_file(cws_sandbox *sb, const cwsi_file_args *a, const void *out,
-                                  int64_t *timeout_ms, cws_error *err)
-{
-    cws_status status = cwsi_enter_sandbox(sb, out, err);
-    if (status) return status;
-    if (cwsi_check_zero(err, a->options, a->must_be_zero)) return CWS_ERR_INVALID_ARGUMENT;
-    if (!a->path || !a->path[0])
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "path must not be empty");
-    if (cwsi_check_text(err, "path", a->path) ||
-        (a->container && cwsi_check_text(err, "container", a->container)))
-        return CWS_ERR_INVALID_ARGUMENT;
-    if (cwsi_check_container(sb->client, a->container, err)) return CWS_ERR_UNSUPPORTED;
-    return cwsi_check_seconds(err, "timeout_seconds", a->timeout_seconds, sb->request_timeout_ms,
-                              false, timeout_ms);
-}
-
-/* A new operation on a file from checked arguments. NULL: out of memory. */
-static cwsi_file *cwsi_file_new(cws_sandbox *sb, cwsi_file_kind_id kind, const cwsi_file_args *a,
-                                int64_t timeout_ms)
-{
-    cws_client *c = sb->client;
-    cws_op *op = cwsi_op_new(c, sizeof(cwsi_file), cwsi_file_kind(kind), sb);
-    cwsi_file *f = op ? CWSI_AS(cwsi_file, op) : NULL;
+/* Copy what was checked. False: out of memory. */
+static bool cwsi_function_fill(cws_function *fn, const cws_function_opts *o)
+{
+    static const char *const python[] = {"python", NULL}, *const cc[] = {"cc", "-O2", "-lm", NULL};
+    cwsi_arena *a = &fn->arena;
     bool ok = true;
-    if (!f) return NULL;
-    cwsi_arena_init(&f->stream.arena, &c->mem);
-    cwsi_buf_init(&f->stream.text, &c->mem, SIZE_MAX / 2);
-    cwsi_buf_init(&f->stream.held, &c->mem, SIZE_MAX / 2);
-    cwsi_buf_init(&f->content, &c->mem, CWSI_MAX_MEMORY);
-    f->stream.take = cwsi_file_take;
-    f->kind = kind;
-    f->timeout_ms = timeout_ms;
-    f->path = cwsi_keep(&f->stream.arena, a->path, &ok);
-    f->container = cwsi_keep(&f->stream.arena, a->container, &ok);
-    cwsi_uuid(c, f->token);
-    if (ok) return f;
-    cws_op_free(op);
-    return NULL;
-}
-
-static cwsi_file_args cwsi_file_args_of(const char *options, const char *path,
-                                        const char *container, double timeout_seconds,
-                                        uint32_t must_be_zero)
-{
-    cwsi_file_args a;
-    a.options = options;
-    a.path = path;
-    a.container = container;
-    a.timeout_seconds = timeout_seconds;
-    a.must_be_zero = must_be_zero;
-    return a;
-}
-
-CWS_API cws_status cws_read_file_begin(cws_sandbox *sandbox, const char *path,
-                                       const cws_file_opts *opts, cws_op **out, cws_error *err)
-{
-    cws_file_opts none = CWSI_ZERO;
-    const cws_file_opts *o = opts ? opts : &none;
-    cwsi_file_args a = cwsi_file_args_of("cws_file_opts", path, o->container, o->timeout_seconds,
-                                         o->must_be_zero);
-    cwsi_file *f;
-    int64_t timeout_ms = 0;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
-    if (status) return status;
-    f = cwsi_file_new(sandbox, CWSI_READ_FILE, &a, timeout_ms);
-    if (f) f->bytes = CWSI_NEW(&sandbox->client->mem, cws_bytes);
-    if (!f || !f->bytes) {
-        if (f) cws_op_free(&f->stream.op);
-        return cwsi_no_memory(err, "Read file");
+    size_t n;
+    char *dir = cwsi_arena_copy(a, o->temp_dir ? o->temp_dir : "/tmp",
+                                strlen(o->temp_dir ? o->temp_dir : "/tmp"));
+    if (!dir) return false;
+    fn->make_dir = strcmp(dir, "/tmp") != 0;
+    for (n = strlen(dir); n && dir[n - 1] == '/'; n--) dir[n - 1] = '\0';
+    fn->make_dir = fn->make_dir && dir[0];
+    fn->temp_dir = dir;
+    if (o->c_function) {
+        fn->body = o->c_function->body;
+        fn->name = cwsi_keep(a, o->c_function->name, &ok);
+        fn->source = cwsi_program(a, o->c_function->source);
+        fn->compiler = cwsi_keep_strings(a, o->compiler ? o->compiler : cc, NULL, &ok);
+        cwsi_token(fn->client, fn->token);
+    } else {
+        fn->name = cwsi_keep(a, o->name, &ok);
+        fn->source = cwsi_keep(a, o->source, &ok);
+        fn->closure = cwsi_keep(a, o->closure_vars ? o->closure_vars : "{}", &ok);
+        fn->interpreter = cwsi_keep_strings(a, o->interpreter ? o->interpreter : python, NULL, &ok);
+        fn->local_interpreter = cwsi_keep(a, o->local_interpreter, &ok);
     }
-    f->bytes->client = sandbox->client;
-    sandbox->client->refs++;
-    cwsi_buf_init(&f->bytes->buf, &sandbox->client->mem, 0);
-    *out = &f->stream.op;
-    return CWS_OK;
+    fn->serialization = o->serialization;
+    fn->keep_warm = o->keep_warm;
+    return ok && fn->source;
 }
 
-CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const cws_file_opts *opts,
-                                 cws_bytes **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_read_file_begin(sandbox, path, opts, out ? &op : NULL, err);
-    if (status) return status;
-    status = cws_op_wait(op, -1, err);
-    if (!status) *out = cws_op_take_bytes(op);
-    cws_op_free(op);
-    return status;
-}
-
-/* Can so much be written? */
-static cws_status cwsi_check_content(const cws_sandbox *sb, const cwsi_file_args *a,
-                                     const void *data, size_t size, cws_error *err)
-{
-    if (!data && size)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "data is NULL but size is not 0");
-    if (size > CWSI_FILE_MAX) {
-        cwsi_file refused = CWSI_ZERO; /* to say it in the same words */
-        refused.stream.op.kind = cwsi_file_kind(CWSI_WRITE_FILE);
-        refused.kind = CWSI_WRITE_FILE;
-        refused.path = a->path;
-        cwsi_file_add_number(&refused, "size_bytes", size);
-        cwsi_file_add_number(&refused, "max_size_bytes", CWSI_FILE_MAX);
-        cwsi_file_fail(&refused, "FILE_TOO_LARGE", "%zu bytes are more than 256 MiB: use "
-                       "cws_upload", size);
-        cwsi_take_text(refused.stream.op.err.filepath, sizeof(refused.stream.op.err.filepath),
-                       cwsi_str_of(a->path));
-        return cwsi_copy_error(err, &refused.stream.op.err);
-    }
-    if (size > CWSI_FILE_CAP && !cwsi_has_duplex(sb->client))
-        return cwsi_exec_no_duplex(sb->client, "a file larger than 32 MiB", err);
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, const void *data,
-                                        size_t size, const cws_file_opts *opts, cws_op **out,
+/* The options of its sandboxes: tried out on one that is never started, and kept. */
+static cws_status cwsi_function_sandbox(cws_function *fn, const cws_function_opts *o,
                                         cws_error *err)
-{
-    cws_file_opts none = CWSI_ZERO;
-    const cws_file_opts *o = opts ? opts : &none;
-    cwsi_file_args a = cwsi_file_args_of("cws_file_opts", path, o->container, o->timeout_seconds,
-                                         o->must_be_zero);
-    cwsi_file *f;
-    int64_t timeout_ms = 0;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
-    if (!status) status = cwsi_check_content(sandbox, &a, data, size, err);
-    if (status) return status;
-    f = cwsi_file_new(sandbox, CWSI_WRITE_FILE, &a, timeout_ms);
-    if (!f || !cwsi_put(&f->content, data, size)) {
-        if (f) cws_op_free(&f->stream.op);
-        return cwsi_no_memory(err, "Write file");
-    }
-    f->atomic = !o->direct;
-    f->data = f->content.at;
-    f->size = size;
-    f->sized = true;
-    *out = &f->stream.op;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const void *data,
-                                  size_t size, const cws_file_opts *opts, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_write_file_begin(sandbox, path, data, size, opts, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-static cws_status cwsi_check_upload(const cws_upload_opts *o, cws_error *err)
-{
-    if ((o->source != NULL) == (o->data != NULL))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "give source or data, and not both; an empty file is \"\" of size 0");
-    if (o->data && o->size > SIZE_MAX / 2)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "size is larger than memory can be");
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_upload_begin(cws_sandbox *sandbox, const char *path,
-                                    const cws_upload_opts *opts, cws_op **out, cws_error *err)
-{
-    cws_upload_opts none = CWSI_ZERO;
-    const cws_upload_opts *o = opts ? opts : &none;
-    cwsi_file_args a = cwsi_file_args_of("cws_upload_opts", path, o->container, o->timeout_seconds,
-                                         o->must_be_zero);
-    cwsi_file *f;
-    int64_t timeout_ms = 0;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
-    if (!status) status = cwsi_check_upload(o, err);
-    if (!status && !cwsi_has_duplex(sandbox->client))
-        status = cwsi_exec_no_duplex(sandbox->client, "an upload", err);
-    if (status) return status;
-    f = cwsi_file_new(sandbox, CWSI_UPLOAD, &a, timeout_ms);
-    if (!f) return cwsi_no_memory(err, "Upload");
-    f->atomic = o->atomic;
-    f->source = o->source;
-    f->data = CWSI_CAST(const char *, o->data);
-    f->size = o->size;
-    f->sized = f->data || o->size;
-    f->on_progress = o->on_progress;
-    f->source_user = f->user = o->user;
-    *out = &f->stream.op;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_upload(cws_sandbox *sandbox, const char *path, const cws_upload_opts *opts,
-                              cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_upload_begin(sandbox, path, opts, &op, err);
-    if (op) op->unresumable = true;
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-CWS_API cws_status cws_download_begin(cws_sandbox *sandbox, const char *path,
-                                      const cws_download_opts *opts, cws_stream **out,
-                                      cws_error *err)
-{
-    cws_download_opts none = CWSI_ZERO;
-    const cws_download_opts *o = opts ? opts : &none;
-    cwsi_file_args a = cwsi_file_args_of("cws_download_opts", path, o->container,
-                                         o->timeout_seconds, o->must_be_zero);
-    cwsi_file *f;
-    int64_t timeout_ms = 0;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_check_file(sandbox, &a, out, &timeout_ms, err);
-    if (!status && !cwsi_has_duplex(sandbox->client))
-        status = cwsi_exec_no_duplex(sandbox->client, "a download", err);
-    if (status) return status;
-    f = cwsi_file_new(sandbox, CWSI_DOWNLOAD, &a, timeout_ms);
-    if (!f) return cwsi_no_memory(err, "Download");
-    f->stream.on_item = o->on_item;
-    f->stream.user = f->user = o->user;
-    f->on_progress = o->on_progress;
-    *out = &f->stream;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
-                                const cws_download_opts *opts, cws_error *err)
-{
-    cws_stream *stream = NULL;
-    cws_status status;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    if (!opts || !opts->on_item) {
-        cwsi_error_clear(err);
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "cws_download needs on_item; use cws_download_begin to ask for the "
-                         "items");
-    }
-    status = cws_download_begin(sandbox, path, opts, &stream, err);
-    if (stream) stream->op.unresumable = true;
-    return cwsi_finish_blocking(status, cws_stream_op(stream), err);
-}
-
-/* Either way between a directory here and one there. */
-static cws_status cwsi_tree_begin(cws_sandbox *sb, const char *path, const char *local_path,
-                                  const cws_directory_opts *opts, cwsi_file_kind_id kind,
-                                  cws_op **out, cws_error *err)
-{
-    cws_directory_opts none = CWSI_ZERO;
-    const cws_directory_opts *o = opts ? opts : &none;
-    cwsi_file_args a = cwsi_file_args_of("cws_directory_opts", path, o->container,
-                                         o->timeout_seconds, o->must_be_zero);
-    cwsi_file *f;
-    int64_t timeout_ms = 0;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_check_file(sb, &a, out, &timeout_ms, err);
-    if (!status && (!local_path || !local_path[0]))
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "local_path must not be empty");
-    if (!status && !cwsi_has_duplex(sb->client))
-        status = cwsi_exec_no_duplex(sb->client, "a directory", err);
-    if (status) return status;
-    f = cwsi_file_new(sb, kind, &a, timeout_ms);
-    if (!f) return cwsi_no_memory(err, cwsi_file_kind(kind)->name);
-    f->on_progress = o->on_progress;
-    f->user = o->user;
-    if (!cwsi_tree_open(f, local_path, o->skip_special)) {
-        status = cwsi_copy_error(err, &f->stream.op.err);
-        cws_op_free(&f->stream.op);
-        return status;
-    }
-    *out = &f->stream.op;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_upload_directory_begin(cws_sandbox *sandbox, const char *path,
-                                              const char *local_path,
-                                              const cws_directory_opts *opts, cws_op **out,
-                                              cws_error *err)
-{
-    return cwsi_tree_begin(sandbox, path, local_path, opts, CWSI_UPLOAD_TREE, out, err);
-}
-
-CWS_API cws_status cws_download_directory_begin(cws_sandbox *sandbox, const char *path,
-                                                const char *local_path,
-                                                const cws_directory_opts *opts, cws_op **out,
-                                                cws_error *err)
-{
-    return cwsi_tree_begin(sandbox, path, local_path, opts, CWSI_DOWNLOAD_TREE, out, err);
-}
-
-CWS_API cws_status cws_upload_directory(cws_sandbox *sandbox, const char *path,
-                                        const char *local_path, const cws_directory_opts *opts,
-                                        cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_upload_directory_begin(sandbox, path, local_path, opts, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-CWS_API cws_status cws_download_directory(cws_sandbox *sandbox, const char *path,
-                                          const char *local_path, const cws_directory_opts *opts,
-                                          cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_download_directory_begin(sandbox, path, local_path, opts, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-#ifndef CWS_NO_STDIO
-CWS_API cws_flow cws_source_from_file(void *buffer, size_t size, size_t *count, void *file)
-{
-    FILE *f = CWSI_CAST(FILE *, file);
-    *count = fread(buffer, 1, size, f);
-    return *count == 0 && ferror(f) ? CWS_FLOW_CANCEL : CWS_FLOW_CONTINUE;
-}
-
-CWS_API cws_flow cws_item_to_file(const cws_item *item, void *file)
-{
-    FILE *f = CWSI_CAST(FILE *, file);
-    return fwrite(item->data, 1, item->size, f) == item->size ? CWS_FLOW_CONTINUE
-                                                              : CWS_FLOW_CANCEL;
-}
-#endif
-
-/* ================================================================================================
- * >>impl-public-process
- * The functions of a command in flight and of its result.
- * ============================================================================================= */
-
-CWS_API cws_op *cws_process_op(cws_process *process)
-{
-    return process ? &process->op : NULL;
-}
-
-CWS_API bool cws_process_poll(const cws_process *process, int32_t *exit_code)
-{
-    bool ended = process && process->op.done && process->exited;
-    if (ended && exit_code) *exit_code = process->exit_code;
-    return ended;
-}
-
-CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
-                                    const cws_result **result, cws_error *err)
-{
-    cws_status status;
-    if (result) *result = NULL;
-    if (!process) {
-        cwsi_error_clear(err);
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
-    }
-    process->op.refs++; /* a callback may free it meanwhile */
-    status = cws_op_wait(&process->op, timeout_ms, err);
-    if (result && process->op.done && process->began && process->op.refs > 1)
-        *result = process->result;
-    cwsi_op_unref(&process->op);
-    return status;
-}
-
-CWS_API cws_result *cws_process_take_result(cws_process *process)
-{
-    cws_result *result;
-    if (!process || !process->op.done || !process->began) return NULL;
-    result = process->result;
-    process->result = NULL;
-    return result;
-}
-
-CWS_API cws_status cws_process_resize(cws_process *process, uint32_t width, uint32_t height,
-                                      cws_error *err)
-{
-    cwsi_error_clear(err);
-    if (!process) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
-    if (!process->tty)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "the command has no terminal: begin it with cws_shell_begin");
-    if (width < 1 || width > 65535 || height < 1 || height > 65535)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "width and height must be 1 to 65535");
-    if (process->op.done || process->op.cancelled)
-        return cwsi_fail(err, CWS_ERR_EXECUTION, "resize: terminal session has ended");
-    process->request.width = width;
-    process->request.height = height;
-    process->resized = true;
-    cwsi_op_wake(&process->op);
-    return CWS_OK;
-}
-
-CWS_API bool cws_process_cancel(cws_process *process)
-{
-    return process && cws_op_cancel(&process->op);
-}
-
-CWS_API void cws_process_free(cws_process *process)
-{
-    if (process) cws_op_free(&process->op);
-}
-
-/* May this process be written to? */
-static cws_status cwsi_check_stdin(const cws_process *p, cws_error *err)
-{
-    cwsi_error_clear(err);
-    if (!p) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
-    if (!p->with_stdin)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "the command has no input: set with_stdin in its options");
-    return CWS_OK;
-}
-
-/* Can more be written? */
-static cws_status cwsi_stdin_open(const cws_process *p, cws_error *err)
-{
-    const cws_error *why = &p->op.err;
-    if (p->op.done || p->op.cancelled) {
-        if (err && why->status) { /* its reason and codes, in other words */
-            *err = *why;
-            err->status = CWS_OK;
-        }
-        return cwsi_fail(err, CWS_ERR_EXECUTION, "write: stream has failed: %s",
-                         why->status    ? why->message
-                         : !p->op.done ? "the command was cancelled"
-                         : p->tty      ? "terminal session has ended"
-                                       : "process has exited");
-    }
-    if (p->eof) return cwsi_fail(err, CWS_ERR_EXECUTION, "write: stream is closed");
-    return CWS_OK;
-}
-
-/* One turn of waiting for something. `until` bounds it; 0 ms: no turn at all. */
-static cws_status cwsi_await_turn(cws_client *c, int64_t timeout_ms, int64_t until,
-                                  const char *what, cws_error *err)
-{
-    int64_t now = cwsi_now(c);
-    if (timeout_ms == 0 || (now >= until && until != CWSI_NEVER))
-        return cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT, "%s within the wait", what);
-    return cwsi_loop_turn(c, until == CWSI_NEVER ? -1 : until - now, err);
-}
-
-/* Queue all of data; with `whole` at once or not at all. */
-static cws_status cwsi_process_put(cws_process *p, cwsi_str data, bool whole, int64_t timeout_ms,
-                                   size_t *written, cws_error *err)
-{
-    int64_t until = cwsi_until(p->op.client, timeout_ms);
-    cws_status status = CWS_OK;
-    bool nested = p->writing; /* called back from the turns of another write: not into its bytes */
-    p->op.refs++;             /* a callback may free it meanwhile */
-    p->writing = true;
-    while (!status && *written < data.len) {
-        size_t room = nested ? 0 : cwsi_stdin_room(p), n = data.len - *written;
-        status = cwsi_stdin_open(p, err);
-        if (status) break;
-        if (n > room) n = whole ? 0 : room;
-        if (p->input.len + n > CWSI_STDIN_QUEUE) cwsi_buf_drop(&p->input, &p->input_at);
-        if (n && !cwsi_put(&p->input, data.at + *written, n)) {
-            p->input.status = CWS_OK;
-            status = cwsi_no_memory(err, "write");
-            break;
-        }
-        *written += n;
-        if (n) cwsi_op_wake(&p->op);
-        if (*written == data.len) break;
-        status = cwsi_await_turn(p->op.client, timeout_ms, until, "not all of the input was taken",
-                                 err);
-    }
-    p->writing = nested;
-    if (*written < data.len && (status == CWS_ERR_WAIT_TIMEOUT || status == CWS_ERR_REENTRANT)) {
-        p->room_wanted = CWSI_STDIN_QUEUE / 2;
-        if (whole && data.len > p->room_wanted) p->room_wanted = data.len;
-    }
-    if (!status) status = cwsi_stdin_open(p, err); /* of nothing, too */
-    cwsi_op_unref(&p->op);
-    return status;
-}
-
-CWS_API cws_status cws_process_write(cws_process *process, const void *data, size_t size,
-                                     int64_t timeout_ms, size_t *written, cws_error *err)
-{
-    cwsi_str bytes;
-    size_t count = 0;
-    cws_status status = cwsi_check_stdin(process, err);
-    if (written) *written = 0;
-    if (status) return status;
-    if (!data && size)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "data is NULL but size is not 0");
-    bytes.at = CWSI_CAST(const char *, data);
-    bytes.len = size;
-    status = cwsi_process_put(process, bytes, false, timeout_ms, &count, err);
-    if (written) *written = count;
-    return status;
-}
-
-CWS_API cws_status cws_process_write_line(cws_process *process, const char *text,
-                                          int64_t timeout_ms, cws_error *err)
-{
-    cwsi_buf line;
-    cwsi_str bytes;
-    size_t count = 0;
-    cws_status status = cwsi_check_stdin(process, err);
-    if (status) return status;
-    if (!text) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "text must not be NULL");
-    cwsi_buf_init(&line, &process->op.client->mem, CWSI_STDIN_QUEUE);
-    (void)cwsi_put_text(&line, text);
-    (void)cwsi_put_char(&line, '\n');
-    bytes.at = line.at;
-    bytes.len = line.len;
-    if (line.status == CWS_ERR_LIMIT)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                           "the line is longer than 1 MiB: use cws_process_write");
-    else if (line.status) status = cwsi_no_memory(err, "write");
-    else status = cwsi_process_put(process, bytes, true, timeout_ms, &count, err);
-    cwsi_buf_free(&line);
-    return status;
-}
-
-CWS_API cws_status cws_process_close_stdin(cws_process *process, cws_error *err)
-{
-    cws_status status = cwsi_check_stdin(process, err);
-    if (status || process->eof || process->op.done) return status;
-    process->eof = true;
-    cwsi_op_wake(&process->op);
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, void *buffer,
-                                    size_t size, int64_t timeout_ms, size_t *count, cws_error *err)
-{
-    cws_status status = CWS_OK;
-    int64_t until;
-    cwsi_error_clear(err);
-    if (count) *count = 0;
-    if (!process || !buffer || !size || !count || (stream != CWS_STDOUT && stream != CWS_STDERR))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "cws_process_read: give process, CWS_STDOUT or CWS_STDERR, a buffer of at "
-                         "least 1 byte, and count");
-    until = cwsi_until(process->op.client, timeout_ms);
-    process->op.refs++;
-    while (!status) {
-        cws_result *r = process->result; /* NULL if it was taken */
-        if (r) *count = cwsi_output_take(stream == CWS_STDERR ? &r->err : &r->out, buffer, size);
-        if (*count && process->throttle) cwsi_op_wake(&process->op); /* there is room again */
-        if (*count) break;
-        if (r && (stream == CWS_STDERR ? &r->err : &r->out)->truncated)
-            status = cwsi_fail(err, CWS_ERR_LIMIT, "output went over max_output_bytes unread");
-        if (status || process->op.done) break;
-        status = cwsi_await_turn(process->op.client, timeout_ms, until, "no output arrived", err);
-    }
-    if (!status && *count == 0 && process->op.err.status && !process->exited)
-        status = cwsi_copy_error(err, &process->op.err);
-    cwsi_op_unref(&process->op);
-    return status;
-}
-
-CWS_API int32_t cws_result_exit_code(const cws_result *result)
-{
-    return result ? result->exit_code : 0;
-}
-
-CWS_API bool cws_result_has_exit_code(const cws_result *result)
-{
-    return result && result->has_exit_code;
-}
-
-static const char *cwsi_output_text(const cws_result *result, cws_stream_id stream, size_t *size)
-{
-    const cwsi_output *output = !result                ? NULL
-                                : stream == CWS_STDERR ? &result->err
-                                                       : &result->out;
-    if (size) *size = output ? output->buf.len - output->at : 0;
-    return output && output->buf.at ? output->buf.at + output->at : "";
-}
-
-CWS_API const char *cws_result_stdout(const cws_result *result, size_t *size)
-{
-    return cwsi_output_text(result, CWS_STDOUT, size);
-}
-
-CWS_API const char *cws_result_stderr(const cws_result *result, size_t *size)
-{
-    return cwsi_output_text(result, CWS_STDERR, size);
-}
-
-CWS_API size_t cws_result_stdout_size(const cws_result *result)
-{
-    return result ? result->out.buf.len - result->out.at : 0;
-}
-
-CWS_API size_t cws_result_stderr_size(const cws_result *result)
-{
-    return result ? result->err.buf.len - result->err.at : 0;
-}
-
-CWS_API uint64_t cws_result_bytes_produced(const cws_result *result, cws_stream_id stream)
-{
-    if (!result) return 0;
-    return stream == CWS_STDERR ? result->err.produced : result->out.produced;
-}
-
-CWS_API bool cws_result_truncated(const cws_result *result, cws_stream_id stream)
-{
-    if (!result) return false;
-    return stream == CWS_STDERR ? result->err.truncated : result->out.truncated;
-}
-
-CWS_API const char *const *cws_result_command(const cws_result *result)
-{
-    return result ? result->command : NULL;
-}
-
-CWS_API void cws_result_free(cws_result *result)
-{
-    cws_client *c;
-    if (!result) return;
-    c = result->client;
-    cwsi_buf_free(&result->out.buf);
-    cwsi_buf_free(&result->err.buf);
-    cwsi_arena_clear(&result->arena);
-    cwsi_free(&c->mem, result);
-    cwsi_client_unref(c);
-}
-
-/* ================================================================================================
- * >>impl-public-stream
- * The functions of >>logs.
- * ============================================================================================= */
-
-static cws_status cwsi_check_logs(const cws_logs_opts *o, cws_error *err)
-{
-    const char *session = o->resume_session_id;
-    if (cwsi_check_zero(err, "cws_logs_opts", o->must_be_zero) ||
-        (o->container && cwsi_check_text(err, "container", o->container)))
-        return CWS_ERR_INVALID_ARGUMENT;
-    if (o->tail_lines > INT32_MAX)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "tail_lines must be at most 2147483647");
-    if (o->since_unix_ms < 0 || o->since_unix_ms > 253402300799999LL)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "since_unix_ms must be from 0 (everything) to the year 9999");
-    if (o->long_lines != CWS_LONG_LINES_DEFAULT && o->long_lines != CWS_LONG_LINES_FAIL &&
-        o->long_lines != CWS_LONG_LINES_SPLIT)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "long_lines is none of CWS_LONG_LINES_*");
-    if (o->resume_offset && !session)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "resume_offset needs resume_session_id");
-    if (!session) return CWS_OK;
-    if (!session[0] || strlen(session) > 255 || cwsi_check_text(NULL, "", session))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "resume_session_id must be 1 to 255 bytes of UTF-8");
-    if (!o->follow)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "resume_session_id needs follow");
-    if (o->timestamps || o->tail_lines || o->since_unix_ms)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "resume_session_id excludes timestamps, tail_lines and since_unix_ms");
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opts,
-                                  cws_stream **out, cws_error *err)
-{
-    cws_logs_opts none = CWSI_ZERO;
-    const cws_logs_opts *o = opts ? opts : &none;
-    cwsi_logs *l;
-    cws_op *op;
-    int64_t timeout_ms = 0;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (!status) status = cwsi_check_logs(o, err);
-    if (!status) status = cwsi_check_container(sandbox->client, o->container, err);
-    if (!status)
-        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
-                                    o->follow ? CWSI_NEVER : sandbox->request_timeout_ms, false,
-                                    &timeout_ms);
-    if (!status && sandbox->client->dialect->duplex_logs && !cwsi_has_duplex(sandbox->client))
-        status = cwsi_exec_no_duplex(sandbox->client, "logs in v1beta2", err);
-    if (!status) status = cwsi_needs_streams(sandbox->client, "Logs", err);
-    if (status) return status;
-    op = cwsi_op_new(sandbox->client, sizeof(cwsi_logs), cwsi_logs_kind(), sandbox);
-    if (!op) return cwsi_no_memory(err, "Logs");
-    l = cwsi_logs_of(op);
-    l->timeout_ms = timeout_ms;
-    if (!cwsi_logs_fill(l, o)) {
-        cws_op_free(op);
-        return cwsi_no_memory(err, "Logs");
-    }
-    *out = &l->stream;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws_error *err)
-{
-    cws_stream *stream = NULL;
-    cws_status status;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    if (!opts || !opts->on_item) {
-        cwsi_error_clear(err);
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "cws_logs needs on_item; use cws_logs_begin to ask for the items");
-    }
-    status = cws_logs_begin(sandbox, opts, &stream, err);
-    if (stream) stream->op.unresumable = true;
-    return cwsi_finish_blocking(status, cws_stream_op(stream), err);
-}
-
-CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_item *item,
-                                   cws_error *err)
-{
-    cws_status status = CWS_OK;
-    cws_op *op;
-    int64_t until;
-    cwsi_error_clear(err);
-    if (item) memset(item, 0, sizeof(*item));
-    if (!stream || !item)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "stream and item must not be NULL");
-    if (stream->on_item)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the items of this stream go to on_item");
-    op = &stream->op;
-    until = cwsi_until(op->client, timeout_ms);
-    op->refs++; /* a callback may free it meanwhile */
-    while (!status) {
-        if (op->refs == 1) { /* a callback has freed it */
-            status = cwsi_fail(err, CWS_ERR_CANCELLED, "the stream was freed meanwhile");
-        } else if (stream->take(stream, item)) {
-            if (stream->waits && !op->done) cwsi_op_wake(op); /* there is room for more */
-            stream->waits = false;
-            break;
-        } else if (op->done) {
-            if (op->err.status) status = cwsi_copy_error(err, &op->err);
-            break;
-        } else {
-            status = cwsi_await_turn(op->client, timeout_ms, until, "no item arrived", err);
-        }
-    }
-    cwsi_op_unref(op);
-    return status;
-}
-
-CWS_API cws_op *cws_stream_op(cws_stream *stream)
-{
-    return stream ? &stream->op : NULL;
-}
-
-CWS_API void cws_stream_free(cws_stream *stream)
-{
-    if (stream) cws_op_free(&stream->op);
-}
-
-/* ================================================================================================
- * >>impl-public-metrics
- * The functions of >>metrics, and what a session does with its options for them.
- * ============================================================================================= */
-
-CWS_API void cws_session_get_metrics(const cws_session *session, cws_metrics *out)
-{
-    if (!out) return;
-    memset(out, 0, sizeof(*out));
-    if (session) cwsi_metrics_read(session->metrics, out);
-}
-
-CWS_API cws_status cws_session_log_metrics_begin(cws_session *session, int64_t step, bool keep,
-                                                 cws_op **out, cws_error *err)
-{
-    cws_status status;
-    cwsi_error_clear(err);
-    if (out) *out = NULL;
-    if (!session) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "session must not be NULL");
-    status = cwsi_enter(session->client, out, err);
-    if (!status && (step < CWS_NO_STEP || step > CWSI_STEP_MAX))
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                           "step must be CWS_NO_STEP or from 0 to 2^53");
-    return status ? status
-                  : cwsi_give_op(cwsi_report_new(session, step, keep, false), "Log metrics", out,
-                                 err);
-}
-
-CWS_API bool cws_op_logged(const cws_op *op)
-{
-    return op && op->done && op->kind == cwsi_report_kind() &&
-           CWSI_CAST(const cwsi_report *, CWSI_CAST(const void *, op))->logged;
-}
-
-CWS_API cws_status cws_session_log_metrics(cws_session *session, int64_t step, bool keep,
-                                           bool *logged, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status status;
-    if (logged) *logged = false;
-    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_session_log_metrics_begin(session, step, keep, &op, err);
-    if (status) return status;
-    status = cws_op_wait(op, -1, err);
-    if (logged) *logged = cws_op_logged(op);
-    cws_op_free(op);
-    return status;
-}
-
-CWS_API const char *cws_session_run_url(const cws_session *session)
-{
-    const cwsi_wandb *w = session ? session->wandb : NULL;
-    return w && w->page_url ? w->page_url : "";
-}
-
-/* W&B as configured, if there is a run to report to. What is wrong with the environment alone is no
- * reason to fail: it was not made for this program. */
-static cws_status cwsi_session_wandb(cws_session *s, const cws_wandb_opts *o, cws_error *err)
-{
-    cws_wandb_opts none = CWSI_ZERO;
-    cws_client *c = s->client;
-    cws_error why;
-    cws_status status;
-    cwsi_wandb *w = CWSI_NEW(&c->mem, cwsi_wandb);
-    if (!w) return cwsi_no_memory(err, "session");
-    cwsi_arena_init(&w->arena, &c->mem);
-    cwsi_arena_init(&w->found, &c->mem);
-    cwsi_buf_init(&w->others, &c->mem, CWSI_WANDB_SUMMARY_MAX);
-    cwsi_error_clear(&why);
-    status = cwsi_wandb_configure(c, w, o ? o : &none, &why);
-    if (!status && w->mode != CWS_WANDB_OFF) {
-        s->wandb = w;
-        w->next = c->wandbs;
-        c->wandbs = w;
-        return CWS_OK;
-    }
-    cwsi_wandb_free(c, w);
-    if (!status) return CWS_OK;
-    if (o || status == CWS_ERR_NO_MEMORY) return cwsi_copy_error(err, &why);
-    cwsi_log(c, CWS_LOG_WARNING, "metrics: %s; nothing is sent to W&B", why.message);
-    return CWS_OK;
-}
-
-static cws_status cwsi_session_reporters(cws_session *s, const cws_session_opts *o, cws_error *err)
-{
-    cws_status status;
-    bool ok = true, wandb = !o->report_to || cwsi_report_names(s->client, o->report_to);
-    if (o->reporter && !o->reporter->log)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "reporter: log is NULL");
-    if (o->wandb && !wandb)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "wandb is given, but report_to does not name it");
-    if (o->metrics_path && !o->metrics_path[0])
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "metrics_path is empty");
-#ifdef CWS_NO_STDIO
-    if (o->metrics_path)
-        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                         "metrics_path: this build has no <stdio.h> (CWS_NO_STDIO); use reporter");
-#endif
-    status = wandb ? cwsi_session_wandb(s, o->wandb, err) : CWS_OK;
-    if (status) return status;
-    if (o->reporter) s->reporter = *o->reporter;
-    s->metrics_path = cwsi_keep(&s->arena, o->metrics_path, &ok);
-    if (ok) s->metrics = cwsi_metrics_new(s->client, wandb || o->reporter || o->metrics_path);
-    return s->metrics ? CWS_OK : cwsi_no_memory(err, "session");
-}
-
-/* ================================================================================================
- * >>impl-public-session
- * The functions of >>session.
- * ============================================================================================= */
-
-static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *o, cws_error *err)
 {
     cws_sandbox_opts none = CWSI_ZERO;
-    const cws_sandbox_opts *d = o->defaults ? o->defaults : &none;
-    cws_status status = cwsi_check_sandbox_opts(err, d);
-    if (status) return status;
-    if (cwsi_own_option(d))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "defaults: %s belongs to single sandboxes",
-                         cwsi_own_option(d));
-    status = s->client->dialect->lacks(d, err);
-    if (status) return status;
-    status = cwsi_check_seconds(err, "request_timeout_seconds", d->request_timeout_seconds,
-                                s->client->request_timeout_ms, false, &s->request_timeout_ms);
-    return status ? status : cwsi_merge_sandbox_opts(&s->arena, &none, d, &s->defaults, err);
-}
-
-/* The session could not be opened: its client goes, but the user's transport stays the user's. */
-static void cwsi_session_drop_client(cws_client *c, const cws_session_opts *o)
-{
-    if (o->client_opts && o->client_opts->transport) c->transport.close = NULL;
-    cws_client_free(c);
-}
-
-CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **out, cws_error *err)
-{
-    cws_session_opts none = CWSI_ZERO;
-    const cws_session_opts *o = opts ? opts : &none;
-    cws_client *c = o->client;
-    cws_session *s;
-    int64_t close_ms = 0;
+    const cws_sandbox_opts *given = o->sandbox ? o->sandbox : &none;
+    cws_sandbox *sb = cwsi_sandbox_new(fn->client);
     cws_status status;
-    cwsi_error_clear(err);
-    if (out) *out = NULL;
-    if (!out) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "out must not be NULL");
-    status = cwsi_check_zero(err, "cws_session_opts", o->must_be_zero);
+    if (!sb) return cwsi_no_memory(err, "function");
+    status = cwsi_sandbox_prepare(fn->session, sb, given, err);
     if (!status)
-        status = cwsi_check_seconds(err, "close_timeout_seconds", o->close_timeout_seconds,
-                                    CWSI_CAST(int64_t, CWSI_CLOSE_TIMEOUT_S * 1000), false,
-                                    &close_ms);
-    if (!status && c && o->client_opts)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "give client or client_opts, not both");
-    if (!status && c) status = cwsi_enter(c, out, err);
-    if (!status && !c) status = cws_client_open(o->client_opts, &c, err);
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    sb->request_timeout_ms, false, &fn->timeout_ms);
+    cwsi_sandbox_unref(sb);
+    return status ? status : cwsi_keep_sandbox_opts(&fn->arena, given, &fn->sandbox, err);
+}
+
+CWS_API cws_status cws_session_function(cws_session *session, const cws_function_opts *opts,
+                                        cws_function **out, cws_error *err)
+{
+    cws_function *fn;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (!status) status = cwsi_check_function(err, opts);
     if (status) return status;
-    s = cwsi_session_new(c, close_ms);
-    if (!s) {
-        if (!o->client) cwsi_session_drop_client(c, o);
-        return cwsi_no_memory(err, "session");
-    }
-    s->own_client = !o->client;
-    status = cwsi_session_defaults(s, o, err);
-    if (!status && o->journal) status = cwsi_journal_open(s, o->journal, err);
-    if (!status) status = cwsi_session_reporters(s, o, err);
+    fn = CWSI_NEW(&session->client->mem, cws_function);
+    if (!fn) return cwsi_no_memory(err, "function");
+    fn->client = session->client;
+    fn->client->refs++;
+    fn->session = session;
+    session->refs++;
+    fn->refs = 1;
+    cwsi_arena_init(&fn->arena, &fn->client->mem);
+    status = cwsi_function_sandbox(fn, opts, err);
+    if (!status && !cwsi_function_fill(fn, opts)) status = cwsi_no_memory(err, "function");
     if (status) {
-        s->own_client = false;
-        cws_session_free(s);
-        if (!o->client) cwsi_session_drop_client(c, o);
+        cwsi_function_unref(fn);
         return status;
     }
-    *out = s;
+    *out = fn;
     return CWS_OK;
 }
 
-CWS_API cws_client *cws_session_client(const cws_session *session)
+CWS_API void cws_function_free(cws_function *function)
 {
-    return session ? session->client : NULL;
+    if (!function) return;
+    function->freed = true;
+    if (function->warm) cwsi_function_let_go(function->warm);
+    function->warm = NULL;
+    cwsi_function_unref(function);
 }
 
-/* What every function of an open session checks first. */
-static cws_status cwsi_enter_session(cws_session *s, const void *out, cws_error *err)
+/* What every call checks first. */
+static cws_status cwsi_enter_function(cws_function *fn, cws_serialization how, const void *out,
+                                      cws_error *err)
 {
+    cws_status status;
     cwsi_error_clear(err);
-    if (!s) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "session must not be NULL");
-    if (s->closed) return cwsi_fail(err, CWS_ERR_CLOSED, "the session is closed");
-    return cwsi_enter(s->client, out, err);
+    if (!fn) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "function must not be NULL");
+    status = cwsi_enter(fn->client, out, err);
+    if (status || fn->serialization == how) return status;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "Function '%.*s' takes %s", 64, fn->name,
+                     how == CWS_SERIALIZE_JSON
+                         ? "bytes (CWS_SERIALIZE_BYTES): use the call that ends in _bytes"
+                         : "JSON: use the call without _bytes, or CWS_SERIALIZE_BYTES");
 }
 
-/* The placement that is tried first. */
-static void cwsi_spillover_first(cws_sandbox_opts *o)
+/* The arguments of a call, checked and with their defaults. */
+static cws_status cwsi_check_args(const cws_function *fn, const char *label, const char *args,
+                                  const char *kwargs, cwsi_input *in, cws_error *err)
 {
-    if (o->spillover == CWS_SPILLOVER_CKS_THEN_SERVERLESS) o->placement = CWS_PLACEMENT_CKS;
-    if (o->spillover == CWS_SPILLOVER_SERVERLESS_THEN_CKS) o->placement = CWS_PLACEMENT_SERVERLESS;
+    cws_status status = cwsi_check_json(err, label, args,
+                                        fn->body ? CWSI_JSON_END : CWSI_JSON_ARRAY);
+    if (!status && kwargs && fn->body)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "kwargs_json is for Python");
+    if (!status) status = cwsi_check_json(err, "kwargs_json", kwargs, CWSI_JSON_OBJECT);
+    memset(in, 0, sizeof(*in));
+    in->args = cwsi_str_of(args ? args : "[]");
+    in->kwargs = cwsi_str_of(kwargs ? kwargs : "{}");
+    return status;
 }
 
-/* The other one. False: there is none. */
-static bool cwsi_spillover_second(cws_sandbox_opts *o)
+static cws_status cwsi_check_blob(const char *label, const void *data, size_t size, cwsi_input *in,
+                                  cws_error *err)
 {
-    if (o->spillover <= CWS_SPILLOVER_STRICT) return false;
-    o->placement = o->placement == CWS_PLACEMENT_CKS ? CWS_PLACEMENT_SERVERLESS : CWS_PLACEMENT_CKS;
-    if (o->placement == CWS_PLACEMENT_SERVERLESS) o->runner_ids = NULL;
-    return true;
+    memset(in, 0, sizeof(*in));
+    in->args = cwsi_str_of("[]");
+    in->kwargs = cwsi_str_of("{}");
+    in->blob.data = data;
+    in->blob.size = size;
+    if (data || !size) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but size is not 0", label);
 }
 
-static bool cwsi_add_tag(cwsi_arena *a, cws_sandbox_opts *o, const char *tag)
-{
-    const char *one[2];
-    bool ok = true;
-    one[0] = tag;
-    one[1] = NULL;
-    o->tags = cwsi_keep_strings(a, o->tags, one, &ok);
-    return ok;
-}
-
-/* Storage is known from the options until the service tells. */
-static bool cwsi_sandbox_know_volumes(cwsi_arena *a, cws_sandbox *sb, const cws_sandbox_opts *o)
-{
-    const cws_file_system *f = o->file_system;
-    size_t n = o->volume_count + (f ? 1 : 0);
-    cws_volume *all = CWSI_AS(cws_volume, cwsi_arena_alloc(a, n * sizeof(*all) + 1));
-    bool ok = true;
-    if (!all) return false;
-    if (o->volume_count) memcpy(all, o->volumes, o->volume_count * sizeof(*all));
-    if (f) all[n - 1] = cwsi_file_system_volume(f);
-    if (n) sb->info.volumes = cwsi_keep_volumes(&sb->learned, all, n, &ok);
-    sb->info.volume_count = ok ? n : 0;
-    return ok;
-}
-
-/* Merge, check, encode: after this the sandbox knows all that a start needs. */
-static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cws_sandbox_opts *o,
+static cws_status cwsi_invocation_give(cws_function *fn, const cwsi_input *in, cws_op **out,
                                        cws_error *err)
 {
-    cws_client *c = s->client;
-    cws_sandbox_opts merged, tags = CWSI_ZERO;
-    cwsi_arena arena;
-    cws_status status = cwsi_check_sandbox_opts(err, o);
-    if (status) return status;
-    cwsi_arena_init(&arena, &c->mem);
-    cwsi_uuid(c, sb->request_id);
-    tags.tags = s->defaults.tags;
-    sb->from_template = o->template_id != NULL;
-    status = cwsi_merge_sandbox_opts(&arena, sb->from_template ? &tags : &s->defaults, o, &merged,
-                                     err);
-    if (!status)
-        status = cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
-                                    s->request_timeout_ms, false, &sb->request_timeout_ms);
-    if (!status) status = c->dialect->lacks(&merged, err);
-    if (!status && s->journal && !cwsi_add_tag(&arena, &merged, s->journal->tag))
-        status = cwsi_no_memory(err, "sandbox");
-    if (!status) {
-        cwsi_spillover_first(&merged);
-        status = c->dialect->create_encode(&arena, &merged, sb->request_id, &sb->create);
-        if (!status && cwsi_spillover_second(&merged)) {
-            cwsi_uuid(c, sb->spill_id);
-            status = c->dialect->create_encode(&arena, &merged, sb->spill_id, &sb->spill);
-        }
-        if (status == CWS_ERR_LIMIT)
-            status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                               "the options are larger than 100 MiB together");
-        else if (status || !cwsi_sandbox_know_volumes(&arena, sb, &merged))
-            status = cwsi_no_memory(err, "sandbox");
-    }
-    cwsi_arena_clear(&arena);
-    return status;
-}
-
-CWS_API cws_status cws_session_sandbox(cws_session *session, const cws_sandbox_opts *opts,
-                                       cws_sandbox **out, cws_error *err)
-{
-    cws_sandbox_opts none = CWSI_ZERO;
-    cws_sandbox *sb;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_session(session, out, err);
-    if (status) return status;
-    sb = cwsi_sandbox_new(session->client);
-    if (!sb) return cwsi_no_memory(err, "sandbox");
-    status = cwsi_sandbox_prepare(session, sb, opts ? opts : &none, err);
-    if (!status) status = cwsi_session_track(session, sb, err);
-    if (!status) cwsi_metrics_created(session->metrics);
-    if (status) {
-        cwsi_sandbox_unref(sb);
-        return status;
-    }
-    *out = sb;
+    cwsi_invocation *v;
+    cws_error why;
+    if (fn->session->closed) return cwsi_fail(err, CWS_ERR_CLOSED, "the session is closed");
+    cwsi_error_clear(&why);
+    v = cwsi_invocation_new(fn, in, &why);
+    if (!v) return cwsi_copy_error(err, &why);
+    *out = &v->op;
     return CWS_OK;
 }
 
-CWS_API size_t cws_session_sandbox_count(const cws_session *session)
+CWS_API cws_status cws_function_call_begin(cws_function *function, const char *args_json,
+                                           const char *kwargs_json, cws_op **out, cws_error *err)
 {
-    return session ? session->tracked_len : 0;
-}
-
-CWS_API size_t cws_sandbox_list_count(const cws_sandbox_list *list)
-{
-    return list ? list->len : 0;
-}
-
-CWS_API cws_sandbox *cws_sandbox_list_at(const cws_sandbox_list *list, size_t index)
-{
-    return list && index < list->len ? list->at[index] : NULL;
-}
-
-CWS_API cws_sandbox *cws_sandbox_list_take(cws_sandbox_list *list, size_t index)
-{
-    cws_sandbox *sb = cws_sandbox_list_at(list, index);
-    if (sb) sb->refs++;
-    return sb;
-}
-
-CWS_API void cws_sandbox_list_free(cws_sandbox_list *list)
-{
-    cws_client *c;
-    size_t i;
-    if (!list) return;
-    c = list->client;
-    for (i = 0; i < list->len; i++) cwsi_sandbox_unref(list->at[i]);
-    cwsi_free(&c->mem, list->at);
-    cwsi_free(&c->mem, list);
-    cwsi_client_unref(c);
-}
-
-/* Filters: the session's tags and the given ones; the given selectors or else the session's. */
-static bool cwsi_listing_fill(cwsi_listing *l, const cws_list_opts *o)
-{
-    cws_client *c = l->op.client;
-    const cws_sandbox_opts *d = &l->session->defaults;
-    bool ok = true;
-    const char *const *tags, *const *runner_ids, *const *ids, *const *names;
-    cwsi_arena_init(&l->arena, &c->mem);
-    l->found = CWSI_NEW(&c->mem, cws_sandbox_list);
-    if (!l->found) return false;
-    l->found->client = c;
-    c->refs++;
-    l->adopt = o->adopt;
-    l->request.state = o->status;
-    l->request.include_stopped = o->include_stopped || cws_state_is_terminal(o->status);
-    tags = cwsi_keep_strings(&l->arena, d->tags, o->tags, &ok);
-    runner_ids =
-        cwsi_keep_strings(&l->arena, o->runner_ids ? o->runner_ids : d->runner_ids, NULL, &ok);
-    ids = cwsi_keep_strings(&l->arena, o->profile_ids ? o->profile_ids : d->profile_ids, NULL, &ok);
-    names = cwsi_keep_strings(&l->arena, o->profile_names ? o->profile_names : d->profile_names,
-                              NULL, &ok);
-    return ok && cwsi_strings_of(&l->arena, tags, &l->request.tags) &&
-           cwsi_strings_of(&l->arena, runner_ids, &l->request.runner_ids) &&
-           cwsi_strings_of(&l->arena, ids, &l->request.profile_ids) &&
-           cwsi_strings_of(&l->arena, names, &l->request.profile_names);
-}
-
-/* Profiles are told from the options, and refused where there are none. */
-static cws_status cwsi_check_list_profiles(const cws_client *c, const cws_list_opts *o,
-                                           cws_error *err)
-{
-    cws_sandbox_opts profiles = CWSI_ZERO;
-    profiles.profile_ids = o->profile_ids;
-    profiles.profile_names = o->profile_names;
-    if (cwsi_check_strings(err, "profile_ids", o->profile_ids) ||
-        cwsi_check_strings(err, "profile_names", o->profile_names))
-        return CWS_ERR_INVALID_ARGUMENT;
-    return c->dialect->lacks(&profiles, err);
-}
-
-CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_opts *opts,
-                                          cws_op **out, cws_error *err)
-{
-    cws_list_opts none = CWSI_ZERO;
-    const cws_list_opts *o = opts ? opts : &none;
-    cwsi_listing *l;
-    cws_op *op;
-    int64_t timeout_ms = 0;
+    cwsi_input in;
     cws_status status;
     if (out) *out = NULL;
-    status = cwsi_enter_session(session, out, err);
-    if (!status) status = cwsi_check_zero(err, "cws_list_opts", o->must_be_zero);
-    if (!status && CWSI_CAST(unsigned, o->status) >= CWS_STATE_UNSPECIFIED)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "status: not a state to look for");
-    if (!status && o->status &&
-        session->client->dialect->state_number(o->status) == 0)
-        status = cwsi_fail(err, CWS_ERR_UNSUPPORTED, "status '%s' is not there in %s",
-                           cws_state_name(o->status), session->client->dialect->name);
-    if (!status) status = cwsi_check_tags(err, o->tags);
-    if (!status) status = cwsi_check_runner_ids(err, o->runner_ids);
-    if (!status) status = cwsi_check_list_profiles(session->client, o, err);
-    if (!status)
-        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
-                                    session->request_timeout_ms, false, &timeout_ms);
-    if (status) return status;
-    op = cwsi_op_new(session->client, sizeof(cwsi_listing), cwsi_listing_kind(), NULL);
-    if (!op) return cwsi_no_memory(err, "List sandboxes");
-    l = CWSI_AS(cwsi_listing, op);
-    l->session = session;
-    session->refs++;
-    l->timeout_ms = timeout_ms;
-    if (!cwsi_listing_fill(l, o)) {
-        cws_op_free(op);
-        return cwsi_no_memory(err, "List sandboxes");
-    }
-    *out = op;
-    return CWS_OK;
+    status = cwsi_enter_function(function, CWS_SERIALIZE_JSON, out, err);
+    if (!status) status = cwsi_check_args(function, "args_json", args_json, kwargs_json, &in, err);
+    return status ? status : cwsi_invocation_give(function, &in, out, err);
 }
 
-CWS_API cws_status cws_session_list(cws_session *session, const cws_list_opts *opts,
-                                    cws_sandbox_list **out, cws_error *err)
+CWS_API cws_status cws_function_call_bytes_begin(cws_function *function, const void *data,
+                                                 size_t size, cws_op **out, cws_error *err)
 {
-    cws_op *op = NULL;
+    cwsi_input in;
     cws_status status;
     if (out) *out = NULL;
-    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_session_list_begin(session, opts, out ? &op : NULL, err);
-    if (status) return status;
-    status = cws_op_wait(op, -1, err);
-    if (!status) *out = cws_op_take_list(op);
+    status = cwsi_enter_function(function, CWS_SERIALIZE_BYTES, out, err);
+    if (!status) status = cwsi_check_blob("data", data, size, &in, err);
+    return status ? status : cwsi_invocation_give(function, &in, out, err);
+}
+
+/* Run a begun call to its end. */
+static cws_status cwsi_function_finish(cws_status begun, cws_op *op, cws_bytes **out,
+                                       cws_error *err)
+{
+    if (begun) return begun;
+    begun = cws_op_wait(op, -1, err);
+    if (!begun) *out = cws_op_take_bytes(op);
     cws_op_free(op);
-    return status;
+    return begun;
 }
 
-CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *sandbox_id,
-                                             bool no_adopt, cws_op **out, cws_error *err)
-{
-    cws_op *op;
-    cwsi_get *get;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_session(session, out, err);
-    if (!status) status = cwsi_check_id(err, sandbox_id);
-    if (status) return status;
-    op = cwsi_op_new(session->client, sizeof(cwsi_get), cwsi_get_kind(CWSI_GET_FROM_ID), NULL);
-    if (!op) return cwsi_no_memory(err, "Get sandbox");
-    get = CWSI_AS(cwsi_get, op);
-    get->session = session;
-    session->refs++;
-    get->adopt = !no_adopt;
-    memcpy(get->id, sandbox_id, strlen(sandbox_id) + 1);
-    op->about = get->id;
-    *out = op;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox_id, bool no_adopt,
-                                       cws_sandbox **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_session_from_id_begin(session, sandbox_id, no_adopt, out ? &op : NULL, err);
-    if (status) return status;
-    status = cws_op_wait(op, -1, err);
-    if (!status) *out = cws_op_take_sandbox(op);
-    cws_op_free(op);
-    return status;
-}
-
-CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox, cws_error *err)
-{
-    cws_status status = cwsi_enter_session(session, session, err);
-    if (!status && !sandbox)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "sandbox must not be NULL");
-    if (!status && sandbox->client != session->client)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                           "the sandbox belongs to another client; use cws_session_from_id");
-    if (!status && !sandbox->id[0])
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the sandbox has no id: start it first");
-    if (status) return status;
-    if (!cwsi_tracked_by_id(session, cwsi_str_of(sandbox->id)))
-        return cwsi_session_track(session, sandbox, err);
-    if (sandbox->session != session) cwsi_session_forget(sandbox); /* it is here as another */
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_session_release(cws_session *session, cws_sandbox *sandbox, cws_error *err)
-{
-    cws_sandbox *other;
-    cws_status status = cwsi_enter_session(session, session, err);
-    if (!status && !sandbox)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "sandbox must not be NULL");
-    if (!status && sandbox->session && sandbox->session != session)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "another session tracks the sandbox");
-    if (status) return status;
-    other = sandbox->id[0] ? cwsi_tracked_by_id(session, cwsi_str_of(sandbox->id)) : NULL;
-    cwsi_session_forget(other ? other : sandbox); /* by whichever object it is here */
-    return status;
-}
-
-CWS_API cws_status cws_session_reap_begin(cws_session *session, cws_op **out, cws_error *err)
-{
-    cws_op *op;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_session(session, out, err);
-    if (!status && !session->journal)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the session was opened without journal");
-    if (status) return status;
-    op = cwsi_op_new(session->client, sizeof(cwsi_reap), cwsi_reap_kind(), NULL);
-    if (!op) return cwsi_no_memory(err, "Reap");
-    CWSI_AS(cwsi_reap, op)->session = session;
-    session->refs++;
-    *out = op;
-    return CWS_OK;
-}
-
-CWS_API size_t cws_op_reaped(const cws_op *op)
-{
-    if (!op || op->kind != cwsi_reap_kind()) return 0;
-    return CWSI_CAST(const cwsi_reap *, CWSI_CAST(const void *, op))->stopped;
-}
-
-CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status status;
-    if (stopped) *stopped = 0;
-    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_session_reap_begin(session, &op, err);
-    if (status) return status;
-    status = cws_op_wait(op, -1, err);
-    if (stopped) *stopped = cws_op_reaped(op);
-    cws_op_free(op);
-    return status;
-}
-
-CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    cwsi_error_clear(err);
-    if (!session) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "session must not be NULL");
-    status = cwsi_enter(session->client, out, err);
-    if (status) return status;
-    op = cwsi_op_new(session->client, sizeof(cwsi_close), cwsi_close_kind(), NULL);
-    if (!op) return cwsi_no_memory(err, "Close session");
-    session->closed = true;
-    CWSI_AS(cwsi_close, op)->session = session;
-    session->refs++;
-    if (session->close_op) (void)cwsi_op_await(op, session->close_op);
-    else session->close_op = op;
-    *out = op;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_session_close(cws_session *session, cws_error *err)
+CWS_API cws_status cws_function_call(cws_function *function, const char *args_json,
+                                     const char *kwargs_json, cws_bytes **out, cws_error *err)
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_session_close_begin(session, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_function_call_begin(function, args_json, kwargs_json, out ? &op : NULL, err);
+    return cwsi_function_finish(begun, op, out, err);
 }
 
-CWS_API bool cws_session_failed(const cws_session *session, size_t index,
-                                const cws_sandbox **sandbox, const cws_error **why)
+CWS_API cws_status cws_function_call_bytes(cws_function *function, const void *data, size_t size,
+                                           cws_bytes **out, cws_error *err)
 {
-    size_t i;
-    for (i = 0; session && i < session->tracked_len; i++) {
-        const cwsi_tracked *t = session->tracked[i];
-        if (!t->failed || index-- > 0) continue;
-        if (sandbox) *sandbox = t->sandbox;
-        if (why) *why = &t->why;
-        return true;
-    }
-    return false;
+    cws_op *op = NULL;
+    cws_status begun;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_function_call_bytes_begin(function, data, size, out ? &op : NULL, err);
+    return cwsi_function_finish(begun, op, out, err);
 }
 
-CWS_API void cws_session_free(cws_session *session)
+CWS_API const cws_result *cws_op_function_output(const cws_op *op)
 {
-    cws_client *own;
-    if (!session) return;
-    own = session->own_client ? session->client : NULL;
-    cwsi_unguard(session);
-    session->closed = true;
-    session->own_client = false;
-    cws_client_free(own); /* while the session still holds it */
-    cwsi_session_unref(session);
+    const cwsi_invocation *v =
+        op && op->done && op->kind == cwsi_function_kind()
+            ? CWSI_CAST(const cwsi_invocation *, CWSI_CAST(const void *, op)) : NULL;
+    return v && v->called && v->process && v->process->began ? v->process->result : NULL;
 }
 
-#ifdef CWS_EXIT_GUARD
+CWS_API cws_bytes *cws_op_take_bytes(cws_op *op)
+{
+    cwsi_file *f = CWSI_AS(cwsi_file, cwsi_ended(op, cwsi_file_kind(CWSI_READ_FILE)));
+    cwsi_invocation *v = CWSI_AS(cwsi_invocation, cwsi_ended(op, cwsi_function_kind()));
+    cws_bytes *bytes = f ? f->bytes : v ? v->bytes : NULL;
+    if (f) f->bytes = NULL;
+    if (v) v->bytes = NULL;
+    return bytes;
+}
 
 /* ================================================================================================
- * >>impl-guard
- * Closing sessions when the process ends: the only state and the only handlers of the process.
+ * >>impl-public-map
+ * The functions of >>functions that make many calls, and those that make one without a sandbox.
  * ============================================================================================= */
 
-typedef void (*cwsi_handler)(int);
-
-#ifndef SA_SIGINFO /* no POSIX, or a strict dialect of C that hides it */
-
-typedef cwsi_handler cwsi_disposition;
-
-/* The handler may have been taken away when it was called: put it back. */
-static void cwsi_signal_keep(int number, cwsi_handler handler)
+static cws_status cwsi_check_map(cws_function *fn, cws_serialization how, const void *list,
+                                 size_t count, const cws_map_opts *o, const void *out,
+                                 cws_error *err)
 {
-    (void)signal(number, handler);
+    cws_status status = cwsi_enter_function(fn, how, out, err);
+    if (!status && o) status = cwsi_check_zero(err, "cws_map_opts", o->must_be_zero);
+    if (!status && !list && count)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the list is NULL but count is not 0");
+    if (!status && fn->session->closed)
+        status = cwsi_fail(err, CWS_ERR_CLOSED, "the session is closed");
+    return status;
 }
 
-static void cwsi_signal_catch(int number, cwsi_handler handler, cwsi_disposition *before)
+CWS_API cws_status cws_function_map_begin(cws_function *function, const char *const *args_json,
+                                          size_t count, const cws_map_opts *opts, cws_op **out,
+                                          cws_error *err)
 {
-    *before = signal(number, handler);
-}
-
-/* Unless somebody else has put another one in its place. */
-static void cwsi_signal_restore(int number, cwsi_handler handler, const cwsi_disposition *before)
-{
-    cwsi_handler now = *before == SIG_ERR ? SIG_ERR : signal(number, *before);
-    if (now != handler && now != SIG_ERR) (void)signal(number, now);
-}
-
-static void cwsi_signal_again(int number)
-{
-    (void)raise(number);
-}
-
-#else
-
-typedef struct sigaction cwsi_disposition;
-
-static void cwsi_signal_keep(int number, cwsi_handler handler)
-{
-    (void)number, (void)handler;
-}
-
-static void cwsi_signal_catch(int number, cwsi_handler handler, cwsi_disposition *before)
-{
-    struct sigaction action;
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = handler;
-    action.sa_flags = SA_RESTART; /* of the user's calls; waits end all the same */
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(number, &action, before);
-}
-
-/* Unless somebody else has put another one in its place. */
-static void cwsi_signal_restore(int number, cwsi_handler handler, const cwsi_disposition *before)
-{
-    struct sigaction now;
-    if (sigaction(number, NULL, &now) == 0 && now.sa_handler == handler)
-        (void)sigaction(number, before, NULL);
-}
-
-/* To the process: this thread may have blocked it. */
-static void cwsi_signal_again(int number)
-{
-    (void)kill(getpid(), number);
-}
-
-#endif
-
-typedef struct cwsi_guards {
-    cws_session *first; /* each held */
-    bool at_exit, installed;
-    long process;               /* a forked one must not close what is its parent's */
-    cwsi_disposition before[2]; /* of SIGINT and SIGTERM */
-    volatile sig_atomic_t caught, cleaning;
-} cwsi_guards;
-
-static cwsi_guards cwsi_guard;
-
-static long cwsi_process(void)
-{
-#if CWSI_UNIX
-    return CWSI_CAST(long, getpid());
-#else
-    return 0;
-#endif
-}
-
-static void cwsi_guard_handler(int number);
-
-/* Both as they were before. */
-static void cwsi_guard_restore(void)
-{
-    cwsi_signal_restore(SIGINT, cwsi_guard_handler, &cwsi_guard.before[0]);
-    cwsi_signal_restore(SIGTERM, cwsi_guard_handler, &cwsi_guard.before[1]);
-}
-
-/* Nothing but noting it is safe here; a second signal does not wait for the closing. */
-static void cwsi_guard_handler(int number)
-{
-    if (cwsi_guard.process != cwsi_process()) {
-        cwsi_guard_restore();
-        cwsi_signal_again(number);
-        return;
-    }
-    if (cwsi_guard.cleaning) _Exit(128 + number);
-    cwsi_signal_keep(number, cwsi_guard_handler);
-    cwsi_guard.caught = number;
-}
-
-static void cwsi_guard_install(void)
-{
-    if (cwsi_guard.installed) return;
-    cwsi_guard.installed = true;
-    cwsi_signal_catch(SIGINT, cwsi_guard_handler, &cwsi_guard.before[0]);
-    cwsi_signal_catch(SIGTERM, cwsi_guard_handler, &cwsi_guard.before[1]);
-}
-
-/* What was caught does now what it did before. */
-static void cwsi_guard_remove(void)
-{
-    int number = CWSI_CAST(int, cwsi_guard.caught);
-    if (!cwsi_guard.installed) return;
-    cwsi_guard.installed = false;
-    cwsi_guard_restore();
-    cwsi_guard.caught = 0;
-    cwsi_guard.cleaning = 0;
-    if (number) cwsi_signal_again(number);
-}
-
-static void cwsi_unguard(cws_session *s)
-{
-    cws_session **link = &cwsi_guard.first;
-    if (!s->guarded) return;
-    while (*link != s) link = &(*link)->guard_next;
-    *link = s->guard_next;
-    s->guarded = false;
-    if (!cwsi_guard.first && !cwsi_guard.cleaning) cwsi_guard_remove();
-    cwsi_session_unref(s);
-}
-
-static void cwsi_guard_close_all(void)
-{
-    cws_error err;
-    while (cwsi_guard.first) {
-        cws_session *s = cwsi_guard.first;
-        s->refs++;
-        if (!s->client->dead && cws_session_close(s, &err))
-            cwsi_log(s->client, CWS_LOG_ERROR, "at the end of the process: %s", err.message);
-        cwsi_unguard(s);
-        cwsi_session_unref(s);
-    }
-}
-
-static void cwsi_guard_exit(void)
-{
-    if (cwsi_guard.process == cwsi_process()) cwsi_guard_close_all();
-}
-
-/* Has a signal come? Then close, and let it do what it did before. True: there is a guard. */
-static int64_t cwsi_guard_look(void)
-{
-    if (!cwsi_guard.caught || cwsi_guard.cleaning)
-        return cwsi_guard.installed ? CWSI_GUARD_MS : CWSI_NEVER;
-    cwsi_guard.cleaning = 1;
-    cwsi_guard_close_all();
-    cwsi_guard_remove();
-    return 0; /* what was waited for may have ended */
-}
-
-CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err)
-{
+    cwsi_map *m;
+    size_t i;
+    bool ok = true;
+    char label[40];
+    cwsi_input in;
     cws_status status;
-    if (session && !on) {
-        cwsi_error_clear(err);
-        cwsi_unguard(session);
-        return CWS_OK;
+    if (out) *out = NULL;
+    status = cwsi_check_map(function, CWS_SERIALIZE_JSON, args_json, count, opts, out, err);
+    for (i = 0; !status && i < count; i++) {
+        (void)cwsi_format(label, sizeof(label), "args_json[%zu]", i);
+        status = cwsi_check_args(function, label, args_json[i], NULL, &in, err);
     }
-    status = cwsi_enter_session(session, session, err);
-    if (status || session->guarded) return status;
-    if (!cwsi_guard.at_exit && atexit(cwsi_guard_exit))
-        return cwsi_fail(err, CWS_ERR_NO_MEMORY, "guard: atexit takes no more functions");
-    cwsi_guard.at_exit = true;
-    session->guarded = true;
-    session->refs++;
-    session->guard_next = cwsi_guard.first;
-    cwsi_guard.first = session;
-    cwsi_guard.process = cwsi_process();
-    cwsi_guard_install();
+    if (status) return status;
+    m = cwsi_map_new(function, count, opts ? opts->limit : 0);
+    for (i = 0; m && i < count; i++) {
+        (void)cwsi_check_args(function, "", args_json[i], NULL, &m->inputs[i], NULL);
+        m->inputs[i].args.at = cwsi_keep_text(&m->arena, m->inputs[i].args, &ok);
+    }
+    if (m && ok) *out = &m->op;
+    else if (m) cws_op_free(&m->op);
+    return *out ? CWS_OK : cwsi_no_memory(err, "Map function");
+}
+
+CWS_API cws_status cws_function_map_bytes_begin(cws_function *function, const cws_blob *inputs,
+                                                size_t count, const cws_map_opts *opts,
+                                                cws_op **out, cws_error *err)
+{
+    cwsi_map *m;
+    size_t i;
+    bool ok = true;
+    char label[40];
+    cwsi_input in;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_check_map(function, CWS_SERIALIZE_BYTES, inputs, count, opts, out, err);
+    for (i = 0; !status && i < count; i++) {
+        (void)cwsi_format(label, sizeof(label), "inputs[%zu].data", i);
+        status = cwsi_check_blob(label, inputs[i].data, inputs[i].size, &in, err);
+    }
+    if (status) return status;
+    m = cwsi_map_new(function, count, opts ? opts->limit : 0);
+    for (i = 0; m && i < count; i++) {
+        cwsi_str data;
+        data.at = CWSI_CAST(const char *, inputs[i].data);
+        data.len = inputs[i].size;
+        (void)cwsi_check_blob("", inputs[i].data, inputs[i].size, &m->inputs[i], NULL);
+        m->inputs[i].blob.data = cwsi_keep_text(&m->arena, data, &ok);
+    }
+    if (m && ok) *out = &m->op;
+    else if (m) cws_op_free(&m->op);
+    return *out ? CWS_OK : cwsi_no_memory(err, "Map function");
+}
+
+/* Run a begun map to its end. */
+static cws_status cwsi_map_finish(cws_status begun, cws_op *op, cws_function_results **out,
+                                  cws_error *err)
+{
+    if (begun) return begun;
+    begun = cws_op_wait(op, -1, err);
+    if (!begun) *out = cws_op_take_results(op);
+    cws_op_free(op);
+    return begun;
+}
+
+CWS_API cws_status cws_function_map(cws_function *function, const char *const *args_json,
+                                    size_t count, const cws_map_opts *opts,
+                                    cws_function_results **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_function_map_begin(function, args_json, count, opts, out ? &op : NULL, err);
+    return cwsi_map_finish(begun, op, out, err);
+}
+
+CWS_API cws_status cws_function_map_bytes(cws_function *function, const cws_blob *inputs,
+                                          size_t count, const cws_map_opts *opts,
+                                          cws_function_results **out, cws_error *err)
+{
+    cws_op *op = NULL;
+    cws_status begun;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    begun = cws_function_map_bytes_begin(function, inputs, count, opts, out ? &op : NULL, err);
+    return cwsi_map_finish(begun, op, out, err);
+}
+
+CWS_API size_t cws_function_results_count(const cws_function_results *results)
+{
+    return results ? results->count : 0;
+}
+
+CWS_API cws_status cws_function_results_at(const cws_function_results *results, size_t index,
+                                           const cws_bytes **bytes, cws_error *err)
+{
+    const cwsi_mapped *item;
+    if (bytes) *bytes = NULL;
+    cwsi_error_clear(err);
+    if (index >= cws_function_results_count(results))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "there is no call %zu", index);
+    item = &results->items[index];
+    if (item->call) return cwsi_copy_error(err, &item->call->op.err);
+    if (item->failed) return cwsi_fail(err, item->failed, "Call function: %s",
+                                       cws_status_text(item->failed));
+    if (bytes) *bytes = item->bytes;
     return CWS_OK;
 }
 
-#else
-
-static void cwsi_unguard(cws_session *s)
+CWS_API void cws_function_results_free(cws_function_results *results)
 {
-    (void)s;
+    cwsi_results_free(results);
 }
 
-#endif
+static cws_status cwsi_function_here(cws_function *fn, const cwsi_input *in, cws_bytes **out,
+                                     cws_error *err)
+{
+    cws_status status =
+        fn->body ? cwsi_local_c(fn, in, out, err) : cwsi_local_python(fn, in, out, err);
+    if (!status) status = cwsi_check_result(fn, *out, err);
+    if (!status) return CWS_OK;
+    cws_bytes_free(*out);
+    *out = NULL;
+    return status;
+}
+
+CWS_API cws_status cws_function_local(cws_function *function, const char *args_json,
+                                      const char *kwargs_json, cws_bytes **out, cws_error *err)
+{
+    cwsi_input in;
+    cws_status status;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    status = cwsi_enter_function(function, CWS_SERIALIZE_JSON, out, err);
+    if (!status) status = cwsi_check_args(function, "args_json", args_json, kwargs_json, &in, err);
+    return status ? status : cwsi_function_here(function, &in, out, err);
+}
+
+CWS_API cws_status cws_function_local_bytes(cws_function *function, const void *data, size_t size,
+                                            cws_bytes **out, cws_error *err)
+{
+    cwsi_input in;
+    cws_status status;
+    if (out) *out = NULL;
+    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
+    status = cwsi_enter_function(function, CWS_SERIALIZE_BYTES, out, err);
+    if (!status) status = cwsi_check_blob("data", data, size, &in, err);
+    return status ? status : cwsi_function_here(function, &in, out, err);
+}
+
+CWS_API cws_function_results *cws_op_take_results(cws_op *op)
+{
+    cwsi_map *m = CWSI_AS(cwsi_map, cwsi_ended(op, cwsi_map_kind()));
+    cws_function_results *results = m ? m->results : NULL;
+    if (m) m->results = NULL;
+    return results;
+}
 
 /* ================================================================================================
  * >>impl-pool
@@ -22391,1089 +23298,207 @@ CWS_API void cws_pool_free(cws_pool *pool)
 }
 
 /* ================================================================================================
- * >>impl-public-snapshots
- * The functions of >>snapshots.
+ * >>impl-guard
+ * Closing sessions when the process ends: the only state and the only handlers of the process.
  * ============================================================================================= */
 
-#define CWSI_DEFINE_LIST(kind)                                                                     \
-    CWS_API size_t cws_##kind##_list_count(const cws_##kind##_list *list)                          \
-    {                                                                                              \
-        return list ? list->found.items.len : 0;                                                   \
-    }                                                                                              \
-    CWS_API const cws_##kind *cws_##kind##_list_at(const cws_##kind##_list *list, size_t index)    \
-    {                                                                                              \
-        return index < cws_##kind##_list_count(list)                                               \
-                   ? CWSI_CAST(const cws_##kind *, list->found.items.at) + index                   \
-                   : NULL;                                                                         \
-    }                                                                                              \
-    CWS_API void cws_##kind##_list_free(cws_##kind##_list *list)                                   \
-    {                                                                                              \
-        if (list) cwsi_found_free(&list->found);                                                   \
+#ifdef CWS_EXIT_GUARD
+
+typedef void (*cwsi_handler)(int);
+
+#ifndef SA_SIGINFO /* no POSIX, or a strict dialect of C that hides it */
+
+typedef cwsi_handler cwsi_disposition;
+
+/* The handler may have been taken away when it was called: put it back. */
+static void cwsi_signal_keep(int number, cwsi_handler handler)
+{
+    (void)signal(number, handler);
+}
+
+static void cwsi_signal_catch(int number, cwsi_handler handler, cwsi_disposition *before)
+{
+    *before = signal(number, handler);
+}
+
+/* Unless somebody else has put another one in its place. */
+static void cwsi_signal_restore(int number, cwsi_handler handler, const cwsi_disposition *before)
+{
+    cwsi_handler now = *before == SIG_ERR ? SIG_ERR : signal(number, *before);
+    if (now != handler && now != SIG_ERR) (void)signal(number, now);
+}
+
+static void cwsi_signal_again(int number)
+{
+    (void)raise(number);
+}
+
+#else
+
+typedef struct sigaction cwsi_disposition;
+
+static void cwsi_signal_keep(int number, cwsi_handler handler)
+{
+    (void)number, (void)handler;
+}
+
+static void cwsi_signal_catch(int number, cwsi_handler handler, cwsi_disposition *before)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART; /* of the user's calls; waits end all the same */
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(number, &action, before);
+}
+
+/* Unless somebody else has put another one in its place. */
+static void cwsi_signal_restore(int number, cwsi_handler handler, const cwsi_disposition *before)
+{
+    struct sigaction now;
+    if (sigaction(number, NULL, &now) == 0 && now.sa_handler == handler)
+        (void)sigaction(number, before, NULL);
+}
+
+/* To the process: this thread may have blocked it. */
+static void cwsi_signal_again(int number)
+{
+    (void)kill(getpid(), number);
+}
+
+#endif
+
+typedef struct cwsi_guards {
+    cws_session *first; /* each held */
+    bool at_exit, installed;
+    long process;               /* a forked one must not close what is its parent's */
+    cwsi_disposition before[2]; /* of SIGINT and SIGTERM */
+    volatile sig_atomic_t caught, cleaning;
+} cwsi_guards;
+
+static cwsi_guards cwsi_guard;
+
+static long cwsi_process(void)
+{
+#if CWSI_UNIX
+    return CWSI_CAST(long, getpid());
+#else
+    return 0;
+#endif
+}
+
+static void cwsi_guard_handler(int number);
+
+/* Both as they were before. */
+static void cwsi_guard_restore(void)
+{
+    cwsi_signal_restore(SIGINT, cwsi_guard_handler, &cwsi_guard.before[0]);
+    cwsi_signal_restore(SIGTERM, cwsi_guard_handler, &cwsi_guard.before[1]);
+}
+
+/* Nothing but noting it is safe here; a second signal does not wait for the closing. */
+static void cwsi_guard_handler(int number)
+{
+    if (cwsi_guard.process != cwsi_process()) {
+        cwsi_guard_restore();
+        cwsi_signal_again(number);
+        return;
     }
-
-CWSI_DEFINE_LIST(snapshot)
-CWSI_DEFINE_LIST(runner)
-CWSI_DEFINE_LIST(profile)
-
-/* What an ended operation has found, if it is one of the questions from first to last. */
-static cwsi_found *cwsi_take_found(cws_op *op, cwsi_ask first, cwsi_ask last)
-{
-    cwsi_found **slot = NULL, *found;
-    int ask;
-    if (!op || !op->done || op->err.status) return NULL;
-    for (ask = CWSI_CAST(int, first); ask <= CWSI_CAST(int, last); ask++)
-        if (op->kind == cwsi_asking_kind(CWSI_CAST(cwsi_ask, ask)))
-            slot = &CWSI_AS(cwsi_asking, op)->found;
-    if (first == CWSI_ASK_SNAPSHOT_GET && op->kind == cwsi_snapshot_kind())
-        slot = &CWSI_AS(cwsi_snapshot, op)->found;
-    if (!slot) return NULL;
-    found = *slot;
-    *slot = NULL;
-    return found;
+    if (cwsi_guard.cleaning) _Exit(128 + number);
+    cwsi_signal_keep(number, cwsi_guard_handler);
+    cwsi_guard.caught = number;
 }
 
-CWS_API cws_snapshot_list *cws_op_take_snapshots(cws_op *op)
+static void cwsi_guard_install(void)
 {
-    return CWSI_AS(cws_snapshot_list,
-                   cwsi_take_found(op, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST));
+    if (cwsi_guard.installed) return;
+    cwsi_guard.installed = true;
+    cwsi_signal_catch(SIGINT, cwsi_guard_handler, &cwsi_guard.before[0]);
+    cwsi_signal_catch(SIGTERM, cwsi_guard_handler, &cwsi_guard.before[1]);
 }
 
-CWS_API cws_runner_list *cws_op_take_runners(cws_op *op)
+/* What was caught does now what it did before. */
+static void cwsi_guard_remove(void)
 {
-    return CWSI_AS(cws_runner_list,
-                   cwsi_take_found(op, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET));
+    int number = CWSI_CAST(int, cwsi_guard.caught);
+    if (!cwsi_guard.installed) return;
+    cwsi_guard.installed = false;
+    cwsi_guard_restore();
+    cwsi_guard.caught = 0;
+    cwsi_guard.cleaning = 0;
+    if (number) cwsi_signal_again(number);
 }
 
-CWS_API cws_profile_list *cws_op_take_profiles(cws_op *op)
+static void cwsi_unguard(cws_session *s)
 {
-    return CWSI_AS(cws_profile_list,
-                   cwsi_take_found(op, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET));
+    cws_session **link = &cwsi_guard.first;
+    if (!s->guarded) return;
+    while (*link != s) link = &(*link)->guard_next;
+    *link = s->guard_next;
+    s->guarded = false;
+    if (!cwsi_guard.first && !cwsi_guard.cleaning) cwsi_guard_remove();
+    cwsi_session_unref(s);
 }
 
-CWS_API bool cws_op_snapshot_bucket(const cws_op *op, cws_snapshot_bucket *out)
+static void cwsi_guard_close_all(void)
 {
-    if (!op || !out || !op->done || op->err.status ||
-        (op->kind != cwsi_asking_kind(CWSI_ASK_BUCKET_GET) &&
-         op->kind != cwsi_asking_kind(CWSI_ASK_BUCKET_SET)))
-        return false;
-    *out = CWSI_CAST(const cwsi_asking *, CWSI_CAST(const void *, op))->found->bucket;
-    return true;
+    cws_error err;
+    while (cwsi_guard.first) {
+        cws_session *s = cwsi_guard.first;
+        s->refs++;
+        if (!s->client->dead && cws_session_close(s, &err))
+            cwsi_log(s->client, CWS_LOG_ERROR, "at the end of the process: %s", err.message);
+        cwsi_unguard(s);
+        cwsi_session_unref(s);
+    }
 }
 
-CWS_API cws_status cws_snapshot_create_begin(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
-                                             cws_op **out, cws_error *err)
+static void cwsi_guard_exit(void)
 {
-    cws_snapshot_opts none = CWSI_ZERO;
-    const cws_snapshot_opts *o = opts ? opts : &none;
-    const char *volume = o->volume;
-    int64_t timeout_ms = 0;
-    cwsi_snapshot *s;
-    bool ok = true;
-    cws_op *op;
+    if (cwsi_guard.process == cwsi_process()) cwsi_guard_close_all();
+}
+
+/* Has a signal come? Then close, and let it do what it did before. True: there is a guard. */
+static int64_t cwsi_guard_look(void)
+{
+    if (!cwsi_guard.caught || cwsi_guard.cleaning)
+        return cwsi_guard.installed ? CWSI_GUARD_MS : CWSI_NEVER;
+    cwsi_guard.cleaning = 1;
+    cwsi_guard_close_all();
+    cwsi_guard_remove();
+    return 0; /* what was waited for may have ended */
+}
+
+CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err)
+{
     cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_sandbox(sandbox, out, err);
-    if (!status) status = cwsi_check_zero(err, "cws_snapshot_opts", o->must_be_zero);
-    if (!status) status = cwsi_check_token(err, o->request_id);
-    if (!status)
-        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
-                                    o->no_wait ? sandbox->request_timeout_ms
-                                               : CWSI_SNAPSHOT_S * 1000 + CWSI_CLIENT_BUFFER_MS,
-                                    false, &timeout_ms);
-    if (!status && volume && sandbox->client->dialect->one_volume)
-        status = cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                           "volume is not there in %s; leave it out: the file_system is meant",
-                           sandbox->client->dialect->name);
-    if (!status && volume) status = cwsi_check_required(err, "volume", volume);
-    if (!status) status = cwsi_snapshot_volume(sandbox, &volume, err);
-    if (!status && cwsi_sandbox_done(sandbox)) status = cwsi_not_running(err, sandbox);
-    if (status) return status;
-    op = cwsi_op_new(sandbox->client, sizeof(cwsi_snapshot), cwsi_snapshot_kind(), sandbox);
-    if (!op) return cwsi_no_memory(err, "Create snapshot");
-    s = CWSI_AS(cwsi_snapshot, op);
-    cwsi_arena_init(&s->arena, &sandbox->client->mem);
-    cwsi_uuid(sandbox->client, s->token);
-    s->volume = cwsi_keep(&s->arena, o->volume, &ok);
-    s->request_id = o->request_id && o->request_id[0] ? cwsi_keep(&s->arena, o->request_id, &ok)
-                                                      : s->token;
-    s->wait = !o->no_wait;
-    s->timeout_ms = timeout_ms;
-    if (!ok) (void)cwsi_op_fail_no_memory(op);
-    *out = op;
-    return CWS_OK;
-}
-
-/* The end of a blocking question: the operation, or what it has found if somebody wants it. */
-static cws_status cwsi_finish_asking(cws_status begun, cws_op *op, cwsi_found **out, cwsi_ask first,
-                                     cwsi_ask last, cws_error *err)
-{
-    cws_status status = begun;
-    if (!begun) {
-        status = cws_op_wait(op, -1, err);
-        if (!status && out) *out = cwsi_take_found(op, first, last);
-        cws_op_free(op);
-    }
-    return status;
-}
-
-CWS_API cws_status cws_snapshot_create(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
-                                       cws_snapshot_list **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cwsi_found *found = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_snapshot_create_begin(sandbox, opts, &op, err);
-    status = cwsi_finish_asking(status, op, out ? &found : NULL, CWSI_ASK_SNAPSHOT_GET,
-                                CWSI_ASK_SNAPSHOT_LIST, err);
-    if (out) *out = CWSI_AS(cws_snapshot_list, found);
-    return status;
-}
-
-/* What every question checks first. timeout_seconds 0: default_ms. NULL: err says why not. */
-static cwsi_asking *cwsi_asking_begin(cws_client *c, cwsi_ask ask, double timeout_seconds,
-                                      int64_t default_ms, cws_op **out, cws_error *err)
-{
-    int64_t timeout_ms = 0;
-    cwsi_asking *a;
-    cwsi_error_clear(err);
-    if (out) *out = NULL;
-    if (!c) {
-        (void)cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "client must not be NULL");
-        return NULL;
-    }
-    if (cwsi_enter(c, out, err) ||
-        cwsi_check_seconds(err, "timeout_seconds", timeout_seconds,
-                           default_ms ? default_ms : c->request_timeout_ms, false, &timeout_ms))
-        return NULL;
-    a = cwsi_asking_new(c, ask, cwsi_after(cwsi_now(c), timeout_ms));
-    if (!a) (void)cwsi_no_memory(err, cwsi_asking_kind(ask)->name);
-    return a;
-}
-
-/* The question is complete, if memory sufficed. */
-static cws_status cwsi_asking_give(cwsi_asking *a, bool ok, cws_op **out, cws_error *err)
-{
-    if (ok) {
-        *out = &a->op;
+    if (session && !on) {
+        cwsi_error_clear(err);
+        cwsi_unguard(session);
         return CWS_OK;
     }
-    (void)cwsi_no_memory(err, a->op.kind->name);
-    cws_op_free(&a->op);
-    return CWS_ERR_NO_MEMORY;
-}
-
-/* A name that is required. Clears what is given out. */
-static cws_status cwsi_check_name(cws_error *err, const char *name, const char *value, cws_op **out)
-{
-    if (out) *out = NULL;
-    cwsi_error_clear(err);
-    if (value && value[strspn(value, " \t\r\n")]) return cwsi_check_text(err, name, value);
-    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must not be empty or blank", name);
-}
-
-CWS_API cws_status cws_snapshot_get_begin(cws_client *client, const char *snapshot_id, cws_op **out,
-                                          cws_error *err)
-{
-    bool ok = true;
-    cwsi_asking *a;
-    cws_error scratch;
-    if (!err) err = &scratch;
-    if (cwsi_check_name(err, "snapshot_id", snapshot_id, out)) return err->status;
-    a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_GET, 0, 0, out, err);
-    if (!a) return err->status;
-    a->q.id = cwsi_asking_text(a, snapshot_id, &ok);
-    return cwsi_asking_give(a, ok, out, err);
-}
-
-CWS_API cws_status cws_snapshot_get(cws_client *client, const char *snapshot_id,
-                                    cws_snapshot_list **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cwsi_found *found = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_snapshot_get_begin(client, snapshot_id, out ? &op : NULL, err);
-    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST,
-                                err);
-    if (out) *out = CWSI_AS(cws_snapshot_list, found);
-    return status;
-}
-
-CWS_API cws_status cws_snapshot_find_begin(cws_client *client, const cws_snapshot_list_opts *opts,
-                                           cws_op **out, cws_error *err)
-{
-    cws_snapshot_list_opts none = CWSI_ZERO;
-    const cws_snapshot_list_opts *o = opts ? opts : &none;
-    bool ok = true;
-    cwsi_asking *a;
-    cws_error scratch;
-    if (!err) err = &scratch;
-    if (out) *out = NULL;
-    cwsi_error_clear(err);
-    if (cwsi_check_zero(err, "cws_snapshot_list_opts", o->must_be_zero) ||
-        cwsi_check_choice(err, "state", CWSI_CAST(unsigned, o->state), CWS_SNAPSHOT_DELETING) ||
-        cwsi_check_optional(err, "source_sandbox_id", o->source_sandbox_id))
-        return err->status;
-    a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_LIST, o->timeout_seconds, 0, out, err);
-    if (!a) return err->status;
-    a->state = o->state;
-    a->q.sandbox_id = cwsi_asking_text(a, o->source_sandbox_id, &ok);
-    return cwsi_asking_give(a, ok, out, err);
-}
-
-CWS_API cws_status cws_snapshot_find(cws_client *client, const cws_snapshot_list_opts *opts,
-                                     cws_snapshot_list **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cwsi_found *found = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_snapshot_find_begin(client, opts, out ? &op : NULL, err);
-    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST,
-                                err);
-    if (out) *out = CWSI_AS(cws_snapshot_list, found);
-    return status;
-}
-
-CWS_API cws_status cws_snapshot_delete_begin(cws_client *client, const char *snapshot_id,
-                                             bool missing_ok, cws_op **out, cws_error *err)
-{
-    bool ok = true;
-    cwsi_asking *a;
-    cws_error scratch;
-    if (!err) err = &scratch;
-    if (cwsi_check_name(err, "snapshot_id", snapshot_id, out)) return err->status;
-    a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_DELETE, 0, 0, out, err);
-    if (!a) return err->status;
-    a->q.id = cwsi_asking_text(a, snapshot_id, &ok);
-    a->q.missing_ok = missing_ok;
-    return cwsi_asking_give(a, ok, out, err);
-}
-
-CWS_API cws_status cws_snapshot_delete(cws_client *client, const char *snapshot_id, bool missing_ok,
-                                       cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_snapshot_delete_begin(client, snapshot_id, missing_ok, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-/* The end of a blocking question about the bucket. */
-static cws_status cwsi_finish_bucket(cws_status begun, cws_op *op, cws_snapshot_bucket *out,
-                                     cws_error *err)
-{
-    cws_status status = begun;
-    if (begun) return status;
-    status = cws_op_wait(op, -1, err);
-    if (!status && out) (void)cws_op_snapshot_bucket(op, out);
-    cws_op_free(op);
-    return status;
-}
-
-CWS_API cws_status cws_snapshot_bucket_get_begin(cws_client *client, cws_op **out, cws_error *err)
-{
-    cws_error scratch;
-    cwsi_asking *a;
-    if (!err) err = &scratch;
-    a = cwsi_asking_begin(client, CWSI_ASK_BUCKET_GET, 0, 0, out, err);
-    return a ? cwsi_asking_give(a, true, out, err) : err->status;
-}
-
-CWS_API cws_status cws_snapshot_bucket_get(cws_client *client, cws_snapshot_bucket *out,
-                                           cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_snapshot_bucket_get_begin(client, &op, err);
-    return cwsi_finish_bucket(begun, op, out, err);
-}
-
-/* A name that fits in `size` bytes with its end, as the answers have it. */
-static cws_status cwsi_check_length(cws_error *err, const char *name, const char *text, size_t size)
-{
-    if (strlen(text) < size) return cwsi_check_text(err, name, text);
-    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is longer than %zu bytes", name, size - 1);
-}
-
-CWS_API cws_status cws_snapshot_bucket_set_begin(cws_client *client, const char *bucket_name,
-                                                 const char *region, cws_op **out, cws_error *err)
-{
-    bool ok = true, own = bucket_name && bucket_name[0];
-    cws_snapshot_bucket unused;
-    cws_error scratch;
-    cwsi_asking *a;
-    if (!err) err = &scratch;
-    if (out) *out = NULL;
-    cwsi_error_clear(err);
-    if (own != (region && region[0]))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "give both bucket_name and region, or none of them");
-    if (own && (cwsi_check_length(err, "bucket_name", bucket_name, sizeof(unused.bucket_name)) ||
-                cwsi_check_length(err, "region", region, sizeof(unused.region))))
-        return err->status;
-    a = cwsi_asking_begin(client, CWSI_ASK_BUCKET_SET, 0, 0, out, err);
-    if (!a) return err->status;
-    a->q.id = cwsi_asking_text(a, bucket_name, &ok);
-    a->q.region = cwsi_asking_text(a, region, &ok);
-    return cwsi_asking_give(a, ok, out, err);
-}
-
-CWS_API cws_status cws_snapshot_bucket_set(cws_client *client, const char *bucket_name,
-                                           const char *region, cws_snapshot_bucket *out,
-                                           cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_snapshot_bucket_set_begin(client, bucket_name, region, &op, err);
-    return cwsi_finish_bucket(begun, op, out, err);
-}
-
-/* ================================================================================================
- * >>impl-public-discovery
- * The functions of >>discovery.
- * ============================================================================================= */
-
-static cws_status cwsi_check_runner_opts(const cws_client *c, const cws_runner_opts *o,
-                                         cws_error *err)
-{
-    bool profiles = c->dialect->profiles;
-    const cwsi_lack lacks[] = {
-        {!profiles && o->profile_name, "profile_name", "use runner_group_id, or nothing"},
-        {!profiles && o->service_exposure_mode, "service_exposure_mode", "use service_visibility"},
-        {!profiles && o->egress_mode, "egress_mode", "leave it out"},
-        {!profiles && o->exclude_shared, "exclude_shared", "look at is_shared of the answers"},
-        {profiles && o->service_visibility, "service_visibility", "use service_exposure_mode"}};
-    if (cwsi_check_choice(err, "service_visibility", CWSI_CAST(unsigned, o->service_visibility),
-                          CWS_VISIBILITY_CUSTOM) ||
-        cwsi_check_optional(err, "runner_group_id", o->runner_group_id) ||
-        cwsi_check_optional(err, "gpu_type", o->gpu_type) ||
-        cwsi_check_optional(err, "architecture", o->architecture) ||
-        cwsi_check_optional(err, "profile_name", o->profile_name) ||
-        cwsi_check_optional(err, "service_exposure_mode", o->service_exposure_mode) ||
-        cwsi_check_optional(err, "egress_mode", o->egress_mode))
-        return CWS_ERR_INVALID_ARGUMENT;
-    if (o->min_available_cpu_millicores < 0 || o->min_available_memory_bytes < 0 ||
-        o->min_available_gpu_count < 0)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "min_available_*: must not be negative");
-    return cwsi_check_lacks(err, c->dialect->name, lacks, CWSI_COUNT(lacks));
-}
-
-CWS_API cws_status cws_runner_find_begin(cws_client *client, const cws_runner_opts *opts,
-                                         cws_op **out, cws_error *err)
-{
-    cws_runner_opts none = CWSI_ZERO;
-    const cws_runner_opts *o = opts ? opts : &none;
-    bool ok = true;
-    cwsi_asking *a;
-    cws_error scratch;
-    if (!err) err = &scratch;
-    if (out) *out = NULL;
-    cwsi_error_clear(err);
-    if (cwsi_check_zero(err, "cws_runner_opts", o->must_be_zero) ||
-        (client && cwsi_check_runner_opts(client, o, err)))
-        return err->status;
-    a = cwsi_asking_begin(client, CWSI_ASK_RUNNER_LIST, o->timeout_seconds, CWSI_DISCOVERY_MS, out,
-                          err);
-    if (!a) return err->status;
-    a->q.group = cwsi_asking_text(a, o->runner_group_id, &ok);
-    a->q.profile = cwsi_asking_text(a, o->profile_name, &ok);
-    a->q.gpu_type = cwsi_asking_text(a, o->gpu_type, &ok);
-    a->q.architecture = cwsi_asking_text(a, o->architecture, &ok);
-    a->q.healthy_only = o->healthy_only;
-    a->q.exclude_shared = o->exclude_shared;
-    a->q.visibility = CWSI_CAST(int32_t, o->service_visibility);
-    a->min_cpu = o->min_available_cpu_millicores;
-    a->min_memory = o->min_available_memory_bytes;
-    a->min_gpu = o->min_available_gpu_count;
-    a->q.full = o->include_resources || a->min_cpu || a->min_memory || a->min_gpu;
-    a->exposure_mode = cwsi_keep(&a->arena, o->service_exposure_mode, &ok);
-    a->egress_mode = cwsi_keep(&a->arena, o->egress_mode, &ok);
-    return cwsi_asking_give(a, ok, out, err);
-}
-
-CWS_API cws_status cws_runner_find(cws_client *client, const cws_runner_opts *opts,
-                                   cws_runner_list **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cwsi_found *found = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_runner_find_begin(client, opts, out ? &op : NULL, err);
-    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET, err);
-    if (out) *out = CWSI_AS(cws_runner_list, found);
-    return status;
-}
-
-CWS_API cws_status cws_runner_get_begin(cws_client *client, const char *runner_id,
-                                        const char *organization_id, cws_op **out, cws_error *err)
-{
-    bool ok = true;
-    cwsi_asking *a;
-    cws_error scratch;
-    if (!err) err = &scratch;
-    if (cwsi_check_name(err, "runner_id", runner_id, out)) return err->status;
-    if (client && !client->dialect->profiles &&
-        cwsi_check_name(err, "organization_id", organization_id, out))
-        return err->status;
-    a = cwsi_asking_begin(client, CWSI_ASK_RUNNER_GET, 0, CWSI_DISCOVERY_MS, out, err);
-    if (!a) return err->status;
-    a->q.id = cwsi_asking_text(a, runner_id, &ok);
-    a->q.organization = cwsi_asking_text(a, organization_id, &ok);
-    a->q.full = true;
-    return cwsi_asking_give(a, ok, out, err);
-}
-
-CWS_API cws_status cws_runner_get(cws_client *client, const char *runner_id,
-                                  const char *organization_id, cws_runner_list **out,
-                                  cws_error *err)
-{
-    cws_op *op = NULL;
-    cwsi_found *found = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_runner_get_begin(client, runner_id, organization_id, out ? &op : NULL, err);
-    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET, err);
-    if (out) *out = CWSI_AS(cws_runner_list, found);
-    return status;
-}
-
-/* Are there profiles? */
-static cws_status cwsi_check_profiles(const cws_client *c, cws_error *err)
-{
-    if (!c || c->dialect->profiles) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "profiles are not there in %s; use runners",
-                     c->dialect->name);
-}
-
-CWS_API cws_status cws_profile_find_begin(cws_client *client, const cws_profile_opts *opts,
-                                          cws_op **out, cws_error *err)
-{
-    cws_profile_opts none = CWSI_ZERO;
-    const cws_profile_opts *o = opts ? opts : &none;
-    bool ok = true;
-    cwsi_asking *a;
-    cws_error scratch;
-    if (!err) err = &scratch;
-    if (out) *out = NULL;
-    cwsi_error_clear(err);
-    if (cwsi_check_zero(err, "cws_profile_opts", o->must_be_zero) ||
-        cwsi_check_profiles(client, err) ||
-        cwsi_check_optional(err, "runner_id", o->runner_id) ||
-        cwsi_check_optional(err, "gpu_type", o->gpu_type) ||
-        cwsi_check_optional(err, "architecture", o->architecture) ||
-        cwsi_check_optional(err, "service_exposure_mode", o->service_exposure_mode) ||
-        cwsi_check_optional(err, "egress_mode", o->egress_mode))
-        return err->status;
-    a = cwsi_asking_begin(client, CWSI_ASK_PROFILE_LIST, o->timeout_seconds, CWSI_DISCOVERY_MS, out,
-                          err);
-    if (!a) return err->status;
-    a->q.id = cwsi_asking_text(a, o->runner_id, &ok);
-    a->q.gpu_type = cwsi_asking_text(a, o->gpu_type, &ok);
-    a->q.architecture = cwsi_asking_text(a, o->architecture, &ok);
-    a->q.exclude_shared = o->exclude_shared;
-    a->exposure_mode = cwsi_keep(&a->arena, o->service_exposure_mode, &ok);
-    a->egress_mode = cwsi_keep(&a->arena, o->egress_mode, &ok);
-    return cwsi_asking_give(a, ok, out, err);
-}
-
-CWS_API cws_status cws_profile_find(cws_client *client, const cws_profile_opts *opts,
-                                    cws_profile_list **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cwsi_found *found = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_profile_find_begin(client, opts, out ? &op : NULL, err);
-    status =
-        cwsi_finish_asking(status, op, &found, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET, err);
-    if (out) *out = CWSI_AS(cws_profile_list, found);
-    return status;
-}
-
-CWS_API cws_status cws_profile_get_begin(cws_client *client, const char *profile_name,
-                                         const char *runner_id, cws_op **out, cws_error *err)
-{
-    bool ok = true;
-    cwsi_asking *a;
-    cws_error scratch;
-    if (!err) err = &scratch;
-    if (cwsi_check_name(err, "profile_name", profile_name, out) ||
-        cwsi_check_profiles(client, err) || cwsi_check_optional(err, "runner_id", runner_id))
-        return err->status;
-    a = cwsi_asking_begin(client, CWSI_ASK_PROFILE_GET, 0, CWSI_DISCOVERY_MS, out, err);
-    if (!a) return err->status;
-    a->q.profile = cwsi_asking_text(a, profile_name, &ok);
-    a->q.id = cwsi_asking_text(a, runner_id, &ok);
-    return cwsi_asking_give(a, ok, out, err);
-}
-
-CWS_API cws_status cws_profile_get(cws_client *client, const char *profile_name,
-                                   const char *runner_id, cws_profile_list **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cwsi_found *found = NULL;
-    cws_status status;
-    if (out) *out = NULL;
-    if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_profile_get_begin(client, profile_name, runner_id, out ? &op : NULL, err);
-    status =
-        cwsi_finish_asking(status, op, &found, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET, err);
-    if (out) *out = CWSI_AS(cws_profile_list, found);
-    return status;
-}
-
-/* ================================================================================================
- * >>impl-public-function
- * The functions of >>functions.
- * ============================================================================================= */
-
-/* Copy what was checked. False: out of memory. */
-static bool cwsi_function_fill(cws_function *fn, const cws_function_opts *o)
-{
-    static const char *const python[] = {"python", NULL}, *const cc[] = {"cc", "-O2", "-lm", NULL};
-    cwsi_arena *a = &fn->arena;
-    bool ok = true;
-    size_t n;
-    char *dir = cwsi_arena_copy(a, o->temp_dir ? o->temp_dir : "/tmp",
-                                strlen(o->temp_dir ? o->temp_dir : "/tmp"));
-    if (!dir) return false;
-    fn->make_dir = strcmp(dir, "/tmp") != 0;
-    for (n = strlen(dir); n && dir[n - 1] == '/'; n--) dir[n - 1] = '\0';
-    fn->make_dir = fn->make_dir && dir[0];
-    fn->temp_dir = dir;
-    if (o->c_function) {
-        fn->body = o->c_function->body;
-        fn->name = cwsi_keep(a, o->c_function->name, &ok);
-        fn->source = cwsi_program(a, o->c_function->source);
-        fn->compiler = cwsi_keep_strings(a, o->compiler ? o->compiler : cc, NULL, &ok);
-        cwsi_token(fn->client, fn->token);
-    } else {
-        fn->name = cwsi_keep(a, o->name, &ok);
-        fn->source = cwsi_keep(a, o->source, &ok);
-        fn->closure = cwsi_keep(a, o->closure_vars ? o->closure_vars : "{}", &ok);
-        fn->interpreter = cwsi_keep_strings(a, o->interpreter ? o->interpreter : python, NULL, &ok);
-        fn->local_interpreter = cwsi_keep(a, o->local_interpreter, &ok);
-    }
-    fn->serialization = o->serialization;
-    fn->keep_warm = o->keep_warm;
-    return ok && fn->source;
-}
-
-/* The options of its sandboxes: tried out on one that is never started, and kept. */
-static cws_status cwsi_function_sandbox(cws_function *fn, const cws_function_opts *o,
-                                        cws_error *err)
-{
-    cws_sandbox_opts none = CWSI_ZERO;
-    const cws_sandbox_opts *given = o->sandbox ? o->sandbox : &none;
-    cws_sandbox *sb = cwsi_sandbox_new(fn->client);
-    cws_status status;
-    if (!sb) return cwsi_no_memory(err, "function");
-    status = cwsi_sandbox_prepare(fn->session, sb, given, err);
-    if (!status)
-        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
-                                    sb->request_timeout_ms, false, &fn->timeout_ms);
-    cwsi_sandbox_unref(sb);
-    return status ? status : cwsi_keep_sandbox_opts(&fn->arena, given, &fn->sandbox, err);
-}
-
-CWS_API cws_status cws_session_function(cws_session *session, const cws_function_opts *opts,
-                                        cws_function **out, cws_error *err)
-{
-    cws_function *fn;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_session(session, out, err);
-    if (!status) status = cwsi_check_function(err, opts);
-    if (status) return status;
-    fn = CWSI_NEW(&session->client->mem, cws_function);
-    if (!fn) return cwsi_no_memory(err, "function");
-    fn->client = session->client;
-    fn->client->refs++;
-    fn->session = session;
+    status = cwsi_enter_session(session, session, err);
+    if (status || session->guarded) return status;
+    if (!cwsi_guard.at_exit && atexit(cwsi_guard_exit))
+        return cwsi_fail(err, CWS_ERR_NO_MEMORY, "guard: atexit takes no more functions");
+    cwsi_guard.at_exit = true;
+    session->guarded = true;
     session->refs++;
-    fn->refs = 1;
-    cwsi_arena_init(&fn->arena, &fn->client->mem);
-    status = cwsi_function_sandbox(fn, opts, err);
-    if (!status && !cwsi_function_fill(fn, opts)) status = cwsi_no_memory(err, "function");
-    if (status) {
-        cwsi_function_unref(fn);
-        return status;
-    }
-    *out = fn;
+    session->guard_next = cwsi_guard.first;
+    cwsi_guard.first = session;
+    cwsi_guard.process = cwsi_process();
+    cwsi_guard_install();
     return CWS_OK;
 }
 
-CWS_API void cws_function_free(cws_function *function)
+#else
+
+static void cwsi_unguard(cws_session *s)
 {
-    if (!function) return;
-    function->freed = true;
-    if (function->warm) cwsi_function_let_go(function->warm);
-    function->warm = NULL;
-    cwsi_function_unref(function);
+    (void)s;
 }
 
-/* What every call checks first. */
-static cws_status cwsi_enter_function(cws_function *fn, cws_serialization how, const void *out,
-                                      cws_error *err)
-{
-    cws_status status;
-    cwsi_error_clear(err);
-    if (!fn) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "function must not be NULL");
-    status = cwsi_enter(fn->client, out, err);
-    if (status || fn->serialization == how) return status;
-    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "Function '%.*s' takes %s", 64, fn->name,
-                     how == CWS_SERIALIZE_JSON
-                         ? "bytes (CWS_SERIALIZE_BYTES): use the call that ends in _bytes"
-                         : "JSON: use the call without _bytes, or CWS_SERIALIZE_BYTES");
-}
-
-/* The arguments of a call, checked and with their defaults. */
-static cws_status cwsi_check_args(const cws_function *fn, const char *label, const char *args,
-                                  const char *kwargs, cwsi_input *in, cws_error *err)
-{
-    cws_status status = cwsi_check_json(err, label, args,
-                                        fn->body ? CWSI_JSON_END : CWSI_JSON_ARRAY);
-    if (!status && kwargs && fn->body)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "kwargs_json is for Python");
-    if (!status) status = cwsi_check_json(err, "kwargs_json", kwargs, CWSI_JSON_OBJECT);
-    memset(in, 0, sizeof(*in));
-    in->args = cwsi_str_of(args ? args : "[]");
-    in->kwargs = cwsi_str_of(kwargs ? kwargs : "{}");
-    return status;
-}
-
-static cws_status cwsi_check_blob(const char *label, const void *data, size_t size, cwsi_input *in,
-                                  cws_error *err)
-{
-    memset(in, 0, sizeof(*in));
-    in->args = cwsi_str_of("[]");
-    in->kwargs = cwsi_str_of("{}");
-    in->blob.data = data;
-    in->blob.size = size;
-    if (data || !size) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but size is not 0", label);
-}
-
-static cws_status cwsi_invocation_give(cws_function *fn, const cwsi_input *in, cws_op **out,
-                                       cws_error *err)
-{
-    cwsi_invocation *v;
-    cws_error why;
-    if (fn->session->closed) return cwsi_fail(err, CWS_ERR_CLOSED, "the session is closed");
-    cwsi_error_clear(&why);
-    v = cwsi_invocation_new(fn, in, &why);
-    if (!v) return cwsi_copy_error(err, &why);
-    *out = &v->op;
-    return CWS_OK;
-}
-
-CWS_API cws_status cws_function_call_begin(cws_function *function, const char *args_json,
-                                           const char *kwargs_json, cws_op **out, cws_error *err)
-{
-    cwsi_input in;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_function(function, CWS_SERIALIZE_JSON, out, err);
-    if (!status) status = cwsi_check_args(function, "args_json", args_json, kwargs_json, &in, err);
-    return status ? status : cwsi_invocation_give(function, &in, out, err);
-}
-
-CWS_API cws_status cws_function_call_bytes_begin(cws_function *function, const void *data,
-                                                 size_t size, cws_op **out, cws_error *err)
-{
-    cwsi_input in;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_enter_function(function, CWS_SERIALIZE_BYTES, out, err);
-    if (!status) status = cwsi_check_blob("data", data, size, &in, err);
-    return status ? status : cwsi_invocation_give(function, &in, out, err);
-}
-
-/* Run a begun call to its end. */
-static cws_status cwsi_function_finish(cws_status begun, cws_op *op, cws_bytes **out,
-                                       cws_error *err)
-{
-    if (begun) return begun;
-    begun = cws_op_wait(op, -1, err);
-    if (!begun) *out = cws_op_take_bytes(op);
-    cws_op_free(op);
-    return begun;
-}
-
-CWS_API cws_status cws_function_call(cws_function *function, const char *args_json,
-                                     const char *kwargs_json, cws_bytes **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (out) *out = NULL;
-    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_function_call_begin(function, args_json, kwargs_json, out ? &op : NULL, err);
-    return cwsi_function_finish(begun, op, out, err);
-}
-
-CWS_API cws_status cws_function_call_bytes(cws_function *function, const void *data, size_t size,
-                                           cws_bytes **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (out) *out = NULL;
-    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_function_call_bytes_begin(function, data, size, out ? &op : NULL, err);
-    return cwsi_function_finish(begun, op, out, err);
-}
-
-CWS_API const cws_result *cws_op_function_output(const cws_op *op)
-{
-    const cwsi_invocation *v =
-        op && op->done && op->kind == cwsi_function_kind()
-            ? CWSI_CAST(const cwsi_invocation *, CWSI_CAST(const void *, op)) : NULL;
-    return v && v->called && v->process && v->process->began ? v->process->result : NULL;
-}
-
-/* ================================================================================================
- * >>impl-public-map
- * The functions of >>functions that make many calls, and those that make one without a sandbox.
- * ============================================================================================= */
-
-static cws_status cwsi_check_map(cws_function *fn, cws_serialization how, const void *list,
-                                 size_t count, const cws_map_opts *o, const void *out,
-                                 cws_error *err)
-{
-    cws_status status = cwsi_enter_function(fn, how, out, err);
-    if (!status && o) status = cwsi_check_zero(err, "cws_map_opts", o->must_be_zero);
-    if (!status && !list && count)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "the list is NULL but count is not 0");
-    if (!status && fn->session->closed)
-        status = cwsi_fail(err, CWS_ERR_CLOSED, "the session is closed");
-    return status;
-}
-
-CWS_API cws_status cws_function_map_begin(cws_function *function, const char *const *args_json,
-                                          size_t count, const cws_map_opts *opts, cws_op **out,
-                                          cws_error *err)
-{
-    cwsi_map *m;
-    size_t i;
-    bool ok = true;
-    char label[40];
-    cwsi_input in;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_check_map(function, CWS_SERIALIZE_JSON, args_json, count, opts, out, err);
-    for (i = 0; !status && i < count; i++) {
-        (void)cwsi_format(label, sizeof(label), "args_json[%zu]", i);
-        status = cwsi_check_args(function, label, args_json[i], NULL, &in, err);
-    }
-    if (status) return status;
-    m = cwsi_map_new(function, count, opts ? opts->limit : 0);
-    for (i = 0; m && i < count; i++) {
-        (void)cwsi_check_args(function, "", args_json[i], NULL, &m->inputs[i], NULL);
-        m->inputs[i].args.at = cwsi_keep_text(&m->arena, m->inputs[i].args, &ok);
-    }
-    if (m && ok) *out = &m->op;
-    else if (m) cws_op_free(&m->op);
-    return *out ? CWS_OK : cwsi_no_memory(err, "Map function");
-}
-
-CWS_API cws_status cws_function_map_bytes_begin(cws_function *function, const cws_blob *inputs,
-                                                size_t count, const cws_map_opts *opts,
-                                                cws_op **out, cws_error *err)
-{
-    cwsi_map *m;
-    size_t i;
-    bool ok = true;
-    char label[40];
-    cwsi_input in;
-    cws_status status;
-    if (out) *out = NULL;
-    status = cwsi_check_map(function, CWS_SERIALIZE_BYTES, inputs, count, opts, out, err);
-    for (i = 0; !status && i < count; i++) {
-        (void)cwsi_format(label, sizeof(label), "inputs[%zu].data", i);
-        status = cwsi_check_blob(label, inputs[i].data, inputs[i].size, &in, err);
-    }
-    if (status) return status;
-    m = cwsi_map_new(function, count, opts ? opts->limit : 0);
-    for (i = 0; m && i < count; i++) {
-        cwsi_str data;
-        data.at = CWSI_CAST(const char *, inputs[i].data);
-        data.len = inputs[i].size;
-        (void)cwsi_check_blob("", inputs[i].data, inputs[i].size, &m->inputs[i], NULL);
-        m->inputs[i].blob.data = cwsi_keep_text(&m->arena, data, &ok);
-    }
-    if (m && ok) *out = &m->op;
-    else if (m) cws_op_free(&m->op);
-    return *out ? CWS_OK : cwsi_no_memory(err, "Map function");
-}
-
-/* Run a begun map to its end. */
-static cws_status cwsi_map_finish(cws_status begun, cws_op *op, cws_function_results **out,
-                                  cws_error *err)
-{
-    if (begun) return begun;
-    begun = cws_op_wait(op, -1, err);
-    if (!begun) *out = cws_op_take_results(op);
-    cws_op_free(op);
-    return begun;
-}
-
-CWS_API cws_status cws_function_map(cws_function *function, const char *const *args_json,
-                                    size_t count, const cws_map_opts *opts,
-                                    cws_function_results **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (out) *out = NULL;
-    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_function_map_begin(function, args_json, count, opts, out ? &op : NULL, err);
-    return cwsi_map_finish(begun, op, out, err);
-}
-
-CWS_API cws_status cws_function_map_bytes(cws_function *function, const cws_blob *inputs,
-                                          size_t count, const cws_map_opts *opts,
-                                          cws_function_results **out, cws_error *err)
-{
-    cws_op *op = NULL;
-    cws_status begun;
-    if (out) *out = NULL;
-    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_function_map_bytes_begin(function, inputs, count, opts, out ? &op : NULL, err);
-    return cwsi_map_finish(begun, op, out, err);
-}
-
-CWS_API size_t cws_function_results_count(const cws_function_results *results)
-{
-    return results ? results->count : 0;
-}
-
-CWS_API cws_status cws_function_results_at(const cws_function_results *results, size_t index,
-                                           const cws_bytes **bytes, cws_error *err)
-{
-    const cwsi_mapped *item;
-    if (bytes) *bytes = NULL;
-    cwsi_error_clear(err);
-    if (index >= cws_function_results_count(results))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "there is no call %zu", index);
-    item = &results->items[index];
-    if (item->call) return cwsi_copy_error(err, &item->call->op.err);
-    if (item->failed) return cwsi_fail(err, item->failed, "Call function: %s",
-                                       cws_status_text(item->failed));
-    if (bytes) *bytes = item->bytes;
-    return CWS_OK;
-}
-
-CWS_API void cws_function_results_free(cws_function_results *results)
-{
-    cwsi_results_free(results);
-}
-
-static cws_status cwsi_function_here(cws_function *fn, const cwsi_input *in, cws_bytes **out,
-                                     cws_error *err)
-{
-    cws_status status =
-        fn->body ? cwsi_local_c(fn, in, out, err) : cwsi_local_python(fn, in, out, err);
-    if (!status) status = cwsi_check_result(fn, *out, err);
-    if (!status) return CWS_OK;
-    cws_bytes_free(*out);
-    *out = NULL;
-    return status;
-}
-
-CWS_API cws_status cws_function_local(cws_function *function, const char *args_json,
-                                      const char *kwargs_json, cws_bytes **out, cws_error *err)
-{
-    cwsi_input in;
-    cws_status status;
-    if (out) *out = NULL;
-    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
-    status = cwsi_enter_function(function, CWS_SERIALIZE_JSON, out, err);
-    if (!status) status = cwsi_check_args(function, "args_json", args_json, kwargs_json, &in, err);
-    return status ? status : cwsi_function_here(function, &in, out, err);
-}
-
-CWS_API cws_status cws_function_local_bytes(cws_function *function, const void *data, size_t size,
-                                            cws_bytes **out, cws_error *err)
-{
-    cwsi_input in;
-    cws_status status;
-    if (out) *out = NULL;
-    if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
-    status = cwsi_enter_function(function, CWS_SERIALIZE_BYTES, out, err);
-    if (!status) status = cwsi_check_blob("data", data, size, &in, err);
-    return status ? status : cwsi_function_here(function, &in, out, err);
-}
-
-/* ================================================================================================
- * >>impl-public-async
- * The functions of >>async.
- * ============================================================================================= */
-
-CWS_API bool cws_op_done(const cws_op *op)
-{
-    return !op || op->done;
-}
-
-CWS_API cws_status cws_op_result(const cws_op *op, cws_error *err)
-{
-    cwsi_error_clear(err);
-    if (!op) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "op must not be NULL");
-    if (!op->done) return cwsi_fail(err, CWS_ERR_PENDING, "%s has not ended yet", op->kind->name);
-    return cwsi_copy_error(err, &op->err);
-}
-
-CWS_API cws_status cws_op_wait(cws_op *op, int64_t timeout_ms, cws_error *err)
-{
-    cws_status status = CWS_OK;
-    cwsi_error_clear(err);
-    if (!op) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "op must not be NULL");
-    op->refs++; /* a callback may free the handle */
-    if (timeout_ms == 0 && !op->done) status = cwsi_loop_turn(op->client, 0, err);
-    if (!status)
-        status = cwsi_run_until(op, cwsi_until(op->client, timeout_ms), err);
-    cwsi_op_unref(op);
-    return status;
-}
-
-CWS_API bool cws_op_cancel(cws_op *op)
-{
-    if (!op || op->done) return false;
-    cwsi_op_abandon(op);
-    return true;
-}
-
-CWS_API void cws_op_resume(cws_op *op)
-{
-    if (!op || op->done || !op->paused) return;
-    op->paused = false;
-    cwsi_op_wake(op);
-}
-
-CWS_API void cws_op_on_done(cws_op *op, cws_op_done_fn fn, void *user)
-{
-    if (!op) return;
-    op->on_done = fn;
-    op->on_done_user = user;
-    op->notify = fn && op->done && !op->client->dead; /* a dead client has no next poll */
-    if (op->notify) cwsi_op_wake(op);
-}
-
-CWS_API void cws_op_free(cws_op *op)
-{
-    if (!op) return;
-    op->on_done = NULL;
-    cwsi_op_abandon(op);
-    cwsi_op_unref(op);
-}
-
-/* The operation as one of this kind that has ended; NULL otherwise. */
-static cws_op *cwsi_ended(cws_op *op, const cwsi_op_kind *kind)
-{
-    return op && op->done && op->kind == kind && !op->err.status ? op : NULL;
-}
-
-CWS_API cws_bytes *cws_op_take_bytes(cws_op *op)
-{
-    cwsi_file *f = CWSI_AS(cwsi_file, cwsi_ended(op, cwsi_file_kind(CWSI_READ_FILE)));
-    cwsi_invocation *v = CWSI_AS(cwsi_invocation, cwsi_ended(op, cwsi_function_kind()));
-    cws_bytes *bytes = f ? f->bytes : v ? v->bytes : NULL;
-    if (f) f->bytes = NULL;
-    if (v) v->bytes = NULL;
-    return bytes;
-}
-
-CWS_API cws_sandbox_list *cws_op_take_list(cws_op *op)
-{
-    cwsi_listing *l = CWSI_AS(cwsi_listing, cwsi_ended(op, cwsi_listing_kind()));
-    cws_sandbox_list *found = l ? l->found : NULL;
-    if (l) l->found = NULL;
-    return found;
-}
-
-CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op)
-{
-    cwsi_get *get = CWSI_AS(cwsi_get, cwsi_ended(op, cwsi_get_kind(CWSI_GET_FROM_ID)));
-    cws_sandbox *found = get ? get->found : NULL;
-    if (get) get->found = NULL;
-    return found;
-}
-
-CWS_API cws_function_results *cws_op_take_results(cws_op *op)
-{
-    cwsi_map *m = CWSI_AS(cwsi_map, cwsi_ended(op, cwsi_map_kind()));
-    cws_function_results *results = m ? m->results : NULL;
-    if (m) m->results = NULL;
-    return results;
-}
-
-/* Mark the first `most` that have ended; returns how many were marked. */
-static size_t cwsi_mark_done(cws_op *const *ops, size_t count, size_t most, bool *done)
-{
-    size_t i, n = 0;
-    for (i = 0; i < count; i++) {
-        bool mark = ops[i]->done && n < most;
-        if (done) done[i] = mark;
-        if (mark) n++;
-    }
-    return n;
-}
-
-CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_returns,
-                                 int64_t timeout_ms, bool *done, size_t *done_count, cws_error *err)
-{
-    size_t i, n = 0, want = num_returns < count ? num_returns : count;
-    int64_t until = CWSI_NEVER;
-    cws_status status = CWS_OK;
-    bool first = true;
-    cwsi_error_clear(err);
-    if (done_count) *done_count = 0;
-    if (num_returns == 0)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "num_returns must be at least 1");
-    for (i = 0; i < count; i++)
-        if (!ops || !ops[i] || ops[i]->client != ops[0]->client)
-            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                             "ops[%zu] is NULL or belongs to another client", i);
-    for (i = 0; i < count; i++) ops[i]->refs++; /* a callback may free a handle */
-    if (count && timeout_ms >= 0) until = cwsi_after(cwsi_now(ops[0]->client), timeout_ms);
-    while (!status && (n = cwsi_mark_done(ops, count, want, done)) < want) {
-        int64_t now = cwsi_now(ops[0]->client);
-        if (now >= until && until != CWSI_NEVER && !first) break;
-        first = false;
-        status = cwsi_loop_turn(ops[0]->client, until == CWSI_NEVER ? -1
-                                                : until > now       ? until - now
-                                                                    : 0,
-                                err);
-    }
-    for (i = 0; i < count; i++) cwsi_op_unref(ops[i]);
-    if (done_count) *done_count = n;
-    return status;
-}
-
-CWS_API cws_status cws_client_poll(cws_client *client, int timeout_ms, cws_error *err)
-{
-    cwsi_error_clear(err);
-    if (!client) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "client must not be NULL");
-    return cwsi_loop_turn(client, timeout_ms, err);
-}
-
-CWS_API size_t cws_client_pending(const cws_client *client)
-{
-    return client ? client->op_count : 0;
-}
-
-CWS_API void cws_client_wakeup(cws_client *client)
-{
-    if (client && client->transport.wakeup) client->transport.wakeup(client->transport.user);
-}
+#endif
 
 /* ================================================================================================
  * >>impl-curl
