@@ -1134,7 +1134,6 @@ int main(int argc, char **argv)
 {
     FILE *other = tmpfile();
     pid_t pid;
-    setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc < 2 || !other) {
         printf("FAILED: no backend program is named, or there is no temporary file\n"
                "0 passed, 1 failed, 0 skipped\n");

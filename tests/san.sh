@@ -36,29 +36,32 @@ works() { # works COMPILER FLAG: a program with this sanitizer links and runs
         "$1" "$2" -x c -o "$work/probe" - 2>/dev/null && "$work/probe" 2>/dev/null
 }
 
+# The suites over the scripted transport that begin no process; and all that are in one process.
+public="operations call options dialects client sandbox ask exec logs files"
+chapters="base messages $public"
 wire=
 CWS_NO_INSTALL=1 sh tests/need.sh gateway 2>/dev/null && wire=wire
 
-for name in unit api streams options snapshots session tree metrics functions torture $wire; do
+for name in $chapters metrics session pool functions torture $wire; do
     try plain "$name" "" "$CC" -O2
 done
 # Not wire: libcurl is not instrumented, and its writes would look like missing ones.
 if have clang && works clang -fsanitize=memory; then
-    for name in unit api streams options snapshots metrics; do
+    for name in $chapters metrics; do
         try memory "$name" "" clang -O1 -fsanitize=memory -fno-sanitize-recover=all
     done
 else
     skip "memory sanitizer" "clang has none here"
 fi
 if works "$CC" -fsanitize=thread; then
-    for name in api streams metrics $wire; do
+    for name in $public metrics $wire; do
         try thread "$name" "" "$CC" -O1 -fsanitize=thread
     done
 else
     skip "thread sanitizer" "$CC has none here"
 fi
 if have valgrind; then
-    for name in unit api streams metrics $wire; do
+    for name in base messages $public metrics $wire; do
         try valgrind "$name" "valgrind -q --error-exitcode=99 --leak-check=full
             --errors-for-leak-kinds=definite --child-silent-after-fork=yes" "$CC" -O1
     done

@@ -37,6 +37,7 @@
 #include "words.h"
 
 #define SCRIPT_MAX_HEADERS 6
+#define READY "{\"ready\":{}}" /* the first message of a command's stream */
 
 typedef struct script_reply {
     char rpc[40];

@@ -1055,7 +1055,6 @@ int main(int argc, char **argv)
 {
     size_t i, k;
     const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
-    setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc < 2 || !server_start(argv[1], KEY, WANDB_KEY)) {
         printf("FAILED: the gateway did not start\n0 passed, 1 failed, 0 skipped\n");
         return 1;

@@ -1545,7 +1545,6 @@ static void run_scenarios(const scenario *list, size_t count)
 
 int main(int argc, char **argv)
 {
-    setvbuf(stdout, NULL, _IOLBF, 0);
     make_pattern();
     if (argc < 2 || !server_start(argv[1], KEY, WANDB_KEY)) {
         printf("FAILED: the gateway did not start\n0 passed, 1 failed, 0 skipped\n");
