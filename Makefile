@@ -30,10 +30,10 @@ HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 CHAPTERS = base messages operations call options dialects client sandbox ask exec logs files \
 	metrics session functions pool
-PROGRAMS = $(CHAPTERS) local wandb_client roundtrip catalogue wire wirelive torture backend \
+PROGRAMS = $(CHAPTERS) local torture wandb_client roundtrip catalogue curl_wire curl_live backend \
 	$(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
-SUITES = $(CHAPTERS) schema oracle wandb local torture roundtrip catalogue wire wirelive examples \
-	terminal link variants symbols style docs matrix fuzz
+SUITES = $(CHAPTERS) schema oracle wandb local torture roundtrip catalogue curl_wire curl_live \
+	examples terminal link variants symbols style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
@@ -119,7 +119,7 @@ schema: $(patsubst %,$(BUILD)/tests/%,$(filter schema%,$(PROGRAMS)))
 oracle: $(BUILD)/tests/schema_tool
 	@NEED=gateway sh tests/run.sh $@ -- node tests/gateway/oracle.mjs $<
 
-roundtrip catalogue wire wirelive: %: $(BUILD)/tests/% $(BUILD)/tests/backend
+roundtrip catalogue curl_wire curl_live: %: $(BUILD)/tests/% $(BUILD)/tests/backend
 	@NEED=gateway TIMEOUT=900 sh tests/run.sh $@ -- $^
 
 examples: $(EXAMPLES:%=$(BUILD)/examples-san/%)

@@ -558,17 +558,13 @@ static cws_process *api_talk(api *t, cws_sandbox *sb, const cws_exec_opts *more)
 /* The bytes of all input that was sent, joined; the sizes of the frames in `sizes`. */
 static size_t api_input(api *t, char *out, char *sizes, size_t room)
 {
-    size_t i, n = 0, at = 0;
+    size_t n = 0, at = 0;
     const script_call *call = script_call_at(&t->s, "StreamExec", 0);
-    unsigned flags;
     sizes[0] = '\0';
-    for (i = 0; call->sent.len - at >= CWSI_ENVELOPE; i++) {
+    while (script_more_sent(call, at)) {
         cwsi_str body;
         const cwsi_v1_ExecStreamRequest *m;
-        body.at = call->sent.at + at + CWSI_ENVELOPE;
-        body.len = cwsi_envelope_read(call->sent.at + at, &flags);
-        at += CWSI_ENVELOPE + body.len;
-        if (!CHECK(at <= call->sent.len && flags == 0)) return n;
+        if (!CHECK(script_next_sent(call, &at, &body))) return n;
         m = script_input(&t->s, body);
         if (!CHECK(m != NULL)) return n;
         CHECK(!m->init && !m->resize && !m->has_stdin_ == (m->close != NULL));

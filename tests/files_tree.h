@@ -113,12 +113,6 @@ static char *pack(const char *from, size_t piece, bool skip, size_t *size)
     return NULL;
 }
 
-static void save(const char *name, const char *data, size_t size)
-{
-    FILE *f = fopen(in_dir(name), "wb");
-    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) abort();
-}
-
 static char *load(const char *name, size_t *size)
 {
     FILE *f = fopen(in_dir(name), "rb");
@@ -174,7 +168,7 @@ static void test_both_ways(void)
         }
     }
     TEST("the tar of this machine reads our archive") {
-        if (data) save("ours.tar", data, size);
+        if (data) put_file(in_dir("ours.tar"), data, size);
         CHECK_INT(sh("cd %s && rm -rf out && mkdir out && tar -xf ours.tar -C out", dir), 0);
         CHECK(same("sample", "out"));
     }
@@ -467,12 +461,15 @@ static void tree_tests(void)
 {
     cws_session_opts so;
     cws_client_opts co;
+    script nothing; /* is asked of the service */
     size_t live;
     memset(&so, 0, sizeof so);
     memset(&co, 0, sizeof co);
     snprintf(dir, sizeof dir, "/tmp/cws-tree-XXXXXX");
     if (!mkdtemp(dir)) abort();
     (void)sh("mkdir -p %s/rand/deep", dir);
+    script_init(&nothing, false);
+    co.transport = &nothing.transport;
     co.no_environment = true;
     co.allocator = &test_allocator;
     so.client_opts = &co;
@@ -487,6 +484,7 @@ static void tree_tests(void)
     test_local();
     cws_sandbox_free(box);
     cws_session_free(session);
+    script_free(&nothing);
     TEST("nothing is left in memory") CHECK_INT(test_alloc_live(), live);
     (void)sh("rm -rf %s", dir);
 }

@@ -573,6 +573,13 @@ TEST_FN script_reply *api_answer_at_eof(api *t, const char *out, int code)
     return r;
 }
 
+/* A file of this machine. */
+TEST_FN void put_file(const char *path, const char *data, size_t size)
+{
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) abort();
+}
+
 TEST_FN void api_fill(char *data, size_t size)
 {
     size_t i;

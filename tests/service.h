@@ -71,12 +71,6 @@ TEST_FN void remove_journals(void)
     if (folder[0]) (void)rmdir(folder);
 }
 
-TEST_FN void put_file(const char *path, const char *text, size_t size)
-{
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(text, 1, size, f) != size || fclose(f)) abort();
-}
-
 TEST_FN char *get_file(const char *path)
 {
     FILE *f = fopen(path, "rb");

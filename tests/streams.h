@@ -277,14 +277,11 @@ TEST_FN char *st_input(api *t, size_t index, size_t *size)
     bool closed = false, bad = false;
     *size = 0;
     if (!out) abort();
-    while (!bad && call->sent.len - at >= CWSI_ENVELOPE) {
+    while (!bad && script_more_sent(call, at)) {
         cwsi_str body;
-        unsigned flags;
         const cwsi_v1_ExecStreamRequest *m;
-        body.at = call->sent.at + at + CWSI_ENVELOPE;
-        body.len = cwsi_envelope_read(call->sent.at + at, &flags);
-        at += CWSI_ENVELOPE + body.len;
-        m = closed || flags || at > call->sent.len ? NULL : script_input(&t->s, body);
+        bool good = script_next_sent(call, &at, &body);
+        m = closed || !good ? NULL : script_input(&t->s, body);
         bad = !m;
         if (bad) break;
         closed = m->close != NULL;
