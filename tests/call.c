@@ -617,8 +617,6 @@ static void api_test_grpc_heads(void)
 
 static void api_test_grpc_streams(void)
 {
-    api_test_grpc_outcomes();
-    api_test_grpc_heads();
     GRPC("gRPC: a stream's outcome counts behind all of its messages") {
         cws_sandbox *sb = api_running(t);
         cws_result *result = NULL;
@@ -839,6 +837,8 @@ static void (*const both[])(void) = {
     api_test_wire,
     api_test_transport,
     api_test_streams,
+    api_test_grpc_outcomes,
+    api_test_grpc_heads,
     api_test_grpc_streams,
     api_test_retries};
 

@@ -235,7 +235,7 @@ static void op_test_replies(void)
     for (b2 = 0; b2 < 2; b2++)
         for (i = 0; i < API_MODES; i++) {
             const char *create = b2 ? "Start" : "CreateSandbox", *get = b2 ? "Get" : "GetSandbox";
-            OP_ROW(b2 ? "v1beta2" : "v1", "35: a reply with everything", (size_t)i, b2)
+            NW_ROW(b2 ? "v1beta2" : "v1", "35: a reply with everything", (size_t)i, b2)
             {
                 cws_sandbox *sb = nw_found(t, b2 ? B2_FULL : V1_FULL);
                 const cws_sandbox_info *info = cws_sandbox_get_info(sb);
@@ -261,7 +261,7 @@ static void op_test_replies(void)
                 CHECK_STR(cws_sandbox_id(sb), "sb-1");
                 CHECK_INT(cws_sandbox_state(sb), CWS_STATE_PENDING); /* 8.1 */
             }
-            OP_ROW(b2 ? "v1beta2" : "v1", "a reply with nothing but an id", (size_t)i, b2)
+            NW_ROW(b2 ? "v1beta2" : "v1", "a reply with nothing but an id", (size_t)i, b2)
             {
                 cws_sandbox *sb = nw_found(t, "{'sandboxId':'sb-1'}");
                 const cws_sandbox_info *info = cws_sandbox_get_info(sb);
@@ -276,7 +276,7 @@ static void op_test_replies(void)
                 CHECK_INT(info->end_unix_ms, 0);
                 CHECK(!info->has_exit_code);
             }
-            OP_ROW(b2 ? "v1beta2" : "v1", "a reply with no field at all is none", (size_t)i, b2)
+            NW_ROW(b2 ? "v1beta2" : "v1", "a reply with no field at all is none", (size_t)i, b2)
             {
                 cws_sandbox *sb = NULL;
                 nw_ok(t, get, "{}");
@@ -284,7 +284,7 @@ static void op_test_replies(void)
                 nw_ok(t, create, "{}");
                 CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_PROTOCOL);
             }
-            OP_ROW(b2 ? "v1beta2" : "v1", "ten unknown fields and a new state", (size_t)i, b2)
+            NW_ROW(b2 ? "v1beta2" : "v1", "ten unknown fields and a new state", (size_t)i, b2)
             {
                 cws_sandbox *sb = NULL;
                 op_strange(t, nw_ok(t, get, b2 ? "{'sandboxId':'sb-1','sandboxStatus':77,"
@@ -317,7 +317,7 @@ static void op_test_cut(void)
 {
     int b2;
     for (b2 = 0; b2 < 2; b2++)
-        OP_ROW(b2 ? "v1beta2" : "v1", "a reply cut at every byte, and every byte changed", 1, b2)
+        NW_ROW(b2 ? "v1beta2" : "v1", "a reply cut at every byte, and every byte changed", 1, b2)
         {
             script_reply *whole = nw_ok(t, b2 ? "Get" : "GetSandbox", b2 ? B2_FULL : V1_FULL);
             const char *body = whole->body;

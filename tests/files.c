@@ -1654,7 +1654,7 @@ static void op_test_files(void)
                  {1e9, ",'maxTimeoutSeconds':1000000000", -1}};
     size_t i;
     for (i = 0; i < CWSI_COUNT(times); i++)
-        OP_ROW("v1beta2", "AddFile, RetrieveFile: their limit is whole seconds, cut off", i, true)
+        NW_ROW("v1beta2", "AddFile, RetrieveFile: their limit is whole seconds, cut off", i, true)
         {
             cws_sandbox *sb = nw_running(t);
             cws_file_opts o;

@@ -75,7 +75,7 @@ TEST_FN const char *nw_name(const char *what, const char *text, size_t mode)
 #define NATIVE(what, text, mode, b2)                                                               \
     TEST(nw_name(what, text, mode)) for (api *t = nw_new(mode, b2); t; t = api_end(t))
 /* A test per row of a table, in one mode after the other. */
-#define OP_ROW(what, row, index, b2) NATIVE(what, row, (index) % API_MODES, b2)
+#define NW_ROW(what, row, index, b2) NATIVE(what, row, (index) % API_MODES, b2)
 #define DIALECTS(text, first, last, modes)                                                         \
     for (int nw_b2 = first; nw_b2 <= (last); nw_b2++)                                              \
         for (size_t nw_m = 0; nw_m < (modes); nw_m++)                                              \

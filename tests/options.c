@@ -701,7 +701,7 @@ static void op_test_shapes(void)
             const op_shape *row = &op_shapes[i];
             const char *expected = b2 ? row->b2 : row->v1;
             if (!expected) continue;
-            OP_ROW(b2 ? "v1beta2" : "v1", row->name, i, b2)
+            NW_ROW(b2 ? "v1beta2" : "v1", row->name, i, b2)
             {
                 const char *rpc = op_create_rpc(row, b2);
                 char *json;
@@ -806,7 +806,7 @@ static void op_test_lacks(void)
         n = b2 ? CWSI_COUNT(op_b2_lacks) : CWSI_COUNT(op_v1_lacks);
         for (i = 0; i < n; i++) {
             const op_lack *row = b2 ? &op_b2_lacks[i] : &op_v1_lacks[i];
-            OP_ROW(b2 ? "not in v1beta2" : "not in v1", row->option, i, b2)
+            NW_ROW(b2 ? "not in v1beta2" : "not in v1", row->option, i, b2)
             {
                 op_refused(t, &row->o, CWS_ERR_UNSUPPORTED);
                 HAS(t->err.message, row->option);
@@ -1174,7 +1174,7 @@ static void op_test_bad(void)
     int b2;
     for (b2 = 0; b2 < 2; b2++)
         for (i = 0; i < CWSI_COUNT(op_bads); i++)
-            OP_ROW(b2 ? "refused by v1beta2" : "refused by v1", op_bads[i].says, i, b2)
+            NW_ROW(b2 ? "refused by v1beta2" : "refused by v1", op_bads[i].says, i, b2)
             {
                 op_refused(t, &op_bads[i].o, CWS_ERR_INVALID_ARGUMENT);
                 HAS(t->err.message, op_bads[i].says);
@@ -1182,7 +1182,7 @@ static void op_test_bad(void)
                 HAS(t->err.message, op_bads[i].says);
             }
     for (i = 0; i < CWSI_COUNT(op_bad_containers); i++)
-        OP_ROW("refused by v1", op_bad_containers[i].says, i, false)
+        NW_ROW("refused by v1", op_bad_containers[i].says, i, false)
         {
             op_refused(t, &op_bad_containers[i].o, CWS_ERR_INVALID_ARGUMENT);
             HAS(t->err.message, op_bad_containers[i].says);
@@ -1190,7 +1190,7 @@ static void op_test_bad(void)
             HAS(t->err.message, "containers");
         }
     for (i = 0; i < CWSI_COUNT(op_clashes); i++)
-        OP_ROW("refused together", op_clashes[i].says, i, op_clashes[i].b2)
+        NW_ROW("refused together", op_clashes[i].says, i, op_clashes[i].b2)
         {
             t->defaults = op_clashes[i].defaults;
             op_refused(t, &op_clashes[i].own, CWS_ERR_INVALID_ARGUMENT);
@@ -1677,7 +1677,7 @@ static void op_test_copies(void)
 {
     int b2;
     for (b2 = 0; b2 < 2; b2++) {
-        OP_ROW(b2 ? "v1beta2" : "v1", "all options at once: copied, and hidden in the trace", 1, b2)
+        NW_ROW(b2 ? "v1beta2" : "v1", "all options at once: copied, and hidden in the trace", 1, b2)
         {
             const char *rpc = b2 ? "Start" : "CreateSandbox", *json;
             cws_session *session = NULL;
@@ -1700,7 +1700,7 @@ static void op_test_copies(void)
             cws_sandbox_free(sb);
             cws_session_free(session);
         }
-        OP_ROW(b2 ? "v1beta2" : "v1", "memory that ends is told, and nothing is lost", 1, b2)
+        NW_ROW(b2 ? "v1beta2" : "v1", "memory that ends is told, and nothing is lost", 1, b2)
         {
             bool failed = true;
             long n;

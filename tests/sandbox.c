@@ -1197,7 +1197,7 @@ static void op_test_states(void)
                                       : op_v1_states[i];
             char name[40];
             (void)snprintf(name, sizeof(name), "31: state number %d", number);
-            OP_ROW(b2 ? "v1beta2" : "v1", name, (size_t)i, b2)
+            NW_ROW(b2 ? "v1beta2" : "v1", name, (size_t)i, b2)
             {
                 cws_sandbox *sb = nw_found(t, op_state_reply(t, number));
                 CHECK_INT(cws_sandbox_state(sb), state);
@@ -1249,7 +1249,7 @@ static void op_test_start(void)
     static const cws_end ends[] = {CWS_END_LOST, CWS_END_RESET, CWS_END_TIMEOUT, CWS_END_PROTOCOL};
     size_t i;
     for (i = 0; i < CWSI_COUNT(codes) + CWSI_COUNT(ends); i++)
-        OP_ROW("26, v1beta2: a Start is not repeated, a later one is another",
+        NW_ROW("26, v1beta2: a Start is not repeated, a later one is another",
                i < CWSI_COUNT(codes) ? codes[i] : "the connection", i, true)
         {
             cws_sandbox *sb = api_box(t, NULL);
@@ -1315,7 +1315,7 @@ static void op_test_stop(void)
     } graces[] = {{0, 10}, {CWS_NONE, 0}, {1, 1}, {0.5, 1}, {10.2, 11}, {45, 45}, {86400, 86400}};
     size_t i;
     for (i = 0; i < CWSI_COUNT(graces); i++)
-        OP_ROW("v1beta2", "11.4: grace, its limit at the server, and the deadline", i, true)
+        NW_ROW("v1beta2", "11.4: grace, its limit at the server, and the deadline", i, true)
         {
             cws_sandbox *sb = nw_running(t);
             cws_stop_opts o;

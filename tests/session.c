@@ -1238,7 +1238,7 @@ static void test_reap_files(void)
     }
 }
 
-static void api_test_no_harm(void)
+static void api_test_other_files(void)
 {
     static const char path[] = "/tmp/cwsandbox-test-api-journal";
     ONCE("a file that is no journal is refused as one, and stays as it is")
@@ -1469,7 +1469,7 @@ static void (*const both[])(void) = {
     api_test_session,
     api_test_list_adopts,
     api_test_close_joins,
-    api_test_no_harm};
+    api_test_other_files};
 
 int main(int argc, char **argv)
 {
