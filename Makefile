@@ -28,12 +28,12 @@ SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 
 HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
-PROGRAMS = unit api streams options snapshots session tree metrics functions local wandb_client \
-	roundtrip catalogue wire wirelive torture backend \
+CHAPTERS = base messages operations call options dialects client sandbox ask exec logs files \
+	metrics session functions pool
+PROGRAMS = $(CHAPTERS) local torture wandb_client roundtrip catalogue curl_wire curl_live backend \
 	$(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
-SUITES = unit schema oracle api streams options snapshots session tree metrics functions local \
-	wandb torture roundtrip catalogue wire wirelive examples terminal link variants symbols \
-	style docs matrix fuzz
+SUITES = $(CHAPTERS) schema oracle wandb local torture roundtrip catalogue curl_wire curl_live \
+	examples terminal link variants symbols style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
@@ -110,7 +110,7 @@ $(BUILD)/examples-san/%: examples/%.c $(HEADERS) | need
 	@echo "building $@" >&2
 	@$(CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
 
-unit api streams options snapshots session tree metrics functions local torture: %: $(BUILD)/tests/%
+$(CHAPTERS) local torture: %: $(BUILD)/tests/%
 	@sh tests/run.sh $@ -- $<
 
 schema: $(patsubst %,$(BUILD)/tests/%,$(filter schema%,$(PROGRAMS)))
@@ -119,7 +119,7 @@ schema: $(patsubst %,$(BUILD)/tests/%,$(filter schema%,$(PROGRAMS)))
 oracle: $(BUILD)/tests/schema_tool
 	@NEED=gateway sh tests/run.sh $@ -- node tests/gateway/oracle.mjs $<
 
-roundtrip catalogue wire wirelive: %: $(BUILD)/tests/% $(BUILD)/tests/backend
+roundtrip catalogue curl_wire curl_live: %: $(BUILD)/tests/% $(BUILD)/tests/backend
 	@NEED=gateway TIMEOUT=900 sh tests/run.sh $@ -- $^
 
 examples: $(EXAMPLES:%=$(BUILD)/examples-san/%)

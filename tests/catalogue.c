@@ -36,13 +36,6 @@ static const char *const tags[] = {tag, NULL};
 
 /* ---- what the rows have in common */
 
-static bool ok(cws_status status, const cws_error *err)
-{
-    if (CHECK_INT(status, CWS_OK)) return true;
-    printf("    %s: %s\n", cws_status_name(err->status), err->message);
-    return false;
-}
-
 static bool has(int line, const char *text, const char *part)
 {
     if (CHECK(strstr(text, part) != NULL)) return true;
@@ -162,13 +155,9 @@ static void let_go(setup *s)
 /* Standard output of a command. */
 static void check_says(cws_sandbox *box, const char *script, const char *expected)
 {
-    const char *argv[] = {"/bin/sh", "-c", NULL, NULL};
-    cws_exec_opts o = {0};
-    cws_result *result = NULL;
+    cws_result *result;
     cws_error err;
-    argv[2] = script;
-    o.timeout_seconds = 20;
-    if (ok(cws_exec(box, argv, &o, &result, &err), &err)) {
+    if (ok(run_in(box, script, 20, &result, &err), &err)) {
         CHECK_INT(cws_result_exit_code(result), 0);
         CHECK_STR(cws_result_stdout(result, NULL), expected);
     }
@@ -1134,7 +1123,6 @@ int main(int argc, char **argv)
 {
     FILE *other = tmpfile();
     pid_t pid;
-    setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc < 2 || !other) {
         printf("FAILED: no backend program is named, or there is no temporary file\n"
                "0 passed, 1 failed, 0 skipped\n");

@@ -29,35 +29,7 @@ typedef struct world {
     talk *talks;
 } world;
 
-static unsigned take(world *w)
-{
-    return w->at < w->end ? *w->at++ : 0;
-}
-
-static void *fuzz_resize(void *user, void *block, size_t old_size, size_t new_size)
-{
-    world *w = (world *)user;
-    void *grown = NULL;
-    if (new_size) {
-        grown = realloc(block, new_size);
-        if (!grown) return NULL;
-    } else {
-        free(block);
-    }
-    w->live = w->live - old_size + new_size;
-    return grown;
-}
-
-static int64_t fuzz_now(void *user)
-{
-    return ((world *)user)->now;
-}
-
-static void fuzz_random(void *user, void *out, size_t size)
-{
-    (void)user;
-    memset(out, 0x5a, size);
-}
+#include "fuzz_world.h"
 
 static cws_status fuzz_open(void *user, const cws_http_request *request, cws_exchange *exchange,
                             void **handle)
@@ -80,19 +52,6 @@ static size_t fuzz_send(void *user, void *handle, const void *data, size_t size,
 {
     (void)user, (void)handle, (void)data, (void)fin;
     return size;
-}
-
-static void fuzz_window(void *user, void *handle, bool open)
-{
-    (void)user, (void)handle, (void)open;
-}
-
-static void fuzz_cancel(void *user, void *handle)
-{
-    talk **link;
-    for (link = &((world *)user)->talks; *link != handle; link = &(*link)->next) {}
-    *link = (*link)->next;
-    free(handle);
 }
 
 /* A text of the input's, ended by NUL; out has 256 bytes. */

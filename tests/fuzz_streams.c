@@ -44,10 +44,7 @@ typedef struct world {
     slot slots[2];
 } world;
 
-static unsigned take(world *w)
-{
-    return w->at < w->end ? *w->at++ : 0;
-}
+#include "fuzz_world.h"
 
 static cwsi_str take_bytes(world *w, size_t most)
 {
@@ -59,31 +56,6 @@ static cwsi_str take_bytes(world *w, size_t most)
     s.at = (const char *)w->at;
     w->at += s.len;
     return s;
-}
-
-static void *fuzz_resize(void *user, void *block, size_t old_size, size_t new_size)
-{
-    world *w = (world *)user;
-    void *moved = NULL;
-    if (new_size) { /* always to another place */
-        moved = malloc(new_size);
-        if (!moved) return NULL;
-        if (block) memcpy(moved, block, old_size < new_size ? old_size : new_size);
-    }
-    free(block);
-    w->live = w->live - old_size + new_size;
-    return moved;
-}
-
-static int64_t fuzz_now(void *user)
-{
-    return ((world *)user)->now;
-}
-
-static void fuzz_random(void *user, void *out, size_t size)
-{
-    (void)user;
-    memset(out, 0x5a, size);
 }
 
 /* ---- the service */
@@ -110,19 +82,6 @@ static size_t fuzz_send(void *user, void *handle, const void *data, size_t size,
     unsigned how = take(w);
     (void)handle, (void)data, (void)fin;
     return how < 200 ? size : size / 2;
-}
-
-static void fuzz_window(void *user, void *handle, bool open)
-{
-    (void)user, (void)handle, (void)open;
-}
-
-static void fuzz_cancel(void *user, void *handle)
-{
-    talk **link;
-    for (link = &((world *)user)->talks; *link != handle; link = &(*link)->next) {}
-    *link = (*link)->next;
-    free(handle);
 }
 
 static void fuzz_head(world *w, talk *t, int status)

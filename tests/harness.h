@@ -452,14 +452,30 @@ TEST_FN cws_sandbox *api_box(api *t, const cws_sandbox_opts *o)
     return sb;
 }
 
-/* A sandbox that was created, and is not known to run yet; the record of calls is empty. */
-TEST_FN cws_sandbox *api_started(api *t)
+/* The create request of a sandbox with these options, as JSON; made by starting it. */
+TEST_FN const char *api_created(api *t, const cws_sandbox_opts *o)
+{
+    cws_sandbox *sb = api_box(t, o);
+    size_t n = script_count(&t->s, "CreateSandbox");
+    script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+    CHECK_INT(api_start(t, sb), CWS_OK);
+    return script_json(&t->s, "CreateSandbox", n);
+}
+
+/* A sandbox whose create was answered with this. The record of calls is empty. */
+TEST_FN cws_sandbox *api_started_id(api *t, const char *json)
 {
     cws_sandbox *sb = api_box(t, NULL);
-    script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+    script_ok(&t->s, "CreateSandbox", json);
     CHECK_INT(api_start(t, sb), CWS_OK);
     t->s.call_count = 0;
     return sb;
+}
+
+/* A sandbox that was created, and is not known to run yet; the record of calls is empty. */
+TEST_FN cws_sandbox *api_started(api *t)
+{
+    return api_started_id(t, BOX("PENDING"));
 }
 
 TEST_FN cws_sandbox *api_running(api *t)
@@ -555,6 +571,13 @@ TEST_FN script_reply *api_answer_at_eof(api *t, const char *out, int code)
     script_message(&t->s, r, json);
     script_envelope(&t->s, r, 2, "{}", 2);
     return r;
+}
+
+/* A file of this machine. */
+TEST_FN void put_file(const char *path, const char *data, size_t size)
+{
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) abort();
 }
 
 TEST_FN void api_fill(char *data, size_t size)

@@ -362,7 +362,6 @@ static void hostile_old_times(void)
 
 /* ---- files */
 
-#define READY "{\"ready\":{}}"
 #define EXIT_0 "{\"exit\":{\"exitCode\":0}}"
 
 static script_reply *hostile_no_http2(hostile *h)

@@ -660,7 +660,6 @@ static void me_test_file(void)
 
 int main(int argc, char **argv)
 {
-    (void)setvbuf(stdout, NULL, _IOLBF, 4096);
     test_init(argc, argv);
     me_test_counting();
     me_test_thread();

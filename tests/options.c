@@ -1,94 +1,694 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a sandbox is made of, and the dialect v1beta2, over the scripted transport: the request of
- * every option, what a dialect does not have, what is refused, and how replies are understood. What
- * is expected comes from the tables of the specification and the .proto files. Numbers are those of
- * the list of edge cases that the service's own clients were written against. JSON is written with
- * ' for ". Usage:
+ * What a sandbox is made of, over the scripted transport: the session's defaults and a sandbox's
+ * own options, the request of every option, what a dialect does not have, what is refused, copies.
+ * What is expected comes from the tables of the specification and the .proto files. Numbers are
+ * those of the lists of test cases that the service's own clients were written against (L:
+ * lifecycle). Usage:
  *
  *     options [part of a test's name]
  */
-#include "harness.h"
+#include "native.h"
 
 #include "options_table.h"
 
-/* ---- helpers --------------------------------------------------------------------------------- */
+#include <math.h>
 
-/* The text with ' as ". */
-static const char *op_json(api *t, const char *text)
-{
-    return op_quotes(script_text(&t->s, text));
-}
+/* ---- options, merging, the create request ---------------------------------------------------- */
 
-static script_reply *op_ok(api *t, const char *rpc, const char *json)
-{
-    return script_ok(&t->s, rpc, op_json(t, json));
-}
-
-static api *op_b2(api *t)
-{
-    t->copts.api_version = CWS_API_V1BETA2;
-    t->s.b2 = true;
-    return t;
-}
-
-#define B2_RUN(text, mode)                                                                         \
-    TEST(api_name("v1beta2: " text, mode))                                                         \
-        for (api *t = op_b2(api_new(mode)); t; t = api_end(t))
-#define B2_EACH(text) for (int api_m = 0; api_m < API_MODES; api_m++) B2_RUN(text, api_m)
-#define B2_STREAMING(text) for (int api_m = 0; api_m < API_PERFORM; api_m++) B2_RUN(text, api_m)
-
-/* A test per row of a table, in one mode after the other. */
-#define OP_ROW(dialect, row, index, b2)                                                            \
-    TEST(op_name(dialect, row, (index) % API_MODES))                                               \
-        for (api *t = op_row((index) % API_MODES, b2); t; t = api_end(t))
-
-static const char *op_name(const char *dialect, const char *row, size_t mode)
-{
-    static char text[200];
-    (void)snprintf(text, sizeof(text), "%s: %s", dialect, row);
-    return api_name(text, (int)mode);
-}
-
-static api *op_row(size_t mode, bool b2)
-{
-    api *t = api_new((int)mode);
-    return b2 ? op_b2(t) : t;
-}
-
-#define B2_GET(state) "{'sandboxId':'sb-1','sandboxStatus':'SANDBOX_STATUS_" state "'}"
-#define STARTED "{'sandboxId':'sb-1','sandboxStatus':'SANDBOX_STATUS_PENDING'}"
-
-static cws_sandbox *op_started(api *t)
-{
-    cws_sandbox *sb = api_box(t, NULL);
-    op_ok(t, "Start", STARTED);
-    CHECK_INT(api_start(t, sb), CWS_OK);
-    t->s.call_count = 0;
-    return sb;
-}
-
-TEST_FN cws_sandbox *op_running(api *t)
-{
-    cws_sandbox *sb = op_started(t);
-    op_ok(t, "Get", B2_GET("RUNNING"));
-    CHECK_INT(api_wait(t, sb, 0), CWS_OK);
-    t->s.call_count = 0;
-    return sb;
-}
-
-TEST_FN cws_sandbox *op_found(api *t, const char *json)
+/* These options are refused with a text that has this in it, and nothing is sent. */
+static void api_refused(api *t, const cws_sandbox_opts *o, const char *text)
 {
     cws_sandbox *sb = NULL;
-    op_ok(t, t->s.b2 ? "Get" : "GetSandbox", json);
-    CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
-    t->s.call_count = 0;
-    if (!sb) abort();
-    return sb;
+    CHECK_INT(cws_session_sandbox(api_session(t), o, &sb, &t->err), CWS_ERR_INVALID_ARGUMENT);
+    CHECK(sb == NULL);
+    CHECK_INT(t->err.status, CWS_ERR_INVALID_ARGUMENT);
+    if (!CHECK(strstr(t->err.message, text) != NULL)) printf("    %s\n", t->err.message);
+    CHECK_INT(cws_session_sandbox_count(t->session), 0);
+    CHECK_INT(t->s.call_count, 0);
 }
 
-#define IS(rpc, index, expected)                                                                   \
-    CHECK_STR(script_json(&t->s, rpc, index), op_json(t, expected))
+static void api_test_defaults(void)
+{
+    EACH("L1: the built-in defaults stand on the wire, and nothing else") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
+        t->s.use_fixed = true;
+        CHECK_STR(api_created(t, NULL),
+                  "{\"sandbox\":{\"spec\":{\"containers\":[{\"name\":\"main\","
+                  "\"image\":\"python:3.11\",\"command\":\"/bin/sh\",\"args\":[\"-c\","
+                  "\"trap \\\"exit 0\\\" TERM INT; sleep infinity & wait\"]}]}},"
+                  "\"requestId\":\"00000000-0000-4000-8000-000000000000\"}");
+        CHECK_STR(script_call_at(&t->s, "CreateSandbox", 0)->url,
+                  "http://localhost:1/coreweave.sandbox.v1.SandboxService/CreateSandbox");
+        CHECK_STR(script_call_at(&t->s, "CreateSandbox", 0)->method, "POST");
+        CHECK_INT(script_call_at(&t->s, "CreateSandbox", 0)->timeout_ms, 300000);
+    }
+    ONCE("L3.3: command and image: explicit if not empty, else the session's") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
+        cws_sandbox_opts o;
+        const char *json;
+        memset(&o, 0, sizeof(o));
+        t->defaults.container_image = "img:1";
+        t->defaults.command = "/srv";
+        json = api_created(t, NULL);
+        HAS(json, "\"image\":\"img:1\",\"command\":\"/srv\"}");
+        o.container_image = "";
+        o.command = "";
+        json = api_created(t, &o);
+        HAS(json, "\"image\":\"img:1\",\"command\":\"/srv\"}");
+        o.container_image = "img:2";
+        o.command = "ls";
+        json = api_created(t, &o);
+        HAS(json, "\"image\":\"img:2\",\"command\":\"ls\"}");
+    }
+    ONCE("L3.3: arguments are the default's only together with the default's command") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
+        static const char *const given[] = {"a", "", "b c", NULL};
+        static const char *const empty[] = {NULL};
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        t->defaults.args = given;
+        HAS(api_created(t, NULL), "\"command\":\"/bin/sh\",\"args\":[\"a\",\"\",\"b c\"]");
+        o.command = "ls";
+        HAS(api_created(t, &o), "\"command\":\"ls\"}");
+        o.args = given;
+        HAS(api_created(t, &o), "\"command\":\"ls\",\"args\":[\"a\",\"\",\"b c\"]");
+        o.command = NULL;
+        o.args = empty;
+        HAS(api_created(t, &o), "\"command\":\"/bin/sh\"}");
+        o.args = NULL;
+        HAS(api_created(t, &o), "\"args\":[\"a\",\"\",\"b c\"]");
+    }
+    ONCE("L3.3: a command without arguments has none, explicit or as default") {
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        o.command = "ls";
+        HAS_NOT(api_created(t, &o), "args");
+    }
+    ONCE("L2: tags: the session's first, then the given ones, no duplicate removed") {
+        static const char *const first[] = {"a", "b", NULL}, *const second[] = {"b", "c", NULL};
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        t->defaults.tags = first;
+        HAS(api_created(t, NULL), "\"tags\":[\"a\",\"b\"]");
+        o.tags = second;
+        HAS(api_created(t, &o), "\"tags\":[\"a\",\"b\",\"b\",\"c\"]");
+    }
+    ONCE("L2: tags of the sandbox alone") {
+        static const char *const tags[] = {"x.y_z-1", NULL};
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        o.tags = tags;
+        HAS(api_created(t, &o), "\"tags\":[\"x.y_z-1\"]");
+    }
+    ONCE("L2: tags the service would refuse are refused") {
+        static const char *const bad[][2] = {{"", NULL},   {"a b", NULL}, {"a/", NULL},
+                                             {"a-", NULL}, {".", NULL},   {"\xc3\xa4", NULL}};
+        char text[61];
+        const char *longest[2];
+        size_t i;
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+            o.tags = bad[i];
+            api_refused(t, &o, "tags[0]");
+        }
+        memset(text, 'a', 60);
+        text[60] = '\0';
+        longest[0] = text;
+        longest[1] = NULL;
+        o.tags = longest;
+        api_refused(t, &o, "tags[0]");
+    }
+    ONCE("L3: environment and annotations: union, the sandbox's value wins per key") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
+        static const cws_pair env1[] = {{"A", "1"}, {"B", "2"}, {NULL, NULL}};
+        static const cws_pair env2[] = {{"B", "3"}, {"C", ""}, {NULL, NULL}};
+        static const cws_pair note1[] = {{"x", "1"}, {NULL, NULL}};
+        static const cws_pair note2[] = {{"x", "2"}, {"y", "3"}, {NULL, NULL}};
+        static const cws_pair none[] = {{NULL, NULL}};
+        cws_sandbox_opts o;
+        const char *json;
+        memset(&o, 0, sizeof(o));
+        t->defaults.environment_variables = env1;
+        t->defaults.annotations = note1;
+        json = api_created(t, NULL);
+        HAS(json, "\"environmentVariables\":{\"A\":\"1\",\"B\":\"2\"}");
+        HAS(json, "\"annotations\":{\"x\":\"1\"}");
+        o.environment_variables = env2;
+        o.annotations = note2;
+        json = api_created(t, &o);
+        HAS(json, "\"environmentVariables\":{\"A\":\"1\",\"B\":\"3\",\"C\":\"\"}");
+        HAS(json, "\"annotations\":{\"x\":\"2\",\"y\":\"3\"}");
+        o.environment_variables = none;
+        o.annotations = none;
+        json = api_created(t, &o);
+        HAS(json, "\"environmentVariables\":{\"A\":\"1\",\"B\":\"2\"}");
+    }
+    ONCE("L3: without annotations and environment the fields are not sent") {
+        const char *json = api_created(t, NULL);
+        HAS_NOT(json, "annotations");
+        HAS_NOT(json, "environment");
+    }
+    ONCE("L3: the options are copied: changing them afterwards changes nothing") {
+        char key[4] = "KEY", value[4] = "val", tag[4] = "tag";
+        const char *tags[2];
+        cws_pair env[2];
+        cws_sandbox_opts o;
+        cws_sandbox *sb;
+        memset(&o, 0, sizeof(o));
+        memset(env, 0, sizeof(env));
+        env[0].key = key;
+        env[0].value = value;
+        tags[0] = tag;
+        tags[1] = NULL;
+        o.environment_variables = env;
+        o.tags = tags;
+        sb = api_box(t, &o);
+        memset(key, 'X', 3);
+        memset(value, 'X', 3);
+        memset(tag, 'X', 3);
+        memset(env, 0x5a, sizeof(env));
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+        CHECK_INT(api_start(t, sb), CWS_OK);
+        HAS(script_json(&t->s, "CreateSandbox", 0), "{\"KEY\":\"val\"}");
+        HAS(script_json(&t->s, "CreateSandbox", 0), "[\"tag\"]");
+    }
+    ONCE("L3: maps with a bad key or value are refused") {
+        static const cws_pair bad[][2] = {{{"", "v"}, {NULL, NULL}},
+                                          {{"A=B", "v"}, {NULL, NULL}},
+                                          {{"A", NULL}, {NULL, NULL}},
+                                          {{"A", "\xff"}, {NULL, NULL}},
+                                          {{"\xff", "v"}, {NULL, NULL}}};
+        cws_pair many[102];
+        char keys[101][8];
+        size_t i;
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+            o.environment_variables = bad[i];
+            api_refused(t, &o, "environment_variables");
+        }
+        o.environment_variables = NULL;
+        o.annotations = bad[0];
+        api_refused(t, &o, "annotations");
+        o.annotations = bad[2];
+        api_refused(t, &o, "annotations");
+        memset(many, 0, sizeof(many));
+        for (i = 0; i < 101; i++) {
+            (void)snprintf(keys[i], sizeof(keys[i]), "k%d", (int)i);
+            many[i].key = keys[i];
+            many[i].value = "v";
+        }
+        o.annotations = many;
+        api_refused(t, &o, "at most 100");
+    }
+    ONCE("L6: runner_ids: given ones win, empty clears, absent takes the default's; mode is CKS") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
+        static const char *const session[] = {"r1", "r2", NULL}, *const own[] = {"r3", NULL};
+        static const char *const empty[] = {NULL};
+        cws_sandbox_opts o;
+        const char *json;
+        memset(&o, 0, sizeof(o));
+        t->defaults.runner_ids = session;
+        json = api_created(t, NULL);
+        HAS(json, "\"runnerIds\":[\"r1\",\"r2\"]");
+        HAS(json, "\"mode\":\"SANDBOX_MODE_CKS\"");
+        o.runner_ids = own;
+        json = api_created(t, &o);
+        HAS(json, "\"runnerIds\":[\"r3\"]");
+        o.runner_ids = empty;
+        json = api_created(t, &o);
+        HAS_NOT(json, "runnerIds");
+        HAS_NOT(json, "mode");
+    }
+    ONCE("L6: an empty default of runner_ids is none; blank and repeated ids are refused") {
+        static const char *const empty[] = {NULL};
+        static const char *const blank[] = {"a", "  ", NULL}, *const twice[] = {"a", "a", NULL};
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        t->defaults.runner_ids = empty;
+        o.runner_ids = blank;
+        api_refused(t, &o, "runner_ids[1]");
+        o.runner_ids = twice;
+        api_refused(t, &o, "runner_ids[1]");
+        HAS_NOT(api_created(t, NULL), "runnerIds");
+    }
+    ONCE("L3.3: the lifetime: given, else the session's, else not sent; bounds") {
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        t->defaults.max_lifetime_seconds = 60;
+        o.max_lifetime_seconds = -1;
+        api_refused(t, &o, "max_lifetime_seconds");
+        o.max_lifetime_seconds = 2592001;
+        api_refused(t, &o, "max_lifetime_seconds");
+        HAS(api_created(t, NULL), "\"maxLifetimeSeconds\":60");
+        o.max_lifetime_seconds = 2592000;
+        HAS(api_created(t, &o), "\"maxLifetimeSeconds\":2592000");
+    }
+    ONCE("L1: without a lifetime the service decides") {
+        HAS_NOT(api_created(t, NULL), "axLifetime");
+    }
+    EACH("L23: the request timeout: given, else the session's, else the client's") {
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        t->copts.request_timeout_seconds = 50;
+        (void)api_created(t, NULL);
+        CHECK_INT(script_call_at(&t->s, "CreateSandbox", 0)->timeout_ms, 50000);
+        o.request_timeout_seconds = 0.5;
+        (void)api_created(t, &o);
+        CHECK_INT(script_call_at(&t->s, "CreateSandbox", 1)->timeout_ms, 500);
+    }
+    ONCE("L23: the session's request timeout") {
+        t->defaults.request_timeout_seconds = 7;
+        (void)api_created(t, NULL);
+        CHECK_INT(script_call_at(&t->s, "CreateSandbox", 0)->timeout_ms, 7000);
+        HAS(script_call_at(&t->s, "CreateSandbox", 0)->headers, "connect-timeout-ms: 7000\n");
+    }
+    ONCE("L28: mounted files: path and bytes, empty files too") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
+        static const cws_mounted_file files[] = {{"/a/b", "\0\xff!", 3}, {"/empty", NULL, 0}};
+        static const cws_mounted_file bad[] = {
+            {NULL, "x", 1}, {"", "x", 1}, {"rel", "x", 1}, {"/dir/", "x", 1}, {"/a", NULL, 1}};
+        size_t i;
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        o.mounted_file_count = 1;
+        for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+            o.mounted_files = &bad[i];
+            api_refused(t, &o, "mounted_files[0]");
+        }
+        o.mounted_files = NULL;
+        api_refused(t, &o, "mounted_files");
+        o.mounted_files = files;
+        o.mounted_file_count = 2;
+        HAS(api_created(t, &o),
+            "\"files\":[{\"path\":\"/a/b\",\"content\":\"AP8h\"},{\"path\":\"/empty\"}]");
+    }
+    ONCE("L3.1: mounted files are no session default") {
+        static const cws_mounted_file file = {"/a", "x", 1};
+        cws_session *other = NULL;
+        cws_session_opts so;
+        memset(&so, 0, sizeof(so));
+        so.client = api_client(t);
+        t->defaults.mounted_files = &file;
+        t->defaults.mounted_file_count = 1;
+        so.defaults = &t->defaults;
+        CHECK_INT(cws_session_open(&so, &other, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(other == NULL);
+        HAS(t->err.message, "mounted_files");
+    }
+    ONCE("bad text is refused wherever it is sent") {
+        static const char *const args[] = {"ok", "\xed\xa0\x80", NULL};
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        o.container_image = "\xc0\x80";
+        api_refused(t, &o, "container_image");
+        o.container_image = NULL;
+        o.command = "\xff";
+        api_refused(t, &o, "command");
+        o.command = NULL;
+        o.args = args;
+        api_refused(t, &o, "args[1]");
+    }
+}
+
+/* ---- resources and quantities ---------------------------------------------------------------- */
+
+#define SIDES(text) "\"resourceRequirements\":{\"requests\":" text ",\"limits\":" text "}"
+
+static void api_test_resources(void)
+{
+    ONCE("L11: flat resources stand on both sides; the legacy field is never sent") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
+        cws_resources r;
+        cws_sandbox_opts o;
+        const char *json;
+        memset(&r, 0, sizeof(r));
+        memset(&o, 0, sizeof(o));
+        o.resources = &r;
+        r.cpu = "500m";
+        r.memory = "1Gi";
+        json = api_created(t, &o);
+        HAS(json, SIDES("{\"cpu\":\"500m\",\"memory\":\"1Gi\"}"));
+        HAS_NOT(json, "\"resources\"");
+        r.memory = NULL;
+        HAS(api_created(t, &o), SIDES("{\"cpu\":\"500m\"}"));
+    }
+    ONCE("L12: one side is copied to the other; both are kept as given") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
+        cws_resources r;
+        cws_sandbox_opts o;
+        memset(&r, 0, sizeof(r));
+        memset(&o, 0, sizeof(o));
+        o.resources = &r;
+        r.request_cpu = "1";
+        HAS(api_created(t, &o), SIDES("{\"cpu\":\"1\"}"));
+        r.request_cpu = NULL;
+        r.limit_memory = "2G";
+        HAS(api_created(t, &o), SIDES("{\"memory\":\"2G\"}"));
+        r.request_cpu = "1";
+        HAS(api_created(t, &o), "\"resourceRequirements\":{\"requests\":{\"cpu\":\"1\"},"
+                                "\"limits\":{\"memory\":\"2G\"}}");
+        r.limit_cpu = "1000m";
+        r.request_memory = "1.5Gi";
+        HAS(api_created(t, &o),
+            "\"requests\":{\"cpu\":\"1\",\"memory\":\"1.5Gi\"},"
+            "\"limits\":{\"cpu\":\"1000m\",\"memory\":\"2G\"}");
+    }
+    ONCE("L14: a GPU stands on both sides, with a count, a model or a size") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
+        cws_resources r;
+        cws_sandbox_opts o;
+        memset(&r, 0, sizeof(r));
+        memset(&o, 0, sizeof(o));
+        o.resources = &r;
+        r.gpu_count = 2;
+        HAS(api_created(t, &o), SIDES("{\"gpu\":{\"count\":\"2\"}}"));
+        r.gpu_type = "H100";
+        HAS(api_created(t, &o), SIDES("{\"gpu\":{\"count\":\"2\",\"type\":\"H100\"}}"));
+        r.gpu_type = NULL;
+        r.gpu_memory_gb = 40;
+        r.cpu = "4";
+        HAS(api_created(t, &o),
+            SIDES("{\"cpu\":\"4\",\"gpu\":{\"count\":\"2\",\"memoryGb\":\"40\"}}"));
+    }
+    ONCE("L3.4: resources replace the session's as a whole") {
+        if (api_v1_only(t, "the request of a Start is in tests/options.c")) continue;
+        cws_resources a, b;
+        cws_sandbox_opts o;
+        memset(&a, 0, sizeof(a));
+        memset(&b, 0, sizeof(b));
+        memset(&o, 0, sizeof(o));
+        a.cpu = "1";
+        a.memory = "1Gi";
+        b.cpu = "2";
+        t->defaults.resources = &a;
+        HAS(api_created(t, NULL), SIDES("{\"cpu\":\"1\",\"memory\":\"1Gi\"}"));
+        o.resources = &b;
+        HAS(api_created(t, &o), SIDES("{\"cpu\":\"2\"}"));
+    }
+    ONCE("L11 L12: resources that contradict themselves are refused") {
+        cws_resources r;
+        cws_sandbox_opts o;
+        memset(&r, 0, sizeof(r));
+        memset(&o, 0, sizeof(o));
+        o.resources = &r;
+        api_refused(t, &o, "resources: nothing");
+        r.cpu = "1";
+        r.limit_cpu = "2";
+        api_refused(t, &o, "not both");
+        r.cpu = NULL;
+        r.request_cpu = "2001m";
+        api_refused(t, &o, "cpu request '2001m' is above its limit '2'");
+        r.request_cpu = NULL;
+        r.request_memory = "1025Mi";
+        r.limit_memory = "1Gi";
+        api_refused(t, &o, "memory request");
+        r.request_memory = r.limit_memory = r.limit_cpu = NULL;
+        r.gpu_count = -1;
+        api_refused(t, &o, "negative");
+        r.gpu_count = 1;
+        r.gpu_memory_gb = -5;
+        api_refused(t, &o, "negative");
+        r.gpu_memory_gb = 40;
+        r.gpu_type = "A100";
+        api_refused(t, &o, "gpu_type or gpu_memory_gb");
+    }
+    ONCE("L13: quantities that are none are refused, flat and on either side") {
+        static const char *const bad[] = {"",     "  ",   "abc", "1.2.3Gi", "abcM", "1e",  "m",
+                                          "5e3Mi", "-1",  "1Kii", "1K",     "1mi",  "0x1", "1_0",
+                                          "NaN",  "inf",  ".",   "1 Gi",    "1Zi",  "1e3m", "--1"};
+        size_t i;
+        cws_resources r;
+        cws_sandbox_opts o;
+        memset(&r, 0, sizeof(r));
+        memset(&o, 0, sizeof(o));
+        o.resources = &r;
+        for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+            memset(&r, 0, sizeof(r));
+            r.memory = bad[i];
+            api_refused(t, &o, "memory");
+            memset(&r, 0, sizeof(r));
+            r.cpu = bad[i];
+            api_refused(t, &o, "cpu");
+            memset(&r, 0, sizeof(r));
+            r.request_cpu = bad[i];
+            r.limit_cpu = "1";
+            api_refused(t, &o, "cpu");
+        }
+    }
+    ONCE("L13: quantities of every form are taken as they are, and compared exactly") {
+        static const char *const good[] = {"100", "0.5", "100m", "1000m", "1Ki", "1Mi", "1Gi",
+                                           "1Ti", "1Pi", "1Ei",  "1k",    "1M",  "1G",  "1T",
+                                           "1P",  "1E",  "0",    "1e3",   " 1 "};
+        static const struct {
+            const char *less, *more;
+        } order[] = {{"999m", "1"},     {"1k", "1Ki"},       {"1000", "1k"},     {"1e3", "1k"},
+                     {"1024", "1Ki"},   {"0.5Gi", "512Mi"},  {"1E", "1Ei"},      {"0", "1m"},
+                     {"1.0", "1000m"},  {"9007199254740992", "9007199254740993"}};
+        size_t i;
+        cws_resources r;
+        cws_sandbox_opts o;
+        cws_sandbox *sb;
+        memset(&r, 0, sizeof(r));
+        memset(&o, 0, sizeof(o));
+        o.resources = &r;
+        for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+            r.memory = good[i];
+            CHECK_INT(cws_session_sandbox(api_session(t), &o, &sb, &t->err), CWS_OK);
+            CHECK_STR(t->err.message, "");
+            cws_sandbox_free(sb);
+        }
+        r.memory = NULL;
+        for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+            r.request_memory = order[i].less;
+            r.limit_memory = order[i].more;
+            CHECK_INT(cws_session_sandbox(api_session(t), &o, &sb, &t->err), CWS_OK);
+            CHECK_STR(t->err.message, "");
+            cws_sandbox_free(sb);
+        }
+        r.request_memory = "9007199254740993";
+        r.limit_memory = "9007199254740992";
+        CHECK_INT(cws_session_sandbox(api_session(t), &o, &sb, &t->err), CWS_ERR_INVALID_ARGUMENT);
+    }
+}
+
+/* ---- secrets --------------------------------------------------------------------------------- */
+
+static void api_test_secrets(void)
+{
+    ONCE("L15: secrets: the session's first, grouped by store in order of first appearance") {
+        static const cws_secret first[] = {{"s1", "n1", NULL, NULL}, {"s2", "n2", "f", "V2"}};
+        static const cws_secret second[] = {{"s1", "n3", "", NULL}, {"s3", "n4", NULL, "V4"}};
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        t->defaults.secrets = first;
+        t->defaults.secret_count = 2;
+        o.secrets = second;
+        o.secret_count = 2;
+        HAS(api_created(t, &o),
+            "\"secretStores\":[{\"storeName\":\"s1\",\"secrets\":[{\"path\":\"n1\","
+            "\"envVar\":\"n1\"},{\"path\":\"n3\",\"envVar\":\"n3\"}]},"
+            "{\"storeName\":\"s2\",\"secrets\":[{\"path\":\"n2\",\"field\":\"f\","
+            "\"envVar\":\"V2\"}]},"
+            "{\"storeName\":\"s3\",\"secrets\":[{\"path\":\"n4\",\"envVar\":\"V4\"}]}]");
+    }
+    ONCE("L15: identical secrets collapse to one, also across session and sandbox") {
+        static const cws_secret first[] = {{"s", "n", NULL, "V"}, {"s", "n", "", "V"}};
+        cws_sandbox_opts o;
+        const char *json;
+        memset(&o, 0, sizeof(o));
+        t->defaults.secrets = first;
+        t->defaults.secret_count = 2;
+        o.secrets = first;
+        o.secret_count = 1;
+        json = api_created(t, &o);
+        HAS(json, "\"secrets\":[{\"path\":\"n\",\"envVar\":\"V\"}]}]");
+    }
+    ONCE("L15: two secrets for one variable are refused, both named") {
+        static const cws_secret first[] = {{"s", "one", NULL, "V"}};
+        static const cws_secret other[] = {
+            {"s", "two", NULL, "V"}, {"s", "one", "f", "V"}, {"z", "one", NULL, "V"}};
+        size_t i;
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        t->defaults.secrets = first;
+        t->defaults.secret_count = 1;
+        o.secret_count = 1;
+        for (i = 0; i < 3; i++) {
+            o.secrets = &other[i];
+            api_refused(t, &o, "'V'");
+            HAS(t->err.message, "'one'");
+        }
+    }
+    ONCE("L15: empty members, a missing list, more than 50") {
+        static const cws_secret bad[] = {
+            {NULL, "n", NULL, NULL}, {"", "n", NULL, NULL}, {"s", NULL, NULL, NULL},
+            {"s", "", NULL, NULL},   {"s", "n", NULL, ""}};
+        cws_secret many[51];
+        char names[51][8];
+        size_t i;
+        cws_sandbox_opts o;
+        memset(&o, 0, sizeof(o));
+        o.secret_count = 1;
+        for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+            o.secrets = &bad[i];
+            api_refused(t, &o, "secrets[0].");
+        }
+        o.secrets = NULL;
+        api_refused(t, &o, "secrets");
+        memset(many, 0, sizeof(many));
+        for (i = 0; i < 51; i++) {
+            (void)snprintf(names[i], sizeof(names[i]), "n%d", (int)i);
+            many[i].store = "s";
+            many[i].name = names[i];
+        }
+        o.secrets = many;
+        o.secret_count = 51;
+        api_refused(t, &o, "at most 50");
+        o.secret_count = 50;
+        HAS(api_created(t, &o), "\"n49\"");
+    }
+}
+
+/* ---- bad arguments: before any network ------------------------------------------------------- */
+
+static void api_test_arguments(void)
+{
+    EACH("must_be_zero of every option struct is looked at, and nothing is sent") {
+        cws_sandbox *sb = api_box(t, NULL), *other = NULL;
+        cws_session *session = NULL;
+        cws_result *result = NULL;
+        cws_bytes *bytes = NULL;
+        cws_sandbox_list *list = NULL;
+        cws_session_opts so = t->sopts;
+        cws_sandbox_opts bo;
+        cws_complete_opts co;
+        cws_stop_opts st;
+        cws_exec_opts eo;
+        cws_file_opts fo;
+        cws_list_opts lo;
+        memset(&bo, 0, sizeof(bo));
+        memset(&co, 0, sizeof(co));
+        memset(&st, 0, sizeof(st));
+        memset(&eo, 0, sizeof(eo));
+        memset(&fo, 0, sizeof(fo));
+        memset(&lo, 0, sizeof(lo));
+        so.must_be_zero = bo.must_be_zero = co.must_be_zero = 1;
+        st.must_be_zero = eo.must_be_zero = fo.must_be_zero = lo.must_be_zero = 0xdeadbeef;
+        CHECK_INT(cws_session_open(&so, &session, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "cws_session_opts");
+        CHECK(!session);
+        CHECK_INT(cws_session_sandbox(t->session, &bo, &other, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "cws_sandbox_opts");
+        CHECK(!other);
+        so.must_be_zero = 0;
+        so.defaults = &bo;
+        CHECK_INT(cws_session_open(&so, &session, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(api_complete(t, sb, &co), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "cws_complete_opts");
+        CHECK_INT(api_stop(t, sb, &st), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "cws_stop_opts");
+        CHECK_INT(api_exec(t, sb, api_true, &eo, &result), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "cws_exec_opts");
+        CHECK_INT(api_read(t, sb, "/x", &fo, &bytes), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "cws_file_opts");
+        CHECK_INT(api_write(t, sb, "/x", "", 0, &fo), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(api_list(t, &lo, &list), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "cws_list_opts");
+        CHECK(!result && !bytes && !list);
+        CHECK_INT(t->s.call_count, 0);
+        CHECK_INT(cws_client_pending(t->client), 0);
+        CHECK_INT(cws_sandbox_exec_stats(sb).exec_count, 0);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_NOT_STARTED);
+    }
+    EACH("L4: every duration refuses NaN, infinity and negative numbers, and nothing is sent") {
+        const double bad[] = {(double)NAN, (double)INFINITY, -(double)INFINITY, -0.5, -2.0, 1e300};
+        cws_sandbox *sb = api_box(t, NULL), *other = NULL;
+        cws_session *session = NULL;
+        cws_result *result = NULL;
+        cws_bytes *bytes = NULL;
+        cws_sandbox_list *list = NULL;
+        cws_session_opts so = t->sopts;
+        cws_sandbox_opts bo;
+        cws_complete_opts co;
+        cws_stop_opts st;
+        cws_exec_opts eo;
+        cws_file_opts fo;
+        cws_list_opts lo;
+        size_t i;
+        memset(&bo, 0, sizeof(bo));
+        memset(&co, 0, sizeof(co));
+        memset(&eo, 0, sizeof(eo));
+        memset(&fo, 0, sizeof(fo));
+        memset(&lo, 0, sizeof(lo));
+        for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+            so.close_timeout_seconds = bo.request_timeout_seconds = co.timeout_seconds = bad[i];
+            eo.timeout_seconds = fo.timeout_seconds = lo.timeout_seconds = bad[i];
+            CHECK_INT(cws_session_open(&so, &session, &t->err), CWS_ERR_INVALID_ARGUMENT);
+            CHECK_INT(cws_session_sandbox(t->session, &bo, &other, &t->err),
+                      CWS_ERR_INVALID_ARGUMENT);
+            CHECK_INT(api_wait(t, sb, bad[i]), CWS_ERR_INVALID_ARGUMENT);
+            CHECK_INT(api_complete(t, sb, &co), CWS_ERR_INVALID_ARGUMENT);
+            memset(&st, 0, sizeof(st));
+            st.graceful_shutdown_seconds = bad[i];
+            CHECK_INT(api_stop(t, sb, &st), CWS_ERR_INVALID_ARGUMENT);
+            memset(&st, 0, sizeof(st));
+            st.timeout_seconds = bad[i];
+            CHECK_INT(api_stop(t, sb, &st), CWS_ERR_INVALID_ARGUMENT);
+            CHECK_INT(api_exec(t, sb, api_true, &eo, &result), CWS_ERR_INVALID_ARGUMENT);
+            HAS(t->err.message, "timeout_seconds");
+            CHECK_INT(api_read(t, sb, "/x", &fo, &bytes), CWS_ERR_INVALID_ARGUMENT);
+            CHECK_INT(api_write(t, sb, "/x", "", 0, &fo), CWS_ERR_INVALID_ARGUMENT);
+            CHECK_INT(api_list(t, &lo, &list), CWS_ERR_INVALID_ARGUMENT);
+        }
+        memset(&st, 0, sizeof(st));
+        st.graceful_shutdown_seconds = 86401; /* a day */
+        CHECK_INT(api_stop(t, sb, &st), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(api_wait(t, sb, CWS_NONE), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(t->s.call_count, 0);
+        CHECK_INT(cws_client_pending(t->client), 0);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+    }
+    ONCE("NULL where an object is needed is an error, where one is freed it is nothing") {
+        cws_error e;
+        cws_op *op = (cws_op *)&e;
+        cws_process *p = (cws_process *)&e;
+        CHECK_INT(cws_sandbox_start(NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_sandbox_start_begin(NULL, &op, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(op == NULL);
+        CHECK_INT(cws_sandbox_start_begin(api_box(t, NULL), NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_exec_begin(NULL, api_true, NULL, &p, NULL), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(p == NULL);
+        CHECK_INT(cws_exec(t->boxes[0], api_true, NULL, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_read_file(t->boxes[0], "/x", NULL, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_session_list(t->session, NULL, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_session_from_id(t->session, "x", false, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_session_sandbox(t->session, NULL, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_session_sandbox(NULL, NULL, &t->boxes[1], &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_session_close(NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_session_adopt(t->session, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_sandbox_delete(NULL, "x", false, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_client_poll(NULL, 0, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_op_wait(NULL, 0, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_op_result(NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_process_wait(NULL, 0, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(!cws_op_cancel(NULL) && !cws_process_cancel(NULL));
+        CHECK(!cws_session_failed(NULL, 0, NULL, NULL));
+        CHECK(!cws_op_take_bytes(NULL) && !cws_op_take_list(NULL) && !cws_op_take_sandbox(NULL));
+        cws_client_free(NULL);
+        cws_session_free(NULL);
+        cws_sandbox_free(NULL);
+        cws_op_free(NULL);
+        cws_process_free(NULL);
+        cws_result_free(NULL);
+        cws_bytes_free(NULL);
+        cws_sandbox_list_free(NULL);
+        cws_client_wakeup(NULL);
+        CHECK_INT(t->s.call_count, 0);
+    }
+}
 
 /* ---- what is sent to create a sandbox -------------------------------------------------------- */
 
@@ -101,7 +701,7 @@ static void op_test_shapes(void)
             const op_shape *row = &op_shapes[i];
             const char *expected = b2 ? row->b2 : row->v1;
             if (!expected) continue;
-            OP_ROW(b2 ? "v1beta2" : "v1", row->name, i, b2)
+            NW_ROW(b2 ? "v1beta2" : "v1", row->name, i, b2)
             {
                 const char *rpc = op_create_rpc(row, b2);
                 char *json;
@@ -111,12 +711,12 @@ static void op_test_shapes(void)
                 CHECK_STR(t->err.message, "");
                 if (!sb) continue;
                 t->boxes[t->box_count++] = sb;
-                op_ok(t, rpc, "{'sandboxId':'sb-1'}");
+                nw_ok(t, rpc, "{'sandboxId':'sb-1'}");
                 CHECK_INT(api_start(t, sb), CWS_OK);
                 CHECK_INT(t->s.call_count, 1);
                 json = script_text(&t->s, script_json(&t->s, rpc, 0));
                 if (!b2) op_cut_id(json);
-                CHECK_STR(json, op_json(t, expected));
+                CHECK_STR(json, nw_json(t, expected));
             }
         }
     }
@@ -206,7 +806,7 @@ static void op_test_lacks(void)
         n = b2 ? CWSI_COUNT(op_b2_lacks) : CWSI_COUNT(op_v1_lacks);
         for (i = 0; i < n; i++) {
             const op_lack *row = b2 ? &op_b2_lacks[i] : &op_v1_lacks[i];
-            OP_ROW(b2 ? "not in v1beta2" : "not in v1", row->option, i, b2)
+            NW_ROW(b2 ? "not in v1beta2" : "not in v1", row->option, i, b2)
             {
                 op_refused(t, &row->o, CWS_ERR_UNSUPPORTED);
                 HAS(t->err.message, row->option);
@@ -233,7 +833,7 @@ static void op_test_lacks(void)
         CHECK_INT(t->s.call_count, 0);
     }
     B2_EACH("the container of a command, a file or logs can not be named") {
-        cws_sandbox *sb = op_running(t);
+        cws_sandbox *sb = nw_running(t);
         cws_exec_opts e;
         cws_file_opts f;
         cws_logs_opts l;
@@ -563,7 +1163,7 @@ TEST_FN void op_takes(api *t, const cws_sandbox_opts *o, const char *part)
     CHECK_INT(cws_session_sandbox(api_session(t), o, &sb, &t->err), CWS_OK);
     if (!sb) return;
     t->boxes[t->box_count++] = sb;
-    op_ok(t, t->s.b2 ? "Start" : "CreateSandbox", "{'sandboxId':'sb-1'}");
+    nw_ok(t, t->s.b2 ? "Start" : "CreateSandbox", "{'sandboxId':'sb-1'}");
     CHECK_INT(api_start(t, sb), CWS_OK);
     HAS(t->s.calls[0].json, part);
 }
@@ -574,7 +1174,7 @@ static void op_test_bad(void)
     int b2;
     for (b2 = 0; b2 < 2; b2++)
         for (i = 0; i < CWSI_COUNT(op_bads); i++)
-            OP_ROW(b2 ? "refused by v1beta2" : "refused by v1", op_bads[i].says, i, b2)
+            NW_ROW(b2 ? "refused by v1beta2" : "refused by v1", op_bads[i].says, i, b2)
             {
                 op_refused(t, &op_bads[i].o, CWS_ERR_INVALID_ARGUMENT);
                 HAS(t->err.message, op_bads[i].says);
@@ -582,7 +1182,7 @@ static void op_test_bad(void)
                 HAS(t->err.message, op_bads[i].says);
             }
     for (i = 0; i < CWSI_COUNT(op_bad_containers); i++)
-        OP_ROW("refused by v1", op_bad_containers[i].says, i, false)
+        NW_ROW("refused by v1", op_bad_containers[i].says, i, false)
         {
             op_refused(t, &op_bad_containers[i].o, CWS_ERR_INVALID_ARGUMENT);
             HAS(t->err.message, op_bad_containers[i].says);
@@ -590,7 +1190,7 @@ static void op_test_bad(void)
             HAS(t->err.message, "containers");
         }
     for (i = 0; i < CWSI_COUNT(op_clashes); i++)
-        OP_ROW("refused together", op_clashes[i].says, i, op_clashes[i].b2)
+        NW_ROW("refused together", op_clashes[i].says, i, op_clashes[i].b2)
         {
             t->defaults = op_clashes[i].defaults;
             op_refused(t, &op_clashes[i].own, CWS_ERR_INVALID_ARGUMENT);
@@ -674,1226 +1274,256 @@ static void op_test_bad(void)
     }
 }
 
-/* ---- v1beta2: states, start ------------------------------------------------------------------ */
+/* ---- containers beside the main one, and templates ------------------------------------------- */
 
-static const cws_state op_b2_states[] = {
-    CWS_STATE_UNSPECIFIED, CWS_STATE_CREATING, CWS_STATE_RUNNING, CWS_STATE_COMPLETED,
-    CWS_STATE_FAILED, CWS_STATE_TERMINATED, CWS_STATE_PENDING, CWS_STATE_PAUSED,
-    CWS_STATE_UNSPECIFIED, CWS_STATE_TERMINATING, CWS_STATE_UNSPECIFIED};
-static const cws_state op_v1_states[] = {
-    CWS_STATE_UNSPECIFIED, CWS_STATE_CREATING, CWS_STATE_RUNNING, CWS_STATE_COMPLETED,
-    CWS_STATE_FAILED, CWS_STATE_TERMINATING, CWS_STATE_TERMINATED, CWS_STATE_PENDING,
-    CWS_STATE_PAUSED, CWS_STATE_PREPARING, CWS_STATE_UNSPECIFIED};
-
-static const char *op_state_reply(api *t, int number)
+static void sn_test_containers(void)
 {
-    char json[100];
-    (void)snprintf(json, sizeof(json),
-                   t->s.b2 ? "{'sandboxId':'sb-1','sandboxStatus':%d}"
-                           : "{'sandboxId':'sb-1','status':{'state':%d}}",
-                   number);
-    return script_text(&t->s, json);
-}
-
-static void op_test_states(void)
-{
-    static const int more[] = {11, 42, 2147483647, -1};
-    int b2, i;
-    for (b2 = 0; b2 < 2; b2++)
-        for (i = 0; i < 15; i++) {
-            int number = i < 11 ? i : more[i - 11];
-            cws_state state = i >= 11 ? CWS_STATE_UNSPECIFIED
-                              : b2    ? op_b2_states[i]
-                                      : op_v1_states[i];
-            char name[40];
-            (void)snprintf(name, sizeof(name), "31: state number %d", number);
-            OP_ROW(b2 ? "v1beta2" : "v1", name, (size_t)i, b2)
-            {
-                cws_sandbox *sb = op_found(t, op_state_reply(t, number));
-                CHECK_INT(cws_sandbox_state(sb), state);
-                CHECK_INT(cws_sandbox_get_info(sb)->state_number, number);
-            }
-        }
-    B2_EACH("31: numbers that are newer than this header are waited through") {
-        cws_sandbox *sb = op_started(t);
-        op_ok(t, "Get", op_state_reply(t, 8));
-        op_ok(t, "Get", op_state_reply(t, 10));
-        op_ok(t, "Get", op_state_reply(t, 4711));
-        op_ok(t, "Get", B2_GET("RUNNING"));
-        CHECK_INT(api_wait(t, sb, 0), CWS_OK);
-        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
-        CHECK_INT(script_count(&t->s, "Get"), 4);
-        IS("Get", 0, "{'sandboxId':'sb-1'}");
-    }
-    B2_EACH("32: a status of 0 while polling is a clean end") {
-        cws_sandbox *sb = op_started(t);
-        op_ok(t, "Get", "{'sandboxId':'sb-1'}"); /* nobody looks for an exit code */
-        CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
-        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_COMPLETED);
-        CHECK(!cws_sandbox_get_info(sb)->has_exit_code);
-    }
-    B2_EACH("33: the exit code of a Get, 0 included") {
-        cws_sandbox *sb = op_running(t);
-        op_ok(t, "Get", "{'sandboxId':'sb-1','sandboxStatus':'SANDBOX_STATUS_COMPLETED',"
-                        "'exitCode':0}");
-        CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
-        CHECK(cws_sandbox_get_info(sb)->has_exit_code);
-        CHECK_INT(cws_sandbox_get_info(sb)->exit_code, 0);
-    }
-    B2_EACH("38: FAILED tells its reason, TERMINATED is told apart") {
-        cws_sandbox *sb = op_started(t);
-        op_ok(t, "Get", "{'sandboxId':'sb-1','sandboxStatus':'SANDBOX_STATUS_FAILED',"
-                        "'statusReason':'no such image'}");
-        CHECK_INT(api_wait(t, sb, 0), CWS_ERR_FAILED);
-        HAS(t->err.message, "no such image");
-        sb = op_started(t);
-        op_ok(t, "Get", B2_GET("TERMINATED"));
-        CHECK_INT(api_wait(t, sb, 0), CWS_ERR_TERMINATED);
-    }
-}
-
-static void op_test_start(void)
-{
-    static const char *const codes[] = {"unavailable", "deadline_exceeded", "internal", "unknown",
-                                        "aborted", "resource_exhausted", "canceled"};
-    static const cws_end ends[] = {CWS_END_LOST, CWS_END_RESET, CWS_END_TIMEOUT, CWS_END_PROTOCOL};
-    size_t i;
-    for (i = 0; i < CWSI_COUNT(codes) + CWSI_COUNT(ends); i++)
-        OP_ROW("26, v1beta2: a Start is not repeated, a later one is another",
-               i < CWSI_COUNT(codes) ? codes[i] : "the connection", i, true)
-        {
-            cws_sandbox *sb = api_box(t, NULL);
-            int64_t now = t->s.now;
-            if (i < CWSI_COUNT(codes)) script_error(&t->s, "Start", codes[i], "why", NULL);
-            else script_end(&t->s, "Start", ends[i - CWSI_COUNT(codes)]);
-            CHECK(api_start(t, sb) != CWS_OK);
-            CHECK_INT(t->s.call_count, 1);
-            CHECK_INT(t->s.now, now);
-            CHECK_STR(cws_sandbox_id(sb), "");
-            CHECK_INT(cws_sandbox_state(sb), CWS_STATE_NOT_STARTED);
-            op_ok(t, "Start", STARTED);
-            CHECK_INT(api_start(t, sb), CWS_OK);
-            CHECK_INT(t->s.call_count, 2);
-            CHECK_STR(cws_sandbox_id(sb), "sb-1");
-            CHECK_STR(script_json(&t->s, "Start", 1), script_json(&t->s, "Start", 0));
-            CHECK_INT(cws_sandbox_state(sb), CWS_STATE_PENDING);
-        }
-    B2_EACH("26: a Start that surely did not arrive is repeated") {
-        cws_sandbox *sb = api_box(t, NULL);
-        script_end(&t->s, "Start", CWS_END_NOT_SENT);
-        op_ok(t, "Start", STARTED);
+    V1_EACH("containers: the whole CreateSandbox message with two of them") {
+        cws_pair env[] = {{"K", "v"}, {NULL, NULL}};
+        cws_resources r = {.cpu = "1", .memory = "2Gi"};
+        cws_secret secret = {.store = "st", .name = "n", .env_var = "E"};
+        cws_mounted_file file = {.mount_path = "/f", .content = "hi", .size = 2};
+        cws_mount mounts[] = {{.volume = "a", .mount_path = "/a", .sub_path = "s",
+                               .read_only = true},
+                              {.volume = "workspace", .mount_path = "/w"}};
+        cws_container more[] = {{.name = "db-1",
+                                 .image = "postgres",
+                                 .command = "/bin/run",
+                                 .args = STRINGS("x", "y"),
+                                 .working_dir = "/srv",
+                                 .environment_variables = env,
+                                 .resources = &r,
+                                 .secrets = &secret,
+                                 .secret_count = 1,
+                                 .mounted_files = &file,
+                                 .mounted_file_count = 1,
+                                 .mounts = mounts,
+                                 .mount_count = 2},
+                                {.name = "c", .image = "i"}};
+        cws_file_system f = {.mount_path = "/main"};
+        cws_sandbox_opts o = {.container_image = "img",
+                              .command = "/bin/a",
+                              .args = STRINGS("b"),
+                              .file_system = &f,
+                              .volumes = VOLUMES({.name = "a", .mount_path = "/m"}),
+                              .volume_count = 1,
+                              .containers = more,
+                              .container_count = 2,
+                              .tags = STRINGS("t")};
+        cws_sandbox *sb = nw_unstarted(t, &o);
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
         CHECK_INT(api_start(t, sb), CWS_OK);
-        CHECK_INT(t->s.call_count, 2);
+        IS_BUT_TOKEN("CreateSandbox",
+                     "{'sandbox':{'spec':{'containers':[{'name':'main','image':'img',"
+                     "'command':'/bin/a','args':['b'],'volumeMounts':[{'volume':'a',"
+                     "'mountPath':'/m'},{'volume':'workspace','mountPath':'/main'}],"
+                     "'primary':true},{'name':'db-1','image':'postgres','command':'/bin/run',"
+                     "'args':['x','y'],'environmentVariables':{'K':'v'},'files':[{'path':'/f',"
+                     "'content':'aGk='}],'volumeMounts':[{'volume':'a','mountPath':'/a',"
+                     "'readOnly':true,'subPath':'s'},{'volume':'workspace','mountPath':'/w'}],"
+                     "'secretStores':[{'storeName':'st','secrets':[{'path':'n','envVar':'E'}]}],"
+                     "'workingDir':'/srv','resourceRequirements':{'requests':{'cpu':'1',"
+                     "'memory':'2Gi'},'limits':{'cpu':'1','memory':'2Gi'}}},{'name':'c',"
+                     "'image':'i'}],'volumes':[{'name':'a','scratch':{}},{'name':'workspace',"
+                     "'scratch':{}}],'tags':['t']}}");
+        CHECK_STR(nw_volumes(sb), "a:-:/m:-:-:0:-:0 workspace:-:/main:-:-:0:-:0");
     }
-    B2_EACH("26: a start in doubt is said in the log; a stop then has nothing to stop") {
-        cws_sandbox *sb = api_box(t, NULL);
-        script_end(&t->s, "Start", CWS_END_LOST);
-        CHECK_INT(api_start(t, sb), CWS_ERR_TRANSPORT);
-        HAS(t->said, "a sandbox may exist until its lifetime ends");
-        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
-        CHECK_INT(api_start(t, sb), CWS_ERR_NOT_RUNNING);
-        CHECK_STR(script_calls(&t->s), "Start");
+    V1_EACH("containers: the main one is marked only if there are others") {
+        cws_sandbox_opts o = {.container_image = "img", .command = "/bin/a"};
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+        CHECK_INT(api_start(t, nw_unstarted(t, &o)), CWS_OK);
+        HAS_NOT(script_json(&t->s, "CreateSandbox", 0), "primary");
     }
-    B2_EACH("26: CANCELLED is not running; a Start times out with the request timeout") {
-        cws_sandbox_opts o;
-        memset(&o, 0, sizeof(o));
-        o.request_timeout_seconds = 7;
-        script_error(&t->s, "Start", "canceled", "why", NULL);
-        CHECK_INT(api_start(t, api_box(t, &o)), CWS_ERR_NOT_RUNNING);
-        CHECK_INT(script_call_at(&t->s, "Start", 0)->timeout_ms, 7000);
-        script_never(&t->s, "Start");
-        CHECK_INT(api_start(t, api_box(t, &o)), CWS_ERR_REQUEST_TIMEOUT);
-        CHECK_INT(script_count(&t->s, "Start"), 2);
-    }
-    B2_EACH("a reply without an id, or with one that is too long, is no sandbox") {
-        char json[300];
-        op_ok(t, "Start", "{'sandboxStatus':'SANDBOX_STATUS_RUNNING'}");
-        CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_PROTOCOL);
-        (void)snprintf(json, sizeof(json), "{'sandboxId':'%0200d'}", 1);
-        op_ok(t, "Start", json);
-        CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_PROTOCOL);
-    }
-    ONCE("the dialect by the environment; a name that is none is refused") {
-        (void)setenv("CWSANDBOX_API_VERSION", "v1beta2", 1);
-        t->copts.no_environment = false;
-        t->s.b2 = true;
-        (void)op_started(t);
-        (void)unsetenv("CWSANDBOX_API_VERSION");
-    }
-    ONCE("the dialect: what is none is refused") {
-        cws_client *c = NULL;
-        t->copts.no_environment = false;
-        (void)setenv("CWSANDBOX_API_VERSION", "v2", 1);
-        CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        HAS(t->err.message, "CWSANDBOX_API_VERSION");
-        (void)unsetenv("CWSANDBOX_API_VERSION");
-        t->copts.api_version = (cws_api_version)3;
-        CHECK_INT(cws_client_open(&t->copts, &c, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        HAS(t->err.message, "api_version");
-    }
-}
-
-/* ---- v1beta2: stop, delete, close ------------------------------------------------------------ */
-
-#define ACCEPTED "{'success':true}"
-
-static void op_test_stop(void)
-{
-    static const struct {
-        double grace;
-        int seconds;
-    } graces[] = {{0, 10}, {CWS_NONE, 0}, {1, 1}, {0.5, 1}, {10.2, 11}, {45, 45}, {86400, 86400}};
-    size_t i;
-    for (i = 0; i < CWSI_COUNT(graces); i++)
-        OP_ROW("v1beta2", "11.4: grace, its limit at the server, and the deadline", i, true)
-        {
-            cws_sandbox *sb = op_running(t);
-            cws_stop_opts o;
-            char json[200];
-            int s = graces[i].seconds;
-            memset(&o, 0, sizeof(o));
-            o.graceful_shutdown_seconds = graces[i].grace;
-            op_ok(t, "Stop", ACCEPTED);
-            op_ok(t, "Get", B2_GET("TERMINATING"));
-            op_ok(t, "Get", B2_GET("COMPLETED"));
-            CHECK_INT(api_stop(t, sb, &o), CWS_OK);
-            if (s)
-                (void)snprintf(json, sizeof(json), "{'sandboxId':'sb-1',"
-                               "'gracefulShutdownSeconds':%d,'maxTimeoutSeconds':%d}", s, s + 5);
-            else (void)snprintf(json, sizeof(json), "{'sandboxId':'sb-1','maxTimeoutSeconds':5}");
-            IS("Stop", 0, json);
-            CHECK_INT(script_call_at(&t->s, "Stop", 0)->timeout_ms, (s + 10) * 1000LL);
-            CHECK_STR(script_calls(&t->s), "Stop Get Get");
-            CHECK_INT(cws_sandbox_state(sb), CWS_STATE_COMPLETED);
-            CHECK_INT(cws_session_sandbox_count(t->session), 0); /* 21 */
-        }
-    B2_EACH("48: a stop that says no is an error with the server's text, and may be repeated") {
-        cws_sandbox *sb = op_running(t);
-        op_ok(t, "Stop", "{'errorMessage':'it does not want to'}");
-        CHECK_INT(api_stop(t, sb, NULL), CWS_ERR_SANDBOX);
-        HAS(t->err.message, "it does not want to");
-        CHECK_STR(t->err.sandbox_id, "sb-1");
-        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
-        CHECK_INT(cws_session_sandbox_count(t->session), 1);
-        op_ok(t, "Stop", "{}");
-        CHECK_INT(api_stop(t, sb, NULL), CWS_ERR_SANDBOX);
-        HAS(t->err.message, "unknown error");
-        op_ok(t, "Stop", ACCEPTED);
-        op_ok(t, "Get", B2_GET("FAILED"));
-        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
-        CHECK_INT(cws_session_sandbox_count(t->session), 0);
-        CHECK_INT(api_stop(t, sb, NULL), CWS_OK); /* idempotent */
-        CHECK_STR(script_calls(&t->s), "Stop Stop Stop Get");
-    }
-    B2_EACH("48: never started: no call, and it can not be started any more") {
-        cws_sandbox *sb = api_box(t, NULL);
-        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
-        CHECK_INT(api_wait(t, sb, 0), CWS_ERR_NOT_RUNNING);
-        CHECK_INT(t->s.call_count, 0);
-    }
-    B2_EACH("49: not found, by code and by reason, with and without missing_ok") {
-        static const char *const codes[] = {"not_found", "internal", "failed_precondition"};
-        cws_stop_opts o;
-        size_t k;
-        memset(&o, 0, sizeof(o));
-        for (k = 0; k < 6; k++) {
-            cws_sandbox *sb = op_running(t);
-            const char *why =
-                k % 3 ? script_reason(&t->s, "CWSANDBOX_SANDBOX_NOT_FOUND", "cwsandbox.com") : NULL;
-            o.missing_ok = k < 3;
-            script_error(&t->s, "Stop", codes[k % 3], "gone", why);
-            CHECK_INT(api_stop(t, sb, &o), k < 3 ? CWS_OK : CWS_ERR_NOT_FOUND);
-            CHECK_INT(cws_sandbox_state(sb), k < 3 ? CWS_STATE_TERMINATED : CWS_STATE_RUNNING);
-            CHECK_STR(script_calls(&t->s), "Stop");
-            script_error(&t->s, "Delete", codes[k % 3], "gone", why);
-            CHECK_INT(api_delete(t, "sb-9", k < 3), k < 3 ? CWS_OK : CWS_ERR_NOT_FOUND);
-        }
-        script_error(&t->s, "Delete", "internal", "gone", NULL);
-        CHECK_INT(api_delete(t, "sb-9", true), CWS_ERR_SANDBOX);
-    }
-    B2_EACH("55: delete by id is Delete, and may say no") {
-        op_ok(t, "Delete", ACCEPTED);
-        CHECK_INT(api_delete(t, "sb-9", false), CWS_OK);
-        IS("Delete", 0, "{'sandboxId':'sb-9'}");
-        op_ok(t, "Delete", "{'errorMessage':'because'}");
-        CHECK_INT(api_delete(t, "sb-9", true), CWS_ERR_SANDBOX);
-        HAS(t->err.message, "because");
-        CHECK_STR(t->err.sandbox_id, "sb-9");
-        CHECK_STR(script_calls(&t->s), "Delete Delete");
-    }
-    B2_EACH("55: a Delete in doubt is repeated; then NOT_FOUND says that it is done") {
-        script_end(&t->s, "Delete", CWS_END_LOST);
-        script_error(&t->s, "Delete", "not_found", "gone", NULL);
-        CHECK_INT(api_delete(t, "sb-9", false), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "Delete Delete");
-    }
-    B2_EACH("48: a Stop in doubt is repeated; then NOT_FOUND says that it is done") {
-        cws_sandbox *sb = op_running(t);
-        script_end(&t->s, "Stop", CWS_END_LOST);
-        script_error(&t->s, "Stop", "not_found", "gone", NULL);
-        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "Stop Stop");
-        CHECK_STR(script_json(&t->s, "Stop", 1), script_json(&t->s, "Stop", 0));
-    }
-    B2_EACH("48: a Stop that never answers ends, and leaves the sandbox as it was") {
-        cws_sandbox *sb = op_running(t);
-        script_never(&t->s, "Stop")->times = -1;
-        CHECK(api_stop(t, sb, NULL) != CWS_OK);
-        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
-        CHECK_INT(cws_session_sandbox_count(t->session), 1);
-    }
-    B2_EACH("46: gone right behind an accepted stop is looked for once more") {
-        cws_sandbox *sb = op_running(t);
-        op_ok(t, "Stop", ACCEPTED);
-        script_error(&t->s, "Get", "not_found", "gone", NULL);
-        op_ok(t, "Get", B2_GET("COMPLETED"));
-        CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "Stop Get Get");
-    }
-    B2_EACH("19, 20: close stops all, goes on after one that says no, and tells which") {
-        const cws_sandbox *failed = NULL;
-        cws_sandbox *never = api_box(t, NULL), *a = op_running(t);
-        (void)op_running(t);
-        op_ok(t, "Stop", "{'errorMessage':'not me'}");
-        op_ok(t, "Stop", ACCEPTED);
-        op_ok(t, "Get", B2_GET("COMPLETED"));
-        CHECK_INT(cws_session_sandbox_count(t->session), 3);
-        CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
-        CHECK_INT(script_count(&t->s, "Stop"), 2);
-        CHECK(cws_session_failed(t->session, 0, &failed, NULL));
-        CHECK(failed == a);
-        CHECK(!cws_session_failed(t->session, 1, NULL, NULL));
-        CHECK_INT(api_start(t, never), CWS_ERR_NOT_RUNNING);
-        op_ok(t, "Stop", ACCEPTED);
-        op_ok(t, "Get", B2_GET("COMPLETED"));
-        CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(script_count(&t->s, "Stop"), 3);
-    }
-}
-
-/* ---- v1beta2: list, from_id ------------------------------------------------------------------ */
-
-static void op_test_list(void)
-{
-    B2_EACH("22: no filter; the session's tags and selectors; own ones replace or clear") {
-        cws_list_opts o;
-        cws_sandbox_list *list = NULL;
-        t->defaults.tags = STRINGS("d");
-        t->defaults.profile_ids = STRINGS("p0");
-        t->defaults.runner_ids = STRINGS("r0");
-        op_ok(t, "List", "{}")->times = 4;
-        CHECK_INT(api_list(t, NULL, &list), CWS_OK);
-        CHECK_INT(cws_sandbox_list_count(list), 0);
-        cws_sandbox_list_free(list);
-        IS("List", 0, "{'tags':['d'],'profileIds':['p0'],'runnerIds':['r0']}");
-        memset(&o, 0, sizeof(o));
-        o.tags = STRINGS("a", "b");
-        o.profile_ids = STRINGS("p1", "p2");
-        o.profile_names = STRINGS("n1");
-        o.runner_ids = STRINGS("r1");
-        o.status = CWS_STATE_RUNNING;
-        o.include_stopped = true;
-        CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        cws_sandbox_list_free(list);
-        IS("List", 1, "{'tags':['d','a','b'],'status':'SANDBOX_STATUS_RUNNING','profileIds':"
-                      "['p1','p2'],'runnerIds':['r1'],'includeStopped':true,"
-                      "'profileNames':['n1']}");
-        memset(&o, 0, sizeof(o));
-        o.profile_ids = o.runner_ids = NO_STRINGS;
-        CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        cws_sandbox_list_free(list);
-        IS("List", 2, "{'tags':['d']}");
-        o.timeout_seconds = 3;
-        CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        cws_sandbox_list_free(list);
-        CHECK_INT(script_call_at(&t->s, "List", 3)->timeout_ms, 3000);
-    }
-    B2_EACH("54: each state as a filter") {
-        static const struct {
-            cws_state state;
-            const char *json;
-        } states[] = {{CWS_STATE_CREATING, "{'status':'SANDBOX_STATUS_CREATING'}"},
-                      {CWS_STATE_RUNNING, "{'status':'SANDBOX_STATUS_RUNNING'}"},
-                      {CWS_STATE_PENDING, "{'status':'SANDBOX_STATUS_PENDING'}"},
-                      {CWS_STATE_PAUSED, "{'status':'SANDBOX_STATUS_PAUSED'}"},
-                      {CWS_STATE_TERMINATING, "{'status':'SANDBOX_STATUS_TERMINATING'}"},
-                      {CWS_STATE_COMPLETED,
-                       "{'status':'SANDBOX_STATUS_COMPLETED','includeStopped':true}"},
-                      {CWS_STATE_FAILED,
-                       "{'status':'SANDBOX_STATUS_FAILED','includeStopped':true}"},
-                      {CWS_STATE_TERMINATED,
-                       "{'status':'SANDBOX_STATUS_TERMINATED','includeStopped':true}"},
-                      {CWS_STATE_NOT_STARTED, "{}"}};
-        cws_list_opts o;
+    V1_EACH("containers: what is refused, by argument and number") {
+        cws_resources gpu = {.gpu_count = 1}, type = {.gpu_type = "H100"};
+        cws_pair env[] = {{"A=B", "x"}, {NULL, NULL}};
+        static const char label[] =
+            "a123456789-123456789-123456789-123456789-123456789-123456789-123";
+        const struct {
+            cws_container c;
+            const char *says;
+        } rows[] = {
+            {{.image = "i"}, "[1].name"},
+            {{.name = "", .image = "i"}, "[1].name"},
+            {{.name = "main", .image = "i"}, "[1].name"},
+            {{.name = "first", .image = "i"}, "[1].name"}, /* twice */
+            {{.name = "Upper", .image = "i"}, "[1].name"},
+            {{.name = "-a", .image = "i"}, "[1].name"},
+            {{.name = "a-", .image = "i"}, "[1].name"},
+            {{.name = "a_b", .image = "i"}, "[1].name"},
+            {{.name = "a.b", .image = "i"}, "[1].name"},
+            {{.name = "\xc3\xa4", .image = "i"}, "[1].name"},
+            {{.name = label, .image = "i"}, "[1].name"},
+            {{.name = "c"}, "[1].image"},
+            {{.name = "c", .image = ""}, "[1].image"},
+            {{.name = "c", .image = "\xff"}, "image"},
+            {{.name = "c", .image = "i", .args = STRINGS("x")}, "[1].args"},
+            {{.name = "c", .image = "i", .command = "/a", .args = STRINGS("\xff")}, "[1].args"},
+            {{.name = "c", .image = "i", .command = "\xff"}, "[1].command"},
+            {{.name = "c", .image = "i", .working_dir = "relative"}, "[1].working_dir"},
+            {{.name = "c", .image = "i", .environment_variables = env},
+             "[1].environment_variables"},
+            {{.name = "c", .image = "i", .resources = &gpu}, "[1].resources"},
+            {{.name = "c", .image = "i", .resources = &type}, "[1].resources"},
+            {{.name = "c", .image = "i", .mount_count = 1}, "[1].mounts"},
+            {{.name = "c", .image = "i", .secret_count = 1}, "[1].secrets"},
+            {{.name = "c", .image = "i", .mounted_file_count = 1}, "[1].mounted_files"},
+            {{.name = "c", .image = "i", .mounts = MOUNTS({.mount_path = "/x"}),
+              .mount_count = 1}, "[1].mounts: volume"},
+            {{.name = "c", .image = "i", .mounts = MOUNTS({.volume = "", .mount_path = "/x"}),
+              .mount_count = 1}, "[1].mounts: volume"},
+            {{.name = "c", .image = "i", .mounts = MOUNTS({.volume = "v"}), .mount_count = 1},
+             "[1].mounts: mount_path"},
+            {{.name = "c", .image = "i", .mounts = MOUNTS({.volume = "v", .mount_path = "x"}),
+              .mount_count = 1}, "[1].mounts: mount_path"},
+            {{.name = "c", .image = "i", .mounts = MOUNTS({.volume = "v", .mount_path = "/"}),
+              .mount_count = 1}, "[1].mounts: mount_path"},
+            {{.name = "c", .image = "i",
+              .mounts = MOUNTS({.volume = "v", .mount_path = "/x", .sub_path = "\xff"}),
+              .mount_count = 1}, "[1].mounts: sub_path"},
+            {{.name = "c", .image = "i",
+              .mounts = MOUNTS({.volume = "v", .mount_path = "/x"},
+                               {.volume = "other", .mount_path = "/y"}),
+              .mount_count = 2}, "[1].mounts[1].volume 'other'"}};
         size_t i;
-        memset(&o, 0, sizeof(o));
-        for (i = 0; i < CWSI_COUNT(states); i++) {
-            cws_sandbox_list *list = NULL;
-            op_ok(t, "List", "{}");
-            o.status = states[i].state;
-            CHECK_INT(api_list(t, &o, &list), CWS_OK);
-            cws_sandbox_list_free(list);
-            IS("List", i, states[i].json);
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            cws_container two[2] = {{.name = "first", .image = "i"}, {.name = NULL}};
+            cws_sandbox_opts o = {.volumes = VOLUMES({.name = "v", .mount_path = "/m"}),
+                                  .volume_count = 1,
+                                  .containers = two, .container_count = 2};
+            cws_sandbox *sb = NULL;
+            two[1] = rows[i].c;
+            CHECK_INT(cws_session_sandbox(api_session(t), &o, &sb, &t->err),
+                      CWS_ERR_INVALID_ARGUMENT);
+            CHECK(!sb);
+            if (!CHECK(strstr(t->err.message, rows[i].says) != NULL &&
+                       strstr(t->err.message, "containers") != NULL))
+                printf("    row %u: %s\n", (unsigned)i, t->err.message);
         }
+        CHECK_INT(t->s.call_count, 0);
     }
-    B2_EACH("a filter by a state that the dialect does not have is refused, not dropped") {
-        cws_list_opts o;
-        cws_sandbox_list *list = NULL;
-        memset(&o, 0, sizeof(o));
-        o.status = CWS_STATE_PREPARING; /* a list of everything is not what was asked for */
-        CHECK_INT(api_list(t, &o, &list), CWS_ERR_UNSUPPORTED);
-        cws_sandbox_list_free(list);
-    }
-    B2_EACH("54: pages; elements are attached, with what a list tells") {
-        cws_sandbox_list *list = NULL;
-        cws_list_opts o;
-        const cws_sandbox_info *info;
-        memset(&o, 0, sizeof(o));
-        o.adopt = true;
-        op_ok(t, "List", "{'sandboxes':[{'sandboxId':'a','sandboxStatus':'SANDBOX_STATUS_RUNNING',"
-                         "'runnerId':'r','runnerGroupId':'g','startedAtTime':"
-                         "'2026-01-02T03:04:05Z'},{'sandboxStatus':2}],'nextPageToken':'p2'}");
-        op_ok(t, "List", "{'sandboxes':[{'sandboxId':'b','sandboxStatus':"
-                         "'SANDBOX_STATUS_COMPLETED'}]}");
-        CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        IS("List", 1, "{'pageToken':'p2'}");
-        if (CHECK_INT(cws_sandbox_list_count(list), 2)) {
-            info = cws_sandbox_get_info(cws_sandbox_list_at(list, 0));
-            CHECK_STR(info->sandbox_id, "a");
-            CHECK_STR(info->runner_id, "r");
-            CHECK_STR(info->runner_group_id, "g");
-            CHECK_INT(info->start_unix_ms, 1767323045000);
-            CHECK_INT(info->state, CWS_STATE_RUNNING);
-            CHECK_INT(cws_sandbox_state(cws_sandbox_list_at(list, 1)), CWS_STATE_COMPLETED);
-        }
-        CHECK_INT(cws_session_sandbox_count(t->session), 2);
-        cws_sandbox_list_free(list);
-        op_ok(t, "List", "{'nextPageToken':'x'}")->times = 2;
-        CHECK_INT(api_list(t, NULL, &list), CWS_ERR_PROTOCOL); /* a token that comes again */
-    }
-    B2_EACH("22, 55: from_id adopts unless told not to; not found") {
+    BOTH("containers: not in v1beta2, not in defaults, not NULL with a count") {
+        cws_sandbox_opts o = {.containers = CONTAINERS({.name = "c", .image = "i"}),
+                              .container_count = 1};
+        cws_session_opts so = {.defaults = &o};
+        cws_session *other = NULL;
         cws_sandbox *sb = NULL;
-        op_ok(t, "Get", B2_GET("RUNNING"))->times = 2;
-        CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
-        IS("Get", 0, "{'sandboxId':'sb-1'}");
-        CHECK_INT(cws_session_sandbox_count(t->session), 0);
-        CHECK_INT(api_from_id(t, "sb-1", false, &sb), CWS_OK);
-        CHECK_INT(cws_session_sandbox_count(t->session), 1);
-        script_error(&t->s, "Get", "not_found", "no", NULL);
-        CHECK_INT(api_from_id(t, "sb-2", false, &sb), CWS_ERR_NOT_FOUND);
-        CHECK_STR(t->err.sandbox_id, "sb-2");
-    }
-    B2_EACH("34: get_status asks once, and an ended sandbox from memory") {
-        cws_sandbox *sb = op_running(t);
-        cws_state state = CWS_STATE_NOT_STARTED;
-        op_ok(t, "Get", B2_GET("PAUSED"));
-        CHECK_INT(api_status(t, sb, &state), CWS_OK);
-        CHECK_INT(state, CWS_STATE_PAUSED);
-        CHECK_INT(script_call_at(&t->s, "Get", 0)->timeout_ms, 15000);
-        op_ok(t, "Get", B2_GET("COMPLETED"));
-        CHECK_INT(api_status(t, sb, &state), CWS_OK);
-        CHECK_INT(api_status(t, sb, &state), CWS_OK);
-        CHECK_INT(state, CWS_STATE_COMPLETED);
-        CHECK_INT(script_count(&t->s, "Get"), 2);
-    }
-}
-
-/* ---- v1beta2: files -------------------------------------------------------------------------- */
-
-static void op_test_files(void)
-{
-    static const struct {
-        double timeout;
-        const char *json;
-        int64_t deadline;
-    } times[] = {{0, ",'maxTimeoutSeconds':300", 300000}, {1, ",'maxTimeoutSeconds':1", 1000},
-                 {1.999, ",'maxTimeoutSeconds':1", 1999}, {0.5, "", 500},
-                 {60.5, ",'maxTimeoutSeconds':60", 60500},
-                 {1e9, ",'maxTimeoutSeconds':1000000000", -1}};
-    size_t i;
-    for (i = 0; i < CWSI_COUNT(times); i++)
-        OP_ROW("v1beta2", "AddFile, RetrieveFile: their limit is whole seconds, cut off", i, true)
-        {
-            cws_sandbox *sb = op_running(t);
-            cws_file_opts o;
-            cws_bytes *bytes = NULL;
-            char json[200];
-            memset(&o, 0, sizeof(o));
-            o.timeout_seconds = times[i].timeout;
-            op_ok(t, "AddFile", ACCEPTED);
-            CHECK_INT(api_write(t, sb, "/x", "a\0b", 3, &o), CWS_OK);
-            (void)snprintf(json, sizeof(json), "{'sandboxId':'sb-1','fileContents':'YQBi',"
-                           "'filepath':'/x'%s}", times[i].json);
-            IS("AddFile", 0, json);
-            op_ok(t, "RetrieveFile", "{'fileContents':'YQBi','success':true}");
-            CHECK_INT(api_read(t, sb, "/y", &o, &bytes), CWS_OK);
-            CHECK_INT(cws_bytes_size(bytes), 3);
-            CHECK(bytes && memcmp(cws_bytes_data(bytes, NULL), "a\0b", 4) == 0);
-            cws_bytes_free(bytes);
-            (void)snprintf(json, sizeof(json), "{'sandboxId':'sb-1','filepath':'/y'%s}",
-                           times[i].json);
-            IS("RetrieveFile", 0, json);
-            if (times[i].deadline > 0) {
-                CHECK_INT(script_call_at(&t->s, "AddFile", 0)->timeout_ms, times[i].deadline);
-                CHECK_INT(script_call_at(&t->s, "RetrieveFile", 0)->timeout_ms, times[i].deadline);
-            }
+        if (t->s.b2) {
+            CHECK_INT(cws_session_sandbox(api_session(t), &o, &sb, &t->err), CWS_ERR_UNSUPPORTED);
+            HAS(t->err.message, "containers");
         }
-    B2_EACH("a file call that says no is an error with the server's text; it is not repeated") {
-        cws_sandbox *sb = op_running(t);
-        cws_bytes *bytes = NULL;
-        op_ok(t, "AddFile", "{'errorMessage':'disk full'}");
-        CHECK_INT(api_write(t, sb, "/x", "a", 1, NULL), CWS_ERR_FILE);
-        HAS(t->err.message, "disk full");
-        CHECK_STR(t->err.sandbox_id, "sb-1");
-        CHECK_STR(t->err.filepath, "/x");
-        op_ok(t, "RetrieveFile", "{'fileContents':'YQ==','errorMessage':'no such file'}");
-        CHECK_INT(api_read(t, sb, "/y", NULL, &bytes), CWS_ERR_FILE);
-        HAS(t->err.message, "no such file");
-        CHECK_STR(t->err.filepath, "/y");
-        CHECK(bytes == NULL);
-        op_ok(t, "AddFile", "{}");
-        CHECK_INT(api_write(t, sb, "/x", "a", 1, NULL), CWS_ERR_FILE);
-        HAS(t->err.message, "unknown error");
-        CHECK_STR(script_calls(&t->s), "AddFile RetrieveFile AddFile");
+        so.client = api_client(t);
+        CHECK_INT(cws_session_open(&so, &other, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "containers");
+        o.containers = NULL;
+        CHECK_INT(cws_session_sandbox(api_session(t), &o, &sb, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(!sb && !other);
     }
-    B2_EACH("an empty file, both ways") {
-        cws_sandbox *sb = op_running(t);
-        cws_bytes *bytes = NULL;
-        op_ok(t, "AddFile", ACCEPTED);
-        CHECK_INT(api_write(t, sb, "/x", NULL, 0, NULL), CWS_OK);
-        IS("AddFile", 0, "{'sandboxId':'sb-1','filepath':'/x','maxTimeoutSeconds':300}");
-        op_ok(t, "RetrieveFile", ACCEPTED);
-        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
-        CHECK_INT(cws_bytes_size(bytes), 0);
-        cws_bytes_free(bytes);
+    V1_EACH("containers: a longest name, and volumes of the session's defaults") {
+        char name[64];
+        cws_container c = {.name = name, .image = "i",
+                           .mounts = MOUNTS({.volume = "shared", .mount_path = "/s"}),
+                           .mount_count = 1};
+        cws_sandbox_opts o = {.containers = &c, .container_count = 1};
+        memset(name, '9', 63);
+        name[63] = '\0';
+        t->defaults.volumes = VOLUMES({.name = "shared", .mount_path = "/m"});
+        t->defaults.volume_count = 1;
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+        CHECK_INT(api_start(t, nw_unstarted(t, &o)), CWS_OK);
+        HAS(script_json(&t->s, "CreateSandbox", 0), name);
     }
-    B2_EACH("a write in doubt is not repeated, a read is") {
-        cws_sandbox *sb = op_running(t);
-        cws_bytes *bytes = NULL;
-        script_error(&t->s, "AddFile", "unavailable", "later", NULL);
-        CHECK_INT(api_write(t, sb, "/x", "a", 1, NULL), CWS_ERR_UNAVAILABLE);
-        script_error(&t->s, "RetrieveFile", "unavailable", "later", NULL);
-        op_ok(t, "RetrieveFile", "{'fileContents':'YQ==','success':true}");
-        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
-        cws_bytes_free(bytes);
-        CHECK_STR(script_calls(&t->s), "AddFile RetrieveFile RetrieveFile");
+    V1_EACH("containers: with a template only beside an image of the main one") {
+        cws_container c = {.name = "c", .image = "i",
+                           .mounts = MOUNTS({.volume = "of-template", .mount_path = "/s"}),
+                           .mount_count = 1};
+        cws_sandbox_opts o = {.template_id = "t-1", .containers = &c, .container_count = 1};
+        cws_sandbox *sb = NULL;
+        CHECK_INT(cws_session_sandbox(api_session(t), &o, &sb, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        o.container_image = "img";
+        script_ok(&t->s, "CreateSandboxFromTemplate", BOX("PENDING"));
+        CHECK_INT(api_start(t, nw_unstarted(t, &o)), CWS_OK);
+        HAS(script_json(&t->s, "CreateSandboxFromTemplate", 0),
+            nw_json(t, "'overrides':{'containers':[{'name':'main','image':'img','primary':true},{"
+                       "'name':'c','image':'i','volumeMounts':[{'volume':'of-template',"
+                       "'mountPath':'/s'}]}]"));
     }
 }
 
-/* ---- v1beta2: commands, shells, logs --------------------------------------------------------- */
-
-/* The bytes as base64. */
-static const char *op_64(api *t, const char *text)
+static void op_test_template(void)
 {
-    return grpc_base64(&t->s.arena, cwsi_str_of(text));
-}
-
-static script_reply *op_stream(api *t, const char *rpc)
-{
-    return script_stream_of(&t->s, rpc);
-}
-
-static void op_says(api *t, script_reply *r, const char *json)
-{
-    script_message(&t->s, r, op_json(t, json));
-}
-
-static void op_output(api *t, script_reply *r, const char *stream, const char *text)
-{
-    char json[300];
-    (void)snprintf(json, sizeof(json), "{'output':{'streamType':'STREAM_TYPE_%s','data':'%s'}}",
-                   stream, op_64(t, text));
-    op_says(t, r, json);
-}
-
-static void op_data(api *t, script_reply *r, const char *text, const char *session, int offset)
-{
-    char json[300];
-    (void)snprintf(json, sizeof(json), "{'data':{'data':'%s','sessionId':'%s','offset':'%d'}}",
-                   op_64(t, text), session, offset);
-    op_says(t, r, json);
-}
-
-static void op_over(api *t, script_reply *r)
-{
-    script_envelope(&t->s, r, 2, "{}", 2);
-}
-
-static void op_test_exec(void)
-{
-    B2_STREAMING("StreamExec: what is asked, and its messages") {
-        cws_sandbox *sb = op_running(t);
-        cws_result *r = NULL;
-        cws_exec_opts o;
-        script_reply *reply = op_stream(t, "StreamExec");
-        memset(&o, 0, sizeof(o));
-        o.env = PAIRS({"A", "1"});
-        o.timeout_seconds = 7;
-        op_says(t, reply, "{'ready':{'sessionId':'s','readyAt':'2026-01-02T03:04:05Z'}}");
-        op_output(t, reply, "STDOUT", "out");
-        op_output(t, reply, "STDERR", "err");
-        op_output(t, reply, "UNSPECIFIED", "put");
-        op_says(t, reply, "{'exit':{'exitCode':3,'completedAt':'2026-01-02T03:04:05Z'}}");
-        op_over(t, reply);
-        CHECK_INT(api_exec(t, sb, STRINGS("ls", "-l", ""), &o, &r), CWS_OK);
-        CHECK_STR(api_shown(r), "3|output|err");
-        cws_result_free(r);
-        IS("StreamExec", 0, "{'init':{'sandboxId':'sb-1','command':['ls','-l',''],"
-                            "'env':{'A':'1'}}}");
-        CHECK(!script_call_at(&t->s, "StreamExec", 0)->more_body);
-        CHECK_INT(script_call_at(&t->s, "StreamExec", 0)->timeout_ms, 12000);
-        HAS(script_call_at(&t->s, "StreamExec", 0)->url,
-            "/coreweave.sandbox.v1beta2.GatewayStreamingService/StreamExec");
+    EACH("29: from a template only what is given is sent, and the tags of the session") {
+        cws_pair env[] = {{"A", "1"}, {NULL, NULL}};
+        cws_sandbox_opts nothing = {.template_id = "t-1"};
+        cws_sandbox_opts some = {.template_id = "t-1",
+                                 .container_image = "alpine",
+                                 .command = "/bin/a",
+                                 .args = STRINGS("b"),
+                                 .tags = STRINGS("own"),
+                                 .display_name = "d",
+                                 .max_lifetime_seconds = 5};
+        t->defaults.environment_variables = env;
+        t->defaults.container_image = "other";
+        t->defaults.max_lifetime_seconds = 77;
+        t->defaults.tags = STRINGS("all");
+        nw_ok(t, "CreateSandboxFromTemplate", "{'sandboxId':'sb-1'}")->times = 2;
+        CHECK_INT(api_start(t, api_box(t, &nothing)), CWS_OK);
+        HAS(script_json(&t->s, "CreateSandboxFromTemplate", 0),
+            "{\"templateId\":\"t-1\",\"overrides\":{\"tags\":[\"all\"]},\"requestId\":");
+        CHECK_INT(api_start(t, api_box(t, &some)), CWS_OK);
+        HAS(script_json(&t->s, "CreateSandboxFromTemplate", 1),
+            "\"overrides\":{\"containers\":[{\"name\":\"main\",\"image\":\"alpine\",\"command\":"
+            "\"/bin/a\",\"args\":[\"b\"]}],\"maxLifetimeSeconds\":5,\"tags\":[\"all\",\"own\"]}");
+        HAS(script_json(&t->s, "CreateSandboxFromTemplate", 1), "\"displayName\":\"d\"");
     }
-    B2_STREAMING("StreamExec: an error in the stream; no exit; a message that is none") {
-        cws_sandbox *sb = op_running(t);
-        cws_result *r = NULL;
-        script_reply *reply = op_stream(t, "StreamExec");
-        op_says(t, reply, "{'ready':{}}");
-        op_says(t, reply, "{'error':{'message':'it broke','code':'STREAM_TRUNCATED'}}");
-        op_over(t, reply);
-        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_ERR_STREAM_TRUNCATED);
-        HAS(t->err.message, "it broke");
-        CHECK_STR(t->err.stream_code, "STREAM_TRUNCATED");
-        cws_result_free(r);
-        reply = op_stream(t, "StreamExec");
-        op_says(t, reply, "{'ready':{}}");
-        op_over(t, reply);
-        CHECK(api_exec(t, sb, api_true, NULL, &r) != CWS_OK);
-        CHECK_STR(api_shown(r), "-||");
-        cws_result_free(r);
-        reply = op_stream(t, "StreamExec");
-        op_says(t, reply, "{}");
-        op_output(t, reply, "STDOUT", "a");
-        op_says(t, reply, "{'exit':{}}");
-        op_over(t, reply);
-        CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
-        CHECK_STR(api_shown(r), "0|a|");
-        cws_result_free(r);
-    }
-    B2_STREAMING("StreamExec: input is a message, its end another") {
-        cws_sandbox *sb = op_running(t);
-        cws_process *p = NULL;
-        cws_exec_opts o;
-        size_t taken = 0;
-        script_reply *reply = op_stream(t, "StreamExec");
-        memset(&o, 0, sizeof(o));
-        o.with_stdin = true;
-        op_says(t, reply, "{'ready':{}}");
-        reply->until_fin = reply->size;
-        op_says(t, reply, "{'exit':{}}");
-        op_over(t, reply);
-        CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_OK);
-        CHECK_INT(cws_process_write(p, "hi", 2, -1, &taken, &t->err), CWS_OK);
-        CHECK_INT(taken, 2);
-        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK);
-        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
-        CHECK_STR(script_sent(&t->s, "StreamExec", 0), op_json(t, "{'stdin':{'data':'aGk='}}"));
-        CHECK_STR(script_sent(&t->s, "StreamExec", 1), op_json(t, "{'close':{}}"));
-        CHECK(script_call_at(&t->s, "StreamExec", 0)->fin);
-        cws_process_free(p);
-    }
-    B2_STREAMING("StreamExec: input waits for `ready`; a command can be cancelled") {
-        cws_sandbox *sb = op_running(t);
-        cws_process *p = NULL;
-        cws_exec_opts o;
-        size_t taken = 0;
-        int64_t began = t->s.now;
-        script_reply *reply = op_stream(t, "StreamExec");
-        memset(&o, 0, sizeof(o));
-        o.with_stdin = true;
-        op_says(t, reply, "{'ready':{}}");
-        reply->delay = 500;
-        reply->hold = true;
-        CHECK_INT(cws_exec_begin(sb, api_true, &o, &p, &t->err), CWS_OK);
-        CHECK_INT(cws_process_write(p, "hi", 2, -1, &taken, &t->err), CWS_OK);
-        while (t->s.now < began + 490) CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
-        CHECK_INT(script_call_at(&t->s, "StreamExec", 0)->sent_bytes, 0);
-        while (t->s.now < began + 510) CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
-        CHECK_STR(script_sent(&t->s, "StreamExec", 0), op_json(t, "{'stdin':{'data':'aGk='}}"));
-        cws_process_free(p);
-        CHECK(script_call_at(&t->s, "StreamExec", 0)->cancelled);
-    }
-    B2_STREAMING("a shell: a terminal, its size, and a new size") {
-        cws_sandbox *sb = op_running(t);
-        cws_process *p = NULL;
-        cws_shell_opts o;
-        script_reply *reply = op_stream(t, "StreamExec");
-        memset(&o, 0, sizeof(o));
-        o.width = 80;
-        o.height = 24;
-        op_says(t, reply, "{'ready':{}}");
-        reply->until_fin = reply->size;
-        op_says(t, reply, "{'exit':{'exitCode':130}}");
-        op_over(t, reply);
-        CHECK_INT(cws_shell_begin(sb, NULL, &o, &p, &t->err), CWS_OK);
-        while (!t->s.call_count) CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
-        CHECK_INT(cws_process_resize(p, 100, 50, &t->err), CWS_OK);
-        CHECK_INT(cws_process_close_stdin(p, &t->err), CWS_OK);
-        CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_OK);
-        IS("StreamExec", 0, "{'init':{'sandboxId':'sb-1','command':['/bin/bash'],'tty':true,"
-                            "'ttyWidth':80,'ttyHeight':24}}");
-        CHECK_STR(script_sent(&t->s, "StreamExec", 0),
-                  op_json(t, "{'resize':{'width':100,'height':50}}"));
-        CHECK_STR(script_sent(&t->s, "StreamExec", 1), op_json(t, "{'close':{}}"));
-        cws_process_free(p);
-    }
-    B2_EACH("Exec, unary: what is asked, its limits, and its reply") {
-        cws_sandbox *sb = op_running(t);
-        cws_exec_opts o;
-        cws_result *r = NULL;
-        memset(&o, 0, sizeof(o));
-        o.unary = true;
-        o.timeout_seconds = 60.9;
-        o.max_output_bytes = 4096;
-        op_ok(t, "Exec", "{'result':{'stdout':'YQ==','stderr':'Yg==','exitCode':2,"
-                         "'stdoutTruncated':true,'stdoutBytesProduced':'500'}}");
-        CHECK_INT(api_exec(t, sb, STRINGS("ls", "-l"), &o, &r), CWS_OK);
-        CHECK_STR(api_shown(r), "2|a|b");
-        CHECK(cws_result_truncated(r, CWS_STDOUT));
-        CHECK(!cws_result_truncated(r, CWS_STDERR));
-        CHECK_INT(cws_result_bytes_produced(r, CWS_STDOUT), 500);
-        cws_result_free(r);
-        HAS(script_json(&t->s, "Exec", 0),
-            op_json(t, "{'sandboxId':'sb-1','command':['ls','-l'],'maxTimeoutSeconds':60,"
-                       "'outputHandling':'OUTPUT_POLICY_BUFFERED','bufferedMaxKib':"));
-        CHECK_INT(script_call_at(&t->s, "Exec", 0)->timeout_ms, 65900);
-        op_ok(t, "Exec", "{'result':{}}");
-        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_OK);
-        CHECK_STR(api_shown(r), "0||");
-        cws_result_free(r);
-        op_ok(t, "Exec", "{}"); /* nothing about the command */
-        CHECK(api_exec(t, sb, api_true, &o, &r) != CWS_OK);
-        cws_result_free(r);
-        CHECK_INT(script_count(&t->s, "Exec"), 3);
-    }
-    B2_EACH("Exec, unary: there is no environment") {
-        cws_sandbox *sb = op_running(t);
-        cws_exec_opts o;
-        cws_result *r = NULL;
-        memset(&o, 0, sizeof(o));
-        o.unary = true;
-        o.env = PAIRS({"A", "1"});
-        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_ERR_UNSUPPORTED);
-        HAS(t->err.message, "env");
-        cws_result_free(r);
+    EACH("29: what a template can not take is refused") {
+        cws_image_credentials c = {"r", "s", "n", NULL};
+        cws_sandbox_opts bad[] = {{.template_id = ""},
+                                  {.template_id = "t", .command = "/bin/a"},
+                                  {.template_id = "t", .args = STRINGS("a")},
+                                  {.template_id = "t",
+                                   .environment_variables = PAIRS({"A", "1"})},
+                                  {.template_id = "t",
+                                   .mounted_files = FILES({"/a", "b", 1}),
+                                   .mounted_file_count = 1},
+                                  {.template_id = "t",
+                                   .volumes = VOLUMES({.name = "v", .mount_path = "/v"}),
+                                   .volume_count = 1},
+                                  {.template_id = "t",
+                                   .file_system = &(const cws_file_system){.mount_path = "/w"}},
+                                  {.template_id = "t",
+                                   .secrets = SECRETS({"s", "n", NULL, NULL}),
+                                   .secret_count = 1},
+                                  {.template_id = "t", .resources = RESOURCES(.cpu = "1")},
+                                  {.template_id = "t", .working_dir = "/w"},
+                                  {.template_id = "t",
+                                   .security = &(const cws_security){.privileged = CWS_NO}},
+                                  {.template_id = "t",
+                                   .startup_probe = &(const cws_probe){.argv = STRINGS("x")}},
+                                  {.template_id = "t",
+                                   .container_image = "",
+                                   .containers = (const cws_container[]){{.name = "a",
+                                                                          .image = "i"}},
+                                   .container_count = 1},
+                                  {.template_id = "t",
+                                   .container_image = "i",
+                                   .args = STRINGS("a")},
+                                  {.template_id = "t",
+                                   .container_image = "i",
+                                   .image_credentials = &c},
+                                  {.template_id = "t",
+                                   .spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS}};
+        cws_sandbox *sb = NULL;
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(bad); i++) {
+            if (!CHECK_INT(cws_session_sandbox(api_session(t), &bad[i], &sb, &t->err),
+                           CWS_ERR_INVALID_ARGUMENT))
+                printf("    row %lu\n", (unsigned long)i);
+            HAS(t->err.message, "template_id");
+        }
+        CHECK(!sb);
         CHECK_INT(t->s.call_count, 0);
     }
-    B2_EACH("26: a command starts the sandbox and waits until it runs") {
-        cws_sandbox *sb = api_box(t, NULL);
-        cws_exec_opts o;
-        cws_result *r = NULL;
-        memset(&o, 0, sizeof(o));
-        o.unary = true;
-        op_ok(t, "Start", STARTED);
-        op_ok(t, "Get", B2_GET("CREATING"));
-        op_ok(t, "Get", B2_GET("RUNNING"));
-        op_ok(t, "Exec", "{'result':{'stdout':'YQ=='}}");
-        CHECK_INT(api_exec(t, sb, api_true, &o, &r), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "Start Get Get Exec");
-        cws_result_free(r);
-    }
-}
-
-typedef struct op_items {
-    char text[300];
-    size_t restarted;
-} op_items;
-
-static cws_flow op_on_item(const cws_item *item, void *user)
-{
-    op_items *items = (op_items *)user;
-    size_t n = strlen(items->text);
-    (void)snprintf(items->text + n, sizeof(items->text) - n, "%s|", item->data);
-    items->restarted += item->restarted;
-    return CWS_FLOW_CONTINUE;
-}
-
-static cws_status op_logs(api *t, cws_sandbox *sb, cws_logs_opts *o, op_items *items)
-{
-    cws_stream *stream = NULL;
-    cws_status status;
-    memset(items, 0, sizeof(*items));
-    o->on_item = op_on_item;
-    o->user = items;
-    if (!api_async(t)) return cws_logs(sb, o, &t->err);
-    status = cws_logs_begin(sb, o, &stream, &t->err);
-    if (status) return status;
-    status = api_drive(t, cws_stream_op(stream));
-    cws_stream_free(stream);
-    return status;
-}
-
-static void op_test_logs(void)
-{
-    B2_STREAMING("StreamLogs: without follow our side ends with what is asked") {
-        cws_sandbox *sb = op_running(t);
-        cws_logs_opts o;
-        op_items items;
-        script_reply *r = op_stream(t, "StreamLogs");
-        memset(&o, 0, sizeof(o));
-        o.timestamps = true;
-        o.tail_lines = 5;
-        o.since_unix_ms = 1767323045250;
-        op_data(t, r, "a\nb", "s", 3);
-        op_data(t, r, "c\n", "s", 5);
-        op_says(t, r, "{'complete':{}}");
-        op_over(t, r);
-        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
-        CHECK_STR(items.text, "a\n|bc\n|");
-        IS("StreamLogs", 0, "{'init':{'sandboxId':'sb-1','tailLines':5,'sinceTime':"
-                            "'2026-01-02T03:04:05.250Z','timestamps':true}}");
-        CHECK(!script_call_at(&t->s, "StreamLogs", 0)->more_body);
-        HAS(script_call_at(&t->s, "StreamLogs", 0)->url, "v1beta2.GatewayStreamingService/");
-    }
-    B2_STREAMING("StreamLogs: with follow our side stays open; `complete` is the end") {
-        cws_sandbox *sb = op_running(t);
-        cws_logs_opts o;
-        op_items items;
-        script_reply *r = op_stream(t, "StreamLogs");
-        memset(&o, 0, sizeof(o));
-        o.follow = true;
-        op_data(t, r, "a\n", "s", 2);
-        op_says(t, r, "{'complete':{}}");
-        r->hold = true; /* the server does not end its side either */
-        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
-        CHECK_STR(items.text, "a\n|");
-        IS("StreamLogs", 0, "{'init':{'sandboxId':'sb-1','follow':true}}");
-        CHECK(script_call_at(&t->s, "StreamLogs", 0)->more_body);
-        CHECK_STR(script_calls(&t->s), "StreamLogs");
-    }
-    B2_STREAMING("StreamLogs: a connection that is lost is taken up where it was") {
-        cws_sandbox *sb = op_running(t);
-        cws_logs_opts o;
-        op_items items;
-        script_reply *r = op_stream(t, "StreamLogs");
-        memset(&o, 0, sizeof(o));
-        o.follow = true;
-        op_data(t, r, "a\n", "s", 2);
-        r->end = CWS_END_LOST;
-        r = op_stream(t, "StreamLogs");
-        op_data(t, r, "b\n", "s", 4);
-        op_says(t, r, "{'complete':{}}");
-        op_over(t, r);
-        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
-        CHECK_STR(items.text, "a\n|b\n|");
-        CHECK_INT(items.restarted, 0);
-        IS("StreamLogs", 1, "{'init':{'sandboxId':'sb-1','follow':true,'resumeSessionId':'s',"
-                            "'resumeOffset':'2'}}");
-    }
-    B2_STREAMING("StreamLogs: an error in the stream") {
-        cws_sandbox *sb = op_running(t);
-        cws_logs_opts o;
-        op_items items;
-        script_reply *r = op_stream(t, "StreamLogs");
-        memset(&o, 0, sizeof(o));
-        op_data(t, r, "a\n", "s", 2);
-        op_says(t, r, "{'error':{'message':'not for you','code':'PERMISSION_DENIED'}}");
-        op_over(t, r);
-        CHECK(op_logs(t, sb, &o, &items) != CWS_OK);
-        HAS(t->err.message, "not for you");
-        CHECK_STR(t->err.stream_code, "PERMISSION_DENIED");
-        CHECK_STR(items.text, "a\n|");
-    }
-    B2_STREAMING("StreamLogs: a session that is not known any more: from the beginning, and told") {
-        cws_sandbox *sb = op_running(t);
-        cws_logs_opts o;
-        op_items items;
-        script_reply *r = op_stream(t, "StreamLogs");
-        memset(&o, 0, sizeof(o));
-        o.follow = true;
-        op_data(t, r, "a\n", "s", 2);
-        r->end = CWS_END_LOST;
-        r = op_stream(t, "StreamLogs");
-        op_says(t, r, "{'error':{'message':'who','code':'SESSION_NOT_FOUND'}}");
-        op_over(t, r);
-        r = op_stream(t, "StreamLogs");
-        op_data(t, r, "b\n", "s2", 2);
-        op_says(t, r, "{'complete':{}}");
-        op_over(t, r);
-        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
-        CHECK_STR(items.text, "a\n|b\n|");
-        CHECK_INT(items.restarted, 1);
-        CHECK_INT(script_count(&t->s, "StreamLogs"), 3);
-        HAS_NOT(script_json(&t->s, "StreamLogs", 2), "resumeSessionId");
-    }
-    B2_STREAMING("StreamLogs: long lines are cut in pieces, unless they shall fail") {
-        cws_sandbox *sb = op_running(t);
-        cws_logs_opts o;
-        op_items items;
-        int i;
-        memset(&o, 0, sizeof(o));
-        o.max_line_bytes = 4;
-        for (i = 0; i < 2; i++) {
-            script_reply *r = op_stream(t, "StreamLogs");
-            op_data(t, r, "abcdefg\nh\n", "s", 10);
-            op_says(t, r, "{'complete':{}}");
-            op_over(t, r);
-            o.long_lines = i ? CWS_LONG_LINES_FAIL : CWS_LONG_LINES_DEFAULT;
-            CHECK_INT(op_logs(t, sb, &o, &items), i ? CWS_ERR_STREAM_TRUNCATED : CWS_OK);
-            CHECK_STR(items.text, i ? "" : "abcd|efg\n|h\n|");
-        }
-    }
-    B2_STREAMING("StreamLogs: without follow a stream may end without `complete`") {
-        cws_sandbox *sb = op_running(t);
-        cws_logs_opts o;
-        op_items items;
-        script_reply *r = op_stream(t, "StreamLogs");
-        memset(&o, 0, sizeof(o));
-        op_data(t, r, "a\n", "s", 2);
-        op_over(t, r);
-        CHECK_INT(op_logs(t, sb, &o, &items), CWS_OK);
-        CHECK_STR(items.text, "a\n|");
-    }
-    B2_RUN("StreamLogs needs a transport that carries both directions", API_PERFORM) {
-        cws_sandbox *sb = op_running(t);
-        cws_logs_opts o;
-        op_items items;
-        memset(&o, 0, sizeof(o));
-        CHECK_INT(op_logs(t, sb, &o, &items), CWS_ERR_UNSUPPORTED);
-        CHECK_INT(t->s.call_count, 0);
-    }
-}
-
-/* ---- replies --------------------------------------------------------------------------------- */
-
-#define TIME "'2026-01-02T03:04:05.678Z'"
-#define V1_RESOURCES "{'cpu':'1','memory':'1Gi','gpu':{'count':'1','type':'H100'}}"
-#define V1_FULL                                                                                    \
-    "{'sandboxId':'sb-1','spec':{'containers':[{'name':'main','image':'i','command':'c','args':"   \
-    "['a'],'environmentVariables':{'A':'1'},'resources':" V1_RESOURCES ",'files':[{'path':'/f',"   \
-    "'content':'YQ=='}],'primary':true,'startupProbe':{'exec':['x']}}],'volumes':[{'name':'v',"    \
-    "'scratch':{'size':'1Gi'}}],'services':[{'port':1}],'maxLifetimeSeconds':9,'networkIds':"      \
-    "['n'],'tags':['t'],'runnerIds':['r'],'network':{'denyEgress':true},'annotations':{'a':"       \
-    "'b'},'instanceType':'it','mode':'SANDBOX_MODE_CKS','runtimeClass':'rc'},'status':{'state':"   \
-    "'STATE_RUNNING','stateReason':'well','createTime':" TIME ",'startTime':" TIME ",'endTime':"   \
-    TIME ",'services':[{'port':1,'name':'n','protocol':'SERVICE_PROTOCOL_TCP','visibility':"       \
-    "'VISIBILITY_PUBLIC','endpoint':{'kind':'ENDPOINT_KIND_HTTPS','auth':'ENDPOINT_AUTH_OPEN',"    \
-    "'url':'u','requestTimeoutSeconds':15,'address':'a:1'},'url':'u'}],'exitCode':0,"              \
-    "'effectiveResources':" V1_RESOURCES ",'effectiveMaxLifetimeSeconds':9,'containerStatuses':"   \
-    "[{'name':'main','state':'STATE_RUNNING','exitCode':1,'restartCount':2}],'runnerId':'run',"    \
-    "'runnerGroupId':'grp','effectiveIngress':[{'any':true}],'effectiveEgress':[{'httpsHostname':" \
-    "'a.b'}],'effectiveResourceRequirements':{'requests':" V1_RESOURCES ",'limits':" V1_RESOURCES  \
-    "},'attachedVolumeIds':['v'],'effectiveRuntimeClass':'rc','effectiveDnsEgress':"               \
-    "'DNS_EGRESS_MODE_ALLOW'},'sourceTemplateId':'t','sourceTemplateRevision':'7',"                \
-    "'displayName':'d','endpointShareToken':'token'}"
-#define B2_FULL                                                                                    \
-    "{'sandboxId':'sb-1','startedAtTime':" TIME ",'sandboxStatus':'SANDBOX_STATUS_RUNNING',"       \
-    "'currentResourceUsage':{'cpuMillicoresUsed':'1','memoryMbUsed':'2','gpuCountUsed':'3'},"      \
-    "'runnerId':'run','runnerGroupId':'grp','profileId':'p','serviceAddress':'a','exposedPorts':"  \
-    "[{'containerPort':1,'name':'n','protocol':'TCP'}],'appliedIngressMode':'i',"                  \
-    "'appliedEgressMode':'e','statusReason':'well','exitCode':0}"
-#define B2_FULL_START                                                                              \
-    "{'sandboxId':'sb-1','startedAtTime':" TIME ",'serviceAddress':'a','exposedPorts':[{"          \
-    "'containerPort':1,'name':'n','protocol':'TCP'}],'requestedResources':{'cpu':'1'},"            \
-    "'profileId':'p','runnerId':'run','sandboxStatus':'SANDBOX_STATUS_RUNNING',"                   \
-    "'appliedIngressMode':'i','appliedEgressMode':'e','requestedResourceLimits':{'cpu':'1'},"      \
-    "'requestedResourceRequests':{'gpu':{'gpuCount':'1','gpuMemoryGb':'80'}}}"
-
-/* Ten fields that no schema has, of every wire type, behind a reply. */
-static void op_strange(api *t, script_reply *r)
-{
-    static const unsigned char more[] = {
-        0xc0, 0x3e, 5, /* 1000: a varint; the longest one; 64 bits; 32 bits; bytes; none */
-        0xc8, 0x3e, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1,
-        0xd1, 0x3e, 1, 2, 3, 4, 5, 6, 7, 8,
-        0xdd, 0x3e, 1, 2, 3, 4,
-        0xe2, 0x3e, 3, 'a', 'b', 'c',
-        0xea, 0x3e, 0,
-        0xf3, 0x3e, 8, 1, 0xf4, 0x3e, /* 1006: a group; a varint; a message; a varint */
-        0xf8, 0x3e, 0,
-        0x82, 0x3f, 2, 8, 1,
-        0x88, 0x3f, 1};
-    char *body = (char *)cwsi_arena_alloc(&t->s.arena, r->size + sizeof(more));
-    if (!body) abort();
-    if (r->size) memcpy(body, r->body, r->size);
-    memcpy(body + r->size, more, sizeof(more));
-    script_body(&t->s, r, body, r->size + sizeof(more));
-}
-
-/* The names of a list, "a b". */
-static const char *op_list(const char *const *list)
-{
-    static char text[200];
-    size_t n = 0;
-    text[0] = '\0';
-    for (; list && *list; list++)
-        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? " " : "", *list);
-    return list ? text : NULL;
-}
-
-/* What only v1 says of a sandbox, in V1_FULL. */
-static void op_check_v1(const cws_sandbox_info *info)
-{
-    CHECK_STR(op_list(info->egress_hostnames), "a.b");
-    CHECK_STR(op_list(info->tags), "t");
-    CHECK_STR(info->display_name, "d");
-    CHECK_STR(info->runtime_class, "rc");
-    CHECK_STR(info->share_token, "token");
-    CHECK_INT(info->placement, CWS_PLACEMENT_CKS);
-    CHECK_INT(info->max_lifetime_seconds, 9);
-    CHECK_INT(info->volume_count, 1);
-    if (info->volume_count != 1) return;
-    CHECK_STR(info->volumes[0].name, "v");
-    CHECK_STR(info->volumes[0].size, "1Gi");
-    CHECK(info->volumes[0].volume_id == NULL);
-}
-
-static void op_check_resources(const cws_resources *r, const char *cpu, const char *memory)
-{
-    CHECK_STR(r->request_cpu, cpu);
-    CHECK_STR(r->request_memory, memory);
-    CHECK_STR(r->limit_cpu, cpu);
-    CHECK_STR(r->limit_memory, memory);
-    CHECK(r->cpu == NULL && r->memory == NULL);
-}
-
-static void op_test_echo_v1(void)
-{
-    EACH("14, 35: what the service made of the options: resources, services, names") {
-        const cws_sandbox_info *info = cws_sandbox_get_info(op_found(t, V1_FULL));
-        const cws_service_info *s = info->services;
-        op_check_v1(info);
-        op_check_resources(&info->resources, "1", "1Gi");
-        CHECK_INT(info->resources.gpu_count, 1);
-        CHECK_STR(info->resources.gpu_type, "H100");
-        CHECK_INT(info->resources.gpu_memory_gb, 0);
-        CHECK_INT(info->service_count, 1);
-        if (info->service_count != 1) continue;
-        CHECK_INT(s->port, 1);
-        CHECK_STR(s->name, "n");
-        CHECK_INT(s->protocol, CWS_SERVICE_TCP);
-        CHECK_INT(s->visibility, CWS_VISIBILITY_PUBLIC);
-        CHECK_INT(s->endpoint, CWS_ENDPOINT_HTTPS);
-        CHECK_INT(s->auth, CWS_ENDPOINT_AUTH_OPEN);
-        CHECK_STR(s->url, "u");
-        CHECK_STR(s->address, "a:1");
-    }
-    EACH("35: the reply of a create tells them, too; each Get brings them up to date") {
-        cws_sandbox *sb = api_box(t, NULL);
-        const cws_sandbox_info *info;
-        op_ok(t, "CreateSandbox", V1_FULL);
-        CHECK_INT(api_start(t, sb), CWS_OK);
-        info = cws_sandbox_get_info(sb);
-        op_check_v1(info);
-        CHECK_STR(info->services ? info->services[0].url : "", "u");
-        op_ok(t, "GetSandbox", "{'sandboxId':'sb-1','status':{'state':'STATE_CREATING','services':"
-                               "[{'port':1,'url':'u2'},{'port':2}],'effectiveResources':{'cpu':'2'"
-                               "},'effectiveEgress':[{'any':true},{'httpsHostname':'c.d'},"
-                               "{'httpsHostname':'e.f'}]}}");
-        CHECK_INT(api_status(t, sb, NULL), CWS_OK);
-        CHECK_INT(info->service_count, 2);
-        CHECK_STR(info->services ? info->services[0].url : "", "u2");
-        CHECK_STR(info->services ? info->services[0].address : "x", "");
-        op_check_resources(&info->resources, "2", NULL);
-        CHECK_INT(info->resources.gpu_count, 0);
-        CHECK_STR(op_list(info->egress_hostnames), "c.d e.f");
-        CHECK_STR(info->share_token, "token"); /* only the create tells it */
-        CHECK_STR(op_list(info->tags), "t");   /* no spec: nothing new */
-        CHECK_INT(info->volume_count, 1);
-        op_ok(t, "GetSandbox", "{'sandboxId':'sb-1','status':{'state':'STATE_RUNNING'}}");
-        CHECK_INT(api_status(t, sb, NULL), CWS_OK);
-        op_check_resources(&info->resources, "2", NULL); /* unchanged if nothing is said of them */
-        CHECK_INT(info->service_count, 0);
-    }
-    EACH("14: requests and limits that differ; a GPU by its memory; the newer form counts") {
-        cws_sandbox *sb = op_found(
-            t, "{'sandboxId':'sb-1','status':{'state':'STATE_RUNNING','effectiveResources':{'cpu':"
-               "'9'},'effectiveResourceRequirements':{'requests':{'cpu':'1','gpu':{'count':'2',"
-               "'memoryGb':'80'}},'limits':{'memory':'1Gi'}}}}");
-        const cws_resources *r = &cws_sandbox_get_info(sb)->resources;
-        CHECK_STR(r->request_cpu, "1");
-        CHECK(r->request_memory == NULL && r->limit_cpu == NULL);
-        CHECK_STR(r->limit_memory, "1Gi");
-        CHECK_INT(r->gpu_count, 2);
-        CHECK_INT(r->gpu_memory_gb, 80);
-        CHECK(r->gpu_type == NULL);
-    }
-}
-
-static void op_check_b2(const cws_sandbox_info *info)
-{
-    CHECK_STR(info->profile_id, "p");
-    CHECK_STR(info->service_address, "a");
-    CHECK_STR(info->ingress_mode, "i");
-    CHECK_STR(info->egress_mode, "e");
-}
-
-static void op_test_echo_b2(void)
-{
-    B2_EACH("27: the reply of a Start: address, ports, modes; 14: its resources") {
-        cws_sandbox *sb = api_box(t, NULL);
-        const cws_sandbox_info *info;
-        op_ok(t, "Start", B2_FULL_START);
-        CHECK_INT(api_start(t, sb), CWS_OK);
-        info = cws_sandbox_get_info(sb);
-        op_check_b2(info);
-        CHECK_STR(info->resources.request_cpu, NULL);
-        CHECK_STR(info->resources.limit_cpu, "1");
-        CHECK_INT(info->resources.gpu_count, 1);
-        CHECK_INT(info->resources.gpu_memory_gb, 80);
-        CHECK_INT(info->service_count, 1);
-        if (info->service_count == 1) {
-            CHECK_INT(info->services[0].port, 1);
-            CHECK_STR(info->services[0].name, "n");
-            CHECK_INT(info->services[0].protocol, CWS_SERVICE_TCP);
-            CHECK_STR(info->services[0].url, "");
-            CHECK_STR(info->services[0].address, "");
-        }
-        op_ok(t, "Get", B2_GET("RUNNING")); /* which says nothing of them: they are kept */
-        CHECK_INT(api_status(t, sb, NULL), CWS_OK);
-        op_check_b2(info);
-        CHECK_STR(info->resources.limit_cpu, "1");
-        CHECK_INT(info->service_count, 1);
-    }
-    B2_EACH("27: a Get and a list tell them as well, but not the resources") {
-        cws_sandbox_list *list = NULL;
-        const cws_sandbox_info *info = cws_sandbox_get_info(op_found(t, B2_FULL));
-        int i;
-        for (i = 0; i < 2; i++) {
-            op_check_b2(info);
-            CHECK_INT(info->service_count, 1);
-            CHECK(info->resources.limit_cpu == NULL && info->resources.gpu_count == 0);
-            if (i) break;
-            op_ok(t, "List", "{'sandboxes':[{'sandboxId':'sb-2','profileId':'p','serviceAddress':"
-                             "'a','exposedPorts':[{'containerPort':1}],'appliedIngressMode':'i',"
-                             "'appliedEgressMode':'e'}]}");
-            CHECK_INT(api_list(t, NULL, &list), CWS_OK);
-            CHECK_INT(cws_sandbox_list_count(list), 1);
-            if (cws_sandbox_list_count(list) != 1) break;
-            info = cws_sandbox_get_info(cws_sandbox_list_at(list, 0));
-        }
-        cws_sandbox_list_free(list);
-    }
-    B2_EACH("27: what is empty is not known") {
-        cws_sandbox *sb = op_started(t);
-        const cws_sandbox_info *info = cws_sandbox_get_info(sb);
-        CHECK_STR(info->profile_id, "");
-        CHECK_STR(info->service_address, "");
-        CHECK_STR(info->ingress_mode, "");
-        CHECK_STR(info->egress_mode, "");
-        CHECK_INT(info->service_count, 0);
-        CHECK(info->resources.request_cpu == NULL && info->resources.limit_cpu == NULL);
-    }
-}
-
-static void op_test_replies(void)
-{
-    int b2, i;
-    for (b2 = 0; b2 < 2; b2++)
-        for (i = 0; i < API_MODES; i++) {
-            const char *create = b2 ? "Start" : "CreateSandbox", *get = b2 ? "Get" : "GetSandbox";
-            OP_ROW(b2 ? "v1beta2" : "v1", "35: a reply with everything", (size_t)i, b2)
-            {
-                cws_sandbox *sb = op_found(t, b2 ? B2_FULL : V1_FULL);
-                const cws_sandbox_info *info = cws_sandbox_get_info(sb);
-                CHECK_STR(info->sandbox_id, "sb-1");
-                CHECK_INT(info->state, CWS_STATE_RUNNING);
-                CHECK_INT(info->state_number, 2);
-                CHECK_STR(info->status_reason, "well");
-                CHECK_STR(info->runner_id, "run");
-                CHECK_STR(info->runner_group_id, "grp");
-                CHECK_INT(info->create_unix_ms, b2 ? 0 : 1767323045678);
-                CHECK_INT(info->start_unix_ms, 1767323045678);
-                CHECK_INT(info->end_unix_ms, b2 ? 0 : 1767323045678);
-                CHECK(info->has_exit_code);
-                CHECK_INT(info->exit_code, 0);
-                CHECK(info->updated_unix_ms > 0);
-                op_ok(t, get, b2 ? "{'sandboxId':'sb-1'}" : "{'sandboxId':'sb-1','status':{}}");
-                CHECK_INT(api_status(t, sb, NULL), CWS_OK); /* what is known stays */
-                CHECK_STR(info->runner_id, "run");
-                CHECK_INT(info->start_unix_ms, 1767323045678);
-                sb = api_box(t, NULL);
-                op_ok(t, create, b2 ? B2_FULL_START : V1_FULL);
-                CHECK_INT(api_start(t, sb), CWS_OK);
-                CHECK_STR(cws_sandbox_id(sb), "sb-1");
-                CHECK_INT(cws_sandbox_state(sb), CWS_STATE_PENDING); /* 8.1 */
-            }
-            OP_ROW(b2 ? "v1beta2" : "v1", "a reply with nothing but an id", (size_t)i, b2)
-            {
-                cws_sandbox *sb = op_found(t, "{'sandboxId':'sb-1'}");
-                const cws_sandbox_info *info = cws_sandbox_get_info(sb);
-                CHECK_STR(info->sandbox_id, "sb-1");
-                CHECK_INT(info->state, CWS_STATE_UNSPECIFIED);
-                CHECK_INT(info->state_number, 0);
-                CHECK_STR(info->status_reason, "");
-                CHECK_STR(info->runner_id, "");
-                CHECK_STR(info->runner_group_id, "");
-                CHECK_INT(info->create_unix_ms, 0);
-                CHECK_INT(info->start_unix_ms, 0);
-                CHECK_INT(info->end_unix_ms, 0);
-                CHECK(!info->has_exit_code);
-            }
-            OP_ROW(b2 ? "v1beta2" : "v1", "a reply with no field at all is none", (size_t)i, b2)
-            {
-                cws_sandbox *sb = NULL;
-                op_ok(t, get, "{}");
-                CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_ERR_PROTOCOL);
-                op_ok(t, create, "{}");
-                CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_PROTOCOL);
-            }
-            OP_ROW(b2 ? "v1beta2" : "v1", "ten unknown fields and a new state", (size_t)i, b2)
-            {
-                cws_sandbox *sb = NULL;
-                op_strange(t, op_ok(t, get, b2 ? "{'sandboxId':'sb-1','sandboxStatus':77,"
-                                                 "'runnerId':'run'}"
-                                               : "{'sandboxId':'sb-1','status':{'state':77,"
-                                                 "'runnerId':'run','effectiveDnsEgress':9,"
-                                                 "'services':[{'protocol':9,'visibility':9}]}}"));
-                CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
-                if (!sb) continue;
-                CHECK_INT(cws_sandbox_state(sb), CWS_STATE_UNSPECIFIED);
-                CHECK_INT(cws_sandbox_get_info(sb)->state_number, 77);
-                CHECK_STR(cws_sandbox_get_info(sb)->runner_id, "run");
-                op_strange(t, op_ok(t, create, "{'sandboxId':'sb-2'}"));
-                sb = api_box(t, NULL);
-                CHECK_INT(api_start(t, sb), CWS_OK);
-                CHECK_STR(cws_sandbox_id(sb), "sb-2");
-                op_strange(t, op_ok(t, get, b2 ? B2_GET("RUNNING")
-                                               : "{'sandboxId':'sb-2','status':{'state':2}}"));
-                CHECK_INT(api_wait(t, sb, 0), CWS_OK);
-                if (!b2) continue;
-                op_strange(t, op_ok(t, "Stop", ACCEPTED));
-                op_ok(t, "Get", B2_GET("COMPLETED"));
-                CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
-            }
-        }
-}
-
-/* A reply that is cut at any byte is an error, or a shorter message: never a crash. */
-static void op_test_cut(void)
-{
-    int b2;
-    for (b2 = 0; b2 < 2; b2++)
-        OP_ROW(b2 ? "v1beta2" : "v1", "a reply cut at every byte, and every byte changed", 1, b2)
-        {
-            script_reply *whole = op_ok(t, b2 ? "Get" : "GetSandbox", b2 ? B2_FULL : V1_FULL);
-            const char *body = whole->body;
-            size_t size = whole->size, i;
-            whole->times = -1;
-            (void)api_client(t);
-            for (i = 0; i < 2 * size; i++) {
-                cws_sandbox *sb = NULL;
-                char *copy = (char *)malloc(size);
-                if (!copy) abort();
-                memcpy(copy, body, size);
-                if (i >= size) copy[i - size] = (char)~copy[i - size];
-                whole->body = copy;
-                whole->size = i < size ? i : size;
-                if (cws_session_from_id(t->session, "sb-1", true, &sb, &t->err)) {
-                    CHECK(sb == NULL);
-                } else {
-                    const cws_sandbox_info *info = cws_sandbox_get_info(sb);
-                    CHECK(info->sandbox_id[0] && strlen(info->sandbox_id) < 128);
-                    CHECK(info->status_reason && info->runner_id && info->runner_group_id);
-                    CHECK(cws_state_name(info->state)[0] != '\0');
-                }
-                if (sb) cws_sandbox_free(sb);
-                free(copy);
-            }
-            whole->size = 0;
-        }
 }
 
 /* ---- copies, memory, secrecy ----------------------------------------------------------------- */
@@ -2047,7 +1677,7 @@ static void op_test_copies(void)
 {
     int b2;
     for (b2 = 0; b2 < 2; b2++) {
-        OP_ROW(b2 ? "v1beta2" : "v1", "all options at once: copied, and hidden in the trace", 1, b2)
+        NW_ROW(b2 ? "v1beta2" : "v1", "all options at once: copied, and hidden in the trace", 1, b2)
         {
             const char *rpc = b2 ? "Start" : "CreateSandbox", *json;
             cws_session *session = NULL;
@@ -2057,20 +1687,20 @@ static void op_test_copies(void)
                 cws_session_free(session);
                 continue;
             }
-            op_ok(t, rpc, "{'sandboxId':'sb-1'}");
+            nw_ok(t, rpc, "{'sandboxId':'sb-1'}");
             CHECK_INT(api_start(t, sb), CWS_OK);
             json = script_json(&t->s, rpc, 0);
             HAS(json, b2 ? "\"tags\":[\"word\",\"other\",\"mine\"]" : "\"command\":\"word\"");
             HAS(json, "{\"word\":\"hidden-value\",\"mine\":\"hidden-mine\"}");
-            HAS(json, op_64(t, "hidden-file"));
+            HAS(json, nw_64(t, "hidden-file"));
             HAS(json, "SnapshotId\":\"word\"");
             HAS(t->said, rpc);
             HAS(t->said, "\"word\"");
-            HAS_NOT(t->said, op_64(t, "hidden-file"));
+            HAS_NOT(t->said, nw_64(t, "hidden-file"));
             cws_sandbox_free(sb);
             cws_session_free(session);
         }
-        OP_ROW(b2 ? "v1beta2" : "v1", "memory that ends is told, and nothing is lost", 1, b2)
+        NW_ROW(b2 ? "v1beta2" : "v1", "memory that ends is told, and nothing is lost", 1, b2)
         {
             bool failed = true;
             long n;
@@ -2092,389 +1722,22 @@ static void op_test_copies(void)
             CHECK(n > 2 && n < 2000);
         }
     }
-    B2_EACH("the trace hides variables, files, input and output") {
-        cws_sandbox_opts o;
-        cws_sandbox *sb;
-        cws_bytes *bytes = NULL;
-        cws_exec_opts e;
-        cws_result *r = NULL;
-        memset(&o, 0, sizeof(o));
-        memset(&e, 0, sizeof(e));
-        o.environment_variables = PAIRS({"NAME", "hidden-1"});
-        sb = api_box(t, &o);
-        op_ok(t, "Start", STARTED);
-        op_ok(t, "Get", B2_GET("RUNNING"));
-        CHECK_INT(api_wait(t, sb, 0), CWS_OK);
-        op_ok(t, "AddFile", ACCEPTED);
-        CHECK_INT(api_write(t, sb, "/x", "hidden-2", 8, NULL), CWS_OK);
-        op_ok(t, "RetrieveFile", "{'fileContents':'aGlkZGVuLTM=','success':true}");
-        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
-        cws_bytes_free(bytes);
-        e.unary = true;
-        op_ok(t, "Exec", "{'result':{'stdout':'aGlkZGVuLTQ=','stderr':'aGlkZGVuLTU='}}");
-        CHECK_INT(api_exec(t, sb, api_true, &e, &r), CWS_OK);
-        cws_result_free(r);
-        HAS(t->said, "NAME");
-        HAS_NOT(t->said, "hidden-1");
-        HAS_NOT(t->said, op_64(t, "hidden-2"));
-        HAS_NOT(t->said, "aGlkZGVuLTM");
-        HAS_NOT(t->said, "aGlkZGVuLTQ");
-        HAS_NOT(t->said, "aGlkZGVuLTU");
-    }
-    B2_STREAMING("the trace hides the variables, the input and the output of a stream") {
-        cws_sandbox *sb = op_running(t);
-        cws_exec_opts e;
-        cws_result *r = NULL;
-        script_reply *reply = op_stream(t, "StreamExec");
-        memset(&e, 0, sizeof(e));
-        e.env = PAIRS({"NAME", "hidden-6"});
-        op_says(t, reply, "{'ready':{}}");
-        op_output(t, reply, "STDOUT", "hidden-7");
-        op_says(t, reply, "{'exit':{}}");
-        op_over(t, reply);
-        CHECK_INT(api_exec(t, sb, api_true, &e, &r), CWS_OK);
-        cws_result_free(r);
-        HAS(t->said, "NAME");
-        HAS_NOT(t->said, "hidden-6");
-        HAS_NOT(t->said, op_64(t, "hidden-7"));
-    }
 }
 
-/* ---- v1beta2: several at once ---------------------------------------------------------------- */
-
-static void op_test_together(void)
-{
-    B2_RUN("26: a stop waits for the Start in flight and stops what it made", API_ASYNC) {
-        cws_sandbox *sb = api_box(t, NULL);
-        cws_op *start = NULL, *stop = NULL;
-        op_ok(t, "Start", STARTED)->delay = 1000;
-        op_ok(t, "Stop", ACCEPTED);
-        op_ok(t, "Get", B2_GET("COMPLETED"));
-        CHECK_INT(cws_sandbox_start_begin(sb, &start, &t->err), CWS_OK);
-        CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
-        CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &stop, &t->err), CWS_OK);
-        CHECK_INT(cws_op_wait(stop, -1, &t->err), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "Start Stop Get");
-        cws_op_free(start);
-        cws_op_free(stop);
-    }
-    B2_RUN("36, 48: waiters share one poll, and stops one Stop", API_ASYNC) {
-        cws_sandbox *sb = op_started(t);
-        cws_op *ops[4] = {NULL, NULL, NULL, NULL};
-        size_t i;
-        op_ok(t, "Get", B2_GET("RUNNING"));
-        op_ok(t, "Stop", ACCEPTED);
-        op_ok(t, "Get", B2_GET("COMPLETED"));
-        for (i = 0; i < 2; i++)
-            CHECK_INT(cws_sandbox_wait_begin(sb, 0, &ops[i], &t->err), CWS_OK);
-        api_settle(t);
-        for (i = 2; i < 4; i++)
-            CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &ops[i], &t->err), CWS_OK);
-        api_settle(t);
-        CHECK_STR(script_calls(&t->s), "Get Stop Get");
-        for (i = 0; i < 4; i++) {
-            CHECK_INT(cws_op_result(ops[i], &t->err), CWS_OK);
-            cws_op_free(ops[i]);
-        }
-    }
-    B2_STREAMING("a file that is too large for AddFile goes through a command") {
-        cws_sandbox *sb = op_running(t);
-        script_reply *r;
-        script_error(&t->s, "AddFile", "failed_precondition", "large",
-                     script_reason(&t->s, "CWSANDBOX_FILE_TOO_LARGE", "cwsandbox.com"));
-        r = op_stream(t, "StreamExec");
-        op_says(t, r, "{'ready':{}}");
-        r->until_fin = r->size;
-        op_says(t, r, "{'exit':{}}");
-        op_over(t, r);
-        CHECK_INT(api_write(t, sb, "/x", "abc", 3, NULL), CWS_OK);
-        CHECK_STR(script_calls(&t->s), "AddFile StreamExec");
-        CHECK_STR(script_sent(&t->s, "StreamExec", 0), op_json(t, "{'stdin':{'data':'YWJj'}}"));
-    }
-    B2_EACH("26: a hint to come again does not repeat a Start") {
-        cws_sandbox *sb = api_box(t, NULL);
-        script_error(&t->s, "Start", "unavailable", "later", script_hint(&t->s, "1s"));
-        CHECK_INT(api_start(t, sb), CWS_ERR_UNAVAILABLE);
-        CHECK(t->err.has_retry_after);
-        CHECK_INT(t->s.call_count, 1);
-    }
-    B2_EACH("there is no token of a Start that an error could tell") {
-        script_error(&t->s, "Start", "internal", "no", NULL);
-        CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_SANDBOX);
-        CHECK_STR(t->err.request_id, "");
-    }
-}
-
-/* ---- placement that spills over, and templates ----------------------------------------------- */
-
-/* A sandbox that is not started yet. */
-static cws_sandbox *op_box(api *t, const cws_sandbox_opts *o)
-{
-    cws_sandbox *sb = NULL;
-    CHECK_INT(cws_session_sandbox(api_session(t), o, &sb, &t->err), CWS_OK);
-    if (sb) t->boxes[t->box_count++] = sb;
-    return sb;
-}
-
-static void op_refuse(api *t, const char *code, const char *reason, const char *domain)
-{
-    script_error(&t->s, "CreateSandbox", code, "no room", script_reason(&t->s, reason, domain));
-}
-
-static void op_test_spillover(void)
-{
-    static const char *const room[] = {
-        "CWSANDBOX_RUNNER_CAPACITY_EXHAUSTED",        "CWSANDBOX_PLACEMENT_REJECTED",
-        "CWSANDBOX_PLACEMENT_CONSTRAINT_UNSATISFIED", "CWSANDBOX_NO_SUITABLE_RUNNER",
-        "CWSANDBOX_RUNNER_OVERLOADED",                "CWSANDBOX_RUNNER_UNAVAILABLE"};
-    static const char *const other[] = {"CWSANDBOX_SERVERLESS_NOT_ALLOWED",
-                                        "CWSANDBOX_SERVERLESS_DISABLED",
-                                        "CWSANDBOX_SERVERLESS_MISCONFIGURED",
-                                        "CWSANDBOX_SOMETHING"};
-    EACH("30: a create that is refused for want of room is tried once with the other placement") {
-        size_t i;
-        cws_sandbox_opts o = {.runner_ids = STRINGS("r"),
-                              .spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
-        for (i = 0; i < CWSI_COUNT(room); i++) {
-            cws_sandbox *sb = op_box(t, &o);
-            size_t n = script_count(&t->s, "CreateSandbox");
-            op_refuse(t, i == 5 ? "unavailable" : "failed_precondition", room[i], "cwsandbox.com");
-            op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}");
-            CHECK_INT(api_start(t, sb), CWS_OK);
-            CHECK_INT(script_count(&t->s, "CreateSandbox"), n + 2);
-            HAS(script_json(&t->s, "CreateSandbox", n), "\"runnerIds\":[\"r\"]");
-            HAS(script_json(&t->s, "CreateSandbox", n), "\"mode\":\"SANDBOX_MODE_CKS\"");
-            HAS_NOT(script_json(&t->s, "CreateSandbox", n + 1), "runnerIds");
-            HAS(script_json(&t->s, "CreateSandbox", n + 1),
-                "\"mode\":\"SANDBOX_MODE_SERVERLESS\"");
-            CHECK(strcmp(strstr(script_json(&t->s, "CreateSandbox", n), "requestId"),
-                         strstr(script_json(&t->s, "CreateSandbox", n + 1), "requestId")) != 0);
-        }
-    }
-    EACH("30: the other way round; and no more than once") {
-        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS};
-        cws_sandbox *sb = op_box(t, &o);
-        op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
-        op_refuse(t, "failed_precondition", room[1], "cwsandbox.com");
-        CHECK(api_start(t, sb) != CWS_OK);
-        CHECK_STR(t->err.reason, room[1]); /* that of the second; the first is in the log */
-        HAS(t->said, "RUNNER_CAPACITY_EXHAUSTED); trying the other placement");
-        HAS(script_json(&t->s, "CreateSandbox", 0), "\"mode\":\"SANDBOX_MODE_SERVERLESS\"");
-        HAS(script_json(&t->s, "CreateSandbox", 1), "\"mode\":\"SANDBOX_MODE_CKS\"");
-        op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}"); /* later: the first again */
-        CHECK_INT(api_start(t, sb), CWS_OK);
-        CHECK_STR(script_json(&t->s, "CreateSandbox", 2), script_json(&t->s, "CreateSandbox", 0));
-    }
-    EACH("30: STRICT, of its own or as the default, has a single attempt") {
-        cws_sandbox_opts o = {.placement = CWS_PLACEMENT_CKS}, own = o;
-        size_t i;
-        own.spillover = CWS_SPILLOVER_STRICT;
-        for (i = 0; i < 2; i++) {
-            op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
-            CHECK(api_start(t, op_box(t, i ? &own : &o)) != CWS_OK);
-            CHECK_STR(t->err.reason, room[0]);
-            CHECK_INT(script_count(&t->s, "CreateSandbox"), i + 1);
-        }
-    }
-    EACH("30: after a second refusal the first create is the next, or the second if in doubt") {
-        static const struct {
-            const char *code, *reason;
-            bool doubt;
-        } rows[] = {{"failed_precondition", "CWSANDBOX_NO_SUITABLE_RUNNER", false},
-                    {"unavailable", "CWSANDBOX_RUNNER_UNAVAILABLE", false},
-                    {"failed_precondition", "CWSANDBOX_SERVERLESS_NOT_ALLOWED", false},
-                    {"permission_denied", "CWSANDBOX_SERVERLESS_DISABLED", false},
-                    {"permission_denied", NULL, false},
-                    {"unauthenticated", NULL, false},
-                    {"not_found", NULL, false},
-                    {"resource_exhausted", "CWSANDBOX_QUOTA", false},
-                    {"internal", "CWSANDBOX_SOMETHING", false},
-                    {"unavailable", NULL, true},
-                    {"unavailable", "CWSANDBOX_BACKEND_UNAVAILABLE", true},
-                    {"deadline_exceeded", NULL, true},
-                    {"canceled", NULL, true},
-                    {"internal", NULL, true}};
-        size_t i;
-        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS};
-        t->copts.poll_retry_budget_seconds = CWS_NONE;
-        for (i = 0; i < CWSI_COUNT(rows); i++) {
-            cws_sandbox *sb = op_box(t, &o);
-            size_t n = script_count(&t->s, "CreateSandbox");
-            op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
-            script_error(&t->s, "CreateSandbox", rows[i].code, "why",
-                         rows[i].reason ? script_reason(&t->s, rows[i].reason, "cwsandbox.com")
-                                        : NULL);
-            CHECK(api_start(t, sb) != CWS_OK);
-            CHECK_STR(t->err.reason, rows[i].reason ? rows[i].reason : "");
-            HAS(script_json(&t->s, "CreateSandbox", n + 1), "CKS");
-            op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}");
-            CHECK_INT(api_start(t, sb), CWS_OK);
-            CHECK_INT(script_count(&t->s, "CreateSandbox"), n + 3);
-            CHECK_STR(script_json(&t->s, "CreateSandbox", n + 2),
-                      script_json(&t->s, "CreateSandbox", n + rows[i].doubt));
-        }
-    }
-    EACH("30: while the first create is in doubt there is no second") {
-        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
-        cws_sandbox *sb = op_box(t, &o);
-        script_end(&t->s, "CreateSandbox", CWS_END_LOST);
-        op_refuse(t, "resource_exhausted", room[0], "cwsandbox.com");
-        CHECK_INT(api_start(t, sb), CWS_ERR_RESOURCE_EXHAUSTED);
-        CHECK_INT(script_count(&t->s, "CreateSandbox"), 2);
-        op_ok(t, "CreateSandbox", "{'sandboxId':'sb-1'}"); /* a stop asks again, and deletes */
-        api_ended(t, "sb-1", "COMPLETED");
-        CHECK_INT(api_close(t), CWS_OK);
-        CHECK_STR(script_json(&t->s, "CreateSandbox", 2), script_json(&t->s, "CreateSandbox", 0));
-        CHECK_STR(api_calls(t), "CreateSandbox CreateSandbox CreateSandbox DeleteSandbox");
-    }
-    EACH("30: other refusals, and other people's reasons, are the result") {
-        size_t i;
-        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
-        for (i = 0; i < CWSI_COUNT(other) + 5; i++) {
-            cws_sandbox *sb = op_box(t, &o);
-            size_t n = script_count(&t->s, "CreateSandbox");
-            if (i < CWSI_COUNT(other))
-                op_refuse(t, "failed_precondition", other[i], "cwsandbox.com");
-            else if (i == CWSI_COUNT(other))
-                op_refuse(t, "failed_precondition", room[0], "example.com");
-            else if (i == CWSI_COUNT(other) + 1)
-                script_error(&t->s, "CreateSandbox", "invalid_argument", "", NULL);
-            else if (i == CWSI_COUNT(other) + 2)
-                script_error(&t->s, "CreateSandbox", "unauthenticated", "", NULL);
-            else if (i == CWSI_COUNT(other) + 3)
-                script_error(&t->s, "CreateSandbox", "permission_denied", "", NULL);
-            else script_error(&t->s, "CreateSandbox", "resource_exhausted", "", NULL);
-            CHECK(api_start(t, sb) != CWS_OK);
-            CHECK_INT(script_count(&t->s, "CreateSandbox"), n + 1);
-        }
-    }
-    EACH("30: while the second create is in doubt, it is the one that is repeated") {
-        cws_sandbox_opts o = {.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS};
-        cws_sandbox *sb;
-        t->copts.poll_retry_budget_seconds = CWS_NONE;
-        sb = op_box(t, &o);
-        op_refuse(t, "failed_precondition", room[0], "cwsandbox.com");
-        script_end(&t->s, "CreateSandbox", CWS_END_LOST);
-        CHECK(api_start(t, sb) != CWS_OK);
-        op_refuse(t, "failed_precondition", room[0], "cwsandbox.com"); /* spills no more */
-        CHECK(api_start(t, sb) != CWS_OK);
-        CHECK_INT(script_count(&t->s, "CreateSandbox"), 3);
-        CHECK_STR(script_json(&t->s, "CreateSandbox", 2), script_json(&t->s, "CreateSandbox", 1));
-    }
-    EACH("spillover and placement that contradict each other are refused") {
-        cws_sandbox_opts bad[] = {{.spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS,
-                                   .placement = CWS_PLACEMENT_SERVERLESS},
-                                  {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS,
-                                   .placement = CWS_PLACEMENT_CKS},
-                                  {.spillover = CWS_SPILLOVER_SERVERLESS_THEN_CKS,
-                                   .runner_ids = STRINGS("r")},
-                                  {.spillover = (cws_spillover)9}};
-        cws_sandbox *sb = NULL;
-        size_t i;
-        for (i = 0; i < CWSI_COUNT(bad); i++)
-            CHECK_INT(cws_session_sandbox(api_session(t), &bad[i], &sb, &t->err),
-                      CWS_ERR_INVALID_ARGUMENT);
-        CHECK(!sb);
-    }
-}
-
-static void op_test_template(void)
-{
-    EACH("29: from a template only what is given is sent, and the tags of the session") {
-        cws_pair env[] = {{"A", "1"}, {NULL, NULL}};
-        cws_sandbox_opts nothing = {.template_id = "t-1"};
-        cws_sandbox_opts some = {.template_id = "t-1",
-                                 .container_image = "alpine",
-                                 .command = "/bin/a",
-                                 .args = STRINGS("b"),
-                                 .tags = STRINGS("own"),
-                                 .display_name = "d",
-                                 .max_lifetime_seconds = 5};
-        t->defaults.environment_variables = env;
-        t->defaults.container_image = "other";
-        t->defaults.max_lifetime_seconds = 77;
-        t->defaults.tags = STRINGS("all");
-        op_ok(t, "CreateSandboxFromTemplate", "{'sandboxId':'sb-1'}")->times = 2;
-        CHECK_INT(api_start(t, op_box(t, &nothing)), CWS_OK);
-        HAS(script_json(&t->s, "CreateSandboxFromTemplate", 0),
-            "{\"templateId\":\"t-1\",\"overrides\":{\"tags\":[\"all\"]},\"requestId\":");
-        CHECK_INT(api_start(t, op_box(t, &some)), CWS_OK);
-        HAS(script_json(&t->s, "CreateSandboxFromTemplate", 1),
-            "\"overrides\":{\"containers\":[{\"name\":\"main\",\"image\":\"alpine\",\"command\":"
-            "\"/bin/a\",\"args\":[\"b\"]}],\"maxLifetimeSeconds\":5,\"tags\":[\"all\",\"own\"]}");
-        HAS(script_json(&t->s, "CreateSandboxFromTemplate", 1), "\"displayName\":\"d\"");
-    }
-    EACH("29: what a template can not take is refused") {
-        cws_image_credentials c = {"r", "s", "n", NULL};
-        cws_sandbox_opts bad[] = {{.template_id = ""},
-                                  {.template_id = "t", .command = "/bin/a"},
-                                  {.template_id = "t", .args = STRINGS("a")},
-                                  {.template_id = "t",
-                                   .environment_variables = PAIRS({"A", "1"})},
-                                  {.template_id = "t",
-                                   .mounted_files = FILES({"/a", "b", 1}),
-                                   .mounted_file_count = 1},
-                                  {.template_id = "t",
-                                   .volumes = VOLUMES({.name = "v", .mount_path = "/v"}),
-                                   .volume_count = 1},
-                                  {.template_id = "t",
-                                   .file_system = &(const cws_file_system){.mount_path = "/w"}},
-                                  {.template_id = "t",
-                                   .secrets = SECRETS({"s", "n", NULL, NULL}),
-                                   .secret_count = 1},
-                                  {.template_id = "t", .resources = RESOURCES(.cpu = "1")},
-                                  {.template_id = "t", .working_dir = "/w"},
-                                  {.template_id = "t",
-                                   .security = &(const cws_security){.privileged = CWS_NO}},
-                                  {.template_id = "t",
-                                   .startup_probe = &(const cws_probe){.argv = STRINGS("x")}},
-                                  {.template_id = "t",
-                                   .container_image = "",
-                                   .containers = (const cws_container[]){{.name = "a",
-                                                                          .image = "i"}},
-                                   .container_count = 1},
-                                  {.template_id = "t",
-                                   .container_image = "i",
-                                   .args = STRINGS("a")},
-                                  {.template_id = "t",
-                                   .container_image = "i",
-                                   .image_credentials = &c},
-                                  {.template_id = "t",
-                                   .spillover = CWS_SPILLOVER_CKS_THEN_SERVERLESS}};
-        cws_sandbox *sb = NULL;
-        size_t i;
-        for (i = 0; i < CWSI_COUNT(bad); i++) {
-            if (!CHECK_INT(cws_session_sandbox(api_session(t), &bad[i], &sb, &t->err),
-                           CWS_ERR_INVALID_ARGUMENT))
-                printf("    row %lu\n", (unsigned long)i);
-            HAS(t->err.message, "template_id");
-        }
-        CHECK(!sb);
-        CHECK_INT(t->s.call_count, 0);
-    }
-}
+static void (*const both[])(void) = {
+    api_test_defaults,
+    api_test_resources,
+    api_test_secrets,
+    api_test_arguments};
 
 int main(int argc, char **argv)
 {
-    (void)setvbuf(stdout, NULL, _IOLBF, 4096);
     test_init(argc, argv);
     op_test_shapes();
     op_test_lacks();
     op_test_bad();
-    op_test_states();
-    op_test_start();
-    op_test_stop();
-    op_test_list();
-    op_test_files();
-    op_test_exec();
-    op_test_logs();
-    op_test_replies();
-    op_test_echo_v1();
-    op_test_echo_b2();
-    op_test_cut();
-    op_test_copies();
-    op_test_together();
-    op_test_spillover();
+    sn_test_containers();
     op_test_template();
-    return test_summary();
+    op_test_copies();
+    return api_both_dialects(both, CWSI_COUNT(both));
 }

@@ -8,20 +8,7 @@
 #ifndef OPTIONS_TABLE_H
 #define OPTIONS_TABLE_H
 
-#define STRINGS(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define NO_STRINGS ((const char *const[]){NULL})
-#define PAIRS(...) ((const cws_pair[]){__VA_ARGS__, {NULL, NULL}})
-#define NO_PAIRS ((const cws_pair[]){{NULL, NULL}})
-#define NETWORK(...) (&(const cws_network){__VA_ARGS__})
-#define RULES(...) ((const cws_network_rule[]){__VA_ARGS__})
-#define RESOURCES(...) (&(const cws_resources){__VA_ARGS__})
-#define VOLUMES(...) ((const cws_volume[]){__VA_ARGS__})
-#define SERVICES(...) ((const cws_service[]){__VA_ARGS__})
-#define SECRETS(...) ((const cws_secret[]){__VA_ARGS__})
-#define FILES(...) ((const cws_mounted_file[]){__VA_ARGS__})
-#define INTS(...) ((const int32_t[]){__VA_ARGS__})
-#define CONTAINERS(...) ((const cws_container[]){__VA_ARGS__})
-#define PORTS(...) ((const cws_port[]){__VA_ARGS__})
+#include "literals.h"
 
 #define KEEP "['-c','trap \\'exit 0\\' TERM INT; sleep infinity & wait']"
 #define MAIN(image, command, rest)                                                                 \
@@ -724,15 +711,6 @@ static const op_shape op_shapes[] = {
              .volume_count = 1},
      .v1 = V1_SPEC(",'volumes':[{'name':'v','volumeId':'i'}]")},
 };
-
-/* The text with ' as ", in place. */
-TEST_FN char *op_quotes(char *text)
-{
-    char *p;
-    for (p = text; *p; p++)
-        if (*p == '\'') *p = '"';
-    return text;
-}
 
 /* The call that creates the sandbox of a row. */
 TEST_FN const char *op_create_rpc(const op_shape *row, bool b2)

@@ -62,7 +62,7 @@ static void test_row(setup *s, const op_shape *row, const char *expected)
     strcpy(text, expected);
     if (box && only_message(record, op_create_rpc(row, b2))) {
         if (!b2) op_cut_id(record);
-        CHECK_STR(record, op_quotes(text));
+        CHECK_STR(record, test_quotes(text));
     }
     free(text);
     free(record);
@@ -94,13 +94,7 @@ static void test_dialect(setup *s, cws_api_version api)
 int main(int argc, char **argv)
 {
     size_t k;
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc < 2 || !server_start(argv[1], KEY, WANDB_KEY)) {
-        printf("FAILED: the gateway did not start\n0 passed, 1 failed, 0 skipped\n");
-        return 1;
-    }
-    test_init(argc - 1, argv + 1);
-    fill_setups(setups);
+    if (!begin_setups(argc, argv, setups)) return 1;
     for (k = 0; k < SETUPS; k++) {
         test_dialect(&setups[k], CWS_API_V1);
         test_dialect(&setups[k], CWS_API_V1BETA2);

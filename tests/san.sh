@@ -18,7 +18,7 @@ try() { # try TOOL NAME RUNNER FLAGS...: build and run tests/NAME.c
         return
     fi
     # shellcheck disable=SC2086
-    timeout -k 5 900 $runner "$program" $([ "$name" != wire ] || echo "$BUILD/tests/backend") \
+    timeout -k 5 900 $runner "$program" $([ "$name" != curl_wire ] || echo "$BUILD/tests/backend") \
         >"$program.log" 2>&1 </dev/null
     code=$?
     count=$(sed -n 's/^\([0-9]*\) passed, .*/\1/p' "$program.log" | tail -n 1)
@@ -36,29 +36,31 @@ works() { # works COMPILER FLAG: a program with this sanitizer links and runs
         "$1" "$2" -x c -o "$work/probe" - 2>/dev/null && "$work/probe" 2>/dev/null
 }
 
+chapters="base messages operations call options dialects client sandbox ask exec logs files metrics
+    session pool"
 wire=
-CWS_NO_INSTALL=1 sh tests/need.sh gateway 2>/dev/null && wire=wire
+CWS_NO_INSTALL=1 sh tests/need.sh gateway 2>/dev/null && wire=curl_wire
 
-for name in unit api streams options snapshots session tree metrics functions torture $wire; do
+for name in $chapters functions torture $wire; do
     try plain "$name" "" "$CC" -O2
 done
-# Not wire: libcurl is not instrumented, and its writes would look like missing ones.
+# Not curl_wire: libcurl is not instrumented, and its writes would look like missing ones.
 if have clang && works clang -fsanitize=memory; then
-    for name in unit api streams options snapshots metrics; do
+    for name in $chapters; do
         try memory "$name" "" clang -O1 -fsanitize=memory -fno-sanitize-recover=all
     done
 else
     skip "memory sanitizer" "clang has none here"
 fi
 if works "$CC" -fsanitize=thread; then
-    for name in api streams metrics $wire; do
+    for name in $chapters $wire; do
         try thread "$name" "" "$CC" -O1 -fsanitize=thread
     done
 else
     skip "thread sanitizer" "$CC has none here"
 fi
 if have valgrind; then
-    for name in unit api streams metrics $wire; do
+    for name in $chapters $wire; do
         try valgrind "$name" "valgrind -q --error-exitcode=99 --leak-check=full
             --errors-for-leak-kinds=definite --child-silent-after-fork=yes" "$CC" -O1
     done

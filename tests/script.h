@@ -37,6 +37,7 @@
 #include "words.h"
 
 #define SCRIPT_MAX_HEADERS 6
+#define READY "{\"ready\":{}}" /* the first message of a command's stream */
 
 typedef struct script_reply {
     char rpc[40];
@@ -730,20 +731,31 @@ TEST_FN size_t script_send(void *user, void *handle, const void *data, size_t si
     return n;
 }
 
+/* Is there more from `at` on of what came through send? */
+TEST_FN bool script_more_sent(const script_call *call, size_t at)
+{
+    return call->sent.len - at >= CWSI_ENVELOPE;
+}
+
+/* The message that begins there; at moves behind it. False: it is not whole, or has flags. */
+TEST_FN bool script_next_sent(const script_call *call, size_t *at, cwsi_str *body)
+{
+    unsigned flags;
+    body->at = call->sent.at + *at + CWSI_ENVELOPE;
+    body->len = cwsi_envelope_read(call->sent.at + *at, &flags);
+    *at += CWSI_ENVELOPE + body->len;
+    return flags == 0 && *at <= call->sent.len;
+}
+
 /* The i-th message that came through send in a call, as JSON; NULL if there is none. */
 TEST_FN const char *script_sent_in(script *s, const script_call *call, size_t index)
 {
-    const char *rpc = call->rpc;
     size_t at = 0;
-    unsigned flags;
-    while (call->sent.len - at >= CWSI_ENVELOPE) {
+    while (script_more_sent(call, at)) {
         cwsi_str body;
-        body.at = call->sent.at + at + CWSI_ENVELOPE;
-        body.len = cwsi_envelope_read(call->sent.at + at, &flags);
-        at += CWSI_ENVELOPE + body.len;
-        if (flags || at > call->sent.len) return NULL;
+        if (!script_next_sent(call, &at, &body)) return NULL;
         if (index--) continue;
-        return script_unpack_json(s, script_rpc(rpc), body);
+        return script_unpack_json(s, script_rpc(call->rpc), body);
     }
     return NULL;
 }

@@ -1,280 +1,343 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sessions as a whole: release and adopt, closing, the journal and what is reaped by it, the guard
- * at the end of the process, pools. Over the scripted transport, whose replies a small service in
- * this file makes up. L19 ... are the numbers of the promises.
+ * Sessions over the scripted transport: what they track, from_id, release and adopt, closing, the
+ * journal and what is reaped by it. A scenario is written once and runs in several ways, see
+ * harness.h. L19 ... are the numbers of the promises. Usage:
  *
  *     session [part of a test's name]
  */
-#define CWS_EXIT_GUARD
 #include "harness.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "service.h"
+
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-/* ---- the service ----------------------------------------------------------------------------- */
+/* ---- what a session tracks ------------------------------------------------------------------- */
 
-#define SVC_MAX 1100
-
-typedef struct svc_box {
-    char id[16], tag[64], request[64];
-    bool ended;
-    int64_t since; /* when it can be listed */
-    int deletes;
-} svc_box;
-
-static struct svc {
-    script *s;
-    svc_box boxes[SVC_MAX];
-    size_t count, creates, deletes, lists, gets;
-    size_t refuse_each; /* each so-and-so-many-th delete is refused; 0: none */
-    bool refuse_deletes, refuse_lists, hang_deletes, hang_gets;
-    size_t lose;        /* so many creates: the answer is lost, */
-    bool lost_for_good; /* and the sandbox was not made */
-    size_t no_room;     /* so many creates are refused as placement is */
-    size_t refuse_creates;
-    bool failing; /* sandboxes fail when they start */
-    int64_t create_ms, run_ms, delete_ms, appear_ms;
-    const char *journal; /* is looked at when a call is sent: */
-    char noted[60000];   /* "RPC: journal\n" for each */
-    size_t noted_len;
-    int say; /* a file: the names of calls are written to it; -1: not */
-    int kill_in_poll, kill_after; /* a signal that comes in the so-and-so-many-th poll */
-    int most_wait;                /* of a poll, ms */
-    size_t opens;
-    size_t no_memory_at; /* the so-and-so-many-th call */
-} svc;
-
-/* A member's text in a request, "" if it is not there. */
-static const char *svc_member(const char *json, const char *name)
+static void api_test_session(void)
 {
-    static char value[4][128];
-    static int turn;
-    char *out = value[turn = (turn + 1) % 4], key[64];
-    const char *at;
-    (void)snprintf(key, sizeof(key), "\"%s\":\"", name);
-    at = strstr(json, key);
-    out[0] = '\0';
-    if (!at) return out;
-    at += strlen(key);
-    (void)snprintf(out, 128, "%.*s", (int)strcspn(at, "\""), at);
-    return out;
-}
-
-/* The tag of a journal among those of a request. */
-static const char *svc_tag(const char *json)
-{
-    static char tag[64];
-    const char *at = strstr(json, "\"cws-");
-    tag[0] = '\0';
-    if (at) (void)snprintf(tag, sizeof(tag), "%.*s", (int)strcspn(at + 1, "\""), at + 1);
-    return tag;
-}
-
-static svc_box *svc_find(const char *id)
-{
-    size_t i;
-    for (i = 0; i < svc.count; i++)
-        if (strcmp(svc.boxes[i].id, id) == 0) return &svc.boxes[i];
-    return NULL;
-}
-
-static svc_box *svc_make(const char *request, const char *tag)
-{
-    svc_box *b;
-    size_t i;
-    for (i = 0; i < svc.count && request[0]; i++)
-        if (strcmp(svc.boxes[i].request, request) == 0) return &svc.boxes[i];
-    if (svc.count == SVC_MAX) abort();
-    b = &svc.boxes[svc.count++];
-    memset(b, 0, sizeof(*b));
-    (void)snprintf(b->id, sizeof(b->id), "sb-%lu", (unsigned long)svc.count);
-    (void)snprintf(b->request, sizeof(b->request), "%s", request);
-    (void)snprintf(b->tag, sizeof(b->tag), "%s", tag);
-    b->since = svc.s->now + svc.appear_ms;
-    return b;
-}
-
-static size_t svc_running(void)
-{
-    size_t i, n = 0;
-    for (i = 0; i < svc.count; i++) n += !svc.boxes[i].ended;
-    return n;
-}
-
-static const char *svc_json(const svc_box *b, const char *state)
-{
-    static char json[200];
-    (void)snprintf(json, sizeof(json),
-                   "{\"sandboxId\":\"%s\",\"status\":{\"state\":\"STATE_%s\"}}", b->id, state);
-    return json;
-}
-
-static void svc_create(const char *json)
-{
-    script *s = svc.s;
-    svc.creates++;
-    if (svc.no_room) {
-        svc.no_room--;
-        script_error(s, "CreateSandbox", "resource_exhausted", "no room",
-                     script_reason(s, "CWSANDBOX_PLACEMENT_REJECTED", "cwsandbox.com"));
-    } else if (svc.refuse_creates) {
-        svc.refuse_creates--;
-        script_error(s, "CreateSandbox", "invalid_argument", "not this one", NULL);
-    } else if (svc.lose) {
-        svc.lose--;
-        if (!svc.lost_for_good) (void)svc_make(svc_member(json, "requestId"), svc_tag(json));
-        script_end(s, "CreateSandbox", CWS_END_LOST);
-    } else {
-        script_ok(s, "CreateSandbox",
-                  svc_json(svc_make(svc_member(json, "requestId"), svc_tag(json)), "PENDING"))
-            ->delay = svc.create_ms;
+    EACH("L19: a session's sandbox is unstarted, tracked, and costs no call") {
+        cws_sandbox *sb = api_box(t, NULL);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_NOT_STARTED);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        CHECK(cws_session_client(t->session) == t->client);
+        CHECK_INT(t->s.call_count, 0);
+        api_drop(t, sb);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1); /* the session goes on tracking it */
+    }
+    EACH("L20: close without sandboxes and with unstarted ones sends nothing; twice is fine") {
+        cws_sandbox *sb = api_box(t, NULL), *other = NULL;
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_INT(api_start(t, sb), CWS_ERR_NOT_RUNNING);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(cws_session_sandbox(t->session, NULL, &other, &t->err), CWS_ERR_CLOSED);
+        CHECK(!other);
+        CHECK_INT(t->s.call_count, 0);
+    }
+    EACH("L20 L22: a closed session refuses sandbox, list, from_id and adopt") {
+        cws_sandbox *sb = api_found(t, BOX("RUNNING")), *other = NULL;
+        cws_sandbox_list *list = NULL;
+        CHECK_INT(cws_session_adopt(t->session, sb, &t->err), CWS_OK);
+        api_ended(t, "sb-1", "COMPLETED");
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(api_list(t, NULL, &list), CWS_ERR_CLOSED);
+        CHECK_INT(api_from_id(t, "x", false, &other), CWS_ERR_CLOSED);
+        CHECK_INT(cws_session_adopt(t->session, sb, &t->err), CWS_ERR_CLOSED);
+        CHECK_STR(api_calls(t), "DeleteSandbox");
+    }
+    STREAMING("L20: close stops all at once: as long as the slowest, not the sum") {
+        int64_t from;
+        size_t i;
+        for (i = 0; i < 20; i++) (void)api_started(t);
+        from = t->s.now;
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"))->delay = 1000;
+        t->s.last->times = 20;
+        script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 0))->delay = 1000;
+        t->s.last->times = 20;
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(t->s.now - from, 2000);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+    }
+    EACH("L20: close names those that did not stop; the others are stopped; again: just those") {
+        cws_sandbox *a = api_started_id(t, BOX_ID("sb-a", "PENDING"));
+        cws_sandbox *b = api_started_id(t, BOX_ID("sb-b", "PENDING"));
+        cws_sandbox *c = api_started_id(t, BOX_ID("sb-c", "PENDING"));
+        const cws_sandbox *failed = NULL;
+        const cws_error *why = NULL;
+        script_error(&t->s, "DeleteSandbox", "internal", "one", NULL);
+        api_ended(t, "sb-b", "COMPLETED");
+        script_error(&t->s, "DeleteSandbox", "permission_denied", "two", NULL);
+        CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
+        HAS(t->err.message, "2 of the session's sandboxes failed to stop and may still be running");
+        CHECK_INT(cws_session_sandbox_count(t->session), 2);
+        CHECK(cws_session_failed(t->session, 0, &failed, &why));
+        CHECK(failed == a);
+        CHECK_INT(why->status, CWS_ERR_SANDBOX);
+        HAS(why->message, "one");
+        CHECK(cws_session_failed(t->session, 1, &failed, &why));
+        CHECK(failed == c);
+        CHECK_INT(why->status, CWS_ERR_AUTHENTICATION);
+        CHECK(cws_session_failed(t->session, 1, NULL, NULL));
+        CHECK(!cws_session_failed(t->session, 2, &failed, &why));
+        HAS(t->said, "two"); /* each failure is logged */
+        CHECK_INT(cws_sandbox_state(b), CWS_STATE_COMPLETED);
+        t->s.call_count = 0;
+        api_ended(t, "sb-a", "COMPLETED");
+        api_ended(t, "sb-c", "COMPLETED");
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(t->s.call_count, t->s.b2 ? 4 : 2);
+        HAS(script_json(&t->s, "DeleteSandbox", 0), "sb-a");
+        HAS(script_json(&t->s, "DeleteSandbox", 1), "sb-c");
+        CHECK(!cws_session_failed(t->session, 0, NULL, NULL));
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_INT(api_close(t), CWS_OK);
+    }
+    STREAMING("close is bounded when the server never answers, and names what is left") {
+        const cws_error *why = NULL;
+        int64_t from;
+        t->sopts.close_timeout_seconds = 5;
+        (void)api_started(t);
+        (void)api_started(t);
+        from = t->s.now;
+        script_never(&t->s, "DeleteSandbox")->times = 2;
+        CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
+        CHECK_INT(t->s.now - from, 5000);
+        CHECK(cws_session_failed(t->session, 1, NULL, &why));
+        CHECK(why && cws_status_is(why->status, CWS_ERR_TIMEOUT));
+        CHECK_INT(t->s.opens, t->s.cancels); /* nothing goes on behind our back */
+    }
+    EACH("close takes 90 s at most by default when nothing ever ends") {
+        int64_t from;
+        (void)api_started(t);
+        from = t->s.now;
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+        script_ok(&t->s, "GetSandbox", BOX("TERMINATING"))->times = -1;
+        CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
+        CHECK_INT(t->s.now - from, 90000);
+    }
+    STREAMING("close during a start in flight awaits it and then stops it") {
+        cws_sandbox *sb = api_box(t, NULL);
+        cws_op *start;
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"))->delay = 4000;
+        api_ended(t, "sb-1", "COMPLETED");
+        CHECK_INT(cws_sandbox_start_begin(sb, &start, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_STR(api_calls(t), "CreateSandbox DeleteSandbox");
+        CHECK_INT(cws_op_result(start, &t->err), CWS_OK);
+        cws_op_free(start);
+    }
+    STREAMING("close while a close is under way joins it; both hear the same") {
+        cws_op *a, *b;
+        (void)api_started(t);
+        script_error(&t->s, "DeleteSandbox", "internal", "no", NULL)->delay = 500;
+        CHECK_INT(cws_session_close_begin(t->session, &a, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(cws_session_close_begin(t->session, &b, &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_ERR_SANDBOX);
+        CHECK_INT(cws_op_wait(a, -1, &t->err), CWS_ERR_SANDBOX);
+        CHECK_INT(t->s.call_count, 1);
+        cws_op_free(a);
+        cws_op_free(b);
+    }
+    STREAMING("close that joined one which is cancelled closes all the same") {
+        cws_op *a, *b;
+        (void)api_started(t);
+        api_ended(t, "sb-1", "COMPLETED")->delay = 500;
+        CHECK_INT(cws_session_close_begin(t->session, &a, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(cws_session_close_begin(t->session, &b, &t->err), CWS_OK);
+        CHECK(cws_op_cancel(a));
+        CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_OK);
+        CHECK_INT(cws_op_result(a, &t->err), CWS_ERR_CANCELLED);
+        CHECK_STR(api_calls(t), "DeleteSandbox");
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        cws_op_free(a);
+        cws_op_free(b);
+    }
+    EACH("L20: a gone sandbox does not make close fail") {
+        (void)api_started(t);
+        script_error(&t->s, "DeleteSandbox", "not_found", "", NULL);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+    }
+    EACH("L22 L55: from_id: one Get; adopts by default, not if told so; NOT_FOUND") {
+        cws_sandbox *sb = NULL, *again = NULL;
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"))->times = 2;
+        CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_STR(cws_sandbox_id(sb), "sb-1");
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
+        CHECK_INT(api_from_id(t, "sb-1", false, &sb), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        CHECK(t->boxes[0] != sb);
+        script_ok(&t->s, "GetSandbox", BOX("PAUSED"));
+        CHECK_INT(api_from_id(t, "sb-1", false, &again), CWS_OK);
+        CHECK(again == sb); /* tracked already: the same object */
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        CHECK_STR(script_json(&t->s, "GetSandbox", 1), "{\"sandboxId\":\"sb-1\"}");
+        CHECK_INT(t->s.calls[0].timeout_ms, 300000);
+        script_error(&t->s, "GetSandbox", "not_found", "", NULL);
+        CHECK_INT(api_from_id(t, "sb-9", false, &sb), CWS_ERR_NOT_FOUND);
+        CHECK_STR(t->err.sandbox_id, "sb-9");
+        HAS(t->err.message, "Get sandbox: Sandbox 'sb-9' not found");
+        script_ok(&t->s, "GetSandbox", "{}");
+        CHECK_INT(api_from_id(t, "sb-9", false, &sb), CWS_ERR_PROTOCOL);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+    }
+    EACH("L22: found sandboxes have the session's request timeout, and so has finding them") {
+        cws_sandbox *sb = NULL;
+        cws_bytes *bytes = NULL;
+        cws_sandbox_list *list = NULL;
+        t->defaults.request_timeout_seconds = 7;
+        script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
+        CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
+        CHECK_INT(script_call_at(&t->s, "GetSandbox", 0)->timeout_ms, 7000);
+        script_ok(&t->s, "ReadFile", "{}");
+        CHECK_INT(api_read(t, sb, "/x", NULL, &bytes), CWS_OK);
+        CHECK_INT(script_call_at(&t->s, "ReadFile", 0)->timeout_ms, 7000);
+        cws_bytes_free(bytes);
+        script_ok(&t->s, "ListSandboxes", "{}");
+        CHECK_INT(api_list(t, NULL, &list), CWS_OK);
+        CHECK_INT(script_call_at(&t->s, "ListSandboxes", 0)->timeout_ms, 7000);
+        cws_sandbox_list_free(list);
+    }
+    EACH("L22: adopt: without an id refused; twice is once; another session lets it go") {
+        cws_session *other = NULL;
+        cws_session_opts so;
+        cws_sandbox *sb = api_box(t, NULL);
+        memset(&so, 0, sizeof(so));
+        so.client = t->client;
+        CHECK_INT(cws_session_open(&so, &other, &t->err), CWS_OK);
+        CHECK_INT(cws_session_adopt(other, sb, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+        CHECK_INT(api_start(t, sb), CWS_OK);
+        CHECK_INT(cws_session_adopt(other, sb, &t->err), CWS_OK);
+        CHECK_INT(cws_session_adopt(other, sb, &t->err), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(other), 1);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_INT(api_close(t), CWS_OK); /* not stopped by its former session */
+        CHECK_STR(script_calls(&t->s), "CreateSandbox");
+        api_ended(t, "sb-1", "COMPLETED");
+        CHECK_INT(cws_session_close(other, &t->err), CWS_OK);
+        cws_session_free(other);
+    }
+    ONCE("adopt refuses a sandbox of another client") {
+        cws_client *c2 = NULL;
+        cws_session *other = NULL;
+        cws_session_opts so;
+        cws_sandbox *sb = api_started(t);
+        script s2;
+        cws_client_opts co = t->copts;
+        script_init(&s2, false);
+        co.transport = &s2.transport;
+        co.hooks_user = &s2;
+        memset(&so, 0, sizeof(so));
+        CHECK_INT(cws_client_open(&co, &c2, &t->err), CWS_OK);
+        so.client = c2;
+        CHECK_INT(cws_session_open(&so, &other, &t->err), CWS_OK);
+        CHECK_INT(cws_session_adopt(other, sb, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "another client");
+        cws_session_free(other);
+        cws_client_free(c2);
+        script_free(&s2);
+        script_now = &t->s;
+    }
+    ONCE("a session of its own client frees it; client and client_opts together are refused") {
+        cws_session *s = NULL;
+        cws_session_opts so;
+        memset(&so, 0, sizeof(so));
+        so.client_opts = &t->copts;
+        so.client = api_client(t);
+        CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        so.client = NULL;
+        CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_OK);
+        CHECK(cws_session_client(s) != t->client);
+        cws_session_free(s);
+        CHECK_INT(t->s.closes, 1);
+        t->s.closes = 0;
+        t->copts.base_url = "x";
+        CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(s == NULL);
+        HAS(t->err.message, "base_url");
     }
 }
 
-static void svc_delete(const char *json)
+static void api_test_list_adopts(void)
 {
-    script *s = svc.s;
-    svc_box *b = svc_find(svc_member(json, "sandboxId"));
-    char text[300];
-    svc.deletes++;
-    if (svc.hang_deletes) {
-        script_never(s, "DeleteSandbox");
-    } else if (svc.refuse_deletes || (svc.refuse_each && svc.deletes % svc.refuse_each == 0)) {
-        script_error(s, "DeleteSandbox", "internal", "will not", NULL);
-    } else if (!b || b->ended) {
-        script_error(s, "DeleteSandbox", "not_found", "", NULL);
-    } else {
-        b->deletes++;
-        b->ended = true;
-        (void)snprintf(text, sizeof(text), "{\"sandbox\":%s}", svc_json(b, "COMPLETED"));
-        script_ok(s, "DeleteSandbox", text)->delay = svc.delete_ms;
+    EACH("L22: adopt: the session tracks what was found and stops it") {
+        cws_sandbox_list *list = NULL;
+        cws_list_opts o;
+        memset(&o, 0, sizeof(o));
+        o.adopt = true;
+        script_ok(&t->s, "ListSandboxes",
+                  "{\"sandboxes\":[" BOX_ID("a", "RUNNING") "," BOX_ID("b", "COMPLETED") "]}");
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        CHECK_INT(cws_session_sandbox_count(t->session), 2);
+        cws_sandbox_list_free(list);
+        CHECK_INT(cws_session_sandbox_count(t->session), 2);
+        api_ended(t, "a", "COMPLETED");
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_STR(api_calls(t), "ListSandboxes DeleteSandbox");
+    }
+    STREAMING("L22: a session that closes during a list adopts nothing") {
+        cws_op *list;
+        cws_list_opts o;
+        memset(&o, 0, sizeof(o));
+        o.adopt = true;
+        script_ok(&t->s, "ListSandboxes", "{\"sandboxes\":[" BOX_ID("a", "RUNNING") "]}")->delay =
+            500;
+        CHECK_INT(cws_session_list_begin(api_session(t), &o, &list, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(cws_op_wait(list, -1, &t->err), CWS_ERR_CLOSED);
+        CHECK(cws_op_take_list(list) == NULL);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        cws_op_free(list);
     }
 }
 
-static void svc_list(const char *json)
+static void api_test_close_joins(void)
 {
-    script *s = svc.s;
-    const char *tag = svc_tag(json);
-    size_t i, n = 0;
-    char *text = (char *)cwsi_arena_alloc(&s->arena, 100 + svc.count * 100);
-    svc.lists++;
-    if (svc.refuse_lists) {
-        script_error(s, "ListSandboxes", "permission_denied", "not yours", NULL);
-        return;
+    ONCE("of three closes that overlap, only the cancelled one is cancelled") {
+        cws_op *op[3];
+        int i;
+        (void)api_started(t);
+        api_ended(t, "sb-1", "COMPLETED")->delay = 1000;
+        for (i = 0; i < 3; i++)
+            CHECK_INT(cws_session_close_begin(t->session, &op[i], NULL), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
+        CHECK(cws_op_cancel(op[0]));
+        api_settle(t);
+        CHECK_INT(cws_op_result(op[0], NULL), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_op_result(op[1], NULL), CWS_OK);
+        CHECK_INT(cws_op_result(op[2], NULL), CWS_OK);
+        for (i = 0; i < 3; i++) cws_op_free(op[i]);
     }
-    n += (size_t)sprintf(text, "{\"sandboxes\":[");
-    for (i = 0; i < svc.count; i++) {
-        const svc_box *b = &svc.boxes[i];
-        if (b->ended || b->since > s->now || (tag[0] && strcmp(tag, b->tag) != 0)) continue;
-        n += (size_t)sprintf(text + n, "%s%s", text[n - 1] == '[' ? "" : ",",
-                             svc_json(b, "RUNNING"));
+    EACH("a list that adopts refreshes the sandbox that the session has already") {
+        cws_sandbox *sb = api_started(t);
+        cws_sandbox_list *list = NULL;
+        cws_list_opts o = {0};
+        o.adopt = true;
+        script_ok(&t->s, "ListSandboxes", "{\"sandboxes\":[" BOX_ID("sb-1", "RUNNING") "]}");
+        CHECK_INT(api_list(t, &o, &list), CWS_OK);
+        CHECK(cws_sandbox_list_at(list, 0) == sb);
+        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
+        CHECK_INT(cws_session_sandbox_count(t->session), 1);
+        cws_sandbox_list_free(list);
     }
-    (void)sprintf(text + n, "]}");
-    script_ok(s, "ListSandboxes", text);
-}
-
-static void svc_get(const char *json)
-{
-    script *s = svc.s;
-    svc_box *b = svc_find(svc_member(json, "sandboxId"));
-    svc.gets++;
-    if (svc.hang_gets) script_never(s, "GetSandbox");
-    else if (!b) script_error(s, "GetSandbox", "not_found", "", NULL);
-    else script_ok(s, "GetSandbox", svc_json(b, b->ended ? "TERMINATED" : svc.failing ? "FAILED"
-                                                                                      : "RUNNING"))
-             ->delay = svc.run_ms;
-}
-
-static const char *journal_shows(const char *path);
-
-/* Put the reply to this request into the script. */
-static void svc_answer(const cws_http_request *q)
-{
-    script *s = svc.s;
-    const char *name = strrchr(q->url, '/') + 1, *json;
-    const cwsi_rpc *rpc = script_rpc(name);
-    cwsi_buf text;
-    cwsi_str in;
-    void *msg;
-    in.at = (const char *)q->body, in.len = q->body_size;
-    if (s->grpc || rpc->kind != CWSI_UNARY) in.at += 5, in.len -= 5;
-    cwsi_buf_init(&text, &s->mem, SIZE_MAX / 2);
-    if (cwsi_decode(&s->arena, rpc->request, in, &msg) ||
-        cwsi_encode_json(&text, &s->arena, rpc->request, msg, false))
-        abort();
-    json = script_text(s, text.at ? text.at : "");
-    cwsi_buf_free(&text);
-    if (svc.say >= 0) {
-        char word[40];
-        int n = snprintf(word, sizeof(word), "%s ", name);
-        if (write(svc.say, word, (size_t)n) != n) abort();
+    ONCE("a close that joins a stop whose sandbox vanishes has nothing to complain of") {
+        cws_sandbox *sb = api_running(t);
+        cws_op *op;
+        script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
+        script_error(&t->s, "GetSandbox", "not_found", "gone", NULL)->times = -1;
+        CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &op, NULL), CWS_OK);
+        CHECK_INT(api_close(t), CWS_OK);
+        cws_op_free(op);
     }
-    if (svc.journal) {
-        const char *shown = journal_shows(svc.journal);
-        int n = snprintf(svc.noted + svc.noted_len, sizeof(svc.noted) - svc.noted_len, "%s: %s\n",
-                         name, shown);
-        if (svc.noted_len + (size_t)n < sizeof(svc.noted)) svc.noted_len += (size_t)n;
-    }
-    if (strcmp(name, "CreateSandbox") == 0) svc_create(json);
-    else if (strcmp(name, "DeleteSandbox") == 0) svc_delete(json);
-    else if (strcmp(name, "ListSandboxes") == 0) svc_list(json);
-    else if (strcmp(name, "GetSandbox") == 0) svc_get(json);
-}
-
-static cws_status svc_open(void *user, const cws_http_request *q, cws_exchange *ex, void **handle)
-{
-    if (++svc.opens == svc.no_memory_at) return CWS_ERR_NO_MEMORY;
-    svc_answer(q);
-    return script_open(user, q, ex, handle);
-}
-
-static cws_end svc_perform(void *user, const cws_http_request *q, cws_exchange *ex)
-{
-    svc_answer(q);
-    return script_perform(user, q, ex);
-}
-
-static cws_status svc_poll(void *user, int timeout_ms)
-{
-    if (timeout_ms > svc.most_wait) svc.most_wait = timeout_ms;
-    if (svc.kill_in_poll && svc.kill_after-- == 0) (void)raise(svc.kill_in_poll);
-    return script_poll(user, timeout_ms);
-}
-
-/* From now on the service answers. */
-static void svc_serve(api *t)
-{
-    memset(&svc, 0, sizeof(svc));
-    svc.say = -1;
-    svc.s = &t->s;
-    if (t->s.transport.open) {
-        t->s.transport.open = svc_open;
-        t->s.transport.poll = svc_poll;
-    }
-    if (t->s.transport.perform) t->s.transport.perform = svc_perform;
-}
-
-/* Sandboxes that run. */
-static void svc_boxes(api *t, size_t n)
-{
-    size_t i;
-    for (i = 0; i < n; i++) CHECK_INT(api_wait(t, api_box(t, NULL), 0), CWS_OK);
-}
-
-static cws_session *open_session(api *t, const char *journal)
-{
-    cws_session_opts so;
-    cws_session *s = NULL;
-    memset(&so, 0, sizeof(so));
-    so.client = api_client(t);
-    so.journal = journal;
-    if (!CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_OK)) printf("    %s\n", t->err.message);
-    return s;
 }
 
 /* ---- release, adopt -------------------------------------------------------------------------- */
@@ -564,87 +627,78 @@ static void test_close(void)
     }
 }
 
+/* ---- operations of a session ----------------------------------------------------------------- */
+
+static void test_operations(void)
+{
+    STREAMING("L62: a session's operations: waited for together, mixed; a wait that ends early "
+              "cancels nothing; the result stays the same") {
+        cws_op *ops[4];
+        bool done[4];
+        cws_sandbox_list *list;
+        cws_sandbox *sb;
+        size_t n = 0, i;
+        svc_serve(t);
+        t->sopts.journal = new_journal();
+        svc_boxes(t, 2);
+        svc.create_ms = svc.run_ms = 1000;
+        CHECK_INT(cws_session_list_begin(t->session, NULL, &ops[0], &t->err), CWS_OK);
+        CHECK_INT(cws_session_from_id_begin(t->session, "sb-9", false, &ops[1], &t->err), CWS_OK);
+        CHECK_INT(cws_session_from_id_begin(t->session, "sb-1", true, &ops[2], &t->err), CWS_OK);
+        CHECK_INT(cws_session_reap_begin(t->session, &ops[3], &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(ops[2], 0, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_op_wait(ops[2], 300, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_wait_many(ops, 4, 3, -1, done, &n, &t->err), CWS_OK);
+        CHECK(n == 3 && done[0] && done[1] && !done[2] && done[3]);
+        CHECK_INT(cws_wait_many(ops, 4, CWS_ALL, -1, done, &n, &t->err), CWS_OK);
+        CHECK(n == 4 && done[2]);
+        for (i = 0; i < 3; i++) {
+            CHECK_INT(cws_op_wait(ops[1], (int64_t)i - 1, &t->err), CWS_ERR_NOT_FOUND);
+            CHECK_STR(t->err.sandbox_id, "sb-9");
+            CHECK_INT(cws_op_result(ops[2], &t->err), CWS_OK);
+        }
+        list = cws_op_take_list(ops[0]);
+        CHECK_INT(cws_sandbox_list_count(list), 2);
+        CHECK(cws_op_take_list(ops[0]) == NULL); /* it can be taken once */
+        CHECK(cws_op_take_list(ops[1]) == NULL && cws_op_take_sandbox(ops[0]) == NULL);
+        CHECK(cws_op_take_sandbox(ops[1]) == NULL);
+        sb = cws_op_take_sandbox(ops[2]);
+        CHECK(sb != NULL && cws_op_take_sandbox(ops[2]) == NULL);
+        for (i = 0; i < 4; i++) cws_op_free(ops[i]);
+        cws_sandbox_list_free(list);
+        cws_sandbox_free(sb);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(svc_running(), 0);
+    }
+    STREAMING("operations of a session that are never waited for, and freed at any time") {
+        size_t i;
+        svc_serve(t);
+        t->sopts.journal = new_journal();
+        svc_boxes(t, 3);
+        svc.create_ms = svc.run_ms = svc.delete_ms = 200;
+        for (i = 0; i < 60; i++) {
+            cws_op *op = NULL;
+            cws_list_opts o;
+            memset(&o, 0, sizeof(o));
+            o.adopt = i % 8 == 4;
+            if (i % 4 == 0) CHECK_INT(cws_session_list_begin(t->session, &o, &op, NULL), CWS_OK);
+            if (i % 4 == 1)
+                CHECK_INT(cws_session_from_id_begin(t->session, "sb-2", i % 8 == 1, &op, NULL),
+                          CWS_OK);
+            if (i % 4 == 2) CHECK_INT(cws_session_reap_begin(t->session, &op, NULL), CWS_OK);
+            if (i % 4 == 3)
+                CHECK_INT(cws_sandbox_start_begin(api_box(t, NULL), &op, NULL), CWS_OK);
+            if (i % 3) CHECK_INT(cws_client_poll(t->client, (int)(i * 7), NULL), CWS_OK);
+            cws_op_free(op);
+        }
+        CHECK_INT(api_close(t), CWS_OK);
+        api_settle(t);
+        CHECK_INT(svc_running(), 0);
+        CHECK_STR(journal_shows(journal), "(none)");
+    }
+}
+
 /* ---- the journal ----------------------------------------------------------------------------- */
-
-static char folder[64], journal[100];
-static int journals;
-
-/* A path for the next test, where nothing is. */
-static const char *new_journal(void)
-{
-    if (!folder[0]) {
-        (void)snprintf(folder, sizeof(folder), "/tmp/cws-session-XXXXXX");
-        if (!mkdtemp(folder)) abort();
-    }
-    (void)snprintf(journal, sizeof(journal), "%s/%d", folder, ++journals);
-    return journal;
-}
-
-static void remove_journals(void)
-{
-    for (; journals > 0; journals--) {
-        (void)snprintf(journal, sizeof(journal), "%s/%d", folder, journals);
-        (void)remove(journal);
-    }
-    if (folder[0]) (void)rmdir(folder);
-}
-
-static void put_file(const char *path, const char *text, size_t size)
-{
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(text, 1, size, f) != size || fclose(f)) abort();
-}
-
-static char *get_file(const char *path)
-{
-    FILE *f = fopen(path, "rb");
-    static char text[200000];
-    size_t n;
-    if (!f) return NULL;
-    n = fread(text, 1, sizeof(text) - 1, f);
-    text[n] = '\0';
-    (void)fclose(f);
-    return text;
-}
-
-/* A word as it is shown: tags are T1, T2 ..., request ids R1, R2 ... in order of appearance. */
-static size_t journal_word(char *out, const char *word, size_t n)
-{
-    static char seen[2][100][64];
-    static size_t count[2];
-    bool tag = n == 40 && strncmp(word, "cws-", 4) == 0;
-    size_t i;
-    if (!word) {
-        count[0] = count[1] = 0;
-        return 0;
-    }
-    if (!tag && (n != 36 || word[8] != '-' || word[23] != '-')) {
-        memcpy(out, word, n);
-        return n;
-    }
-    for (i = 0; i < count[tag] && strncmp(seen[tag][i], word, n) != 0; i++) {}
-    if (i == count[tag] && i < 100)
-        (void)snprintf(seen[tag][count[tag]++], 64, "%.*s", (int)n, word);
-    return (size_t)sprintf(out, "%c%lu", tag ? 'T' : 'R', (unsigned long)i + 1);
-}
-
-/* The file, with | for the end of a line and names for what is random. */
-static const char *journal_shows(const char *path)
-{
-    static char shown[200000];
-    const char *at = get_file(path);
-    size_t n = 0;
-    if (!at) return "(none)";
-    (void)journal_word(NULL, NULL, 0);
-    while (*at) {
-        size_t word = strcspn(at, " \n");
-        n += journal_word(shown + n, at, word);
-        at += word;
-        if (*at) shown[n++] = *at++ == '\n' ? '|' : ' ';
-    }
-    shown[n] = '\0';
-    return shown;
-}
 
 /* What an earlier session of that tag would have written. */
 #define OLD_TAG "cws-01234567-89ab-cdef-0123-456789abcdef"
@@ -1184,6 +1238,43 @@ static void test_reap_files(void)
     }
 }
 
+static void api_test_other_files(void)
+{
+    static const char path[] = "/tmp/cwsandbox-test-api-journal";
+    ONCE("a file that is no journal is refused as one, and stays as it is")
+    {
+        char text[40] = "";
+        FILE *f = fopen(path, "wb");
+        t->sopts.client = api_client(t);
+        t->sopts.journal = path;
+        if (!CHECK(f && fputs("my notes", f) >= 0 && fclose(f) == 0)) continue;
+        cws_session_free(t->session);
+        t->session = NULL;
+        CHECK_INT(cws_session_open(&t->sopts, &t->session, &t->err), CWS_ERR_FILE);
+        HAS(t->err.message, "is another file");
+        f = fopen(path, "rb");
+        CHECK(f && fgets(text, (int)sizeof(text), f) && fclose(f) == 0);
+        CHECK_STR(text, "my notes");
+    }
+    ONCE("reap stops nothing without the tag, though a service lists it")
+    {
+        size_t stopped = 9;
+        FILE *f = fopen(path, "wb");
+        if (api_v1_only(t, "tags are not told")) continue;
+        if (!CHECK(f && fputs("cwsandbox-journal 1 v1 http://localhost:1 cws-old\n", f) >= 0 &&
+                   fclose(f) == 0))
+            continue;
+        t->sopts.journal = path;
+        script_ok(&t->s, "ListSandboxes",
+                  "{\"sandboxes\":[{\"sandboxId\":\"sb-9\",\"spec\":{\"tags\":[\"production\"]},"
+                  "\"status\":{\"state\":\"STATE_RUNNING\"}}]}");
+        CHECK_INT(cws_session_reap(api_session(t), &stopped, &t->err), CWS_OK);
+        CHECK_INT(stopped, 0);
+        CHECK_STR(script_calls(&t->s), "ListSandboxes");
+    }
+    (void)remove(path);
+}
+
 /* ---- reap: its life, and memory -------------------------------------------------------------- */
 
 static void reap_inside(cws_op *op, void *user)
@@ -1314,40 +1405,6 @@ static void test_reap_life(void)
     }
 }
 
-/* Each allocation in turn fails, once, or from then on. The job must come out with CWS_OK or for
- * want of memory, and a close with memory must leave nothing. */
-static void each_allocation(api *t, bool (*job)(api *t), const char *what)
-{
-    long n;
-    int persistent;
-    bool failed = true;
-    for (persistent = 0; persistent < 2; persistent++) {
-        for (n = 0, failed = true; failed && n < 5000; n++) {
-            bool ok;
-            size_t i;
-            svc_serve(t);
-            (void)api_session(t); /* before, as are its client and transport */
-            test_alloc_fail_at(n, persistent != 0);
-            ok = job(t);
-            failed = test_alloc_failed();
-            test_alloc_fail_at(-1, false);
-            if (!CHECK(ok || failed)) printf("    %s: allocation %ld\n", what, n);
-            for (i = 0; i < t->box_count; i++) cws_sandbox_free(t->boxes[i]);
-            t->box_count = 0;
-            if (!CHECK_INT(cws_session_close(t->session, &t->err), CWS_OK))
-                printf("    %s: allocation %ld: %s\n", what, n, t->err.message);
-            api_settle(t);
-            if (!CHECK_INT(svc_running(), 0)) printf("    %s: allocation %ld\n", what, n);
-            cws_session_free(t->session);
-            t->session = NULL;
-        }
-        CHECK(n > 20 && n < 5000);
-    }
-}
-
-/* A failure that lack of memory explains. */
-static bool no_memory(cws_status status) { return status != CWS_OK; }
-
 static bool job_journal(api *t)
 {
     cws_sandbox *sb = NULL;
@@ -1408,940 +1465,11 @@ static void test_memory(void)
     }
 }
 
-/* ---- the guard ------------------------------------------------------------------------------- */
-
-/* What became of a process: what it said, and how it ended ("exit 3", "signal 15"). */
-static const char *child_said(void (*body)(api *t))
-{
-    static char text[4000];
-    size_t n = 0;
-    ssize_t got;
-    int out[2], status;
-    pid_t child;
-    fflush(stdout);
-    if (pipe(out) || (child = fork()) < 0) abort();
-    if (child == 0) {
-        static api *t; /* reachable, whenever it ends */
-        (void)close(out[0]);
-        (void)alarm(20);
-        test_g.bad = false;
-        t = api_new(API_ASYNC);
-        svc_serve(t);
-        svc.say = out[1];
-        body(t);
-        if (test_g.bad) (void)!write(out[1], "BAD ", 4);
-        fflush(stdout);
-        _exit(0);
-    }
-    (void)close(out[1]);
-    while (n < sizeof(text) - 100 && (got = read(out[0], text + n, sizeof(text) - 100 - n)) > 0)
-        n += (size_t)got;
-    (void)close(out[0]);
-    if (waitpid(child, &status, 0) != child) abort();
-    if (WIFSIGNALED(status)) (void)snprintf(text + n, 100, "signal %d", WTERMSIG(status));
-    else (void)snprintf(text + n, 100, "exit %d", WEXITSTATUS(status));
-    return text;
-}
-
-static void say(const char *word)
-{
-    if (write(svc.say, word, strlen(word)) != (ssize_t)strlen(word)) abort();
-}
-
-/* A guarded session with two sandboxes that run. The calls until then are not told. */
-static void guarded(api *t)
-{
-    int out = svc.say;
-    svc.say = -1;
-    svc_boxes(t, 2);
-    CHECK_INT(cws_session_guard(t->session, true, &t->err), CWS_OK);
-    svc.say = out;
-}
-
-static void turn(api *t) { CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK); }
-
-#define STOPS "DeleteSandbox DeleteSandbox "
-
-static void child_exit(api *t)
-{
-    guarded(t);
-    exit(3);
-}
-
-static void child_exit_main_loop(api *t)
-{
-    guarded(t);
-    CHECK_INT(cws_session_guard(t->session, true, &t->err), CWS_OK); /* twice is once */
-    CHECK_INT(cws_session_close(t->session, &t->err), CWS_OK);
-    say("closed ");
-    exit(4); /* nothing is left to do */
-}
-
-static void child_term(api *t)
-{
-    guarded(t);
-    (void)raise(SIGTERM);
-    say("noted ");
-    turn(t);
-    say("alive ");
-}
-
-static void child_int(api *t)
-{
-    guarded(t);
-    (void)raise(SIGINT);
-    turn(t);
-    say("alive ");
-}
-
-static void child_ignored(api *t)
-{
-    cws_sandbox *sb = NULL;
-    (void)signal(SIGINT, SIG_IGN);
-    guarded(t);
-    (void)raise(SIGINT);
-    turn(t);
-    say("on ");
-    CHECK_INT(cws_session_sandbox(t->session, NULL, &sb, &t->err), CWS_ERR_CLOSED);
-    CHECK_INT(cws_session_sandbox_count(t->session), 0);
-    CHECK(signal(SIGINT, SIG_DFL) == SIG_IGN); /* as it was */
-    CHECK(signal(SIGTERM, SIG_DFL) == SIG_DFL);
-}
-
-static void on_signal(int number) { say(number == SIGINT ? "int-handler " : "term-handler "); }
-
-static void on_signal_info(int number, siginfo_t *info, void *context)
-{
-    (void)context;
-    say(info && info->si_signo == number ? "info-handler " : "no info ");
-}
-
-static void child_handler(api *t)
-{
-    (void)signal(SIGINT, on_signal);
-    (void)signal(SIGTERM, on_signal);
-    guarded(t);
-    (void)raise(SIGTERM);
-    turn(t);
-    say("on ");
-    (void)raise(SIGINT); /* as before the guard */
-}
-
-static void child_handler_info(api *t)
-{
-    struct sigaction action, now;
-    memset(&action, 0, sizeof(action));
-    action.sa_sigaction = on_signal_info;
-    action.sa_flags = SA_SIGINFO | SA_NODEFER;
-    sigemptyset(&action.sa_mask);
-    sigaddset(&action.sa_mask, SIGUSR1);
-    (void)sigaction(SIGTERM, &action, NULL);
-    guarded(t);
-    (void)raise(SIGTERM);
-    turn(t);
-    CHECK_INT(sigaction(SIGTERM, NULL, &now), 0);
-    CHECK(now.sa_sigaction == on_signal_info);
-    CHECK((now.sa_flags & (SA_SIGINFO | SA_NODEFER)) == (SA_SIGINFO | SA_NODEFER));
-    CHECK_INT(sigismember(&now.sa_mask, SIGUSR1), 1);
-}
-
-static void child_second(api *t)
-{
-    guarded(t);
-    svc.hang_deletes = true;
-    svc.kill_in_poll = SIGINT;
-    svc.kill_after = 3;
-    (void)raise(SIGTERM);
-    turn(t);
-    say("alive ");
-}
-
-static void child_second_term(api *t)
-{
-    (void)signal(SIGTERM, on_signal); /* even so */
-    guarded(t);
-    svc.hang_deletes = true;
-    svc.kill_in_poll = SIGTERM;
-    svc.kill_after = 1;
-    (void)raise(SIGTERM);
-    turn(t);
-    say("alive ");
-}
-
-/* A signal in the midst of the closing at exit: it is the first one. */
-static void child_exit_then_term(api *t)
-{
-    guarded(t);
-    svc.delete_ms = 3000;
-    svc.kill_in_poll = SIGTERM;
-    svc.kill_after = 1;
-    exit(5);
-}
-
-static void child_hanging_exit(api *t)
-{
-    t->sopts.close_timeout_seconds = 7;
-    guarded(t);
-    svc.hang_deletes = true;
-    exit(6); /* bounded by close_timeout_seconds */
-}
-
-static bool is_default(int number)
-{
-    struct sigaction now;
-    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_DFL;
-}
-
-static void child_nothing_installed(api *t)
-{
-    cws_session *other;
-    CHECK_INT(cws_session_guard(NULL, true, &t->err), CWS_ERR_INVALID_ARGUMENT);
-    CHECK_INT(cws_session_guard(NULL, false, &t->err), CWS_ERR_INVALID_ARGUMENT);
-    (void)api_session(t);
-    CHECK_INT(cws_session_guard(t->session, false, &t->err), CWS_OK); /* is not: fine */
-    CHECK(is_default(SIGINT) && is_default(SIGTERM));
-    guarded(t);
-    CHECK(!is_default(SIGINT) && !is_default(SIGTERM));
-    other = open_session(t, NULL);
-    CHECK_INT(cws_session_guard(other, true, &t->err), CWS_OK);
-    CHECK_INT(cws_session_guard(t->session, false, &t->err), CWS_OK);
-    CHECK(!is_default(SIGINT) && !is_default(SIGTERM)); /* the other one is */
-    CHECK_INT(cws_session_close(other, &t->err), CWS_OK);
-    CHECK(is_default(SIGINT) && is_default(SIGTERM));
-    CHECK_INT(cws_session_guard(other, true, &t->err), CWS_ERR_CLOSED);
-    CHECK_INT(cws_session_guard(t->session, true, &t->err), CWS_OK);
-    CHECK(!is_default(SIGINT));
-    cws_session_free(other);
-    for (; t->box_count; t->box_count--) cws_sandbox_free(t->boxes[t->box_count - 1]);
-    cws_session_free(t->session);
-    CHECK(is_default(SIGINT) && is_default(SIGTERM)); /* also by freeing */
-    t->session = NULL;
-    exit(7);
-}
-
-static void child_replaced(api *t)
-{
-    guarded(t);
-    (void)signal(SIGINT, on_signal); /* the program's own idea, later */
-    CHECK_INT(cws_session_guard(t->session, false, &t->err), CWS_OK);
-    CHECK(is_default(SIGTERM));
-    (void)raise(SIGINT);
-}
-
-static int late_by; /* polls */
-
-/* The signal comes while the session closes anyway: it must not be swallowed. */
-static void child_late(api *t)
-{
-    guarded(t);
-    svc.delete_ms = 1000;
-    svc.kill_in_poll = SIGTERM;
-    svc.kill_after = late_by;
-    CHECK_INT(cws_session_close(t->session, &t->err), CWS_OK);
-    say(svc.kill_after < 0 ? "swallowed " : "closed ");
-}
-
-static void child_unguard_pending(api *t)
-{
-    guarded(t);
-    (void)raise(SIGTERM);
-    (void)cws_session_guard(t->session, false, &t->err); /* it does what it did before */
-    say("alive ");
-}
-
-static void *thread_signal(void *user)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    (void)pthread_kill(pthread_self(), SIGTERM);
-    for (;;) (void)pause();
-    return user;
-}
-
-/* It arrives in another thread; this one has it blocked. */
-static void child_thread(api *t)
-{
-    sigset_t set;
-    pthread_t thread;
-    guarded(t);
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-    if (pthread_create(&thread, NULL, thread_signal, NULL)) abort();
-    while (!cwsi_guard.caught) (void)usleep(1000);
-    CHECK_INT(cws_client_poll(t->client, 100000, &t->err), CWS_OK);
-    (void)usleep(2000000); /* the other thread dies of it, and with it the process */
-    say("alive ");
-}
-
-/* A wait that no signal interrupts looks twice a second. */
-static void child_looks(api *t)
-{
-    cws_op *op = NULL;
-    guarded(t);
-    svc.hang_gets = true;
-    svc.most_wait = 0;
-    CHECK_INT(cws_sandbox_get_status_begin(t->boxes[0], &op, &t->err), CWS_OK);
-    (void)cws_op_wait(op, 4000, &t->err);
-    CHECK(svc.most_wait > 0 && svc.most_wait <= 500);
-    CHECK_INT(cws_session_guard(t->session, false, &t->err), CWS_OK);
-    svc.most_wait = 0;
-    (void)cws_op_wait(op, 4000, &t->err);
-    CHECK(svc.most_wait > 500);
-    cws_op_free(op);
-}
-
-/* The child of a guarded process ends without closing what is its parent's. */
-static void child_fork(api *t)
-{
-    pid_t child;
-    int status, way;
-    guarded(t);
-    for (way = 0; way < 3; way++) {
-        child = fork();
-        if (child < 0) abort();
-        if (child == 0) {
-            if (way == 0) exit(0);
-            (void)raise(way == 1 ? SIGTERM : SIGINT);
-            say("survived ");
-            _exit(0);
-        }
-        if (waitpid(child, &status, 0) != child) abort();
-        if (way) CHECK(WIFSIGNALED(status) && WTERMSIG(status) == (way == 1 ? SIGTERM : SIGINT));
-        else CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    }
-    say("parent ");
-    exit(8);
-}
-
-/* Two sessions: the failure of one does not keep the other from closing. */
-static void child_two(api *t)
-{
-    cws_session *first;
-    int out = svc.say;
-    svc.say = -1;
-    svc_boxes(t, 2);
-    svc.say = out;
-    first = t->session;
-    t->session = NULL;
-    guarded(t);
-    CHECK_INT(cws_session_guard(first, true, &t->err), CWS_OK);
-    say("two ");
-    svc.refuse_each = svc.deletes + 1; /* the first delete */
-    (void)raise(SIGTERM);
-    turn(t);
-}
-
-static void child_mixed(api *t)
-{
-    int out = svc.say;
-    cws_session *other;
-    svc.say = -1;
-    svc_boxes(t, 2); /* not guarded: left alone */
-    other = open_session(t, NULL);
-    CHECK_INT(cws_session_adopt(other, t->boxes[0], &t->err), CWS_OK);
-    CHECK_INT(cws_session_guard(other, true, &t->err), CWS_OK);
-    svc.say = out;
-    exit(9);
-}
-
-static void exit_inside(cws_op *op, void *user)
-{
-    (void)op, (void)user;
-    exit(10);
-}
-
-/* exit() inside a callback: nothing can be waited for there, but the process ends. */
-static void child_exit_in_callback(api *t)
-{
-    cws_op *op = NULL;
-    guarded(t);
-    svc.say = -1;
-    CHECK_INT(cws_sandbox_get_status_begin(t->boxes[0], &op, &t->err), CWS_OK);
-    cws_op_on_done(op, exit_inside, NULL);
-    (void)cws_op_wait(op, -1, &t->err);
-}
-
-static void child_own_client(api *t)
-{
-    cws_session_opts so;
-    cws_sandbox *sb = NULL;
-    static cws_session *s;
-    int out = svc.say;
-    memset(&so, 0, sizeof(so));
-    so.client_opts = &t->copts;
-    svc.say = -1;
-    CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_OK);
-    CHECK_INT(cws_session_sandbox(s, NULL, &sb, &t->err), CWS_OK);
-    CHECK_INT(cws_sandbox_wait(sb, 0, &t->err), CWS_OK);
-    CHECK_INT(cws_session_guard(s, true, &t->err), CWS_OK);
-    svc.say = out;
-    cws_sandbox_free(sb);
-    (void)raise(SIGINT);
-    CHECK_INT(cws_client_poll(cws_session_client(s), 0, NULL), CWS_OK);
-}
-
-static void test_guard(void)
-{
-    static const struct {
-        const char *promise;
-        void (*body)(api *t);
-        const char *said;
-    } table[] = {
-        {"L24: exit() closes what is guarded", child_exit, STOPS "exit 3"},
-        {"L24: closed before the end: nothing is left to do, once", child_exit_main_loop,
-         STOPS "closed exit 4"},
-        {"L25: SIGTERM by default: closed by the next turn, then died of it", child_term,
-         "noted " STOPS "signal 15"},
-        {"L25: SIGINT likewise", child_int, STOPS "signal 2"},
-        {"L25: an ignored signal closes, and the program goes on", child_ignored,
-         STOPS "on exit 0"},
-        {"L25: a handler is called after the closing, and is in its place again", child_handler,
-         STOPS "term-handler on int-handler exit 0"},
-        {"L25: so is one with siginfo, flags and mask", child_handler_info,
-         STOPS "info-handler exit 0"},
-        {"L25: a second signal ends the process at once: 128 + 2", child_second, STOPS "exit 130"},
-        {"L25: likewise 128 + 15, whatever the handler", child_second_term, STOPS "exit 143"},
-        {"a signal during the closing of exit() is the first: it ends well", child_exit_then_term,
-         STOPS "signal 15"},
-        {"the closing at exit is bounded", child_hanging_exit, STOPS "exit 6"},
-        {"L25: nothing is installed while no session is guarded; originals are restored",
-         child_nothing_installed, "exit 7"},
-        {"what replaced the guard's handler stays", child_replaced, "int-handler exit 0"},
-        {"a signal that is pending when the session is unguarded is not swallowed",
-         child_unguard_pending, "signal 15"},
-        {"a signal in another thread: this one closes, and the process dies of it", child_thread,
-         STOPS "signal 15"},
-        {"a guarded wait looks twice a second", child_looks, "GetSandbox exit 0"},
-        {"a forked child neither closes nor survives what its parent guards", child_fork,
-         "parent " STOPS "exit 8"},
-        {"L24: the failure of one session does not keep the next from closing", child_two,
-         "two DeleteSandbox DeleteSandbox " STOPS "signal 15"},
-        {"a session that is not guarded is left alone", child_mixed, "DeleteSandbox exit 9"},
-        {"exit() inside a callback ends the process", child_exit_in_callback, "exit 10"},
-        {"a session with a client of its own", child_own_client, "DeleteSandbox signal 2"},
-    };
-    size_t i;
-    for (i = 0; i < CWSI_COUNT(table); i++)
-        TEST(table[i].promise) CHECK_STR(child_said(table[i].body), table[i].said);
-    TEST("a signal during a close of the program's own is not swallowed, whenever it comes")
-    {
-        const char *said = "";
-        for (late_by = 0; late_by < 20 && strcmp(said, STOPS "closed exit 0") != 0; late_by++) {
-            said = child_said(child_late);
-            if (strcmp(said, STOPS "closed exit 0") != 0) CHECK_STR(said, STOPS "signal 15");
-        }
-        CHECK(late_by > 2 && late_by < 20); /* all polls of the close were tried */
-    }
-}
-
-/* ---- operations of a session ----------------------------------------------------------------- */
-
-static void test_operations(void)
-{
-    STREAMING("L62: a session's operations: waited for together, mixed; a wait that ends early "
-              "cancels nothing; the result stays the same") {
-        cws_op *ops[4];
-        bool done[4];
-        cws_sandbox_list *list;
-        cws_sandbox *sb;
-        size_t n = 0, i;
-        svc_serve(t);
-        t->sopts.journal = new_journal();
-        svc_boxes(t, 2);
-        svc.create_ms = svc.run_ms = 1000;
-        CHECK_INT(cws_session_list_begin(t->session, NULL, &ops[0], &t->err), CWS_OK);
-        CHECK_INT(cws_session_from_id_begin(t->session, "sb-9", false, &ops[1], &t->err), CWS_OK);
-        CHECK_INT(cws_session_from_id_begin(t->session, "sb-1", true, &ops[2], &t->err), CWS_OK);
-        CHECK_INT(cws_session_reap_begin(t->session, &ops[3], &t->err), CWS_OK);
-        CHECK_INT(cws_op_wait(ops[2], 0, &t->err), CWS_ERR_WAIT_TIMEOUT);
-        CHECK_INT(cws_op_wait(ops[2], 300, &t->err), CWS_ERR_WAIT_TIMEOUT);
-        CHECK_INT(cws_wait_many(ops, 4, 3, -1, done, &n, &t->err), CWS_OK);
-        CHECK(n == 3 && done[0] && done[1] && !done[2] && done[3]);
-        CHECK_INT(cws_wait_many(ops, 4, CWS_ALL, -1, done, &n, &t->err), CWS_OK);
-        CHECK(n == 4 && done[2]);
-        for (i = 0; i < 3; i++) {
-            CHECK_INT(cws_op_wait(ops[1], (int64_t)i - 1, &t->err), CWS_ERR_NOT_FOUND);
-            CHECK_STR(t->err.sandbox_id, "sb-9");
-            CHECK_INT(cws_op_result(ops[2], &t->err), CWS_OK);
-        }
-        list = cws_op_take_list(ops[0]);
-        CHECK_INT(cws_sandbox_list_count(list), 2);
-        CHECK(cws_op_take_list(ops[0]) == NULL); /* it can be taken once */
-        CHECK(cws_op_take_list(ops[1]) == NULL && cws_op_take_sandbox(ops[0]) == NULL);
-        CHECK(cws_op_take_sandbox(ops[1]) == NULL);
-        sb = cws_op_take_sandbox(ops[2]);
-        CHECK(sb != NULL && cws_op_take_sandbox(ops[2]) == NULL);
-        for (i = 0; i < 4; i++) cws_op_free(ops[i]);
-        cws_sandbox_list_free(list);
-        cws_sandbox_free(sb);
-        CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(svc_running(), 0);
-    }
-    STREAMING("operations of a session that are never waited for, and freed at any time") {
-        size_t i;
-        svc_serve(t);
-        t->sopts.journal = new_journal();
-        svc_boxes(t, 3);
-        svc.create_ms = svc.run_ms = svc.delete_ms = 200;
-        for (i = 0; i < 60; i++) {
-            cws_op *op = NULL;
-            cws_list_opts o;
-            memset(&o, 0, sizeof(o));
-            o.adopt = i % 8 == 4;
-            if (i % 4 == 0) CHECK_INT(cws_session_list_begin(t->session, &o, &op, NULL), CWS_OK);
-            if (i % 4 == 1)
-                CHECK_INT(cws_session_from_id_begin(t->session, "sb-2", i % 8 == 1, &op, NULL),
-                          CWS_OK);
-            if (i % 4 == 2) CHECK_INT(cws_session_reap_begin(t->session, &op, NULL), CWS_OK);
-            if (i % 4 == 3)
-                CHECK_INT(cws_sandbox_start_begin(api_box(t, NULL), &op, NULL), CWS_OK);
-            if (i % 3) CHECK_INT(cws_client_poll(t->client, (int)(i * 7), NULL), CWS_OK);
-            cws_op_free(op);
-        }
-        CHECK_INT(api_close(t), CWS_OK);
-        api_settle(t);
-        CHECK_INT(svc_running(), 0);
-        CHECK_STR(journal_shows(journal), "(none)");
-    }
-}
-
-/* ---- pools ----------------------------------------------------------------------------------- */
-
-static cws_pool *open_pool(api *t, cws_pool_opts *o, size_t size)
-{
-    cws_pool *pool = NULL;
-    o->size = size;
-    CHECK_INT(cws_pool_open(api_session(t), o, &pool, &t->err), CWS_OK);
-    CHECK(pool != NULL);
-    if (!pool) abort();
-    return pool;
-}
-
-/* Until that many can be taken, or nothing moves any more. */
-static void pool_fills(api *t, cws_pool *pool, size_t n)
-{
-    int64_t from = t->s.now;
-    while (cws_pool_ready(pool) < n && t->s.now - from < 60000)
-        CHECK_INT(cws_client_poll(t->client, 1000, NULL), CWS_OK);
-    CHECK_INT(cws_pool_ready(pool), n);
-}
-
-static cws_status pool_take(api *t, cws_pool *pool, int64_t ms, cws_sandbox **out)
-{
-    cws_status status = cws_pool_take(pool, ms, out, &t->err);
-    CHECK_INT(status == CWS_OK, *out != NULL);
-    CHECK_INT(t->err.status, status);
-    if (*out) t->boxes[t->box_count++] = *out;
-    return status;
-}
-
-typedef struct pool_seen {
-    int calls;
-    size_t ready;
-    bool take, free_it;
-    cws_sandbox *taken[10];
-    cws_status blocked, closed;
-} pool_seen;
-
-static void pool_on_ready(cws_pool *pool, void *user)
-{
-    pool_seen *seen = (pool_seen *)user;
-    cws_sandbox *sb = NULL;
-    seen->ready = cws_pool_ready(pool);
-    if (seen->take && seen->calls < 10) {
-        seen->blocked = cws_pool_take(pool, 5, &sb, NULL);
-        CHECK(sb == NULL);
-        seen->closed = cws_pool_close(pool, NULL);
-        CHECK_INT(cws_pool_take(pool, 0, &seen->taken[seen->calls], NULL), CWS_OK);
-    }
-    seen->calls++;
-    if (seen->free_it) cws_pool_free(pool);
-}
-
-static void test_pool(void)
-{
-    EACH("pool: arguments; the options of its sandboxes are checked when it is opened") {
-        cws_pool_opts o;
-        cws_sandbox_opts so;
-        cws_pool *pool = NULL;
-        cws_sandbox *sb = NULL;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        memset(&so, 0, sizeof(so));
-        (void)api_session(t);
-        CHECK_INT(cws_pool_open(t->session, NULL, &pool, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_pool_open(t->session, &o, &pool, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        HAS(t->err.message, "size");
-        o.size = 100001;
-        CHECK_INT(cws_pool_open(t->session, &o, &pool, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        o.size = 1;
-        CHECK_INT(cws_pool_open(NULL, &o, &pool, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_pool_open(t->session, &o, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        o.max_age_seconds = -5;
-        CHECK_INT(cws_pool_open(t->session, &o, &pool, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        HAS(t->err.message, "max_age_seconds");
-        o.max_age_seconds = 0;
-        o.must_be_zero = 1;
-        CHECK_INT(cws_pool_open(t->session, &o, &pool, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        HAS(t->err.message, "cws_pool_opts");
-        o.must_be_zero = 0;
-        so.max_lifetime_seconds = -3;
-        o.sandbox = &so;
-        CHECK_INT(cws_pool_open(t->session, &o, &pool, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        HAS(t->err.message, "max_lifetime_seconds");
-        CHECK(pool == NULL);
-        CHECK_INT(cws_session_sandbox_count(t->session), 0);
-        CHECK_INT(cws_pool_take(NULL, 0, &sb, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_pool_ready(NULL), 0);
-        CHECK_INT(cws_pool_close(NULL, &t->err), CWS_OK);
-        cws_pool_free(NULL);
-        CHECK_INT(api_close(t), CWS_OK);
-        o.sandbox = NULL;
-        CHECK_INT(cws_pool_open(t->session, &o, &pool, &t->err), CWS_ERR_CLOSED);
-        CHECK_INT(t->s.call_count, 0);
-    }
-    EACH("pool: keeps so many ready, hands out the oldest, starts another for it") {
-        cws_pool_opts o;
-        cws_sandbox_opts so;
-        cws_pool *pool;
-        cws_sandbox *sb = NULL;
-        static const char *const tags[] = {"pooled", NULL};
-        size_t i;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        memset(&so, 0, sizeof(so));
-        so.tags = tags;
-        o.sandbox = &so;
-        pool = open_pool(t, &o, 3);
-        memset(&so, 0xff, sizeof(so)); /* it has a copy */
-        CHECK_INT(t->s.call_count, 0); /* nothing inside the call */
-        pool_fills(t, pool, 3);
-        CHECK_INT(svc.count, 3);
-        for (i = 0; i < 5; i++) {
-            CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
-            CHECK_STR(cws_sandbox_id(sb), svc.boxes[i].id); /* in the order of their coming */
-            CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
-            t->s.now++;
-            pool_fills(t, pool, 3);
-            CHECK_INT(svc.count, 4 + i);
-        }
-        HAS(script_json(&t->s, "CreateSandbox", 7), "\"pooled\"");
-        CHECK_INT(cws_session_sandbox_count(t->session), 8);
-        CHECK_INT(cws_pool_take(pool, 0, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
-        CHECK_INT(svc_running(), 5); /* those that were taken */
-        CHECK_INT(cws_pool_ready(pool), 0);
-        CHECK_INT(pool_take(t, pool, 0, &sb), CWS_ERR_CLOSED);
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK); /* twice is once */
-        cws_pool_free(pool);
-        CHECK_INT(svc.count, 8);
-        CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(svc_running(), 0);
-    }
-    STREAMING("pool: a take waits as long as it may") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        cws_sandbox *sb = NULL;
-        int64_t from;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        svc.create_ms = 3000, svc.run_ms = 1000;
-        pool = open_pool(t, &o, 2);
-        from = t->s.now;
-        CHECK_INT(pool_take(t, pool, 0, &sb), CWS_ERR_WAIT_TIMEOUT);
-        CHECK_INT(t->s.now, from);
-        CHECK_INT(pool_take(t, pool, 1234, &sb), CWS_ERR_WAIT_TIMEOUT);
-        CHECK_INT(t->s.now - from, 1234);
-        HAS(t->err.message, "ready");
-        CHECK_INT(pool_take(t, pool, 3000, &sb), CWS_OK);
-        CHECK(t->s.now - from < 4300);
-        CHECK_INT(pool_take(t, pool, 0, &sb), CWS_OK); /* both had begun at once */
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
-        CHECK(svc.creates >= 4);
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
-        cws_pool_free(pool);
-        CHECK_INT(svc_running(), 3);
-        CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(svc_running(), 0);
-    }
-    STREAMING("pool: at most max_starting are started at once") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        int64_t from;
-        size_t i, k, most = 0;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        o.max_starting = 2;
-        svc.create_ms = 1000;
-        pool = open_pool(t, &o, 7);
-        from = t->s.now;
-        pool_fills(t, pool, 7);
-        CHECK(t->s.now - from >= 4000 && t->s.now - from < 6000); /* four rounds */
-        for (i = 0; i < t->s.call_count; i++) { /* creates that overlap */
-            size_t n = 0;
-            if (strcmp(t->s.calls[i].rpc, "CreateSandbox") != 0) continue;
-            for (k = 0; k < t->s.call_count; k++)
-                n += strcmp(t->s.calls[k].rpc, "CreateSandbox") == 0 &&
-                     t->s.calls[k].at <= t->s.calls[i].at &&
-                     t->s.calls[k].ended_at > t->s.calls[i].at;
-            if (n > most) most = n;
-        }
-        CHECK_INT(most, 2);
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
-        cws_pool_free(pool);
-        CHECK_INT(svc_running(), 0);
-    }
-    EACH("pool: one that is too old is stopped, and another given") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        cws_sandbox *sb = NULL;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        o.max_age_seconds = 10;
-        pool = open_pool(t, &o, 2);
-        pool_fills(t, pool, 2);
-        t->s.now += 9000;
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
-        CHECK_STR(cws_sandbox_id(sb), "sb-1");
-        pool_fills(t, pool, 2); /* sb-3 */
-        CHECK_INT(cws_pool_ready(pool), 2);
-        t->s.now += 5000;
-        CHECK_INT(cws_pool_ready(pool), 1); /* sb-2 is too old */
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
-        CHECK_STR(cws_sandbox_id(sb), "sb-3");
-        t->s.now += 60000;
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
-        CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
-        pool_fills(t, pool, 2);
-        CHECK(svc.boxes[1].ended);
-        CHECK_INT(svc_running(), 5); /* three taken, two ready */
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
-        cws_pool_free(pool);
-        CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(svc_running(), 0);
-    }
-    EACH("pool: after three failures in a row it says why, and tries again only when asked") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        cws_sandbox *sb = NULL;
-        size_t before;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        o.max_starting = 1;
-        svc.refuse_creates = 1000;
-        pool = open_pool(t, &o, 2);
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_ERR_SANDBOX);
-        HAS(t->err.message, "not this one");
-        CHECK_INT(svc.creates, 3);
-        api_settle(t);
-        CHECK_INT(cws_client_poll(t->client, 60000, NULL), CWS_OK);
-        CHECK_INT(svc.creates, 3); /* by itself it does not */
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_ERR_SANDBOX);
-        CHECK_INT(svc.creates, 4);
-        before = svc.creates;
-        CHECK(pool_take(t, pool, 0, &sb) != CWS_OK); /* asked without waiting */
-        api_settle(t);
-        CHECK_INT(svc.creates, before + 1);
-        svc.refuse_creates = 0;
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
-        pool_fills(t, pool, 2);
-        CHECK_INT(cws_session_sandbox_count(t->session), 3); /* the failed ones are not kept */
-        svc.failing = true; /* created, but they fail when they start */
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_ERR_FAILED);
-        HAS(t->err.message, "failed");
-        api_settle(t);
-        svc.failing = false;
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
-        cws_pool_free(pool);
-        CHECK_INT(api_close(t), CWS_OK);
-    }
-    EACH("pool: two failures, then a success: the count begins anew") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        cws_sandbox *sb = NULL;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        o.max_starting = 1;
-        svc.refuse_creates = 2;
-        pool = open_pool(t, &o, 1);
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
-        svc.refuse_creates = 2;
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
-        CHECK(svc.creates >= 6);
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
-        cws_pool_free(pool);
-        CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(svc_running(), 0);
-    }
-    STREAMING("pool: on_ready may take without waiting; what blocks is refused there") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        pool_seen seen;
-        size_t i;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        memset(&seen, 0, sizeof(seen));
-        o.on_ready = pool_on_ready;
-        o.user = &seen;
-        seen.take = true;
-        pool = open_pool(t, &o, 2);
-        CHECK_INT(seen.calls, 0);
-        for (i = 0; i < 1000 && seen.calls < 10; i++)
-            CHECK_INT(cws_client_poll(t->client, 1000, NULL), CWS_OK);
-        CHECK(seen.calls >= 10);
-        CHECK_INT(seen.blocked, CWS_ERR_REENTRANT);
-        CHECK_INT(seen.closed, CWS_ERR_REENTRANT);
-        for (i = 0; i < 10; i++) {
-            CHECK_INT(cws_sandbox_state(seen.taken[i]), CWS_STATE_RUNNING);
-            t->boxes[t->box_count++] = seen.taken[i];
-        }
-        pool_fills(t, pool, 2);
-        CHECK(seen.ready >= 1);
-        CHECK_INT(svc_running(), 12);
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
-        CHECK_INT(svc_running(), 10);
-        cws_pool_free(pool);
-        CHECK_INT(api_close(t), CWS_OK);
-    }
-    STREAMING("pool: freed inside on_ready, and in mid-flight: the session stops what is left") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        pool_seen seen;
-        int64_t when;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        memset(&seen, 0, sizeof(seen));
-        o.on_ready = pool_on_ready;
-        o.user = &seen;
-        seen.free_it = true;
-        (void)open_pool(t, &o, 3);
-        while (!seen.calls) CHECK_INT(cws_client_poll(t->client, 1000, NULL), CWS_OK);
-        api_settle(t);
-        CHECK_INT(seen.calls, 1);
-        CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(svc_running(), 0);
-        cws_session_free(t->session);
-        t->session = NULL;
-        memset(&o, 0, sizeof(o));
-        o.max_age_seconds = 1;
-        svc.create_ms = svc.run_ms = svc.delete_ms = 1000;
-        for (when = 0; when < 6000; when += 500) {
-            int64_t from = t->s.now;
-            cws_sandbox *sb = NULL;
-            pool = open_pool(t, &o, 3);
-            while (t->s.now - from < when)
-                CHECK_INT(cws_client_poll(t->client, 100, NULL), CWS_OK);
-            if (cws_pool_take(pool, 0, &sb, NULL) == CWS_OK) t->boxes[t->box_count++] = sb;
-            cws_pool_free(pool);
-            api_settle(t);
-            CHECK_INT(api_close(t), CWS_OK);
-            CHECK_INT(svc_running(), 0);
-            cws_session_free(t->session);
-            t->session = NULL;
-        }
-    }
-    STREAMING("pool: the session closes under it: nothing is started any more, a take says so") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        cws_sandbox *sb = NULL;
-        cws_op *close = NULL;
-        size_t made;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        svc.create_ms = svc.delete_ms = 1000;
-        pool = open_pool(t, &o, 3);
-        CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
-        CHECK_INT(cws_session_close_begin(t->session, &close, &t->err), CWS_OK);
-        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_ERR_CLOSED);
-        CHECK_INT(cws_op_wait(close, -1, &t->err), CWS_OK);
-        cws_op_free(close);
-        made = svc.count;
-        api_settle(t);
-        CHECK_INT(svc.count, made);
-        CHECK_INT(svc_running(), 0);
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
-        cws_pool_free(pool);
-    }
-    EACH("pool: a close with failures counts them, and leaves those to the session") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        pool = open_pool(t, &o, 6);
-        pool_fills(t, pool, 6);
-        svc.boxes[4].ended = true; /* by itself: no failure */
-        svc.refuse_each = 2;
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_ERR_SANDBOX);
-        HAS(t->err.message, "3 sandboxes of the pool");
-        HAS(t->err.message, "will not");
-        CHECK_INT(cws_session_sandbox_count(t->session), svc_running());
-        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
-        cws_pool_free(pool);
-        svc.refuse_each = 0;
-        CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(svc_running(), 0);
-    }
-    STREAMING("pool: the client is freed under it") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        cws_sandbox *sb = NULL;
-        svc_serve(t);
-        memset(&o, 0, sizeof(o));
-        svc.create_ms = 1000;
-        pool = open_pool(t, &o, 3);
-        CHECK_INT(cws_client_poll(t->client, 100, NULL), CWS_OK);
-        cws_client_free(t->client);
-        CHECK(pool_take(t, pool, -1, &sb) != CWS_OK);
-        CHECK(pool_take(t, pool, 0, &sb) != CWS_OK);
-        (void)cws_pool_close(pool, &t->err);
-        cws_pool_free(pool);
-        cws_session_free(t->session);
-        t->session = NULL;
-        t->client = NULL;
-        CHECK_INT(t->s.closes, 1);
-    }
-}
-
-static bool job_pool(api *t)
-{
-    cws_pool_opts o;
-    cws_pool *pool = NULL;
-    cws_sandbox *sb = NULL;
-    cws_error err;
-    bool ok, before;
-    size_t i;
-    memset(&o, 0, sizeof(o));
-    o.max_age_seconds = 1;
-    if (cws_pool_open(t->session, &o, &pool, &err) != CWS_ERR_INVALID_ARGUMENT) CHECK(!"size 0");
-    o.size = 2;
-    if (no_memory(cws_pool_open(t->session, &o, &pool, &err))) {
-        CHECK(pool == NULL);
-        return false;
-    }
-    ok = true;
-    for (i = 0; i < 3 && ok; i++) {
-        ok = cws_pool_take(pool, -1, &sb, &err) == CWS_OK;
-        if (ok) t->boxes[t->box_count++] = sb;
-        if (i == 1) t->s.now += 5000; /* too old */
-    }
-    before = test_alloc_failed(); /* what it could not stop then is the session's */
-    if (cws_pool_close(pool, &err)) ok = false;
-    else if (!before) CHECK_INT(svc_running(), t->box_count);
-    cws_pool_free(pool);
-    return ok;
-}
-
-static void test_pool_memory(void)
-{
-    EACH("want of memory anywhere in a pool loses no sandbox, and it ends") {
-        each_allocation(t, job_pool, "pool");
-    }
-}
+static void (*const both[])(void) = {
+    api_test_session,
+    api_test_list_adopts,
+    api_test_close_joins,
+    api_test_other_files};
 
 int main(int argc, char **argv)
 {
@@ -2354,10 +1482,7 @@ int main(int argc, char **argv)
     test_reap_files();
     test_reap_life();
     test_memory();
-    test_guard();
     test_operations();
-    test_pool();
-    test_pool_memory();
     remove_journals();
-    return test_summary();
+    return api_both_dialects(both, CWSI_COUNT(both));
 }

@@ -4,8 +4,7 @@
  * that use them have in common. Include it after cwsandbox.h, with its implementation.
  *
  *     setup setups[SETUPS];
- *     if (!server_start(backend, KEY, WANDB_KEY)) return 1;
- *     fill_setups(setups);
+ *     if (!begin_setups(argc, argv, setups)) return 1;      // a server; argv[1]: its backend
  *     if (!open_setup(s, 0, 0) || !start_box(s)) return;    // in a test
  *     order_fault("/WriteFile", "\"action\":\"hang\"");     // see gateway/faults.mjs
  *     check_usable(s);                                      // faults off; the next command runs
@@ -55,6 +54,14 @@ TEST_FN void note_log(cws_log_level level, const char *line, void *user)
     if (n > 0 && s->trace_len + (size_t)n < sizeof(s->trace)) s->trace_len += (size_t)n;
 }
 
+/* Is it CWS_OK? If not, the error is shown. */
+TEST_FN bool ok(cws_status status, const cws_error *err)
+{
+    if (CHECK_INT(status, CWS_OK)) return true;
+    printf("    %s: %s\n", cws_status_name(err->status), err->message);
+    return false;
+}
+
 TEST_FN bool open_setup(setup *s, double retry_seconds, uint64_t max_memory)
 {
     cws_client_opts o = {0};
@@ -88,9 +95,7 @@ TEST_FN bool start_box_with(setup *s, const cws_sandbox_opts *opts)
 {
     cws_error err;
     if (!CHECK(cws_session_sandbox(s->session, opts, &s->box, &err) == CWS_OK)) return false;
-    if (CHECK(cws_sandbox_wait(s->box, 20, &err) == CWS_OK)) return true;
-    printf("    %s\n", err.message);
-    return false;
+    return ok(cws_sandbox_wait(s->box, 20, &err), &err);
 }
 
 TEST_FN bool start_box(setup *s) { return start_box_with(s, NULL); }
@@ -100,7 +105,7 @@ TEST_FN void close_setup(setup *s)
 {
     cws_error err;
     CHECK(server_faults("[]"));
-    if (!CHECK(cws_session_close(s->session, &err) == CWS_OK)) printf("    %s\n", err.message);
+    (void)ok(cws_session_close(s->session, &err), &err);
     CHECK_INT(cws_session_sandbox_count(s->session), 0);
     cws_sandbox_free(s->box);
     cws_session_free(s->session);
@@ -111,14 +116,20 @@ TEST_FN void close_setup(setup *s)
     CHECK(strstr(s->trace, KEY) == NULL && strstr(s->trace, WANDB_KEY) == NULL);
 }
 
-TEST_FN cws_status run(setup *s, const char *script, cws_result **result, cws_error *err)
+TEST_FN cws_status run_in(cws_sandbox *box, const char *script, double timeout_seconds,
+                          cws_result **result, cws_error *err)
 {
     const char *argv[] = {"/bin/sh", "-c", NULL, NULL};
     cws_exec_opts o = {0};
     argv[2] = script;
-    o.timeout_seconds = 3;
+    o.timeout_seconds = timeout_seconds;
     *result = NULL;
-    return cws_exec(s->box, argv, &o, result, err);
+    return cws_exec(box, argv, &o, result, err);
+}
+
+TEST_FN cws_status run(setup *s, const char *script, cws_result **result, cws_error *err)
+{
+    return run_in(s->box, script, 3, result, err);
 }
 
 /* The client still works: the next command runs. */
@@ -127,7 +138,7 @@ TEST_FN void check_usable(setup *s)
     cws_result *result;
     cws_error err;
     CHECK(server_faults("[]"));
-    if (!CHECK(run(s, "echo still here", &result, &err) == CWS_OK)) printf("    %s\n", err.message);
+    (void)ok(run(s, "echo still here", &result, &err), &err);
     if (result) CHECK_STR(cws_result_stdout(result, NULL), "still here\n");
     cws_result_free(result);
 }
@@ -186,8 +197,7 @@ TEST_FN void check_output(cws_process *p, const char *expected)
 {
     const cws_result *result = NULL;
     cws_error err;
-    if (!CHECK_INT(cws_process_wait(p, 20000, &result, &err), CWS_OK))
-        printf("    %s\n", err.message);
+    (void)ok(cws_process_wait(p, 20000, &result, &err), &err);
     if (result) CHECK_STR(cws_result_stdout(result, NULL), expected);
     cws_process_free(p);
 }
@@ -209,6 +219,18 @@ TEST_FN void fill_setups(setup *setups)
         s->version = k == 1 ? CWS_HTTP_2 : CWS_HTTP_AUTO;
         s->protocol = k > 2 ? CWS_PROTOCOL_GRPC : CWS_PROTOCOL_DEFAULT;
     }
+}
+
+/* Start a server whose backend is the first argument; the second is the filter of tests. */
+TEST_FN bool begin_setups(int argc, char **argv, setup *setups)
+{
+    if (argc < 2 || !server_start(argv[1], KEY, WANDB_KEY)) {
+        printf("FAILED: the gateway did not start\n0 passed, 1 failed, 0 skipped\n");
+        return false;
+    }
+    test_init(argc - 1, argv + 1);
+    fill_setups(setups);
+    return true;
 }
 
 #endif /* SETUP_H */

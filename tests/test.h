@@ -14,6 +14,8 @@
  *         return test_summary();               // "N passed, N failed, N skipped", counted in tests
  *     }
  *
+ * With TEST_LIST in the environment the name of each test is printed as it begins.
+ *
  * Checks are expressions, true if they held. test_allocator is a cws_allocator that moves every
  * block, aborts on a wrong old_size or damaged header, and fails on request:
  *     test_alloc_fail_at(n, false)   the n-th allocation from now (0: the next) fails, once
@@ -37,15 +39,22 @@
 typedef struct test_globals {
     const char *filter, *name; /* name: of the running test, NULL between tests */
     bool bad, skipped, forget; /* of the running test */
+    bool list;                 /* say the name of each test as it begins */
     int passed, failed, skips;
     long fail_in; /* allocations until one fails; -1: never */
     bool fail_on, alloc_failed;
     size_t live, live_bytes;
 } test_globals;
 
-static test_globals test_g = {NULL, NULL, false, false, false, 0, 0, 0, -1, false, false, 0, 0};
+static test_globals test_g = {NULL, NULL, false, false, false, false, 0,
+                              0,    0,    -1,    false, false, 0,     0};
 
-TEST_FN void test_init(int argc, char **argv) { test_g.filter = argc > 1 ? argv[1] : NULL; }
+TEST_FN void test_init(int argc, char **argv)
+{
+    (void)setvbuf(stdout, NULL, _IOLBF, 4096); /* what was said before an abort is not lost */
+    test_g.filter = argc > 1 ? argv[1] : NULL;
+    test_g.list = getenv("TEST_LIST") != NULL;
+}
 
 TEST_FN void test_end(void)
 {
@@ -60,6 +69,7 @@ TEST_FN int test_begin(const char *name)
 {
     test_end();
     if (test_g.filter && !strstr(name, test_g.filter)) return 0;
+    if (test_g.list) printf("TEST %s\n", name);
     test_g.name = name;
     test_g.bad = test_g.skipped = test_g.forget = false;
     return 1;
@@ -92,6 +102,15 @@ TEST_FN int test_summary(void)
     test_end();
     printf("%d passed, %d failed, %d skipped\n", test_g.passed, test_g.failed, test_g.skips);
     return test_g.failed ? 1 : 0;
+}
+
+/* The text with ' as ", in place: JSON is easier to write so. */
+TEST_FN char *test_quotes(char *text)
+{
+    char *p;
+    for (p = text; *p; p++)
+        if (*p == '\'') *p = '"';
+    return text;
 }
 
 #define TEST(name) for (int test_once = test_begin(name); test_once; test_once = 0)

@@ -2550,7 +2550,6 @@ int main(int argc, char **argv)
 {
     int f;
     test_init(argc, argv);
-    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     test_undisturbed();
     for (f = 0; f < FORMS; f++) {
         TEST("each allocation fails once: right errors, no leak, nothing is left running")

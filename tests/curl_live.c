@@ -2,9 +2,9 @@
  *
  * What lives long, over a real server on loopback (tests/gateway) in front of the local backend:
  * files in streams, output that nobody reads, logs whose connection is cut again and again,
- * terminals. wire.c has the short calls and the ways in which a server can misbehave.
+ * terminals. curl_wire.c has the short calls and the ways in which a server can misbehave.
  *
- *     wirelive BACKEND-PROGRAM [part of a test's name]
+ *     curl_live BACKEND-PROGRAM [part of a test's name]
  */
 #define _GNU_SOURCE
 #define CWSANDBOX_IMPLEMENTATION
@@ -25,25 +25,14 @@ static void check_memory(const setup *s)
     CHECK(peak < MEMORY_BOUND);
 }
 
-static bool ok(cws_status status, const cws_error *err)
-{
-    if (CHECK_INT(status, CWS_OK)) return true;
-    printf("    %s: %s\n", cws_status_name(err->status), err->message);
-    return false;
-}
-
 /* The standard output of a shell command in the sandbox, kept until the next call. */
 static const char *say(setup *s, const char *script)
 {
     static char text[4096];
-    const char *argv[] = {"/bin/sh", "-c", NULL, NULL};
-    cws_exec_opts o = {0};
-    cws_result *result = NULL;
+    cws_result *result;
     cws_error err;
-    argv[2] = script;
-    o.timeout_seconds = 60;
     text[0] = '\0';
-    if (ok(cws_exec(s->box, argv, &o, &result, &err), &err))
+    if (ok(run_in(s->box, script, 60, &result, &err), &err))
         snprintf(text, sizeof text, "%s", cws_result_stdout(result, NULL));
     cws_result_free(result);
     return text;
@@ -1545,13 +1534,8 @@ static void run_scenarios(const scenario *list, size_t count)
 
 int main(int argc, char **argv)
 {
-    setvbuf(stdout, NULL, _IOLBF, 0);
     make_pattern();
-    if (argc < 2 || !server_start(argv[1], KEY, WANDB_KEY)) {
-        printf("FAILED: the gateway did not start\n0 passed, 1 failed, 0 skipped\n");
-        return 1;
-    }
-    test_init(argc - 1, argv + 1);
+    if (!begin_setups(argc, argv, setups)) return 1;
     run_scenarios(scenarios, CWSI_COUNT(scenarios));
     setenv("BACKEND_MAX_FILE_BYTES", "1", 1);
     server_stop();

@@ -5,7 +5,7 @@
  * job, then each way in which a server can misbehave. After every fault the same client must be
  * able to make the next call, its sandbox must be stoppable, and nothing may be left behind.
  *
- *     wire BACKEND-PROGRAM [part of a test's name]
+ *     curl_wire BACKEND-PROGRAM [part of a test's name]
  */
 #define _GNU_SOURCE
 #define CWS_EXIT_GUARD
@@ -1055,14 +1055,8 @@ int main(int argc, char **argv)
 {
     size_t i, k;
     const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc < 2 || !server_start(argv[1], KEY, WANDB_KEY)) {
-        printf("FAILED: the gateway did not start\n0 passed, 1 failed, 0 skipped\n");
-        return 1;
-    }
-    test_init(argc - 1, argv + 1);
+    if (!begin_setups(argc, argv, setups)) return 1;
     printf("libcurl %s\n", curl->version);
-    fill_setups(setups);
     for (k = 0; k < SETUPS; k++) {
         setup *s = &setups[k];
         for (i = 0; i < CWSI_COUNT(scenarios); i++) {
