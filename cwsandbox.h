@@ -1,127 +1,473 @@
 /* SPDX-License-Identifier: MIT
  *
- * cwsandbox.h 0.1.0: a C client for CoreWeave Sandboxes in one header.
+ * cwsandbox.h 0.2.0: a C client for CoreWeave Sandboxes in one header.
  *
  * >>about
+ *
+ * A sandbox is a remote, isolated container. This library creates sandboxes, runs commands in
+ * them, moves files, follows their output, and stops them.
  *
  * Do this in exactly one C or C++ file:
  *
  *     #define CWSANDBOX_IMPLEMENTATION
  *     #include "cwsandbox.h"
  *
- * everywhere else include it plainly. Link with -lcurl, or define CWS_NO_CURL and bring your own
- * HTTP (see >>transport). Then: open a session, make sandboxes, run commands, close the session.
+ * Everywhere else, include it plainly. Link with -lcurl, or define CWS_NO_CURL and supply your own
+ * HTTP (see >>transport).
  *
  * >>manual
  *
  * QUICK START
  *
- *     cws_session *session; cws_sandbox *box = NULL; cws_result *result = NULL; cws_error err;
- *     const char *argv[] = { "echo", "hello", NULL };
- *     if (cws_session_open(NULL, &session, &err)) { puts(err.message); return 1; }
+ *     const char *argv[] = { "python3", "-c", "print(6 * 7)", NULL };
+ *     cws_session *session; cws_sandbox *box = NULL; cws_result *result = NULL;
+ *     cws_error err, closing;
+ *     int failed = 1;
+ *     if (cws_session_open(NULL, &session, &err)) {
+ *         fprintf(stderr, "%s\n", err.message);
+ *         return 1;
+ *     }
  *     if (cws_session_sandbox(session, NULL, &box, &err) ||
- *         cws_exec(box, argv, NULL, &result, &err)) puts(err.message);
- *     else fwrite(cws_result_stdout(result, NULL), 1, cws_result_stdout_size(result), stdout);
- *     cws_session_close(session, &err);        // stops every sandbox of the session, all at once
+ *         cws_exec(box, argv, NULL, &result, &err)) {
+ *         fprintf(stderr, "%s: %s\n", cws_status_name(err.status), err.message);
+ *     } else {                                        // the command ran to its end
+ *         fwrite(cws_result_stdout(result), 1, cws_result_stdout_size(result), stdout);
+ *         fwrite(cws_result_stderr(result), 1, cws_result_stderr_size(result), stderr);
+ *         failed = cws_result_exit_code(result) != 0;
+ *     }
+ *     if (cws_session_close(session, &closing)) {     // stops every sandbox of the session
+ *         fprintf(stderr, "%s\n", closing.message);
+ *         failed = 1;
+ *     }
  *     cws_result_free(result); cws_sandbox_free(box); cws_session_free(session);
+ *     return failed;
  *
- * The key comes from CWSANDBOX_API_KEY, the address from CWSANDBOX_BASE_URL.
+ * These lines are the body of main(). The key comes from the environment variable
+ * CWSANDBOX_API_KEY, the address from CWSANDBOX_BASE_URL (default https://api.cwsandbox.com).
+ * The sandbox is started by the first call that needs it, here cws_exec. A command that exits with
+ * a non-zero code is no error of the call: look at the exit code, or set cws_exec_opts.check.
  *
- * WHAT IT DOES NOT DO. It starts no thread, installs no signal handler, prints nothing, keeps no
- * global variable and never ends the process. It does not forward local ports.
+ * ADDING IT TO A PROGRAM
  *
- * BUILD. C99 or newer, C++11 or newer. Macros, to be defined alike wherever they matter:
- *   CWSANDBOX_IMPLEMENTATION  emit the implementation here
- *   CWS_STATIC                the whole library is static to this file
- *   CWS_API                   put before each public function (DLL export, visibility)
- *   CWS_NO_CURL               leave out the libcurl transport; then cws_client_opts.transport is
+ * C99 or newer, or C++11 or newer. The declarations need <stdbool.h>, <stddef.h>, <stdint.h>. The
+ * implementation needs the C library and, unless CWS_NO_CURL is defined, libcurl 7.68 or newer.
+ * Objects that were compiled with another minor version of this header do not link with this one.
+ *
+ * Macros. Define each one alike in every file that includes the header:
+ *   CWSANDBOX_IMPLEMENTATION  emit the implementation here; the only one for a single file
+ *   CWS_STATIC                make the whole library static to this file
+ *   CWS_API                   what stands before each public function (DLL export, visibility)
+ *   CWS_NO_CURL               leave the libcurl transport out; cws_client_opts.transport is then
  *                             required
- *   CWS_NO_STDIO              do not use <stdio.h>: request ids are then seeded from clock and
- *                             addresses unless cws_client_opts.random is given
- *   CWS_EXIT_GUARD            declare and emit cws_session_guard, which has global state
- *   CWS_NO_PROCESS            start no process: no Python through cws_function_local
+ *   CWS_NO_STDIO              do not use <stdio.h>: no journal, no metrics_path, no netrc file, no
+ *                             cws_source_from_file; random numbers are then seeded from clocks
+ *                             and addresses unless cws_client_opts.random is given
+ *   CWS_NO_PROCESS            start no process on this machine (cws_function_local of Python)
+ *   CWS_EXIT_GUARD            declare and emit cws_session_guard, which has state and signal
+ *                             handlers of the process
  *   CWS_ASSERT(x)             checks of the library's own invariants; default: nothing
  *
- * OPTIONS. Every option struct may be NULL, and all bytes zero means every default. Set it up with
- * `= {0}` in C, `= {}` in C++. Its last field must stay zero, which catches an uninitialised
- * struct. Strings and arrays are copied before the call returns. A list of strings is an array
- * ended by NULL: a NULL array means "not given", an array whose first element is NULL means "given
- * and empty". Where 0 means the default and you want none at all, use CWS_NONE.
+ * NAMES
  *
- * OWNERSHIP. What a function gives out through an out-parameter is yours and is ended by the
- * matching _free. _free accepts NULL, is local, and never talks to the service: stopping a
- * sandbox is an explicit call that can fail. Pointers returned by accessors belong to the object
- * and last until it changes or is freed.
+ *   get      in a name asks the service for one thing (cws_sandbox_get_state).
+ *   list     asks the service for many and gives a list object with _count, _at and _free.
+ *   (none)   a name without a verb only reads memory (cws_sandbox_state).
+ *   last     says that the answer may be old (cws_sandbox_last_info).
+ *   _at      takes an index from 0; it returns NULL or false past the end.
+ *   _begin   starts the operation and returns at once; see ASYNCHRONOUS USE.
+ *   take     gives an object that is yours from then on. cws_op_take_X gives it once, then NULL.
+ *   _size    goes with each function that returns a pointer to bytes.
+ *   _fn      is the type of a callback; its last parameter is the `user` that you gave. (The
+ *            functions of a cws_transport and a cws_allocator get it first, as their object.)
+ * A status is the outcome of a call. A state is what a sandbox or a snapshot is in. (The Python
+ * client calls both "status".) A boolean says what happens when it is true. In an options struct
+ * false is the default: what the Python client has on by default appears with no_ in front. The
+ * argument order is: object, required things, options, results, error.
  *
- * ERRORS. Functions return a cws_status, 0 for success. The last parameter may take a cws_error
- * that says more; NULL is fine. cws_status_is(status, CWS_ERR_SANDBOX) asks for a whole family.
- * A command that exits with a non-zero code is no error unless cws_exec_opts.check is set.
+ * OPTIONS
  *
- * ASYNC. X_begin() starts an operation and returns at once; X() is X_begin, wait, take the result.
- * Operations move only inside cws_client_poll, cws_op_wait, cws_wait_many or a blocking call, on
- * the thread that makes it. Callbacks run there too, and never inside X_begin.
+ * An options pointer may be NULL unless the function requires a field of it. A struct whose bytes
+ * are all zero means "every default". Set it up with `= {0}` in C, `= {}` in C++. The last field of
+ * each _opts struct, must_be_zero, must stay zero; this finds most structs that were not set up.
  *
- * THREADS. A client, and everything made from it, belongs to one thread at a time. Only
- * cws_client_wakeup and cws_session_get_metrics may be called from any thread. Different clients
- * are independent. curl_global_init is called for each client unless no_global_init is set; it is
- * thread-safe from libcurl 7.84 on.
+ * Strings and arrays are copied before the call returns, with one exception: the bytes at
+ * cws_upload_opts.data must stay until the end. What `user` points to is yours.
  *
- * CALLBACKS. Inside a callback every accessor, every X_begin, cws_op_cancel and every _free of
- * another object is allowed; a call that would block returns CWS_ERR_REENTRANT.
+ * A list of strings is an array that ends with NULL. A NULL array means "not given"; an array whose
+ * first element is NULL means "given and empty". A map of strings is an array of cws_pair that ends
+ * with a NULL key; the same rule holds. Other arrays are a pointer and a count. All text is UTF-8.
+ * Mistakes are found before anything is sent: CWS_ERR_INVALID_ARGUMENT and a message that names the
+ * option and what is allowed.
  *
- * MEMORY. All memory of the library comes from one function per client, under a cap
- * (max_memory_bytes). libcurl's own memory is not covered. The allocator and the hooks must outlive
- * the last object made from the client.
+ * OWNERSHIP
  *
- * TIME. Every operation has a deadline, and ends with CWS_ERR_REQUEST_TIMEOUT or
- * CWS_ERR_TIMEOUT when it passes; only shells and followed logs have none unless you give one.
- * Durations in options are seconds (double); NaN, infinity and negative values other than CWS_NONE
- * are refused.
+ *   You get it from                        You end it with
+ *   a result argument (`out`)              the _free function of its type
+ *   cws_op_take_X, cws_sandboxes_take,     the _free function of its type
+ *   cws_process_take_result
+ *   an accessor (cws_result_stdout, _at)   nothing: it belongs to the object
+ *   a callback's argument                  nothing: it lasts until the callback returns
  *
- * LIFETIME OF SANDBOXES. A sandbox without max_lifetime_seconds lives for the service's default,
- * which has been observed to be ten minutes. Set it.
+ * A pointer that an accessor returns lasts until the object changes or is freed. Result arguments
+ * are set to NULL when the call fails. Every _free accepts NULL, needs no network, and may be
+ * called in any order, also after its client or session was freed. No _free stops a sandbox:
+ * stopping is a call of its own, which can fail (cws_sandbox_stop, cws_session_close). An operation
+ * that is freed while it runs is cancelled.
+ *
+ * ERRORS
+ *
+ * Functions return a cws_status; 0 is success. The last parameter may point to a cws_error, which
+ * is cleared first and then says more: a message, the sandbox, the service's reason, whether to try
+ * again (retryable) and when (retry_after_ms). NULL is fine. Ask for a whole family with
+ * cws_status_is(status, CWS_ERR_SANDBOX). All names below begin with CWS_ERR_; a name that is
+ * indented belongs to the family above it.
+ *
+ *   STATUS                       WHEN                                  WHAT TO DO
+ *   (CWS_OK)                     success                               go on
+ *   INVALID_ARGUMENT             an argument or option is wrong        correct the program
+ *   NO_MEMORY                    no memory, or over max_memory_bytes   free some, or raise the cap
+ *   CANCELLED                    cancelled by you, or by a callback    nothing
+ *   UNSUPPORTED                  not with this transport, API version  use what the message names
+ *                                or build
+ *   REENTRANT                    a call that waits, in a callback      use the _begin function
+ *   WAIT_TIMEOUT                 your wait is over; the operation      wait again, or cancel
+ *                                goes on
+ *   PENDING                      the operation has not ended           wait
+ *   SERVICE                      (only a family: all that follow)
+ *     AUTHENTICATION             key missing, wrong, or not allowed    check the key
+ *     VALIDATION                 discovery: the service refused a      see cws_error_violation_at
+ *                                field
+ *     SANDBOX                    any other failure of the service      read message and reason
+ *       SANDBOX_VALIDATION       the service refused a field           see cws_error_violation_at
+ *       CLOSED                   session, pool or client is closed     open a new one
+ *       PROTOCOL                 a reply breaks the protocol           check base_url
+ *       UNIMPLEMENTED            not offered at this address           check base_url, API version
+ *       NOT_RUNNING              not started, ending, or ended         start another sandbox
+ *         UNAVAILABLE            the service is overloaded or          try again later
+ *                                restarting; repeating did not help
+ *           TRANSPORT            no connection, or lost, or no TLS     check network; try again
+ *           SNAPSHOT_THROTTLED   too many snapshots at the same time   try again later
+ *       TIMEOUT                  a deadline of an operation passed     give more time; try again
+ *         REQUEST_TIMEOUT        no reply to a request in time         try again
+ *         COMMAND_TIMEOUT        the service ended the command         give more time
+ *         SNAPSHOT_WAIT_TIMEOUT  not ready in time; it goes on         ask cws_snapshot_get later
+ *       TERMINATED               the sandbox was stopped               nothing, if you wanted it
+ *       FAILED                   the sandbox failed                    see state_reason
+ *       NOT_FOUND                no such sandbox                       check the id
+ *       EXECUTION                non-zero exit with check, or no exit  see exit_code and stderr
+ *                                status arrived
+ *         STREAM_BACKPRESSURE    output was read too slowly            read faster, or use a file
+ *         STREAM_TRUNCATED       the end of the output is lost         do not trust the output
+ *       FILE                     a file operation failed               see reason and filepath
+ *       RESOURCE_EXHAUSTED       a limit or quota of the service       try later, or ask for less
+ *         LIMIT                  larger than a limit of this library   raise the option
+ *       TERMINAL_STATE_UNAVAILABLE  stopped, but the record is gone    treat it as ended
+ *       SNAPSHOT                 a snapshot failed                     read message and reason
+ *         SNAPSHOT_NOT_FOUND     no such snapshot                      check the id
+ *         SNAPSHOT_NOT_READY     it is still being made                wait, then try again
+ *         SNAPSHOT_NOT_SUPPORTED no snapshots for this sandbox         use another runner
+ *         SNAPSHOT_SIZE_EXCEEDED the volume is too large               keep less in it
+ *         SNAPSHOT_QUOTA_EXCEEDED   too many snapshots                 delete some
+ *         SNAPSHOT_BUCKET_MISMATCH  it lies in another bucket          set that bucket again
+ *         SNAPSHOT_CONFLICT      a stop without snapshot was first     nothing: it is too late
+ *     DISCOVERY                  runners or profiles could not be      try again if retryable
+ *                                asked for
+ *       RUNNER_NOT_FOUND         no such runner                        list them
+ *       PROFILE_NOT_FOUND        no such profile                       list them
+ *     FUNCTION                   (only a family)
+ *       ASYNC_FUNCTION           the Python function is `async def`    make it a plain function
+ *       FUNCTION_SERIALIZATION   arguments or result are not JSON      correct them
+ *
+ * SANDBOX_VALIDATION belongs to the family VALIDATION as well. Some failures carry key-value pairs
+ * of the service: cws_error_metadata.
+ *
+ * What is repeated without your doing: reads and status polls, while the service is unavailable,
+ * for at most poll_retry_budget_seconds (30); in API v1 also a create whose outcome is not known,
+ * with the same request id, so that there is never a second sandbox. A command and a write are
+ * repeated only if they surely did not reach the service.
+ *
+ * TIME
+ *
+ * Durations are seconds as a double. NaN, infinity and negative values are refused in options. In
+ * an options struct 0 is the default, and CWS_NONE means "none at all" where the field's comment
+ * allows it. As an argument of a call that waits, timeout_seconds 0 is "do not wait" and
+ * CWS_FOREVER (any negative number) is "without limit". Exceptions, made by the protocol or the
+ * transport: whole seconds that the service takes as integers (int32_t ..._seconds), the transport
+ * interface (timeout_ms), cws_error.retry_after_ms, and moments (int64_t ..._unix_ms).
+ *
+ * Two kinds of time limit:
+ *   - The deadline of an operation (timeout_seconds in its options). When it passes, the operation
+ *     ends with a status of the family CWS_ERR_TIMEOUT (>>discovery: CWS_ERR_DISCOVERY,
+ *     cws_session_close: CWS_ERR_SANDBOX). A shell and a followed log have none unless you give it;
+ *     cws_pool_take ends with the starts of the pool; everything else has a deadline. Starting the
+ *     sandbox is not counted, except in a function call: it has the request timeout for the create,
+ *     and again for the wait until RUNNING.
+ *   - The limit of a wait (the argument timeout_seconds of cws_op_wait, cws_process_wait ...). When
+ *     it passes, the call returns CWS_ERR_WAIT_TIMEOUT and the operation goes on. CWS_FOREVER is
+ *     therefore safe: the operation's own deadline ends the wait.
+ *
+ * ASYNCHRONOUS USE
+ *
+ * X_begin() starts an operation and returns at once; X() is X_begin, wait, take the result. All
+ * that X checks before it sends anything, X_begin reports at once. Operations move only while the
+ * loop turns: inside cws_client_poll, cws_op_wait, cws_process_wait, cws_wait_many, or any call
+ * that waits. There is no thread of the library.
+ *
+ *   begin      cws_exec_begin and cws_shell_begin give a cws_process, cws_logs_begin and
+ *              cws_download_begin a cws_stream, every other _begin a cws_op. cws_process_op and
+ *              cws_stream_op give the operation inside.
+ *   wait       cws_op_wait for one, cws_wait_many for several, cws_client_poll for whatever comes.
+ *   look       cws_op_done, cws_op_status; cws_client_pending says how many are in flight.
+ *   be called  cws_op_on_done; it is called once, inside the loop.
+ *   give up    cws_op_cancel. The exchange ends on the wire too. Work that others share, a start
+ *              or a stop of a sandbox, goes on.
+ *   take       cws_op_take_X gives the result of an operation that ended well, once.
+ *   free       cws_op_free, cws_process_free, cws_stream_free.
+ *
+ * A program with a loop of its own calls cws_client_poll(client, 0, &err) in each round, or lets
+ * the library wait for a short time, for example 0.01 s, and then does its own work. Another thread
+ * can end a wait with cws_client_wakeup. (File descriptors for epoll and the like are not given
+ * out.) Example: examples/async.c
+ *
+ * CALLBACKS
+ *
+ * Callbacks run on the thread that turns the loop, inside the call that turns it, and never inside
+ * an X_begin. (Log and trace functions may be called by any function. cws_client_free ends all
+ * operations, and so it calls what was set with cws_op_on_done.) No C++ exception and no longjmp
+ * may leave a callback: the library would be left in the middle of its work. Keep callbacks short:
+ * nothing else of the client moves meanwhile.
+ *
+ * A callback that takes or gives bytes answers with a cws_flow: go on, cancel, or pause. After
+ * CWS_FLOW_PAUSE nothing more comes until cws_op_resume, and the other side waits too. Deadlines go
+ * on. A blocking call can not be paused: it ends with CWS_ERR_INVALID_ARGUMENT.
+ *
+ * Allocator, log, trace, clock and random functions must call nothing of this library. What the
+ * other callbacks may call is in this list. always: allowed, also for the very operation whose
+ * callback it is. zero: it may not wait; give timeout_seconds 0, with any other value it returns
+ * CWS_ERR_REENTRANT when it would have to wait (cws_pool_take: in any case). never: it returns
+ * CWS_ERR_REENTRANT; cws_op_wait, cws_process_wait and cws_wait_many do so only if what they wait
+ * for has not ended. A full name counts before a pattern. (cws_exchange_* is for transports only.)
+ *
+ *   IN A CALLBACK:
+ *   cws_*_begin                              always
+ *   cws_*_free                               always
+ *   cws_*_count                              always
+ *   cws_*_at                                 always
+ *   cws_*_name                               always
+ *   cws_bytes_*                              always
+ *   cws_client_*                             always
+ *   cws_error_*                              always
+ *   cws_exchange_*                           always
+ *   cws_item_to_file                         always
+ *   cws_metrics_values                       always
+ *   cws_op_*                                 always
+ *   cws_pool_*                               always
+ *   cws_process_*                            always
+ *   cws_result_*                             always
+ *   cws_sandbox_*                            always
+ *   cws_sandboxes_*                          always
+ *   cws_session_*                            always
+ *   cws_source_from_file                     always
+ *   cws_state_*                              always
+ *   cws_status_*                             always
+ *   cws_stream_*                             always
+ *   cws_version                              always
+ *   cws_pool_take                            zero
+ *   cws_process_read                         zero
+ *   cws_process_write                        zero
+ *   cws_process_write_line                   zero
+ *   cws_stream_next                          zero
+ *   cws_client_poll                          never
+ *   cws_download                             never
+ *   cws_download_directory                   never
+ *   cws_exec                                 never
+ *   cws_function_call                        never
+ *   cws_function_call_bytes                  never
+ *   cws_function_local                       never
+ *   cws_function_local_bytes                 never
+ *   cws_function_map                         never
+ *   cws_function_map_bytes                   never
+ *   cws_logs                                 never
+ *   cws_op_wait                              never
+ *   cws_pool_close                           never
+ *   cws_process_wait                         never
+ *   cws_profile_get                          never
+ *   cws_profile_list                         never
+ *   cws_read_file                            never
+ *   cws_runner_get                           never
+ *   cws_runner_list                          never
+ *   cws_sandbox_delete                       never
+ *   cws_sandbox_get_state                    never
+ *   cws_sandbox_pause                        never
+ *   cws_sandbox_resume                       never
+ *   cws_sandbox_start                        never
+ *   cws_sandbox_stop                         never
+ *   cws_sandbox_wait                         never
+ *   cws_sandbox_wait_until_complete          never
+ *   cws_session_close                        never
+ *   cws_session_from_id                      never
+ *   cws_session_list                         never
+ *   cws_session_log_metrics                  never
+ *   cws_session_reap                         never
+ *   cws_snapshot_bucket_get                  never
+ *   cws_snapshot_bucket_set                  never
+ *   cws_snapshot_create                      never
+ *   cws_snapshot_delete                      never
+ *   cws_snapshot_get                         never
+ *   cws_snapshot_list                        never
+ *   cws_upload                               never
+ *   cws_upload_directory                     never
+ *   cws_wait_many                            never
+ *   cws_write_file                           never
+ *
+ * THREADS
+ *
+ * A client, and everything that was made from it, belongs to one thread at a time: put a lock
+ * around it, or give each thread a client of its own. Different clients are independent. Only
+ * cws_client_wakeup and cws_session_metrics may be called from any thread. Each client calls
+ * curl_global_init unless no_global_init is set; that function is thread-safe from libcurl 7.84 on.
+ *
+ * MEMORY AND SIZES
+ *
+ * All memory of the library comes from one function per client (cws_client_opts.allocator), under
+ * a cap. libcurl's own memory is not covered. The allocator and all hooks must stay valid until
+ * the last object that was made from the client is freed.
+ *
+ *   client and session            about 2 KiB together, without libcurl
+ *   a sandbox                     3,056 bytes before its start, 3,472 when it runs (64-bit)
+ *   memory of a client            cap 1 GiB                    cws_client_opts.max_memory_bytes
+ *   one reply message             cap 100 MiB                  cws_client_opts.max_message_bytes
+ *   options of one sandbox        cap 100 MiB when encoded, mounted files included
+ *   output kept of a command      cap 16 MiB for each stream   cws_exec_opts.max_output_bytes
+ *   output kept of a shell        cap 1 MiB, then it waits     cws_shell_opts.max_output_bytes
+ *   input that waits to be sent   cap 1 MiB, then you wait
+ *   a log line                    cap 1 MiB                    cws_logs_opts.max_line_bytes
+ *   a whole file in memory        cap 256 MiB; larger: cws_upload, cws_download
+ *   a file in one message         32 MiB, unless the service says otherwise (at most 99 MiB)
+ *   a download that waits         256 KiB
+ *
+ * LIFETIME OF SANDBOXES
+ *
+ * A sandbox ends by cws_sandbox_stop, by cws_session_close, when its main command ends with exit
+ * code 0, or when its lifetime is over (cws_sandbox_opts.max_lifetime_seconds). Set the lifetime:
+ * without it the service's default holds, which has been observed to be ten minutes. (Also
+ * observed: a main command that exits with another code is started again. The default main command
+ * only waits; run your work with cws_exec.)
+ *
+ * Freeing is not stopping. cws_sandbox_free forgets the handle; the session still knows the sandbox
+ * and stops it when it is closed. cws_session_free stops nothing. To leave a sandbox running after
+ * the close, use cws_session_release.
+ *
+ * A program that ends early leaves sandboxes behind. Three nets catch them: the lifetime; the
+ * journal, a file from which the next run learns what to stop (cws_session_opts.journal,
+ * cws_session_reap; examples/journal.c); and cws_session_guard, which closes a session at exit(),
+ * SIGINT and SIGTERM.
+ *
+ * TRANSPORTS
+ *
+ * The built-in transport is libcurl, 7.68 or newer. It chooses by the version that is loaded how
+ * connections are shared; the table is in >>impl-curl. libcurl must have been built with TLS for
+ * https, and with HTTP/2 for streams in both directions and for gRPC. Over http:// it uses HTTP/1.1
+ * unless http_version is CWS_HTTP_2 or the protocol is gRPC. A call that needs more than there is
+ * returns CWS_ERR_UNSUPPORTED.
+ *
+ * What each thing needs of a transport, built in or yours:
+ *   blocking tier          every call with one reply: sandboxes, cws_exec without input, whole
+ *                          files up to 32 MiB, lists, snapshots, discovery, functions, metrics
+ *   streaming tier         logs in API v1; many calls at the same time
+ *   streams both ways      live output, input (with_stdin), shells, large files, uploads,
+ *                          downloads, directories, logs in API v1beta2
+ *   trailers               the protocol gRPC
+ * Without streams both ways a command goes over the unary call: its output comes at the end.
+ *
+ * SECURITY
+ *
+ *   - The service's key is sent to base_url only. It is not sent over plain http, except to this
+ *     machine (loopback) or if you set allow_insecure_credential. No redirect is followed.
+ *   - Log lines, traces and messages hold no key. Traces leave out secrets, environment values and
+ *     file contents.
+ *   - Archives that come from a sandbox are not trusted: see cws_download_directory. The
+ *     path of a file is never part of a shell command: it is passed as an argument.
+ *   - Output, files and results of functions come from the sandbox. Do not trust them more than
+ *     the code that ran there.
+ *   - The local backend of the examples (examples/local_transport.h) runs commands on this machine.
+ *     It is no security boundary.
+ *
+ * TWO API VERSIONS
+ *
+ * The service speaks coreweave.sandbox.v1 and the older coreweave.sandbox.v1beta2. A client speaks
+ * one of them (cws_client_opts.api_version); all functions are the same. A field whose comment
+ * names one version is for that version only. In the other one it is refused before anything is
+ * sent, with CWS_ERR_UNSUPPORTED and a message that names the option and what to use instead.
+ *
+ * In v1beta2 a create whose outcome is not known can not be repeated safely: it fails, a warning
+ * goes to the log, and a sandbox may exist until its lifetime ends.
+ *
+ * LIMITS AND WHAT IT DOES NOT DO
+ *
+ * It starts no thread, installs no signal handler, prints nothing, keeps no global variable and
+ * never ends the process (CWS_EXIT_GUARD is the exception, and off by default). It does not manage
+ * templates or volumes, does not forward local ports, does not compress, and gives out no file
+ * descriptors. Directories need POSIX.1-2008 on this machine. A followed log survives lost
+ * connections; a command does not: its outcome is then CWS_ERR_TRANSPORT.
  *
  * >>contents
  *
- *   API              >>config >>basic >>transport >>client >>create >>sandbox >>exec >>logs >>files
- *                    >>metrics >>session >>pool >>snapshots >>discovery >>functions >>async
- * The implementation, in chapters; each calls only those before it:
+ *   API              >>config >>basic >>session >>sandbox >>exec >>files >>logs >>async
+ *                    >>functions >>metrics >>pool >>snapshots >>discovery >>create >>client
+ *                    >>transport
+ * The implementation, in chapters. Each calls only those before it, but for one door: the client
+ * chapter opens the transport of the curl chapter.
  *
- *   base             >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number
- *                    >>impl-time >>impl-decimal >>impl-json
- *   messages         >>impl-schema >>impl-schema-v1 >>impl-schema-v1-calls >>impl-schema-v1beta2
- *                    >>impl-schema-v1beta2-calls >>impl-schema-rpcs >>impl-schema-tables
- *                    >>impl-codec >>impl-decode >>impl-codec-json >>impl-decode-json
- *   operations       >>impl-object >>impl-error >>impl-error-map >>impl-loop >>impl-timer
- *                    >>impl-operation >>impl-public-async
- *   call             >>impl-wire >>impl-wire-grpc >>impl-call >>impl-call-open >>impl-judge
- *                    >>impl-stream >>impl-retry
- *   options          >>impl-options >>impl-merge >>impl-keep >>impl-quantity >>impl-places
- *                    >>impl-lacks
- *   dialects         >>impl-dialect >>impl-view-v1 >>impl-dialect-v1 >>impl-found >>impl-ask-v1
- *                    >>impl-create >>impl-create-v1 >>impl-places-v1 >>impl-request-v1
- *                    >>impl-view-v1beta2 >>impl-dialect-v1beta2 >>impl-ask-v1beta2
- *                    >>impl-create-v1beta2
- *   client           >>impl-client >>impl-public
- *   sandbox          >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-get
- *                    >>impl-op-list >>impl-op-stop >>impl-public-sandbox
- *   ask              >>impl-op-ask >>impl-op-snapshot >>impl-public-snapshots
- *                    >>impl-public-discovery
- *   exec             >>impl-process >>impl-op-exec >>impl-command >>impl-public-exec
- *                    >>impl-public-process
- *   logs             >>impl-items >>impl-logs >>impl-op-logs >>impl-public-stream
- *   files            >>impl-bridge >>impl-tar >>impl-tree >>impl-tree-down >>impl-op-file
- *                    >>impl-public-files
- *   metrics          >>impl-metrics >>impl-http >>impl-wandb >>impl-wandb-json >>impl-wandb-rows
- *                    >>impl-report >>impl-public-metrics
- *   session          >>impl-journal >>impl-op-close >>impl-op-reap >>impl-public-session
- *   functions        >>impl-function >>impl-function-source >>impl-function-error
- *                    >>impl-function-steps >>impl-op-function >>impl-op-map >>impl-function-local
- *                    >>impl-public-function >>impl-public-map
- *   pool             >>impl-pool >>impl-guard
- *   curl             >>impl-curl >>impl-curl-callbacks >>impl-curl-setup >>impl-curl-exchange
- *                    >>impl-curl-poll
- *   end              >>impl-end
+ *   >>chapter-base        memory, text, numbers, time, JSON
+ *     >>impl-config >>impl-memory >>impl-buffer >>impl-text >>impl-number >>impl-time
+ *     >>impl-decimal >>impl-json
+ *   >>chapter-messages    every message of both API versions, and its encodings
+ *     >>impl-schema >>impl-schema-v1 >>impl-schema-v1-requests >>impl-schema-v1beta2
+ *     >>impl-schema-v1beta2-gateway >>impl-schema-rpcs >>impl-schema-tables >>impl-encode
+ *     >>impl-decode >>impl-encode-json
+ *   >>chapter-operations  objects, errors, the clock, operations and their loop
+ *     >>impl-object >>impl-error >>impl-error-map >>impl-clock >>impl-timer >>impl-operation
+ *     >>impl-public-async
+ *   >>chapter-call        one RPC: Connect and gRPC, deadlines, retries
+ *     >>impl-wire >>impl-wire-grpc >>impl-call >>impl-call-open >>impl-judge >>impl-stream
+ *     >>impl-retry
+ *   >>chapter-options     checking, copying and merging what callers ask for
+ *     >>impl-options >>impl-fields >>impl-field-use >>impl-merge >>impl-quantity
+ *     >>impl-check-sandbox >>impl-unsupported
+ *   >>chapter-dialects    what differs between API v1 and v1beta2
+ *     >>impl-dialect >>impl-view-v1 >>impl-dialect-v1 >>impl-found >>impl-ask-v1 >>impl-create
+ *     >>impl-resources-v1 >>impl-spec-v1 >>impl-request-v1 >>impl-view-v1beta2
+ *     >>impl-dialect-v1beta2 >>impl-ask-v1beta2 >>impl-create-v1beta2
+ *   >>chapter-client      address, credentials, protocol, transport
+ *     >>impl-client >>impl-public-client
+ *   >>chapter-sandbox     the sandbox: start, wait, get, list, stop
+ *     >>impl-sandbox >>impl-op-start >>impl-op-poll >>impl-op-wait >>impl-op-unary >>impl-op-list
+ *     >>impl-op-stop >>impl-public-sandbox
+ *   >>chapter-ask         snapshots, runners, profiles
+ *     >>impl-op-ask >>impl-op-snapshot >>impl-public-snapshots >>impl-public-discovery
+ *   >>chapter-exec        commands and shells
+ *     >>impl-process >>impl-op-exec >>impl-command >>impl-public-exec >>impl-public-process
+ *   >>chapter-logs        streams of items, and log lines
+ *     >>impl-items >>impl-logs >>impl-op-logs >>impl-public-logs
+ *   >>chapter-files       files and directories
+ *     >>impl-bridge >>impl-tar >>impl-tree-pack >>impl-tree-unpack >>impl-op-file
+ *     >>impl-public-files
+ *   >>chapter-metrics     counters and reports
+ *     >>impl-metrics >>impl-http >>impl-wandb >>impl-wandb-answers >>impl-wandb-requests
+ *     >>impl-report >>impl-public-metrics
+ *   >>chapter-session     defaults, tracking, close, journal, guard
+ *     >>impl-journal >>impl-op-close >>impl-op-reap >>impl-public-session
+ *     >>impl-public-tracking >>impl-guard
+ *   >>chapter-functions   functions in Python and C
+ *     >>impl-function >>impl-function-source >>impl-function-error >>impl-function-steps
+ *     >>impl-op-function >>impl-op-map >>impl-function-local >>impl-public-function
+ *     >>impl-public-map
+ *   >>chapter-pool        sandboxes started ahead of need
+ *     >>impl-pool >>impl-op-pool >>impl-public-pool
+ *   >>chapter-curl        the transport over libcurl
+ *     >>impl-curl >>impl-curl-callbacks >>impl-curl-setup >>impl-curl-exchange >>impl-curl-poll
+ *   >>impl-end
  */
 
 #ifndef CWSANDBOX_H
@@ -136,18 +482,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Version of this header: before 1.0 a new minor version may break programs. */
 #define CWS_VERSION_MAJOR 0
-#define CWS_VERSION_MINOR 1
+/* The second part. */
+#define CWS_VERSION_MINOR 2
+/* The third part: corrections only. */
 #define CWS_VERSION_PATCH 0
-#define CWS_VERSION_STRING "0.1.0"
-#define CWS_VERSION_HEX 0x000100L
+/* All three parts as text. */
+#define CWS_VERSION_STRING "0.2.0"
+/* All three parts as a number, 0xMMmmpp, for comparison. */
+#define CWS_VERSION_HEX 0x000200L
+/* For #if: is this header at least version major.minor? */
+#define CWS_VERSION_AT_LEAST(major, minor) (CWS_VERSION_HEX >= ((major) << 16 | (minor) << 8))
 
+/* An attribute for functions that a file with CWS_STATIC does not use: no warning about them. */
 #if defined(__GNUC__) || defined(__clang__)
 #define CWS_UNUSED_OK __attribute__((unused))
 #else
 #define CWS_UNUSED_OK
 #endif
 
+/* What stands before each public function. Define it yourself to export from a shared library. */
 #ifndef CWS_API
 #ifdef CWS_STATIC
 #define CWS_API static CWS_UNUSED_OK
@@ -156,22 +511,85 @@
 #endif
 #endif
 
-/* The two ways in carry the version in their symbol, so that objects compiled against another
- * version of this header fail to link instead of disagreeing about a struct. */
-#define cws_client_open cws_client_open_0_1
-#define cws_session_open cws_session_open_0_1
+/* The two functions by which every program begins carry the version in their symbol. Objects that
+ * were compiled against another version of this header then fail to link, instead of disagreeing
+ * about a struct. */
+#define cws_client_open cws_client_open_0_2
+#define cws_session_open cws_session_open_0_2
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* START HERE. The ten functions that everybody needs:
+ *
+ *     cws_session_open         >>session   open a session: a group of sandboxes
+ *     cws_session_sandbox      >>session   make a sandbox; it starts when it is first used
+ *     cws_exec                 >>exec      run a command and wait for its end
+ *     cws_result_stdout        >>exec      what the command wrote; also _stderr, _exit_code
+ *     cws_result_free          >>exec      forget the result
+ *     cws_write_file           >>files     bytes of yours into a file of the sandbox
+ *     cws_read_file            >>files     a file of the sandbox as bytes
+ *     cws_sandbox_stop         >>sandbox   stop one sandbox
+ *     cws_session_close        >>session   stop all sandboxes of the session
+ *     cws_session_free         >>session   forget the session
+ *
+ * For many sandboxes at once add cws_exec_begin (>>exec) and cws_wait_many (>>async). */
+
 /* ================================================================================================
  * >>basic
- * Status codes, the error record, bytes, string pairs, memory and log hooks.
+ * Names of all types, status codes, the error record, states, bytes, string pairs, memory and log
+ * hooks.
  * ============================================================================================= */
 
-/* X(name, number, parent, text). The tree follows the classes of the service's own clients:
- * cws_status_is() answers whether a status belongs to a family. A parent of OK means: no family. */
+/* Objects of the library: you only see pointers to them. */
+typedef struct cws_client cws_client;     /* connections, key, limits and the loop: >>client */
+typedef struct cws_session cws_session;   /* a group of sandboxes: >>session */
+typedef struct cws_sandbox cws_sandbox;   /* a remote container: >>sandbox */
+typedef struct cws_process cws_process;   /* a command in flight: >>exec */
+typedef struct cws_result cws_result;     /* what a command gave: >>exec */
+typedef struct cws_stream cws_stream;     /* items in flight, of logs and downloads: >>logs */
+typedef struct cws_op cws_op;             /* any operation in flight: >>async */
+typedef struct cws_pool cws_pool;         /* sandboxes started ahead of need: >>pool */
+typedef struct cws_function cws_function; /* a function that runs in sandboxes: >>functions */
+typedef struct cws_function_results cws_function_results; /* of many calls: >>functions */
+typedef struct cws_bytes cws_bytes;         /* bytes that the library gives out: below */
+typedef struct cws_sandboxes cws_sandboxes; /* a list: >>session */
+typedef struct cws_snapshots cws_snapshots; /* a list: >>snapshots */
+typedef struct cws_runners cws_runners;     /* a list: >>discovery */
+typedef struct cws_profiles cws_profiles;   /* a list: >>discovery */
+typedef struct cws_exchange cws_exchange;   /* one HTTP request and its response: >>transport */
+
+/* Structs that are used before their section; each is defined in the section that is named. */
+typedef struct cws_client_opts cws_client_opts;             /* >>client */
+typedef struct cws_sandbox_opts cws_sandbox_opts;           /* >>sandbox */
+typedef struct cws_item cws_item;                           /* >>logs */
+typedef struct cws_wandb_opts cws_wandb_opts;               /* >>metrics */
+typedef struct cws_reporter cws_reporter;                   /* >>metrics */
+typedef struct cws_metrics cws_metrics;                     /* >>metrics */
+typedef struct cws_snapshot cws_snapshot;                   /* >>snapshots */
+typedef struct cws_snapshot_bucket cws_snapshot_bucket;     /* >>snapshots */
+typedef struct cws_runner cws_runner;                       /* >>discovery */
+typedef struct cws_profile cws_profile;                     /* >>discovery */
+typedef struct cws_mounted_file cws_mounted_file;           /* >>create */
+typedef struct cws_secret cws_secret;                       /* >>create */
+typedef struct cws_network cws_network;                     /* >>create */
+typedef struct cws_file_system cws_file_system;             /* >>create */
+typedef struct cws_volume cws_volume;                       /* >>create */
+typedef struct cws_service cws_service;                     /* >>create */
+typedef struct cws_service_info cws_service_info;           /* >>create */
+typedef struct cws_image_credentials cws_image_credentials; /* >>create */
+typedef struct cws_security cws_security;                   /* >>create */
+typedef struct cws_probe cws_probe;                         /* >>create */
+typedef struct cws_container cws_container;                 /* >>create */
+typedef struct cws_object_storage cws_object_storage;       /* >>create */
+typedef struct cws_port cws_port;                           /* >>create */
+typedef struct cws_s3_mount cws_s3_mount;                   /* >>create */
+typedef struct cws_transport cws_transport;                 /* >>transport */
+
+/* All statuses as X(name, number, parent, text). The parent is the family; OK means: no family. The
+ * tree follows the classes of the service's Python client. The manual (ERRORS) says for each one
+ * when it comes and what to do. */
 #define CWS_STATUS_LIST(X)                                                                         \
     X(OK, 0, OK, "success")                                                                        \
     /* mistakes of the caller and limits of this side; nothing of the service is involved */       \
@@ -224,6 +642,7 @@ extern "C" {
     X(ERR_ASYNC_FUNCTION, 131, ERR_FUNCTION, "async functions are not supported")                  \
     X(ERR_FUNCTION_SERIALIZATION, 132, ERR_FUNCTION, "arguments or result are not JSON")
 
+/* The outcome of a call: CWS_OK, or one of the CWS_ERR_ constants of the list above. */
 typedef enum cws_status {
 #define CWS_STATUS_ENUM(name, number, parent, text) CWS_##name = number,
     CWS_STATUS_LIST(CWS_STATUS_ENUM)
@@ -231,1641 +650,1133 @@ typedef enum cws_status {
     CWS_STATUS_MAX = 0x7fffffff /* keeps the type wide; never returned */
 } cws_status;
 
-/* Name of a status as written in C, for example "CWS_ERR_NOT_FOUND"; never NULL. */
+/* The name of a status as written in C, for example "CWS_ERR_NOT_FOUND". Never NULL; a number that
+ * is no status gives "CWS_ERR_UNKNOWN". Static. */
 CWS_API const char *cws_status_name(cws_status status);
-/* One plain sentence for a status; never NULL. */
+/* A short description of a status, for example "sandbox not found". Never NULL. Static. */
 CWS_API const char *cws_status_text(cws_status status);
-/* True if status is family or descends from it: (CWS_ERR_STREAM_TRUNCATED, CWS_ERR_EXECUTION) is
+/* True if status is family, or belongs to it: (CWS_ERR_STREAM_TRUNCATED, CWS_ERR_EXECUTION) is
  * true. CWS_ERR_SANDBOX_VALIDATION belongs to CWS_ERR_VALIDATION as well as to CWS_ERR_SANDBOX. */
 CWS_API bool cws_status_is(cws_status status, cws_status family);
 
-/* What went wrong. The caller owns it; it holds no pointer and may be copied and forgotten.
- * Cleared at the start of each call that takes one. NULL is accepted wherever one is taken. */
+/* What went wrong. You own it; put it on the stack. It holds no pointers: copy it and forget it as
+ * you like. Each call that takes one clears it first. NULL is accepted wherever one is taken. */
 typedef struct cws_error {
-    cws_status status;       /* same value the function returned */
-    int32_t rpc_code;        /* Connect/gRPC code 1..16, 0 when none arrived */
-    int32_t http_status;     /* 0 when no response arrived */
-    int32_t transport_code;  /* the transport's own number, e.g. a CURLcode; 0 when none */
+    cws_status status;       /* the same value that the function returned */
+    int32_t rpc_code;        /* code 1 to 16 of Connect and gRPC; 0: none */
+    int32_t http_status;     /* 0: no response arrived */
+    int32_t transport_code;  /* the transport's own number, for libcurl a CURLcode; 0: none */
     bool retryable;          /* the same call may succeed later */
-    bool has_retry_after;    /* the server stated a delay (google.rpc.RetryInfo) */
-    uint32_t retry_after_ms; /* that delay */
-    int32_t exit_code;       /* CWS_ERR_EXECUTION after an exit: the code; else 0 */
-    char message[384];       /* what failed, on what, why; UTF-8, cut at a character */
-    char reason[64];         /* the server's reason, e.g. "CWSANDBOX_FILE_NOT_FOUND", or "" */
-    char domain[32];         /* who says so; act on the reason only if "cwsandbox.com" */
-    char stream_code[32];    /* in-band code of a stream, e.g. "STREAM_BACKPRESSURE", or "" */
-    char sandbox_id[64];     /* the sandbox concerned, or "" */
-    char request_id[64];     /* idempotency token of a create, or the server's x-request-id */
-    char filepath[128];      /* CWS_ERR_FILE: the caller's path, cut at a character */
-    uint16_t detail_size;    /* bytes used of detail; read it with the two functions below */
-    char detail[510];        /* metadata and field violations, packed; whole entries only */
+    bool has_retry_after;    /* the service stated a delay (google.rpc.RetryInfo) */
+    uint32_t retry_after_ms; /* that delay, in milliseconds */
+    int32_t exit_code;       /* CWS_ERR_EXECUTION after an exit: the exit code; else 0 */
+    char message[384];       /* one sentence: what failed, on what, why; UTF-8; may be cut */
+    char reason[64];         /* the service's reason, e.g. "CWSANDBOX_FILE_NOT_FOUND"; "": none */
+    char domain[32];         /* who gave the reason; rely on it only if this is "cwsandbox.com" */
+    char stream_code[32];    /* code within a stream, e.g. "STREAM_BACKPRESSURE"; "": none */
+    char sandbox_id[64];     /* the sandbox concerned; may be cut; "": none */
+    char request_id[64];     /* request id of a create, or the service's x-request-id; "": none */
+    char filepath[128];      /* CWS_ERR_FILE: the path you gave; may be cut */
+    uint16_t detail_size;    /* bytes used of detail */
+    char detail[510];        /* metadata and field violations, packed: use the functions below */
 } cws_error;
 
-/* Value of a metadata key the server attached (google.rpc.ErrorInfo.metadata), or NULL. */
+/* The value of a metadata key that the service attached (google.rpc.ErrorInfo.metadata); NULL if
+ * there is none. Borrowed from err. */
 CWS_API const char *cws_error_metadata(const cws_error *err, const char *key);
-/* The index-th field the server complained about (google.rpc.BadRequest). Returns false past the
- * last one. field and description are borrowed from err; either may be NULL if not wanted. */
-CWS_API bool cws_error_violation(const cws_error *err, size_t index, const char **field,
+/* The index-th key and value of that metadata; false past the last one. Borrowed from err. key and
+ * value may be NULL if you do not want them. */
+CWS_API bool cws_error_metadata_at(const cws_error *err, size_t index, const char **key,
+                                   const char **value);
+/* The index-th field that the service refused (google.rpc.BadRequest), and why; false past the last
+ * one. Borrowed from err. field and description may be NULL if you do not want them. */
+CWS_API bool cws_error_violation_at(const cws_error *err, size_t index, const char **field,
                                  const char **description);
 
-/* One entry of a string map. A map is an array of these ended by a NULL key; a NULL array means
- * "not given". */
+/* What a sandbox is in. A final state never changes again. */
+typedef enum cws_state {
+    CWS_STATE_NOT_STARTED = 0, /* no create was accepted yet, or stopped before it was started */
+    CWS_STATE_PENDING,         /* accepted, not placed yet */
+    CWS_STATE_PREPARING,       /* images are being prepared; v1 */
+    CWS_STATE_CREATING,        /* being placed and started */
+    CWS_STATE_RUNNING,         /* commands and files work */
+    CWS_STATE_PAUSED,          /* all processes stand still */
+    CWS_STATE_TERMINATING,     /* being stopped */
+    CWS_STATE_COMPLETED,       /* ended by itself, or by a stop; final */
+    CWS_STATE_FAILED,          /* could not run, or ended in error; final; see state_reason */
+    CWS_STATE_TERMINATED,      /* stopped on request; final */
+    CWS_STATE_UNSPECIFIED      /* the service says nothing, or a number newer than this header */
+} cws_state;
+
+/* "running", "completed" ...; never NULL. Static. */
+CWS_API const char *cws_state_name(cws_state state);
+/* True for COMPLETED, FAILED and TERMINATED: it will not change any more. */
+CWS_API bool cws_state_is_terminal(cws_state state);
+
+/* One entry of a map of strings. A map is an array of these that ends with a NULL key; a NULL array
+ * means "not given". */
 typedef struct cws_pair {
-    const char *key;
-    const char *value;
+    const char *key;   /* NULL ends the array */
+    const char *value; /* not NULL */
 } cws_pair;
 
-/* "None at all" in a duration whose zero means "the default". */
+/* "None at all", in a duration of an options struct whose 0 means "the default". Only where the
+ * field's comment allows it. */
 #define CWS_NONE (-1.0)
-/* "No limit" in a size whose zero means "the default". */
+/* "However long it takes": timeout_seconds of a call that waits. */
+#define CWS_FOREVER (-1.0)
+/* "No limit", in a size whose 0 means "the default". Only where the field's comment allows it. */
 #define CWS_UNLIMITED UINT64_MAX
 
-/* Memory. Called with (NULL, 0, n) to allocate n bytes, (p, old, n) to resize, (p, old, 0) to free
- * (result ignored). old_size is what was asked for last. Returns NULL when it cannot; the block
- * then stays as it was. Blocks must be aligned for any type. */
+/* Where memory comes from. Copied by cws_client_open; must work until the last object made from the
+ * client is freed. */
 typedef struct cws_allocator {
+    /* (user, NULL, 0, n) allocates n bytes; (user, p, old, n) resizes; (user, p, old, 0) frees, and
+     * its result is ignored. old_size is the size that was asked for last. Return NULL if it can
+     * not be done; the block must then be as before. Blocks must be aligned for any type. Must not
+     * call the library. */
     void *(*resize)(void *user, void *block, size_t old_size, size_t new_size);
-    void *user;
+    void *user; /* handed to resize */
 } cws_allocator;
 
+/* How important a line of the log is. */
 typedef enum cws_log_level {
-    CWS_LOG_ERROR = 1,
-    CWS_LOG_WARNING = 2,
-    CWS_LOG_INFO = 3,
-    CWS_LOG_DEBUG = 4,
-    CWS_LOG_TRACE = 5 /* each step of each operation, by name */
+    CWS_LOG_ERROR = 1,   /* something failed and nobody else will tell you */
+    CWS_LOG_WARNING = 2, /* something is not as it should be */
+    CWS_LOG_INFO = 3,    /* attempts that are repeated, ways that are chosen */
+    CWS_LOG_DEBUG = 4,   /* each failure of an operation */
+    CWS_LOG_TRACE = 5    /* each step of each operation, by name */
 } cws_log_level;
 
-/* A line for the log: no newline, never a secret. Must not call the library. */
+/* Called for each line of the log: no newline at its end, no secret in it. The line lasts until the
+ * function returns. May be called by any function of the library; must not call the library. */
 typedef void (*cws_log_fn)(cws_log_level level, const char *line, void *user);
 
-/* One message on the wire, for recording and debugging. json is the message with secrets,
- * environment values and file contents taken out. Must not call the library. */
+/* A clock in milliseconds. Must not call the library. */
+typedef int64_t (*cws_clock_fn)(void *user);
+/* Fill `size` bytes with random values. Must not call the library. */
+typedef void (*cws_random_fn)(void *out, size_t size, void *user);
+
+/* One message on the wire, for recording and debugging. Strings last until the function returns. */
 typedef struct cws_trace_event {
     const char *rpc;        /* "/coreweave.sandbox.v1.SandboxService/GetSandbox" */
-    const char *sandbox_id; /* or "" */
-    bool sent;              /* true: from us; false: from the service */
-    const char *json;       /* NULL when the message could not be printed */
-    size_t bytes;           /* size on the wire */
-    const cws_error *error; /* the end of a failed attempt; then json is NULL */
+    const char *sandbox_id; /* "": none */
+    bool sent;              /* true: from this side; false: from the service */
+    const char *json;       /* the message, without secrets, environment values and contents of
+                               files; NULL: it could not be printed */
+    size_t bytes;           /* its size on the wire */
+    const cws_error *error; /* not NULL: an attempt has failed in this way; json is then NULL */
 } cws_trace_event;
+/* Called for each message. Must not call the library. */
 typedef void (*cws_trace_fn)(const cws_trace_event *event, void *user);
 
-/* Bytes handed out by the library, for example a file. A NUL follows them. */
-typedef struct cws_bytes cws_bytes;
-/* Pointer to the bytes, never NULL for a non-NULL object; size may be NULL. Valid until free. */
-CWS_API const void *cws_bytes_data(const cws_bytes *bytes, size_t *size);
+/* Pointer to the bytes; never NULL. A NUL follows the last byte. Valid until cws_bytes_free. */
+CWS_API const char *cws_bytes_data(const cws_bytes *bytes);
+/* Number of bytes, without the NUL. NULL: 0. */
 CWS_API size_t cws_bytes_size(const cws_bytes *bytes);
+/* Free the bytes; NULL is fine. */
 CWS_API void cws_bytes_free(cws_bytes *bytes);
 
-/* Version of the compiled implementation, CWS_VERSION_STRING. */
+/* Version of the compiled implementation: its CWS_VERSION_STRING. Static. */
 CWS_API const char *cws_version(void);
 
 /* ================================================================================================
- * >>transport
- * How HTTP reaches the network. The library's own transport is libcurl; supply another by filling
- * a cws_transport. Everything above bytes (envelopes, deadlines, status, retries) stays in the
- * library, so a transport moves bytes and nothing else.
- *
- * Blocking tier: supply `perform` only. It serves every unary call, and exec without stdin. Calls
- * then run one after the other, each for as long as it takes: no wait of yours cuts one short.
- * Streaming tier: supply `open`, `send`, `window`, `cancel` and `poll` (and `wakeup` if other
- * threads wake the loop). It serves everything, with many exchanges at once on one thread.
- *
- * What the transport reports, for either tier, in this order:
- *     cws_exchange_head   once, after the status line and headers (not for 1xx)
- *     cws_exchange_data   any number of times
- *     cws_exchange_trailers  at most once, if the transport says that it can (for gRPC)
- *     cws_exchange_end    exactly once, last (streaming tier; `perform` returns instead)
- * The streaming tier reports only from inside `poll`, never from inside open, send, window or
- * cancel; and nothing at all about an exchange once `cancel` was called for it.
- *
- * Rules of conduct: do not follow redirects, do not repeat a request by yourself once a byte of it
- * may have reached the server, do not decompress, do not log header values.
+ * >>session
+ * A group of sandboxes with common defaults that is stopped as a whole. A session tracks the
+ * sandboxes that it made or adopted; closing it stops all that it tracks.
  * ============================================================================================= */
 
-typedef struct cws_exchange cws_exchange; /* one request and its response; the library's */
-
-typedef struct cws_header {
-    const char *name;
-    const char *value;
-} cws_header;
-
-typedef struct cws_http_request {
-    const char *method;        /* "POST" */
-    const char *url;           /* absolute; metrics go to another host than the client's */
-    const cws_header *headers; /* without content-length; valid until open or perform returns */
-    size_t header_count;
-    const void *body;   /* NULL if body_size is 0; valid until the end of the exchange */
-    size_t body_size;   /* a body of known length unless more_body is set */
-    bool more_body;     /* streaming tier: more comes through send, of unknown length */
-    bool full_duplex;   /* the response may begin before the request ends: HTTP/2 needed */
-    bool long_lived;    /* a stream, or a response that takes as long as a command does: hold back
-                           no other exchange for it */
-    bool trailers;      /* gRPC: the outcome comes in HTTP trailers, so HTTP/2 is needed; pass the
-                           header "te: trailers" on */
-    int64_t timeout_ms; /* what is left for the exchange, > 0; the library also enforces it */
-} cws_http_request;
-
-/* How an exchange ended. */
-typedef enum cws_end {
-    CWS_END_OK = 0,    /* the response arrived whole */
-    CWS_END_NOT_SENT,  /* no connection: nothing reached the server, repeating is safe */
-    CWS_END_TLS,       /* no trust: nothing reached the server */
-    CWS_END_REFUSED,   /* the server refused the stream before processing: repeating is safe */
-    CWS_END_LOST,      /* the connection broke; the server may have processed the request */
-    CWS_END_RESET,     /* the server reset the stream */
-    CWS_END_TIMEOUT,   /* the transport's own patience ran out */
-    CWS_END_NO_MEMORY, /* the transport ran out of memory */
-    CWS_END_PROTOCOL   /* the response was no HTTP */
-} cws_end;
-
-typedef struct cws_transport {
-    void *user; /* handed to each callback */
-    /* Blocking tier. Carry out one exchange: report with cws_exchange_head and cws_exchange_data,
-     * return how it ended; cws_exchange_note may add a code and a text. Stop at timeout_ms. */
-    cws_end (*perform)(void *user, const cws_http_request *request, cws_exchange *exchange);
-    /* Streaming tier. Begin an exchange; *handle is the transport's name for it. Anything but
-     * CWS_OK means that there is no exchange and nothing will be reported. */
-    cws_status (*open)(void *user, const cws_http_request *request, cws_exchange *exchange,
-                       void **handle);
-    /* Queue request bytes behind those already queued; fin ends the request. Returns how many bytes
-     * were taken (copied); fewer than size means: wait for cws_exchange_writable. fin counts only
-     * if everything was taken. */
-    size_t (*send)(void *user, void *handle, const void *data, size_t size, bool fin);
-    /* Stop (false) or resume (true) reporting data; the peer must feel it. Also called while data
-     * is reported: what the same poll still reports is taken. Trailers and the end may be reported
-     * while it is closed, or wait until it is open. */
-    void (*window)(void *user, void *handle, bool open);
-    /* Give up the exchange and forget the handle. Must reach the peer: stream reset or close.
-     * Called after cws_exchange_end too, to release the handle, and then only releases. */
-    void (*cancel)(void *user, void *handle);
-    /* Move everything that can move, waiting at most timeout_ms for something to happen. Returning
-     * early is fine. timeout_ms 0: do not wait. */
-    cws_status (*poll)(void *user, int timeout_ms);
-    void (*wakeup)(void *user); /* end a running poll from any thread; may be NULL */
-    void (*close)(void *user);  /* an opened client is freed, all exchanges were cancelled; NULL: no
-                                   need. Not called when opening fails */
-    bool full_duplex;           /* streaming tier: a response may arrive while its request is open;
-                                   false: commands go over the unary call */
-    bool trailers;              /* streaming tier: speaks HTTP/2, reports trailers; for gRPC */
+/* Options of a session. All zero: a client from the environment, and no defaults. */
+typedef struct cws_session_opts {
+    cws_client *client;                 /* yours, shared with other sessions if you like; free it
+                                           after the session. NULL: the session makes its own */
+    const cws_client_opts *client_opts; /* for the client of its own; not together with client */
+    const cws_sandbox_opts *defaults;   /* for every sandbox of the session; NULL: none */
+    double close_timeout_seconds;       /* how long cws_session_close may take; 0: 90 */
+    const char *journal;      /* path of a file that names what a crash would leave behind: see
+                                 cws_session_reap. Needs <stdio.h>; NULL: none */
+    const char *const *report_to; /* names of built-in metrics reporters; "wandb" is the only one,
+                                     others are ignored with a warning. NULL: "wandb", which reports
+                                     if a run is named; given and empty: none. With no reporter at
+                                     all nothing is counted */
+    const cws_wandb_opts *wandb;  /* how to report to Weights & Biases; NULL: by the environment */
+    const cws_reporter *reporter; /* a reporter of yours; copied; NULL: none */
+    const char *metrics_path;     /* a file to which each report appends a line of JSON; needs
+                                     <stdio.h>; NULL: none */
     uint32_t must_be_zero;
-} cws_transport;
+} cws_session_opts;
 
-/* Report status and headers. http_major is 1 or 2 (0 if unknown). Everything is copied. */
-CWS_API void cws_exchange_head(cws_exchange *exchange, int status, int http_major,
-                               const cws_header *headers, size_t header_count);
-/* Report body bytes; copied. Returns false when the library wants no more of them: stop reporting,
- * it will cancel. */
-CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t size);
-/* Report the trailers, the header fields behind the body: all of them in one call, before the end.
- * They are waited for even if the body had a content-length. Everything is copied. */
-CWS_API void cws_exchange_trailers(cws_exchange *exchange, const cws_header *trailers,
-                                   size_t trailer_count);
-/* Report that send may be tried again. */
-CWS_API void cws_exchange_writable(cws_exchange *exchange);
-/* Add the transport's own error number and text to the end that follows; text is copied. */
-CWS_API void cws_exchange_note(cws_exchange *exchange, int32_t code, const char *text);
-/* Report the end (streaming tier). */
-CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end);
+/* Open a session. Needs no network. opts may be NULL. *out is yours: cws_session_free, after
+ * cws_session_close. Returns CWS_ERR_INVALID_ARGUMENT (which option, what is allowed), CWS_ERR_FILE
+ * (the journal), or what cws_client_open returns.
+ * Examples: examples/quickstart.c, examples/session.c */
+CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **out,
+                                    cws_error *err);
 
-/* ================================================================================================
- * >>client
- * Address, credentials, limits and the loop. A prototype needs none of this: cws_session_open makes
- * its own client from the environment. Share one client among sessions to share connections.
- * ============================================================================================= */
+/* Make a sandbox that is not started yet; the session tracks it. Needs no network. opts may be
+ * NULL; they are combined with the session's defaults as the comments of cws_sandbox_opts say. *out
+ * is yours: cws_sandbox_free. Returns CWS_ERR_INVALID_ARGUMENT, CWS_ERR_UNSUPPORTED (an option that
+ * the API version does not have), or CWS_ERR_CLOSED on a closed session. */
+CWS_API cws_status cws_session_sandbox(cws_session *session, const cws_sandbox_opts *opts,
+                                       cws_sandbox **out, cws_error *err);
 
-typedef struct cws_client cws_client;
+/* Close the session and stop every sandbox that it tracks, all at once, within
+ * close_timeout_seconds. From now on there are no new sandboxes, lists or attaches. Work on
+ * existing sandboxes is still accepted, and fails when they stop. A start that is in flight is
+ * awaited, then that sandbox is stopped too.
+ *
+ * If some sandboxes did not stop, the result is CWS_ERR_SANDBOX, cws_session_failed_at names them,
+ * and close may be called again for just those. Closing a closed session that has nothing left is
+ * success. At the end the metrics that are left are reported; that has a time limit of its own and
+ * does not change the result. */
+CWS_API cws_status cws_session_close(cws_session *session, cws_error *err);
+/* The same, begun. The operation ends when all sandboxes have ended or the time is over. A second
+ * close joins the first one. */
+CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, cws_error *err);
 
-typedef enum cws_api_version {
-    CWS_API_DEFAULT = 0, /* CWSANDBOX_API_VERSION ("v1" or "v1beta2"), else CWS_API_V1 */
-    CWS_API_V1 = 1,      /* coreweave.sandbox.v1 */
-    CWS_API_V1BETA2 = 2  /* coreweave.sandbox.v1beta2, the older dialect, which the service still
-                            serves. A create that was interrupted can not be taken up again there:
-                            the sandbox may exist, until its lifetime ends */
-} cws_api_version;
+/* The index-th sandbox that the last close could not stop, and why; false past the end. Borrowed
+ * until the next close or free. sandbox and why may be NULL if you do not want them. */
+CWS_API bool cws_session_failed_at(const cws_session *session, size_t index,
+                                const cws_sandbox **sandbox, const cws_error **why);
 
-/* Two protocols of one service, with the same calls, messages and errors. */
-typedef enum cws_protocol {
-    CWS_PROTOCOL_DEFAULT = 0, /* CWSANDBOX_PROTOCOL ("connect" or "grpc"), else Connect */
-    CWS_PROTOCOL_CONNECT = 1, /* any transport; unary calls over any HTTP version */
-    CWS_PROTOCOL_GRPC = 2     /* for an address that serves nothing else; HTTP/2 and trailers */
-} cws_protocol;
+/* Free the session, and its own client if it made one. NULL is fine. Stops nothing: sandboxes that
+ * were not stopped go on running. */
+CWS_API void cws_session_free(cws_session *session);
 
-typedef enum cws_http_version {
-    CWS_HTTP_AUTO = 0, /* https: HTTP/2 where the server offers it; http: HTTP/1.1, or with gRPC
-                          HTTP/2 without asking */
-    CWS_HTTP_1_1 = 1,
-    CWS_HTTP_2 = 2 /* HTTP/2 for every call: over https if the server has it, over http without
-                      asking (prior knowledge, h2c) */
-} cws_http_version;
+/* The session's client; borrowed. NULL only for NULL. */
+CWS_API cws_client *cws_session_client(const cws_session *session);
 
-typedef struct cws_client_opts {
-    /* Where. Default: CWSANDBOX_BASE_URL, else https://api.cwsandbox.com. No path. */
-    const char *base_url;
-    /* Who. Default: CWSANDBOX_API_KEY, sent as a bearer token; none: the server will say so.
-     * Surrounding white space is removed; an empty or control character is refused. */
-    const char *api_key;
-    /* W&B mode: this key instead of api_key, with optional routing. Serverless placement only.
-     * CWSANDBOX_API_KEY is then not read. */
-    const char *wandb_api_key;
-    const char *wandb_entity;  /* x-entity-id; NULL: not sent */
-    const char *wandb_project; /* x-project-name; NULL: not sent */
-    cws_api_version api_version;
-    cws_protocol protocol;              /* default: CWSANDBOX_PROTOCOL, else Connect */
-    cws_http_version http_version;      /* libcurl transport only */
-    const cws_transport *transport;     /* copied; NULL: libcurl */
-    const cws_allocator *allocator;     /* copied; NULL: malloc family */
-    uint64_t max_memory_bytes;          /* default 1 GiB; CWS_UNLIMITED */
-    uint64_t max_message_bytes;         /* largest reply message; default 100 MiB, at most 1 GiB */
-    double request_timeout_seconds;     /* default for every call; default 300 */
-    double poll_retry_budget_seconds;   /* how long reads, and creates whose outcome is unknown,
-                                           are repeated while the service is unavailable, silently
-                                           but for the log; default 30; CWS_NONE: not at all */
-    double poll_rpc_timeout_seconds;    /* deadline of one status poll; default 15 */
-    double connect_timeout_seconds;     /* libcurl transport only; default 20 */
-    const char *ca_file;                /* PEM; libcurl transport only; NULL: the system's roots */
-    const char *client_cert_file;       /* PEM; libcurl transport only; with client_key_file */
-    const char *client_key_file;        /* PEM */
-    const char *user_agent_suffix;      /* appended to "cwsandbox.h/0.1.0"; printable ASCII */
-    bool allow_insecure_credential;     /* send the credential over http:// to any host; default:
-                                           loopback hosts only */
-    bool no_environment;                /* read no environment variable */
-    bool no_global_init;                /* libcurl: you have called curl_global_init */
-    cws_log_fn log;                     /* NULL: silence */
-    void *log_user;
-    cws_trace_fn trace;                 /* NULL: none */
-    void *trace_user;
-    int64_t (*monotonic_ms)(void *user);           /* NULL: the system's; never goes back */
-    int64_t (*unix_ms)(void *user);                /* NULL: the system's wall clock */
-    void (*random)(void *user, void *out, size_t size); /* NULL: the system's */
-    void *hooks_user;                              /* for the three above */
+/* The options that a sandbox made with `opts` would have: combined with the session's defaults, and
+ * the built-in defaults filled in. Needs no network and makes nothing. *out is yours:
+ * cws_sandbox_opts_free. Returns the same errors as cws_session_sandbox. */
+CWS_API cws_status cws_session_resolve(cws_session *session, const cws_sandbox_opts *opts,
+                                       const cws_sandbox_opts **out, cws_error *err);
+/* Free what cws_session_resolve gave out, and nothing else. NULL is fine. */
+CWS_API void cws_sandbox_opts_free(const cws_sandbox_opts *resolved);
+
+/* Number of tracked sandboxes, started or not; 0 after a close that succeeded. */
+CWS_API size_t cws_session_sandbox_count(const cws_session *session);
+/* The index-th tracked sandbox, the oldest first; NULL past the end. Borrowed until the session
+ * tracks one more or one less. */
+CWS_API cws_sandbox *cws_session_sandbox_at(const cws_session *session, size_t index);
+
+/* Which sandboxes to find. All conditions must hold. */
+typedef struct cws_session_list_opts {
+    const char *const *tags;       /* a sandbox must have all of these and all default tags of the
+                                      session; NULL: only the default tags */
+    cws_state state;               /* 0: any */
+    const char *const *runner_ids; /* on one of these; NULL: the session's default; given and empty:
+                                      any */
+    const char *const *profile_ids;   /* v1beta2: with one of these; NULL: the session's default */
+    const char *const *profile_names; /* v1beta2: with one of these; NULL: the session's default */
+    bool include_stopped;          /* also those that have ended; implied by a final `state` */
+    bool adopt;                    /* the session tracks what is found, and will stop it */
+    double timeout_seconds;        /* for all pages together; 0: the session's request timeout */
     uint32_t must_be_zero;
-} cws_client_opts;
+} cws_session_list_opts;
 
-/* Make a client. opts may be NULL. No network. *out is yours: cws_client_free.
- * Returns CWS_ERR_INVALID_ARGUMENT (which option, what is allowed), CWS_ERR_NO_MEMORY, or
- * CWS_ERR_UNSUPPORTED (no transport in this build, libcurl too old).
- * Example: examples/async.c */
-CWS_API cws_status cws_client_open(const cws_client_opts *opts, cws_client **out, cws_error *err);
+/* Number of sandboxes in the list. NULL: 0. */
+CWS_API size_t cws_sandboxes_count(const cws_sandboxes *list);
+/* The index-th sandbox, borrowed from the list; NULL past the end. */
+CWS_API cws_sandbox *cws_sandboxes_at(const cws_sandboxes *list, size_t index);
+/* The index-th sandbox as one more handle that is yours: cws_sandbox_free. It outlives the list,
+ * which still has it. NULL past the end. */
+CWS_API cws_sandbox *cws_sandboxes_take(cws_sandboxes *list, size_t index);
+/* Free the list. NULL is fine. Adopted sandboxes stay with the session. */
+CWS_API void cws_sandboxes_free(cws_sandboxes *list);
 
-/* End a client: cancels what is in flight, closes connections. Local; sandboxes go on running.
- * Objects made from it stay valid to free, and answer CWS_ERR_CLOSED otherwise. */
-CWS_API void cws_client_free(cws_client *client);
+/* Find sandboxes of the organization, all pages. opts may be NULL. *out is yours:
+ * cws_sandboxes_free. Returns CWS_ERR_CLOSED on a closed session, CWS_ERR_LIMIT after 100 pages. */
+CWS_API cws_status cws_session_list(cws_session *session, const cws_session_list_opts *opts,
+                                    cws_sandboxes **out, cws_error *err);
+/* The same, begun: take the list with cws_op_take_sandboxes. */
+CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_session_list_opts *opts,
+                                          cws_op **out, cws_error *err);
 
-typedef struct cws_memory_info {
-    uint64_t used_bytes; /* held now, the library's own block headers included */
-    uint64_t peak_bytes; /* most ever held */
-    uint64_t limit_bytes;
-    uint64_t allocations; /* calls of resize that asked for memory, ever */
-} cws_memory_info;
-CWS_API cws_memory_info cws_client_memory(const cws_client *client);
+/* Attach to a sandbox by its id: 1 to 127 printable ASCII characters. With adopt the session tracks
+ * it, and an id that the session tracks already gives one more handle of the same object. *out is
+ * yours: cws_sandbox_free. Returns CWS_ERR_NOT_FOUND, or CWS_ERR_CLOSED on a closed session. */
+CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox_id, bool adopt,
+                                       cws_sandbox **out, cws_error *err);
+/* The same, begun: take the sandbox with cws_op_take_sandbox. */
+CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *sandbox_id,
+                                             bool adopt, cws_op **out, cws_error *err);
 
-/* ================================================================================================
- * >>create
- * What a new sandbox is made of.
- * ============================================================================================= */
+/* Track a sandbox that has an id. The session that tracked it before, if any, lets it go. A sandbox
+ * that is tracked here already is success. Immediate. Returns CWS_ERR_INVALID_ARGUMENT (no id yet,
+ * or another client), or CWS_ERR_CLOSED on a closed session. */
+CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox, cws_error *err);
+/* Stop tracking a sandbox, started or not: closing the session then leaves it running. Any handle
+ * of it will do. A sandbox that no session tracks is success. Immediate. Returns
+ * CWS_ERR_INVALID_ARGUMENT if another session tracks it, or CWS_ERR_CLOSED on a closed session. */
+CWS_API cws_status cws_session_release(cws_session *session, cws_sandbox *sandbox, cws_error *err);
 
-/* Compute. Give either the flat pair (cpu, memory: requests = limits), or requests and limits; one
- * side alone is copied to the other. Kubernetes quantities: "500m", "2", "512Mi", "4G". */
-typedef struct cws_resources {
-    const char *cpu;            /* flat form */
-    const char *memory;         /* flat form */
-    const char *request_cpu;    /* floor; not above limit_cpu */
-    const char *request_memory; /* floor; not above limit_memory */
-    const char *limit_cpu;      /* ceiling */
-    const char *limit_memory;   /* ceiling */
-    int64_t gpu_count;          /* 0: no GPU unless a type or memory is named */
-    const char *gpu_type;       /* for example "H100"; not together with gpu_memory_gb */
-    int64_t gpu_memory_gb;      /* any model with this much memory; 0: not given */
-} cws_resources;
+/* Stop what earlier sessions with the same journal have left behind because their process was
+ * killed.
+ *
+ * With cws_session_opts.journal each create, sandbox and stop is noted in that file before the next
+ * thing is done, and every sandbox made by the session carries a tag that no other session has.
+ * cws_session_close removes the file if nothing is left. If the process was killed instead, the
+ * next session that opens the journal finds the file. This call then stops the sandboxes that the
+ * file names and those that carry the tags. So it also finds a sandbox whose create was on its way
+ * at the crash; up to 10 s per earlier session are spent on looking for such ones. What those
+ * sessions had released is left alone.
+ *
+ * *stopped (may be NULL) tells how many sandboxes were still there. With nothing to do it is
+ * success. What fails to stop stays in the journal: call it again. Returns CWS_ERR_INVALID_ARGUMENT
+ * if the session has no journal, or if an earlier session had another address or API version.
+ *
+ * About the file: on Unix, opening a session with a journal that another session of any living
+ * process uses fails; elsewhere that is up to you. Something that is not a journal, or no regular
+ * file, is refused. A create that can not be noted is not sent: CWS_ERR_FILE.
+ * Example: examples/journal.c */
+CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_error *err);
+/* The same, begun: cws_op_reaped_count tells the number. */
+CWS_API cws_status cws_session_reap_begin(cws_session *session, cws_op **out, cws_error *err);
+/* How many sandboxes a reap has stopped so far; 0 for other operations. */
+CWS_API size_t cws_op_reaped_count(const cws_op *op);
 
-/* A file placed before the container starts; read-only inside. */
-typedef struct cws_mounted_file {
-    const char *mount_path; /* absolute, with the file name */
-    const void *content;    /* may be NULL if size is 0 */
-    size_t size;
-} cws_mounted_file;
-
-/* A secret injected as an environment variable. */
-typedef struct cws_secret {
-    const char *store;   /* required */
-    const char *name;    /* required: key or path in the store */
-    const char *field;   /* NULL or "": none */
-    const char *env_var; /* NULL: same as name; "" is refused */
-} cws_secret;
-
-/* A port of the sandbox that others can reach. v1; in v1beta2 see ports and network. */
-typedef enum cws_service_protocol {
-    CWS_SERVICE_PROTOCOL_DEFAULT = 0,
-    CWS_SERVICE_TCP = 1,
-    CWS_SERVICE_UDP = 2,
-    CWS_SERVICE_SCTP = 3
-} cws_service_protocol;
-
-typedef enum cws_visibility {
-    CWS_VISIBILITY_DEFAULT = 0,
-    CWS_VISIBILITY_PUBLIC = 1,
-    CWS_VISIBILITY_PRIVATE = 2,
-    CWS_VISIBILITY_CUSTOM = 3
-} cws_visibility;
-
-typedef enum cws_endpoint { /* how the service makes a port reachable by name */
-    CWS_ENDPOINT_NONE = 0,
-    CWS_ENDPOINT_HTTPS = 1,          /* TLS ends at the service */
-    CWS_ENDPOINT_TLS_PASSTHROUGH = 2 /* TLS ends in the sandbox */
-} cws_endpoint;
-
-typedef enum cws_endpoint_auth {
-    CWS_ENDPOINT_AUTH_DEFAULT = 0,
-    CWS_ENDPOINT_AUTH_OPEN = 1,       /* whoever knows the address */
-    CWS_ENDPOINT_AUTH_SHARE_TOKEN = 2 /* whoever has the sandbox's share token */
-} cws_endpoint_auth;
-
-typedef struct cws_service {
-    int32_t port;     /* 1 to 65535 */
-    const char *name; /* NULL: none */
-    cws_service_protocol protocol; /* with an endpoint: default or TCP */
-    cws_visibility visibility;     /* with an endpoint: PUBLIC */
-    cws_endpoint endpoint;
-    cws_endpoint_auth auth;          /* of an HTTPS endpoint, which requires it */
-    int32_t request_timeout_seconds; /* of an HTTPS endpoint; 0: the service's default */
-} cws_service;
-
-/* Whose sandboxes a rule means. */
-typedef enum cws_tenant {
-    CWS_TENANT_NONE = 0, /* the rule is about something else */
-    CWS_TENANT_SAME_USER = 1,
-    CWS_TENANT_SAME_ORG = 2,
-    CWS_TENANT_SANDBOX_NETWORK = 3
-} cws_tenant;
-
-typedef struct cws_port_range {
-    const char *protocol; /* "TCP", "UDP" or "SCTP"; NULL: the service's default */
-    int32_t port;         /* 1 to 65535 */
-    int32_t end_port;     /* not below port; 0: just port */
-} cws_port_range;
-
-/* Who may be reached, or may come in: exactly one of the first five is given. v1. */
-typedef struct cws_network_rule {
-    const char *cidr;                  /* "10.0.0.0/8"; */
-    const char *hostname;              /* egress only, over HTTPS: "pypi.org", "*.example.com"; */
-    cws_tenant tenant;                 /* sandboxes of; */
-    const cws_pair *pod_labels;        /* egress only: pods with these labels, in namespaces with */
-    bool any;                          /* or everybody */
-    const cws_pair *namespace_labels;  /* these; NULL: any. With pod_labels or alone */
-    const char *const *cidr_except;    /* ranges within cidr that are left out */
-    const char *const *hostname_except; /* names below hostname that are left out */
-    const cws_port_range *ports;       /* NULL: all */
-    size_t port_count;
-} cws_network_rule;
-
-typedef enum cws_choice { CWS_UNSET = 0, CWS_YES = 1, CWS_NO = 2 } cws_choice;
-
-typedef struct cws_network {
-    cws_choice deny_egress;  /* v1. YES: nothing is reached; not together with rules for it */
-    cws_choice deny_ingress; /* v1 */
-    cws_choice allow_dns;    /* v1: name lookups */
-    const char *const *egress_hostnames; /* v1: shorthand for rules with just a hostname */
-    const cws_network_rule *egress;      /* v1 */
-    size_t egress_count;
-    const cws_network_rule *ingress; /* v1 */
-    size_t ingress_count;
-    const char *ingress_mode;     /* v1beta2: as the profile names it, e.g. "public" */
-    const char *egress_mode;      /* v1beta2: e.g. "internet" */
-    const int32_t *exposed_ports; /* v1beta2 */
-    size_t exposed_port_count;
-} cws_network;
-
-typedef enum cws_storage_medium {
-    CWS_STORAGE_DEFAULT = 0,
-    CWS_STORAGE_DISK = 1,
-    CWS_STORAGE_MEMORY = 2
-} cws_storage_medium;
-
-/* Storage. With volume_id it is one that is registered; else scratch, which is v1 only. */
-typedef struct cws_volume {
-    const char *name;       /* v1: required. v1beta2: not used */
-    const char *mount_path; /* absolute, not "/"; required for scratch and in v1beta2 */
-    const char *volume_id;
-    const char *size;          /* scratch: a quantity, "10Gi", or in memory "1%" to "100%"; NULL:
-                                  the service's default */
-    cws_storage_medium medium; /* scratch */
-    const char *restore_from_snapshot_id; /* scratch; NULL: empty */
-    const char *sub_path;      /* NULL: all of it */
-    bool read_only;
-} cws_volume;
-
-/* A directory that can be kept as a snapshot and begun from one. In v1 it is one more scratch
- * volume. */
-typedef struct cws_file_system {
-    const char *mount_path;  /* absolute, not "/" */
-    const char *size;        /* NULL: the service's default */
-    const char *snapshot_id; /* to begin from; NULL: empty */
-    const char *name;        /* of the volume; NULL: "workspace". v1 only */
-} cws_file_system;
-
-typedef enum cws_placement {
-    CWS_PLACEMENT_DEFAULT = 0, /* the service's choice; with runner_ids CKS */
-    CWS_PLACEMENT_SERVERLESS = 1,
-    CWS_PLACEMENT_CKS = 2 /* on your own clusters */
-} cws_placement;
-
-/* What to do when the first placement is refused for want of room there. v1 only. One more attempt,
- * with the other placement and a request id of its own, after a refusal that names such a reason
- * (no capacity, no suitable runner, constraints that can not be met ...); never after an outcome
- * that is in doubt. */
-typedef enum cws_spillover {
-    CWS_SPILLOVER_DEFAULT = 0, /* the session's, else STRICT */
-    CWS_SPILLOVER_STRICT = 1,  /* the refusal is the result */
-    CWS_SPILLOVER_CKS_THEN_SERVERLESS = 2, /* then without the runner_ids */
-    CWS_SPILLOVER_SERVERLESS_THEN_CKS = 3  /* not with runner_ids */
-} cws_spillover;
-
-/* A secret to pull the image with. v1 only. */
-typedef struct cws_image_credentials {
-    const char *registry; /* required, e.g. "ghcr.io" */
-    const char *store;    /* required */
-    const char *name;     /* required */
-    const char *field;    /* NULL: none */
-} cws_image_credentials;
-
-/* Buckets the sandbox may use without a key of its own. */
-typedef struct cws_object_storage {
-    const char *const *buckets;
-    bool read_write; /* false: read */
-    const char *object_prefix; /* NULL: everything in them */
-} cws_object_storage;
-
-/* v1 only. */
-typedef struct cws_security {
-    cws_choice set_user;  /* YES: run_as_user counts; else the image's */
-    uint32_t run_as_user;
-    cws_choice set_group; /* YES: run_as_group counts */
-    uint32_t run_as_group;
-    cws_choice privileged;
-    cws_choice allow_privilege_escalation;
-    cws_choice read_only_root_filesystem;
-    const char *const *capabilities_add;
-    const char *const *capabilities_drop;
-    const char *seccomp_profile; /* NULL: the service's default */
-} cws_security;
-
-/* A command that says whether the container is ready. v1 only. */
-typedef struct cws_probe {
-    const char *const *argv;
-    int32_t period_seconds; /* these four: 0: the service's default */
-    int32_t timeout_seconds;
-    int32_t failure_threshold;
-    int32_t initial_delay_seconds;
-} cws_probe;
-
-/* Where a container has a volume. */
-typedef struct cws_mount {
-    const char *volume;     /* its name in cws_sandbox_opts.volumes, or of the file_system */
-    const char *mount_path; /* absolute, not "/" */
-    const char *sub_path;   /* NULL: all of it */
-    bool read_only;
-} cws_mount;
-
-/* One more container beside the main one, which is called "main", in the same sandbox: they share
- * network and volumes. The main one's end is the sandbox's. v1 only. */
-typedef struct cws_container {
-    const char *name;        /* required, unique: 1 to 63 of a-z, 0-9, '-', none at an end */
-    const char *image;       /* required */
-    const char *command;     /* NULL: the image's */
-    const char *const *args; /* needs command */
-    const char *working_dir; /* absolute; NULL: the image's */
-    const cws_pair *environment_variables;
-    const cws_resources *resources; /* without a GPU, which only the main one can have */
-    const cws_secret *secrets;
-    size_t secret_count;
-    const cws_mounted_file *mounted_files;
-    size_t mounted_file_count;
-    const cws_mount *mounts;
-    size_t mount_count;
-    const cws_image_credentials *image_credentials;
-    const cws_security *security;
-    const cws_probe *startup_probe; /* the next container begins once it succeeds */
-} cws_container;
-
-/* v1beta2 only; v1: services. */
-typedef struct cws_port {
-    int32_t container_port; /* 1 to 65535 */
-    const char *name;       /* NULL: none */
-    const char *protocol;   /* "TCP"; NULL: the service's default */
-} cws_port;
-
-/* v1beta2 only; v1: a registered volume. */
-typedef struct cws_s3_mount {
-    const char *bucket;     /* required */
-    const char *directory;  /* NULL: the bucket's top */
-    const char *mount_path; /* required, absolute */
-} cws_s3_mount;
-
-/* Options of a sandbox, also used for the defaults of a session. "merged": session defaults and
- * this are combined; "replaces": what is given here is taken instead of the default. Where a
- * dialect is named, the other one has no such thing: it is refused, with what to use instead. */
-typedef struct cws_sandbox_opts {
-    const char *container_image;  /* NULL or "": default; default "python:3.11" */
-    const char *command;          /* NULL or "": default; default "/bin/sh" with arguments that keep
-                                     the sandbox alive silently */
-    const char *const *args;      /* NULL: the default's, if command is the default's too; else
-                                     none. Given and empty: none */
-    const char *const *tags;      /* merged: defaults first, then these. Each 1 to 59 letters,
-                                     digits, '.', '_', '-'; a letter or digit at the end */
-    const char *const *runner_ids; /* replaces; given and empty clears; CKS placement */
-    const cws_resources *resources;             /* replaces */
-    const cws_pair *environment_variables;      /* merged, these win. Not for secrets */
-    const cws_pair *annotations;                /* merged, these win; at most 100 */
-    const cws_secret *secrets;                  /* merged: defaults first; at most 50 */
-    size_t secret_count;
-    const cws_mounted_file *mounted_files;      /* not in session defaults */
-    size_t mounted_file_count;
-    int32_t max_lifetime_seconds;   /* 0: default, else the service's own; at most 2,592,000 */
-    double request_timeout_seconds; /* 0: default, else the client's */
-    const cws_network *network;                 /* replaces */
-    const cws_file_system *file_system;         /* replaces */
-    const cws_volume *volumes;                  /* replaces; */
-    size_t volume_count;                        /* given and 0 clears */
-    const cws_service *services;                /* v1. Replaces; */
-    size_t service_count;                       /* given and 0 clears */
-    cws_placement placement;                    /* v1. Replaces */
-    cws_spillover spillover;                    /* v1. Replaces */
-    const char *const *profile_ids;             /* v1beta2. Replaces; given and empty clears */
-    const char *const *profile_names;           /* v1beta2. Likewise */
-    /* The rest is not inherited: */
-    const char *template_id;                    /* v1. Make it from a template: of the session's
-                                                   defaults only the tags count, and only what is
-                                                   given here is changed. What concerns the
-                                                   container needs container_image, args need
-                                                   command; a given list replaces the template's */
-    const char *working_dir;                    /* v1. Absolute; NULL: the image's */
-    const char *instance_type;                  /* v1 */
-    const char *runtime_class;                  /* v1 */
-    const char *display_name;                   /* v1 */
-    const cws_image_credentials *image_credentials; /* v1 */
-    const cws_security *security;               /* v1 */
-    const cws_probe *startup_probe;             /* v1 */
-    const cws_container *containers;            /* v1: more of them */
-    size_t container_count;
-    const cws_object_storage *object_storage;
-    const cws_port *ports;                      /* v1beta2 */
-    size_t port_count;
-    const cws_s3_mount *s3_mount;               /* v1beta2 */
-    int32_t max_timeout_seconds;                /* v1beta2: the service's limit for operations on
-                                                   the sandbox; 0: its default */
-    uint32_t must_be_zero;
-} cws_sandbox_opts;
+#ifdef CWS_EXIT_GUARD
+/* Close this session when the process ends, by exit(), SIGINT or SIGTERM (on true), or no longer
+ * (on false). This is the only part of the library that has state and signal handlers of the
+ * process, so it exists only if CWS_EXIT_GUARD is defined.
+ *
+ * The handlers only note the signal. The next call that turns the loop closes the sessions, in the
+ * thread that makes it; a wait that is under way ends for that, after at most 0.5 s. Then the
+ * signal does what it did before: it ends the process, calls a handler of yours, or does nothing. A
+ * second signal meanwhile ends the process at once with exit code 128 + its number. Sessions are
+ * closed one after the other; each may take its close_timeout_seconds. exit() inside a callback of
+ * the library closes nothing.
+ *
+ * Closing well and freeing end the guard. All guarded sessions must belong to one thread. A forked
+ * process is not guarded. Do not use it with CWS_STATIC in several files. Returns CWS_ERR_CLOSED on
+ * a closed session, or CWS_ERR_NO_MEMORY if atexit() is full. */
+CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err);
+#endif
 
 /* ================================================================================================
  * >>sandbox
- * A remote container. Made unstarted by cws_session_sandbox; started by the first thing that needs
- * it (exec, files, wait) or by cws_sandbox_start.
+ * A remote container. cws_session_sandbox makes the object; the container is started by the first
+ * call that needs it (a command, a file, a wait, logs, a snapshot), or by cws_sandbox_start.
  * ============================================================================================= */
 
-typedef struct cws_sandbox cws_sandbox;
-typedef struct cws_session cws_session;
-typedef struct cws_op cws_op;
+/* Compute. Give either the flat pair (cpu and memory: requests and limits are the same), or
+ * requests and limits; if only one of these two is given, it holds for both. Quantities are those
+ * of Kubernetes: "500m", "2", "512Mi", "4G". In all fields NULL is "not given". */
+typedef struct cws_resources {
+    const char *cpu;            /* flat form: cores */
+    const char *memory;         /* flat form: bytes */
+    const char *request_cpu;    /* guaranteed; not above limit_cpu */
+    const char *request_memory; /* guaranteed; not above limit_memory */
+    const char *limit_cpu;      /* at most this much */
+    const char *limit_memory;   /* at most this much */
+    int64_t gpu_count;          /* 0: no GPU, unless gpu_type or gpu_memory_gb is given */
+    const char *gpu_type;       /* a model, for example "H100"; not together with gpu_memory_gb */
+    int64_t gpu_memory_gb;      /* any model with at least this much memory; 0: not given */
+} cws_resources;
 
-typedef enum cws_state {
-    CWS_STATE_NOT_STARTED = 0, /* no request was accepted yet, or stopped before start */
-    CWS_STATE_PENDING,
-    CWS_STATE_PREPARING, /* images are being prepared */
-    CWS_STATE_CREATING,
-    CWS_STATE_RUNNING,
-    CWS_STATE_PAUSED,
-    CWS_STATE_TERMINATING,
-    CWS_STATE_COMPLETED,  /* ended by itself or by a stop; terminal */
-    CWS_STATE_FAILED,     /* terminal; see status_reason */
-    CWS_STATE_TERMINATED, /* terminal; older servers */
-    CWS_STATE_UNSPECIFIED /* the server says nothing, or a number newer than this header */
-} cws_state;
+/* Where a sandbox is placed. v1. */
+typedef enum cws_placement {
+    CWS_PLACEMENT_DEFAULT = 0,    /* CKS if runner_ids are given, else the service's choice */
+    CWS_PLACEMENT_SERVERLESS = 1, /* in the service's own pool; not with runner_ids */
+    CWS_PLACEMENT_CKS = 2         /* on clusters of your organization */
+} cws_placement;
 
-/* "running", "completed" ...; never NULL. */
-CWS_API const char *cws_state_name(cws_state state);
-/* COMPLETED, FAILED or TERMINATED. */
-CWS_API bool cws_state_is_terminal(cws_state state);
+/* What to do when a create is refused for want of room: no capacity, no suitable runner,
+ * constraints that can not be met. v1. There is at most one more attempt, with the other placement
+ * and a request id of its own, and never after a create whose outcome is not known. */
+typedef enum cws_spillover {
+    CWS_SPILLOVER_DEFAULT = 0, /* the session's default, else STRICT */
+    CWS_SPILLOVER_STRICT = 1,  /* no other attempt: the refusal is the result */
+    CWS_SPILLOVER_CKS_THEN_SERVERLESS = 2, /* first CKS, then serverless without the runner_ids; not
+                                              with placement SERVERLESS */
+    CWS_SPILLOVER_SERVERLESS_THEN_CKS = 3  /* first serverless, then CKS; not with runner_ids or
+                                              placement CKS */
+} cws_spillover;
 
-/* A port of a sandbox that can be reached. */
-typedef struct cws_service_info {
-    int32_t port;
-    const char *name; /* "" : none */
-    cws_service_protocol protocol;
-    cws_visibility visibility;
-    cws_endpoint endpoint;
-    cws_endpoint_auth auth;
-    const char *url;     /* "": none */
-    const char *address; /* "": none; host and port of an endpoint without a URL */
-} cws_service_info;
+/* Options of a sandbox, and of a session for its sandboxes ("defaults"). "Merged" means that the
+ * session's defaults and what is given here are combined; "replaces" means that what is given here
+ * is taken instead of the default. The fields from template_id on, and mounted_files, can not be
+ * session defaults. A field marked v1 or v1beta2 is refused in the other API version. The types of
+ * the details are in >>create. Examples: examples/session.c, examples/dialects.c */
+struct cws_sandbox_opts {
+    const char *container_image; /* replaces; NULL or "": the default, else "python:3.11" */
+    const char *command;  /* program of the main command; replaces; NULL or "": the default, else
+                             "/bin/sh" with arguments that keep the sandbox alive silently */
+    const char *const *args; /* arguments of command; given and empty: none; NULL: those of the
+                                default if command is the default's too, else none */
+    const char *const *tags; /* merged: the defaults first, then these. Each has 1 to 59 letters,
+                                digits, '.', '_', '-', with a letter or digit at its end */
+    const char *const *runner_ids;  /* only on these runners (CKS placement); replaces; given and
+                                       empty: any. At most 100 different ones, 64 KiB in total */
+    const cws_resources *resources; /* replaces; NULL: the default, else the service's */
+    const cws_pair *environment_variables; /* merged, these win. For secrets use `secrets` */
+    const cws_pair *annotations;    /* merged, these win; at most 100; no empty values */
+    const cws_secret *secrets;      /* merged: the defaults first; at most 50. Two different ones
+                                       for the same variable are refused */
+    size_t secret_count;            /* elements of secrets */
+    const cws_mounted_file *mounted_files; /* files that are placed before the start */
+    size_t mounted_file_count;      /* elements of mounted_files */
+    int32_t max_lifetime_seconds;   /* it is ended after this time; replaces; 0: the default, else
+                                       the service's own; at most 2,592,000 (30 days) */
+    double request_timeout_seconds; /* deadline of each call for this sandbox that has no other one;
+                                       0: the session's default, else the client's */
+    const cws_network *network;     /* who may be reached and may come in; replaces */
+    const cws_file_system *file_system; /* a directory that can be kept as a snapshot; replaces */
+    const cws_volume *volumes;      /* storage; replaces; a non-NULL pointer with count 0: none */
+    size_t volume_count;            /* elements of volumes */
+    const cws_service *services;    /* v1: ports for others; replaces; a non-NULL pointer with count
+                                       0: none */
+    size_t service_count;           /* elements of services */
+    cws_placement placement;        /* v1; replaces */
+    cws_spillover spillover;        /* v1; replaces */
+    const char *const *profile_ids; /* v1beta2: with one of these profiles; replaces; given and
+                                       empty: any */
+    const char *const *profile_names; /* v1beta2: the same by name */
+    const char *template_id;    /* v1: make it from this template. Of the session's defaults only
+                                   the tags count then, and only what is given here changes the
+                                   template: a given list replaces the template's list, options of
+                                   the container need container_image too, and args need command */
+    const char *working_dir;    /* v1: of the main command; absolute; NULL: the image's */
+    const char *instance_type;  /* v1: a type of node; NULL: any */
+    const char *runtime_class;  /* v1: a class of isolation; NULL: the service's choice */
+    const char *display_name;   /* v1: a label for people; NULL: none */
+    const cws_image_credentials *image_credentials; /* v1: to pull a private image; NULL: none */
+    const cws_security *security;    /* v1: user, privileges; NULL: the image's and the service's */
+    const cws_probe *startup_probe;  /* v1: a check that the container is ready; NULL: none */
+    const cws_container *containers; /* v1: further containers beside the main one */
+    size_t container_count;          /* elements of containers */
+    const cws_object_storage *object_storage; /* buckets without keys of their own; NULL: none */
+    const cws_port *ports;           /* v1beta2: ports for others; v1: use services */
+    size_t port_count;               /* elements of ports */
+    const cws_s3_mount *s3_mount;    /* v1beta2: a bucket as a directory; v1: a registered volume */
+    int32_t max_timeout_seconds;     /* v1beta2: the service's limit for operations on the sandbox;
+                                        0: its default */
+    uint32_t must_be_zero;
+};
 
-/* What is known of a sandbox. Strings are never NULL ("" = unknown) and, like the struct, belong to
- * the sandbox and last until the next call that polls, or until it is freed. */
-typedef struct cws_sandbox_info {
-    const char *sandbox_id; /* "" until the create was accepted */
-    cws_state state;
-    int32_t state_number; /* as the server sent it, also when newer than this header */
-    const char *status_reason; /* for people; the cause of a failure */
-    const char *runner_id;
-    const char *runner_group_id;
-    int64_t create_unix_ms; /* 0: unknown */
-    int64_t start_unix_ms;
-    int64_t end_unix_ms;
-    bool has_exit_code; /* of the main command; 0 is a real code */
-    int32_t exit_code;
-    int64_t updated_unix_ms; /* when the server confirmed this last; 0: never */
-    /* What the service has made of the options, as far as it says; lists are ended by NULL. */
-    cws_resources resources; /* request_*, limit_*, gpu_*; NULL: unknown */
-    const cws_service_info *services; /* ports that can be reached */
-    size_t service_count;
-    const char *const *egress_hostnames; /* v1: names that may be reached */
-    const char *const *tags;             /* v1 */
-    const char *display_name;            /* v1 */
-    const char *runtime_class;           /* v1 */
-    const char *share_token; /* v1: opens endpoints with CWS_ENDPOINT_AUTH_SHARE_TOKEN; a secret */
-    cws_placement placement; /* v1 */
-    int32_t max_lifetime_seconds; /* v1; 0: unknown */
-    const cws_volume *volumes; /* of this object's options until the service tells, as v1 does; a
-                                  file_system is among them */
-    size_t volume_count;
-    const char *const *snapshot_ids; /* taken by a stop; in the order of the volumes */
-    const char *profile_id;       /* v1beta2 */
-    const char *service_address;  /* v1beta2: host of the services */
-    const char *ingress_mode;     /* v1beta2: as applied */
-    const char *egress_mode;      /* v1beta2: as applied */
-} cws_sandbox_info;
-
-CWS_API const cws_sandbox_info *cws_sandbox_get_info(const cws_sandbox *sandbox);
-CWS_API const char *cws_sandbox_id(const cws_sandbox *sandbox); /* "" until accepted */
-CWS_API cws_state cws_sandbox_state(const cws_sandbox *sandbox); /* last known; no network */
-
-typedef struct cws_exec_stats {
-    uint64_t exec_count;             /* rises when a command is begun */
-    uint64_t exec_completed_ok;      /* exit code 0 */
-    uint64_t exec_completed_nonzero; /* other code, check off */
-    uint64_t exec_failures;          /* everything else, check failures and cancels included */
-} cws_exec_stats;
-CWS_API cws_exec_stats cws_sandbox_exec_stats(const cws_sandbox *sandbox);
-
-/* Send the create request, if it was not sent yet, and wait until the service accepted it. Does not
- * wait for RUNNING. A create whose outcome is unknown is repeated with the same request id.
- * Returns CWS_ERR_NOT_RUNNING for a sandbox that was stopped before. */
+/* Send the create request if it was not sent yet, and wait until the service has accepted it. Does
+ * not wait for RUNNING. In API v1 a create whose outcome is not known is repeated with the same
+ * request id. Returns CWS_ERR_NOT_RUNNING for a sandbox that was stopped before, or how the create
+ * failed. */
 CWS_API cws_status cws_sandbox_start(cws_sandbox *sandbox, cws_error *err);
+/* The same, begun. The start goes on even if you free the operation. */
 CWS_API cws_status cws_sandbox_start_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err);
 
-/* Wait until the sandbox is RUNNING (or already past it), starting it if needed. All waiters of one
- * sandbox share one poll. timeout_seconds 0: the sandbox's request timeout; the clock starts once
- * the create was accepted, which itself is bounded by the request timeout. Returns CWS_ERR_FAILED
- * (with the server's reason), CWS_ERR_TERMINATED, CWS_ERR_TIMEOUT, CWS_ERR_NOT_RUNNING (stopped
- * meanwhile), or what the create or the poll met. */
-CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, double timeout_seconds, cws_error *err);
-CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, double timeout_seconds,
+/* Options of the two waits below. */
+typedef struct cws_wait_opts {
+    double timeout_seconds; /* counted from the moment when the create was accepted; 0: the
+                               sandbox's request timeout. The create has that timeout for itself */
+    bool allow_termination; /* only for cws_sandbox_wait_until_complete: being stopped counts as
+                               success; false: it is CWS_ERR_TERMINATED */
+    uint32_t must_be_zero;
+} cws_wait_opts;
+
+/* Wait until the sandbox is RUNNING or already past it; starts it if needed. opts may be NULL. All
+ * who wait for one sandbox share one series of status polls. Returns CWS_ERR_FAILED (with the
+ * service's reason), CWS_ERR_TERMINATED, CWS_ERR_TIMEOUT, CWS_ERR_NOT_RUNNING (it was stopped
+ * meanwhile), or how the create or a poll failed. */
+CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, const cws_wait_opts *opts,
+                                    cws_error *err);
+/* The same, begun. */
+CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, const cws_wait_opts *opts,
                                           cws_op **out, cws_error *err);
 
-typedef struct cws_complete_opts {
-    double timeout_seconds;  /* 0: the sandbox's request timeout */
-    bool allow_termination;  /* a stop counts as success; default: CWS_ERR_TERMINATED */
-    uint32_t must_be_zero;
-} cws_complete_opts;
-
-/* Wait until the main command has ended. FAILED is always CWS_ERR_FAILED; a sandbox stopped by this
- * object is CWS_ERR_TERMINATED unless allow_termination is set. The exit code, where there is one,
- * is in cws_sandbox_get_info. */
+/* Wait until the sandbox has ended; starts it if needed. opts may be NULL. FAILED is always
+ * CWS_ERR_FAILED. One that was stopped is CWS_ERR_TERMINATED unless allow_termination is set. The
+ * exit code of the main command, if there is one, is in cws_sandbox_last_info. Returns
+ * CWS_ERR_TIMEOUT if it has not ended in time. */
 CWS_API cws_status cws_sandbox_wait_until_complete(cws_sandbox *sandbox,
-                                                   const cws_complete_opts *opts, cws_error *err);
+                                                   const cws_wait_opts *opts, cws_error *err);
+/* The same, begun. */
 CWS_API cws_status cws_sandbox_wait_until_complete_begin(cws_sandbox *sandbox,
-                                                         const cws_complete_opts *opts,
+                                                         const cws_wait_opts *opts,
                                                          cws_op **out, cws_error *err);
 
-/* Ask the service for the state now. Never starts a sandbox: CWS_ERR_NOT_RUNNING if unstarted. A
- * terminal sandbox answers from memory. state may be NULL. */
-CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state, cws_error *err);
-CWS_API cws_status cws_sandbox_get_status_begin(cws_sandbox *sandbox, cws_op **out,
-                                                cws_error *err);
-
+/* How to stop. All zero: 10 s of grace, no snapshots. */
 typedef struct cws_stop_opts {
-    double graceful_shutdown_seconds; /* 0: 10; CWS_NONE: at once; fractions are rounded up. With
-                                         snapshot at most 300, and in v1beta2 never less than 30 */
-    bool missing_ok;                  /* a sandbox the service does not know counts as stopped */
-    double timeout_seconds;           /* for the whole stop; 0: grace + 60, with snapshot + 635 */
-    bool snapshot; /* first keep the scratch volumes; their ids are then in snapshot_ids of
-                      cws_sandbox_info. CWS_ERR_SNAPSHOT if there are none. Of a sandbox that was
-                      not started there is nothing to keep, which is success. The next three need
-                      it */
-    bool snapshot_no_wait; /* do not wait until the snapshots are ready */
-    const char *const *snapshot_volumes; /* v1: names of scratch volumes; NULL: all known */
-    const char *request_id; /* token of the snapshots, up to 128 bytes; NULL: the service's */
+    double graceful_shutdown_seconds; /* time between asking and forcing; rounded up to whole
+                                         seconds, at most one day; 0: 10; CWS_NONE: force at once.
+                                         With snapshot_on_stop at most 300; v1beta2 then makes 30 of
+                                         CWS_NONE */
+    bool missing_ok;        /* a sandbox that the service does not know counts as stopped */
+    double timeout_seconds; /* for the whole stop; 0: the grace + 60 s, with snapshots + 635 s */
+    bool snapshot_on_stop;  /* first keep its scratch volumes as snapshots; their ids are then in
+                               snapshot_ids of cws_sandbox_info. CWS_ERR_SNAPSHOT if there are no
+                               scratch volumes. An unstarted sandbox has nothing to keep: success */
+    bool no_wait_for_ready; /* with snapshot_on_stop: do not wait until the snapshots are ready */
+    const char *const *snapshot_volumes; /* v1, with snapshot_on_stop: names of the scratch volumes
+                                            to keep; NULL: all that are known */
+    const char *request_id; /* with snapshot_on_stop: token of the snapshots, up to 128 bytes; NULL:
+                               the service makes one */
     uint32_t must_be_zero;
 } cws_stop_opts;
 
-/* Stop the sandbox and wait until it has ended. Stopping an unstarted sandbox means that it can
- * never start. A start in flight is awaited first and then stopped, so nothing leaks. Calls that
- * overlap join the first one, whose options count. An ended sandbox is success. On failure the
- * sandbox stays tracked by its session, and stop may be called again. A stop with snapshot that
- * comes too late to take one (the sandbox ends or has ended without, those of an earlier stop have
- * failed, or a stop without is under way) is CWS_ERR_SNAPSHOT_CONFLICT and leaves everything as it
- * is. */
+/* Stop the sandbox and wait until it has ended. opts may be NULL. A sandbox that was not started
+ * can never start after this. A start that is in flight is awaited first, then the sandbox is
+ * stopped, so that none is left behind. Calls that overlap join the first one, whose options count.
+ * A sandbox that has ended already is success. After a failure the session still tracks the
+ * sandbox, and stop may be called again. Returns CWS_ERR_TIMEOUT, CWS_ERR_NOT_FOUND (without
+ * missing_ok), or what the service says.
+ *
+ * With snapshot_on_stop: if it is too late for snapshots (the sandbox has ended or is ending
+ * without, or those of an earlier stop have failed) the result is CWS_ERR_SNAPSHOT_CONFLICT and
+ * nothing is changed. If a snapshot fails the sandbox ends all the same, and the result is why. */
 CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts,
                                     cws_error *err);
+/* The same, begun. The stop goes on even if you free the operation. */
 CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_opts *opts,
                                           cws_op **out, cws_error *err);
 
-/* Freeze all processes of a running sandbox, and let them go on. v1beta2 only, else
- * CWS_ERR_UNSUPPORTED. Never starts a sandbox: CWS_ERR_NOT_RUNNING if unstarted or ended. Commands
- * in a paused sandbox wait, or are refused by the service. */
-CWS_API cws_status cws_sandbox_pause(cws_sandbox *sandbox, cws_error *err);
-CWS_API cws_status cws_sandbox_pause_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err);
-CWS_API cws_status cws_sandbox_resume(cws_sandbox *sandbox, cws_error *err);
-CWS_API cws_status cws_sandbox_resume_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err);
-
-/* Forget the handle. Local: a session goes on tracking the sandbox and will stop it. */
+/* Forget the handle. NULL is fine. Stops nothing: a session that tracks the sandbox still does. */
 CWS_API void cws_sandbox_free(cws_sandbox *sandbox);
 
-/* Delete a sandbox by id, at once and without waiting for its end. With missing_ok an id that the
- * service does not know is success. */
+/* The id that the service gave it; "" until the create was accepted. Borrowed from the sandbox. */
+CWS_API const char *cws_sandbox_id(const cws_sandbox *sandbox);
+/* The last known state. Asks nobody: see cws_sandbox_get_state. */
+CWS_API cws_state cws_sandbox_state(const cws_sandbox *sandbox);
+
+/* Ask the service for the state now. Never starts a sandbox: CWS_ERR_NOT_RUNNING if it was not
+ * started. A sandbox in a final state answers from memory. state may be NULL; it is set to the last
+ * known state also if the call fails. */
+CWS_API cws_status cws_sandbox_get_state(cws_sandbox *sandbox, cws_state *state, cws_error *err);
+/* The same, begun: ask cws_sandbox_state when it has ended. */
+CWS_API cws_status cws_sandbox_get_state_begin(cws_sandbox *sandbox, cws_op **out,
+                                                cws_error *err);
+
+/* What is known of a sandbox. Strings are never NULL ("" is "unknown" or "none"), lists of strings
+ * end with NULL. All of it belongs to the sandbox. From `resources` on it is what the service has
+ * made of the options, as far as it says so. */
+typedef struct cws_sandbox_info {
+    const char *sandbox_id; /* "" until the create was accepted */
+    cws_state state;        /* the last known one */
+    int32_t state_number;   /* as the service sent it, also if it is newer than this header */
+    const char *state_reason; /* for people; the cause of a failure */
+    const char *runner_id;    /* where it runs */
+    const char *runner_group_id; /* the group of that runner */
+    int64_t create_unix_ms; /* when it was created; 0: unknown */
+    int64_t start_unix_ms;  /* when it began to run; 0: unknown */
+    int64_t end_unix_ms;    /* when it ended; 0: unknown */
+    bool has_exit_code;     /* the main command has ended with exit_code */
+    int32_t exit_code;      /* only if has_exit_code; 0 is a real code */
+    int64_t updated_unix_ms; /* when the service last confirmed this; 0: never */
+    cws_resources resources; /* request_, limit_ and gpu_ fields; NULL here is "unknown" */
+    const cws_service_info *services; /* ports that can be reached */
+    size_t service_count;             /* elements of services */
+    const char *const *egress_hostnames; /* v1: names that may be reached */
+    const char *const *tags;             /* v1 */
+    const char *display_name;            /* v1 */
+    const char *runtime_class;           /* v1: the class in force */
+    const char *share_token; /* v1: opens endpoints with CWS_ENDPOINT_AUTH_SHARE_TOKEN; a secret
+                                that only the reply to the create tells */
+    cws_placement placement;      /* v1 */
+    int32_t max_lifetime_seconds; /* v1: the lifetime in force; 0: unknown */
+    const cws_volume *volumes;    /* those of the options until the service tells them, as v1 does;
+                                     a file_system is among them */
+    size_t volume_count;          /* elements of volumes */
+    const char *const *snapshot_ids; /* taken by a stop, in the order of the volumes */
+    const char *profile_id;      /* v1beta2 */
+    const char *service_address; /* v1beta2: host of the services */
+    const char *ingress_mode;    /* v1beta2: the mode in force */
+    const char *egress_mode;     /* v1beta2: the mode in force */
+} cws_sandbox_info;
+
+/* What is known of the sandbox; asks nobody. Borrowed: the struct and what it points to last until
+ * the next call that turns the loop, or until the sandbox is freed. Never NULL. */
+CWS_API const cws_sandbox_info *cws_sandbox_last_info(const cws_sandbox *sandbox);
+
+/* How the commands and shells of this handle went. */
+typedef struct cws_exec_stats {
+    uint64_t exec_count;             /* begun */
+    uint64_t exec_completed_ok;      /* ended with exit code 0 */
+    uint64_t exec_completed_nonzero; /* ended with another code, check not set */
+    uint64_t exec_failures;          /* everything else, failed checks and cancels included */
+} cws_exec_stats;
+/* Those numbers; asks nobody. */
+CWS_API cws_exec_stats cws_sandbox_exec_stats(const cws_sandbox *sandbox);
+
+/* Freeze all processes of a running sandbox. v1beta2; else CWS_ERR_UNSUPPORTED. Never starts a
+ * sandbox: CWS_ERR_NOT_RUNNING if it was not started or has ended. Commands in a paused sandbox
+ * wait, or the service refuses them. */
+CWS_API cws_status cws_sandbox_pause(cws_sandbox *sandbox, cws_error *err);
+/* The same, begun. */
+CWS_API cws_status cws_sandbox_pause_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err);
+/* Let the processes of a paused sandbox go on. Otherwise like cws_sandbox_pause. */
+CWS_API cws_status cws_sandbox_resume(cws_sandbox *sandbox, cws_error *err);
+/* The same, begun. */
+CWS_API cws_status cws_sandbox_resume_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err);
+
+/* Delete a sandbox by its id (1 to 127 printable ASCII characters), at once and without waiting for
+ * its end. With missing_ok an id that the service does not know is success; without,
+ * CWS_ERR_NOT_FOUND. */
 CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id, bool missing_ok,
                                       cws_error *err);
+/* The same, begun. */
 CWS_API cws_status cws_sandbox_delete_begin(cws_client *client, const char *sandbox_id,
                                             bool missing_ok, cws_op **out, cws_error *err);
 
 /* ================================================================================================
  * >>exec
- * Commands. argv is a program and its arguments, ended by NULL; there is no shell in between.
+ * Commands and shells. argv is a program and its arguments, ended by NULL. There is no shell in
+ * between: to use one, run {"/bin/sh", "-c", text, NULL}.
  * ============================================================================================= */
 
-typedef struct cws_result cws_result;   /* a command that has ended */
-typedef struct cws_process cws_process; /* a command in flight */
-
+/* Which output of a command. A shell has only CWS_STDOUT. */
 typedef enum cws_stream_id { CWS_STDOUT = 1, CWS_STDERR = 2 } cws_stream_id;
 
+/* What a callback that takes or gives bytes answers. */
 typedef enum cws_flow {
-    CWS_FLOW_CONTINUE = 0,
-    CWS_FLOW_CANCEL = 1, /* end the operation with CWS_ERR_CANCELLED */
-    CWS_FLOW_PAUSE = 2   /* the piece was taken; no more until cws_op_resume, which must come later
-                            than the callback's return, so not for blocking calls. The peer feels
-                            it; deadlines go on */
+    CWS_FLOW_CONTINUE = 0, /* go on */
+    CWS_FLOW_CANCEL = 1,   /* end the operation with CWS_ERR_CANCELLED */
+    CWS_FLOW_PAUSE = 2     /* this piece was taken, but send no more until cws_op_resume is called,
+                              after the callback's return. The other side waits too; deadlines go
+                              on. Blocking calls can not be paused */
 } cws_flow;
 
-/* Output as it arrives, in pieces of any size (one piece per stream from the unary call, which can
- * not pause); data lives until the callback returns and is not NUL-terminated. The service ends a
- * command whose output is not taken for long: CWS_ERR_STREAM_BACKPRESSURE. */
+/* Called with output as it arrives, in pieces of any size; from the unary call in one piece for
+ * each stream, which can not pause. data has no NUL behind it and lasts until the function returns.
+ * If output is not taken for long, the service ends the command: CWS_ERR_STREAM_BACKPRESSURE. */
 typedef cws_flow (*cws_output_fn)(cws_stream_id stream, const void *data, size_t size, void *user);
 
+/* Called once after a write that did not find enough room, as soon as there is some again: room for
+ * half a MiB, or for the line. Not after the end of the command. */
+typedef void (*cws_stdin_room_fn)(void *user);
+
+/* Options of a command. All zero: its output is kept, its exit code is yours to look at. */
 typedef struct cws_exec_opts {
-    const char *cwd;         /* absolute; NULL: the container's. Needs /bin/sh in the image */
-    const cws_pair *env;     /* variables added for this command only */
-    bool check;              /* a non-zero exit code is CWS_ERR_EXECUTION */
-    bool unary;              /* use the unary Exec call: one reply, no live output. Chosen by itself
-                                when the transport or the address cannot do streams */
-    double timeout_seconds;  /* 0: the sandbox's request timeout. The clock starts when the command
-                                is sent. The call is given 5 s more to let the server speak first */
-    uint64_t max_output_bytes; /* kept of each stream; what is over is counted, delivered to
+    const char *cwd; /* working directory, absolute; NULL: the container's. Needs /bin/sh in the
+                        image */
+    const cws_pair *environment_variables; /* added for this command only; NULL: none */
+    bool check;      /* a non-zero exit code is CWS_ERR_EXECUTION */
+    bool unary;      /* use the unary call: one reply at the end, no live output. The library does
+                        so by itself where the transport or the address can not do streams both
+                        ways */
+    double timeout_seconds; /* time limit of the command, from when it is sent; 0: the sandbox's
+                               request timeout. The service gets 5 s more to report a timeout
+                               itself; then, at the latest, the call ends with CWS_ERR_TIMEOUT */
+    uint64_t max_output_bytes; /* how much of each stream is kept; what is more is counted, given to
                                   on_output, and dropped. 0: 16 MiB; CWS_UNLIMITED */
-    const char *container;   /* NULL: the primary one */
-    cws_output_fn on_output; /* NULL: none */
-    bool with_stdin;         /* the command has a standard input, see cws_process_write; false: an
-                                empty one. Needs a transport with streams in both directions
-                                (HTTP/2). The command must say that it is ready within 5 s, or
-                                timeout_seconds if that is less, else CWS_ERR_TIMEOUT. Give a long
-                                conversation a long timeout_seconds */
-    void (*on_stdin_room)(void *user); /* called inside a poll once there is room for half a MiB, or
-                                          for the line, after a write that was told that there is
-                                          not enough; not after the end. NULL: none */
-    void *user;
+    const char *container;   /* v1: name of the container; NULL: the main one */
+    cws_output_fn on_output; /* called with output as it arrives; NULL: none */
+    bool with_stdin; /* the command has a standard input: see cws_process_write. false: an empty
+                        one. Only with cws_exec_begin; needs streams both ways. The service must
+                        report that the command is ready for input within 5 s, or within
+                        timeout_seconds if that is less; else CWS_ERR_TIMEOUT. Give a long
+                        conversation a long timeout_seconds */
+    cws_stdin_room_fn on_stdin_room; /* NULL: none */
+    void *user;                      /* handed to both functions */
     uint32_t must_be_zero;
 } cws_exec_opts;
 
-/* Run a command to its end. *out is yours: cws_result_free; NULL on failure. (What a failed command
- * had written is kept too: use cws_exec_begin and cws_process_wait to see it.) Starts the sandbox
- * and waits for RUNNING if needed. A command is never sent twice. A stream that ends without an
- * exit message is CWS_ERR_EXECUTION, never success. A program that is not there, or a cwd that is
- * not, is a success of the call with the exit code of the runtime or the shell (127, 2 or 1).
- * Returns CWS_ERR_TIMEOUT "timed out after N s", CWS_ERR_NOT_RUNNING, CWS_ERR_EXECUTION and others.
+/* Run a command to its end. opts may be NULL. *out is yours: cws_result_free; NULL on failure.
+ * Starts the sandbox and waits for RUNNING if needed. A command is never carried out twice.
+ *
+ * A program that does not exist, or a cwd that does not, is a success of the call: the exit code of
+ * the runtime or the shell tells (127, 2 or 1). A stream that ends without an exit code is
+ * CWS_ERR_EXECUTION, never success. Returns also CWS_ERR_TIMEOUT, CWS_ERR_NOT_RUNNING,
+ * CWS_ERR_STREAM_BACKPRESSURE, CWS_ERR_TRANSPORT and others. To see what a command wrote before it
+ * failed, use cws_exec_begin and cws_process_wait.
  * Example: examples/quickstart.c */
 CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
                             const cws_exec_opts *opts, cws_result **out, cws_error *err);
+/* The same, begun: a process that you can wait for, read from and write to. *out is yours:
+ * cws_process_free. */
 CWS_API cws_status cws_exec_begin(cws_sandbox *sandbox, const char *const *argv,
                                   const cws_exec_opts *opts, cws_process **out, cws_error *err);
 
+/* Options of a shell. All zero: /bin/bash or argv, in a terminal of the service's default size. */
 typedef struct cws_shell_opts {
-    const char *cwd;         /* absolute; NULL: the container's. Needs /bin/sh in the image */
-    uint32_t width;          /* columns and rows of the terminal, up to 65535; */
-    uint32_t height;         /* 0: the service's default */
-    const cws_pair *env;     /* variables added for this shell only, e.g. TERM */
-    double timeout_seconds;  /* for the whole shell; 0: none at all */
-    uint64_t max_output_bytes; /* without on_output: kept for cws_process_read; while so much is
-                                  unread, the shell is held up. 0: 1 MiB */
-    const char *container;   /* NULL: the primary one */
-    cws_output_fn on_output; /* then nothing is kept. All output is CWS_STDOUT */
-    void (*on_stdin_room)(void *user); /* as in cws_exec_opts */
-    void *user;
+    const char *cwd; /* working directory, absolute; NULL: the container's. Needs /bin/sh in the
+                        image */
+    uint32_t width;  /* columns of the terminal, up to 65535; 0: the service's default */
+    uint32_t height; /* rows of the terminal, up to 65535; 0: the service's default */
+    const cws_pair *environment_variables; /* added for this shell only, for example TERM */
+    double timeout_seconds;    /* for the whole shell; 0: none */
+    uint64_t max_output_bytes; /* without on_output: how much is kept for cws_process_read; while so
+                                  much is unread, the shell has to wait. 0: 1 MiB; CWS_UNLIMITED */
+    const char *container;     /* v1: name of the container; NULL: the main one */
+    cws_output_fn on_output;   /* called with output as it arrives, which is then not kept; all of
+                                  it is CWS_STDOUT. NULL: read it with cws_process_read */
+    cws_stdin_room_fn on_stdin_room; /* as in cws_exec_opts; NULL: none */
+    void *user;                      /* handed to both functions */
     uint32_t must_be_zero;
 } cws_shell_opts;
 
-/* Begin an interactive program in a terminal; argv NULL: /bin/bash. The process is like a command
- * with_stdin whose output is raw bytes of a terminal: write keys, read the screen, cws_process_wait
- * gives the exit code, and the result only output that was not read. Unlike that of a command, its
- * output waits for you: read it, or the shell stands still. Needs streams in both directions
- * (HTTP/2), else CWS_ERR_UNSUPPORTED. No signal is sent from here: ^C is the byte 3, as on any
- * terminal.
+/* Begin an interactive program in a terminal. argv NULL: /bin/bash. opts may be NULL. *out is
+ * yours: cws_process_free. It is a process with standard input: write keys with cws_process_write,
+ * read the screen with cws_process_read, get the exit code from cws_process_wait. Its result holds
+ * only the output that was not read. Read the output: a shell, unlike a command, waits while its
+ * output is not taken. No signals are sent: ^C is the byte 3, as on any terminal. Needs streams
+ * both ways, else CWS_ERR_UNSUPPORTED. There is no call that waits for a whole shell.
  * Example: examples/shell.c */
 CWS_API cws_status cws_shell_begin(cws_sandbox *sandbox, const char *const *argv,
                                    const cws_shell_opts *opts, cws_process **out, cws_error *err);
-/* Tell the shell the new size of its terminal, 1 to 65535 each. Never waits: what is not sent yet
- * is replaced, and what comes behind cws_process_close_stdin is not sent. CWS_ERR_EXECUTION
- * "terminal session has ended" afterwards. */
+/* Tell a shell the new size of its terminal, 1 to 65535 each. Never waits; a size that was not sent
+ * yet is replaced, and after cws_process_close_stdin none is sent. Returns CWS_ERR_INVALID_ARGUMENT
+ * for a command without terminal, CWS_ERR_EXECUTION after its end. */
 CWS_API cws_status cws_process_resize(cws_process *process, uint32_t width, uint32_t height,
                                       cws_error *err);
 
-/* The operation behind a process, for cws_op_wait, cws_wait_many, cws_op_on_done. Borrowed: it
- * lives as long as the process; do not free it. */
+/* The operation of a process, for cws_op_wait, cws_wait_many, cws_op_on_done. Borrowed: it lives as
+ * long as the process; do not free it. */
 CWS_API cws_op *cws_process_op(cws_process *process);
-/* True once the command has ended with an exit code; exit_code may be NULL. Never blocks. */
+/* True once the command has ended with an exit code, which is stored in *exit_code (may be NULL).
+ * Does not turn the loop. */
 CWS_API bool cws_process_poll(const cws_process *process, int32_t *exit_code);
-/* Wait for the end (timeout_ms < 0: without limit of its own) and borrow the result, which lives as
- * long as the process. After a failure it holds what had arrived until then. result may be NULL;
- * *result is NULL if the command never began. Returns CWS_ERR_WAIT_TIMEOUT if it is still running;
- * it may be called again. */
-CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
+/* Wait for the end and borrow the result, which lasts as long as the process. result may be NULL.
+ * Returns how the command ended. After a failure *result holds what had arrived until then; it is
+ * NULL if the command never began. timeout_seconds: 0 makes one turn of the loop, CWS_FOREVER has
+ * no limit of its own; CWS_ERR_WAIT_TIMEOUT says that the command still runs: wait again. */
+CWS_API cws_status cws_process_wait(cws_process *process, double timeout_seconds,
                                     const cws_result **result, cws_error *err);
-/* Take the result of an ended process; it is then yours: cws_result_free. NULL if there is none. */
+/* Take the result of an ended process; it is then yours: cws_result_free. NULL if there is none
+ * (any more). */
 CWS_API cws_result *cws_process_take_result(cws_process *process);
-/* Write to the command's input (with_stdin). CWS_OK: all of it is queued. Up to 1 MiB waits in the
- * library and is sent in order once the command is ready; the transport holds some more. While the
- * queue is full this waits, and moves everything else meanwhile, output too (a shell takes no
- * input while its output waits for you). Queued is not delivered: cancel and free drop what was
- * not sent. written (may be NULL) tells how many bytes were queued, also on failure. timeout_ms <
- * 0: without limit of its own; 0: take what fits and move nothing (cws_client_poll does), allowed
- * in callbacks, where another value gives CWS_ERR_REENTRANT once the queue is full. Inside a
- * callback from the turns of another write to the same process nothing fits. Returns
- * CWS_ERR_WAIT_TIMEOUT if some did not fit in time, CWS_ERR_EXECUTION "stream is closed" after
- * cws_process_close_stdin, and "stream has failed" once the command has ended or was cancelled,
- * with the reason.
+
+/* Write to the input of a process (with_stdin, or a shell). CWS_OK says that all of it is queued.
+ * Up to 1 MiB waits in the queue; it is sent in order once the command is ready. While the queue is
+ * full this call waits and turns the loop, so output arrives meanwhile too. (A shell takes no input
+ * while its output waits for you.) *written (may be NULL) tells how many bytes were queued, also on
+ * failure. Queued is not delivered: cancel and free drop what was not sent.
+ *
+ * timeout_seconds: 0 queues what fits now and moves nothing; CWS_FOREVER has no limit of its own.
+ * In a callback use 0: any other value returns CWS_ERR_REENTRANT when the queue is full. In a
+ * callback that runs inside another write to the same process, nothing is queued: its bytes would
+ * land in the middle of that write.
+ *
+ * Returns CWS_ERR_WAIT_TIMEOUT if not everything was queued in time, CWS_ERR_EXECUTION "stream is
+ * closed" after cws_process_close_stdin, and CWS_ERR_EXECUTION "stream has failed", with the
+ * reason, once the command has ended or was cancelled.
  * Example: examples/stdin.c */
 CWS_API cws_status cws_process_write(cws_process *process, const void *data, size_t size,
-                                     int64_t timeout_ms, size_t *written, cws_error *err);
-/* The same for a line: text and a newline, queued as a whole or not at all. Shorter than 1 MiB. */
+                                     double timeout_seconds, size_t *written, cws_error *err);
+/* The same for a line: text and a newline, queued as a whole or not at all. Less than 1 MiB, else
+ * CWS_ERR_INVALID_ARGUMENT. */
 CWS_API cws_status cws_process_write_line(cws_process *process, const char *text,
-                                          int64_t timeout_ms, cws_error *err);
-/* End the input behind everything that was written, which later turns of the loop send. Never
- * waits; again, or after the end of the command, is fine. */
+                                          double timeout_seconds, cws_error *err);
+/* End the input after everything that was written. Never waits; the loop sends it. Calling it
+ * again, or after the end of the command, is success. */
 CWS_API cws_status cws_process_close_stdin(cws_process *process, cws_error *err);
-/* Take output as it arrives, of any command: between 1 and `size` bytes, waiting if there are none;
- * timeout_ms as for writing. CWS_OK with *count 0 is the end of the stream; a non-zero exit is no
- * failure here. Bytes that were taken are no longer in the result, and those of a result that was
- * taken are not here. A command, unlike a shell, is never held up: what is not read is kept up to
- * max_output_bytes, and after those bytes CWS_ERR_LIMIT says that there was more. Returns
- * CWS_ERR_WAIT_TIMEOUT if nothing came, or how the command failed, after all bytes before that. */
+
+/* Take output of a process: 1 to `size` bytes, or wait until there is some. size must not be 0.
+ * CWS_OK with *count 0 is the end of the stream; a non-zero exit code is no failure here. Bytes
+ * that were taken are no longer in the result. timeout_seconds: 0 does not wait and moves nothing;
+ * CWS_FOREVER has no limit of its own. In a callback use 0: any other value returns
+ * CWS_ERR_REENTRANT when there is nothing.
+ *
+ * A command, unlike a shell, does not wait for its reader: what is not read is kept up to
+ * max_output_bytes, and after these bytes CWS_ERR_LIMIT says that there was more. Returns
+ * CWS_ERR_WAIT_TIMEOUT if nothing came in time, or, after all bytes, how the command failed. */
 CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, void *buffer,
-                                    size_t size, int64_t timeout_ms, size_t *count,
+                                    size_t size, double timeout_seconds, size_t *count,
                                     cws_error *err);
-/* Give up: the exchange ends at once on the wire. True if it was still running. */
+/* Give up: the operation ends with CWS_ERR_CANCELLED, and the exchange ends on the wire. True if it
+ * was still running. */
 CWS_API bool cws_process_cancel(cws_process *process);
-/* Cancels if needed, then frees. */
+/* Free the process and its operation; cancels it if it still runs. NULL is fine. */
 CWS_API void cws_process_free(cws_process *process);
 
+/* The exit code; 0 also if there is none: see cws_result_has_exit_code. */
 CWS_API int32_t cws_result_exit_code(const cws_result *result);
-CWS_API bool cws_result_has_exit_code(const cws_result *result); /* false in a partial result */
-CWS_API const char *cws_result_stdout(const cws_result *result, size_t *size); /* NUL-terminated */
-CWS_API const char *cws_result_stderr(const cws_result *result, size_t *size);
+/* True if the command ended with an exit code; false in the partial result of a failure. */
+CWS_API bool cws_result_has_exit_code(const cws_result *result);
+/* What was kept of standard output, with a NUL behind it; never NULL. Valid until the result is
+ * freed, or until cws_process_read takes from it. */
+CWS_API const char *cws_result_stdout(const cws_result *result);
+/* The same of standard error. */
+CWS_API const char *cws_result_stderr(const cws_result *result);
+/* Number of bytes at cws_result_stdout, without the NUL. */
 CWS_API size_t cws_result_stdout_size(const cws_result *result);
+/* Number of bytes at cws_result_stderr, without the NUL. */
 CWS_API size_t cws_result_stderr_size(const cws_result *result);
-/* Bytes the command wrote in total, and whether less than that was kept. */
+/* How many bytes the command wrote to the stream in total, kept or not. */
 CWS_API uint64_t cws_result_bytes_produced(const cws_result *result, cws_stream_id stream);
+/* True if less was kept than the command wrote: see max_output_bytes. */
 CWS_API bool cws_result_truncated(const cws_result *result, cws_stream_id stream);
-/* The command as given, ended by NULL. */
+/* The command as you gave it, ended by NULL. Lasts as long as the result. */
 CWS_API const char *const *cws_result_command(const cws_result *result);
+/* Free a result that is yours: from cws_exec or cws_process_take_result. NULL is fine. */
 CWS_API void cws_result_free(cws_result *result);
 
 /* ================================================================================================
- * >>logs
- * The output of a sandbox's main command, as lines or as it comes. (What commands of cws_exec write
- * is not in it, and the default main command writes nothing.) A stream hands out its items one
- * after the other: to a callback, or to you when you ask for the next one. What you do not take
- * waits at the service's side: little is kept here.
- * ============================================================================================= */
-
-typedef struct cws_stream cws_stream; /* items in flight */
-
-typedef struct cws_item {
-    const char *data; /* lives until cws_stream_next is called again, the callback returns, or the
-                         stream is freed; a NUL follows it */
-    size_t size;
-    bool partial;   /* logs by line: no newline at its end, because the line is too long or the
-                       output ended */
-    bool restarted; /* logs: before this item some output may be missing or come twice: the
-                       connection broke and could not be taken up where it was */
-    int64_t unix_ms; /* logs: when the service says that it was written; 0: unknown */
-    const char *session_id; /* logs: with offset the place behind this item, for a later stream that
-                               is to go on there; "": there is none. Lives as long as data */
-    uint64_t offset; /* logs: see above. Downloads: bytes of the file before this item */
-} cws_item;
-
-typedef cws_flow (*cws_item_fn)(const cws_item *item, void *user);
-
-typedef enum cws_long_lines {
-    CWS_LONG_LINES_DEFAULT = 0, /* FAIL in v1, SPLIT in v1beta2 */
-    CWS_LONG_LINES_FAIL = 1,    /* CWS_ERR_STREAM_TRUNCATED, behind the lines before it */
-    CWS_LONG_LINES_SPLIT = 2    /* in pieces of max_line_bytes, with `partial` set */
-} cws_long_lines;
-
-typedef struct cws_logs_opts {
-    bool follow;            /* stay until the main command has ended; false: what there is now */
-    bool raw;               /* pieces as they come instead of lines */
-    bool timestamps;        /* the service puts a time (ISO 8601, UTC) and a space before each line;
-                               not behind a connection that was resumed. Most items then have no
-                               place to go on at */
-    uint32_t tail_lines;    /* only the last ones, at most 2147483647; 0: all */
-    int64_t since_unix_ms;  /* only what was written then or later; 0: all */
-    const char *resume_session_id; /* with follow: go on behind an item, by its session_id */
-    uint64_t resume_offset;        /* and offset; without the three options above */
-    double timeout_seconds; /* 0: with follow none, else the sandbox's request timeout */
-    uint32_t max_attempts;  /* with follow: connections lost in a row, without data between them,
-                               after which it gives up with CWS_ERR_UNAVAILABLE; 0: 3; 1: none is
-                               taken up again */
-    cws_long_lines long_lines;
-    uint64_t max_line_bytes; /* its newline included; 0: 1 MiB */
-    const char *container;   /* NULL: the primary one */
-    cws_item_fn on_item;     /* NULL: you will call cws_stream_next */
-    void *user;
-    uint32_t must_be_zero;
-} cws_logs_opts;
-
-/* Read the logs. Starts the sandbox if needed; one that has ended can be read without follow if the
- * service still has its logs. With follow a lost connection is taken up again, after 0.5 s, then 1
- * s, up to 4 s: bytes that come twice are dropped, and where that can not be known the item says
- * `restarted`. Returns CWS_ERR_NOT_RUNNING (follow, "terminating"), CWS_ERR_REQUEST_TIMEOUT,
- * CWS_ERR_STREAM_TRUNCATED, or how the service ended the stream: stream_code and reason say more.
- * Needs a transport of the streaming tier, else CWS_ERR_UNSUPPORTED. *out is yours:
- * cws_stream_free.
- * Example: examples/follow_logs.c */
-CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opts,
-                                  cws_stream **out, cws_error *err);
-/* The same to its end; opts->on_item is required. */
-CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws_error *err);
-
-/* Take the next item, waiting for it: timeout_ms < 0 without limit of its own, 0 without moving
- * anything (allowed in callbacks; polls fetch what it hands out). CWS_OK with item->data
- * NULL is the end. Returns CWS_ERR_WAIT_TIMEOUT if none came, or, behind the last item, how the
- * stream failed, every time. Not for a stream with a callback. */
-CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_item *item,
-                                   cws_error *err);
-/* The operation behind a stream. Without a callback it ends only when all items but those at hand
- * were taken: do not wait for it instead of taking them.
- * Borrowed: it lives as long as the stream; do not free it. */
-CWS_API cws_op *cws_stream_op(cws_stream *stream);
-/* Cancels if needed: the exchange ends at once on the wire. Then frees. */
-CWS_API void cws_stream_free(cws_stream *stream);
-
-/* ================================================================================================
  * >>files
- * Files and directories. A small file is one message each way. A large one, or a stream of unknown
- * length, goes through a command in the container (/bin/sh, cat, wc, mv, stat; tar for directories)
- * in constant memory here. Paths are the container's, given as they are; no shell sees them. A path
- * that is not there is CWS_ERR_FILE with reason CWSANDBOX_FILE_NOT_FOUND, a directory has
- * CWSANDBOX_FILE_IS_DIRECTORY; nothing makes missing parent directories but cws_upload_directory.
+ * Files and directories. A small file is one message. A large one, or bytes of unknown length, go
+ * through a command in the container (it needs /bin/sh, cat, wc, mv, stat; for directories tar), in
+ * constant memory here. Paths are those of the container, and no shell interprets them. A path that
+ * does not exist is CWS_ERR_FILE with reason CWSANDBOX_FILE_NOT_FOUND; a directory has
+ * CWSANDBOX_FILE_IS_DIRECTORY. Missing parent directories are made by cws_upload_directory only.
+ * All these calls start the sandbox and wait for RUNNING if needed.
  * ============================================================================================= */
 
+/* How a file that takes several messages is written. A file that fits into one message is always
+ * written by the service, in one piece. */
+typedef enum cws_write_mode {
+    CWS_WRITE_DEFAULT = 0, /* ATOMIC for cws_write_file, DIRECT for cws_upload, as in the service's
+                              own clients */
+    CWS_WRITE_ATOMIC = 1,  /* into a new file beside it, which replaces the old file when it is
+                              whole, and keeps its mode */
+    CWS_WRITE_DIRECT = 2   /* into the file itself, as the bytes come */
+} cws_write_mode;
+
+/* Options of reading and writing whole files. */
 typedef struct cws_file_opts {
-    double timeout_seconds; /* for all of it; 0: the sandbox's request timeout; waiting for RUNNING
-                               not included */
-    const char *container;  /* NULL: the primary one */
-    bool direct;            /* a large file is written where it is to be, not beside it first */
+    double timeout_seconds; /* for all of it, once the sandbox runs; 0: the sandbox's request
+                               timeout */
+    const char *container;  /* v1: name of the container; NULL: the main one */
+    cws_write_mode write_mode; /* cws_write_file: of a file that takes several messages */
     uint32_t must_be_zero;
 } cws_file_opts;
 
-/* Read a whole file, up to 256 MiB. *out is yours: cws_bytes_free. Repeated by itself while the
- * service is unavailable. What is too large for one message (32 MiB, or what the service says) is
- * read through a command, which needs streams in both directions. */
+/* Read a whole file of up to 256 MiB. opts may be NULL. *out is yours: cws_bytes_free. Repeated by
+ * itself while the service is unavailable. A file that is too large for one message (more than 32
+ * MiB, or what the service says) is read through a command, which needs streams both ways. Returns
+ * CWS_ERR_FILE with a reason, for example CWSANDBOX_FILE_TOO_LARGE. */
 CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const cws_file_opts *opts,
                                  cws_bytes **out, cws_error *err);
+/* The same, begun: take the bytes with cws_op_take_bytes. */
 CWS_API cws_status cws_read_file_begin(cws_sandbox *sandbox, const char *path,
                                        const cws_file_opts *opts, cws_op **out, cws_error *err);
-/* Create or overwrite a file of up to 256 MiB; size 0 makes an empty one. data is copied. What is
- * too large for one message is written through a command: into a new file beside the old one, which
- * replaces it once its size is right, so that a failure leaves the old file as it was. */
+
+/* Create or overwrite a file with `size` bytes, up to 256 MiB. data is copied; it may be NULL if
+ * size is 0, which makes an empty file. opts may be NULL. A file that is too large for one message
+ * (more than 32 MiB, or what the service says) is written through a command, which needs streams
+ * both ways: by default into a new file beside the old one, which replaces it once its size is
+ * right, so that a failure leaves the old file as it was. Returns CWS_ERR_FILE with a reason. */
 CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const void *data,
                                   size_t size, const cws_file_opts *opts, cws_error *err);
+/* The same, begun. */
 CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, const void *data,
                                         size_t size, const cws_file_opts *opts, cws_op **out,
                                         cws_error *err);
 
 /* How far a transfer is. */
 typedef struct cws_progress {
-    uint64_t bytes_done;
-    uint64_t bytes_total; /* 0: not known */
+    uint64_t bytes_done;     /* so far */
+    uint64_t bytes_total;    /* 0: not known */
     double bytes_per_second; /* since it began; 0: too early to tell */
 } cws_progress;
-/* Called at most ten times a second, and at the end of a success. */
+/* Called at most ten times a second, and at the end of a success. progress lasts until it
+ * returns. */
 typedef void (*cws_progress_fn)(const cws_progress *progress, void *user);
 
-/* Where the bytes of an upload come from: put 1 to size bytes into buffer and set *count; a *count
- * of 0 is the end. CWS_FLOW_PAUSE: these, if any, but no more until cws_op_resume. CWS_FLOW_CANCEL:
- * give up. It may block, and everything of the client with it. */
+/* Called for the bytes of an upload: put 1 to `size` bytes into buffer and their number into
+ * *count; a *count of 0 is the end. CWS_FLOW_PAUSE: take these bytes, if any, and ask again only
+ * after cws_op_resume. CWS_FLOW_CANCEL: give up. It may block, but nothing of the client moves
+ * meanwhile. */
 typedef cws_flow (*cws_source_fn)(void *buffer, size_t size, size_t *count, void *user);
 
+/* Called with each item of a stream (log lines, pieces of a file), which lasts until it returns. */
+typedef cws_flow (*cws_item_fn)(const cws_item *item, void *user);
+
+/* Options of an upload. Either source or data is required. */
 typedef struct cws_upload_opts {
-    cws_source_fn source; /* this or data is required */
-    const void *data;     /* `size` bytes, which must stay until the end; "" for an empty file */
-    uint64_t size;        /* of all; with source, 0: not known. Else it is checked */
-    bool atomic;          /* into a new file beside, with the same mode, which replaces the old one
-                             when it is whole; false: directly, as the bytes come */
-    double timeout_seconds; /* 0: the sandbox's request timeout; waiting for RUNNING not included */
-    const char *container;  /* NULL: the primary one */
+    cws_source_fn source;      /* gives the bytes; NULL: data is given */
+    const void *data;          /* `size` bytes, which are not copied: they must stay until the end.
+                                  "" for an empty file; NULL: source is given */
+    uint64_t size;             /* number of bytes; with source it is checked, and 0 is "not
+                                  known" */
+    cws_write_mode write_mode; /* default: CWS_WRITE_DIRECT */
+    double timeout_seconds;    /* for all of it, once the sandbox runs; 0: the sandbox's request
+                                  timeout */
+    const char *container;     /* v1: name of the container; NULL: the main one */
     cws_progress_fn on_progress; /* NULL: none */
-    void *user;                  /* for source and on_progress */
+    void *user;                  /* handed to source and on_progress */
     uint32_t must_be_zero;
 } cws_upload_opts;
 
-/* Write a file of any size. An upload that fails is CWS_ERR_FILE, unless the reason is elsewhere
- * (CWS_ERR_NOT_FOUND, CWS_ERR_STREAM_BACKPRESSURE ...), and says whether the file may be partial;
- * CWS_ERR_CANCELLED if source gave up. An atomic one that is broken off may leave its own file,
- * .cwsandbox-*, beside: the command may be killed with the stream. Needs streams in both
- * directions, else CWS_ERR_UNSUPPORTED.
+/* Write a file of any size. A failure is CWS_ERR_FILE, whose message says whether the file may be
+ * partial, unless the cause lies elsewhere (CWS_ERR_NOT_FOUND, CWS_ERR_STREAM_BACKPRESSURE ...).
+ * CWS_ERR_CANCELLED: source gave up. An atomic upload that is broken off may leave its own file,
+ * .cwsandbox-*, beside the old one. Needs streams both ways, else CWS_ERR_UNSUPPORTED.
  * Example: examples/transfer.c */
 CWS_API cws_status cws_upload(cws_sandbox *sandbox, const char *path, const cws_upload_opts *opts,
                               cws_error *err);
+/* The same, begun. After a pause: cws_op_resume. */
 CWS_API cws_status cws_upload_begin(cws_sandbox *sandbox, const char *path,
                                     const cws_upload_opts *opts, cws_op **out, cws_error *err);
 
+/* Options of a download. */
 typedef struct cws_download_opts {
-    cws_item_fn on_item;    /* NULL: you will call cws_stream_next */
-    double timeout_seconds; /* 0: the sandbox's request timeout; waiting for RUNNING not included */
-    const char *container;  /* NULL: the primary one */
+    cws_item_fn on_item;    /* called with each piece; NULL: you call cws_stream_next */
+    double timeout_seconds; /* for all of it, once the sandbox runs; 0: the sandbox's request
+                               timeout */
+    const char *container;  /* v1: name of the container; NULL: the main one */
     cws_progress_fn on_progress; /* NULL: none */
-    void *user;                  /* for on_item and on_progress */
+    void *user;                  /* handed to on_item and on_progress */
     uint32_t must_be_zero;
 } cws_download_opts;
 
-/* Read a file of any size, in pieces as they come. What you do not take waits at the service's
- * side. Its size is asked first, for the progress, and from 128 MiB on an end before it is
- * CWS_ERR_FILE with reason CWSANDBOX_FILE_TRUNCATED. *out is yours: cws_stream_free. Needs streams
- * in both directions, else CWS_ERR_UNSUPPORTED. */
+/* Read a file of any size to its end, in pieces as they come. opts->on_item is required. The size
+ * is asked first, for the progress. If the file is 128 MiB or larger and its bytes end before that
+ * size, it is CWS_ERR_FILE with reason CWSANDBOX_FILE_TRUNCATED. Needs streams both ways, else
+ * CWS_ERR_UNSUPPORTED.
+ * Example: examples/transfer.c */
+CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
+                                const cws_download_opts *opts, cws_error *err);
+/* The same, begun, with or without on_item. What you do not take waits on the side of the service.
+ * *out is yours: cws_stream_free (>>logs). */
 CWS_API cws_status cws_download_begin(cws_sandbox *sandbox, const char *path,
                                       const cws_download_opts *opts, cws_stream **out,
                                       cws_error *err);
-/* The same to its end; opts->on_item is required. */
-CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
-                                const cws_download_opts *opts, cws_error *err);
 
+/* Options of copying directories. */
 typedef struct cws_directory_opts {
     bool skip_special;      /* leave out what is neither a file nor a directory (links, devices,
-                               sockets); false: it fails the call */
-    double timeout_seconds; /* 0: the sandbox's request timeout; waiting for RUNNING not included */
-    const char *container;  /* NULL: the primary one */
-    cws_progress_fn on_progress; /* NULL: none; counts the archive, whose size is not known */
-    void *user;
+                               sockets); false: such a thing fails the call */
+    double timeout_seconds; /* for all of it, once the sandbox runs; 0: the sandbox's request
+                               timeout */
+    const char *container;  /* v1: name of the container; NULL: the main one */
+    cws_progress_fn on_progress; /* counts the bytes of the archive, whose size is not known; NULL:
+                                    none */
+    void *user;                  /* handed to on_progress */
     uint32_t must_be_zero;
 } cws_directory_opts;
 
-/* Copy what is in the directory local_path of this machine into the directory path of the sandbox,
- * which is made if it is missing, with its parents; or the other way round, where local_path itself
- * is made. Files that are there are replaced, others stay. Names, contents and the permission bits
- * of files are copied; owners, times, symbolic links and bits of directories are not; a file with
- * several names becomes several files. At most 64 directories deep. What came before a failure
- * stays. Local files are read and written while the loop turns, which waits for them. Needs tar in
- * the container, streams in both directions, and POSIX.1-2008 here, else CWS_ERR_UNSUPPORTED. An
- * archive is not trusted: a name that leads out of local_path, also through a link, is
- * CWS_ERR_FILE. */
+/* Copy what is in the directory local_path of this machine into the directory `path` of the
+ * sandbox, which is made if it is missing, with its parents. Existing files of the same names are
+ * replaced, others stay. Names, contents and permission bits of files are copied; owners, times,
+ * symbolic links and permission bits of directories are not. A file with several names becomes
+ * several files. At most 64 directories deep. What was copied before a failure stays. Local files
+ * are read while the loop turns, which waits for them. opts may be NULL. Needs tar in the
+ * container, streams both ways, and POSIX.1-2008 on this machine, else CWS_ERR_UNSUPPORTED. */
 CWS_API cws_status cws_upload_directory(cws_sandbox *sandbox, const char *path,
                                         const char *local_path, const cws_directory_opts *opts,
                                         cws_error *err);
+/* The same, begun. */
 CWS_API cws_status cws_upload_directory_begin(cws_sandbox *sandbox, const char *path,
                                               const char *local_path,
                                               const cws_directory_opts *opts, cws_op **out,
                                               cws_error *err);
+/* Copy what is in the directory `path` of the sandbox into the directory local_path of this
+ * machine, which is made if it is missing, but not its parents. Otherwise like
+ * cws_upload_directory. The archive that the sandbox sends is not trusted: a name that leads out of
+ * local_path, also through a link, is CWS_ERR_FILE; no link and no device is made. */
 CWS_API cws_status cws_download_directory(cws_sandbox *sandbox, const char *path,
                                           const char *local_path, const cws_directory_opts *opts,
                                           cws_error *err);
+/* The same, begun. */
 CWS_API cws_status cws_download_directory_begin(cws_sandbox *sandbox, const char *path,
                                                 const char *local_path,
                                                 const cws_directory_opts *opts, cws_op **out,
                                                 cws_error *err);
 
 #ifndef CWS_NO_STDIO
-/* A source and a taker of items (also of logs) whose user is a FILE pointer. They give up if it
- * fails; ferror tells. */
+/* For cws_upload_opts.source: reads from a FILE pointer, which `user` must be. Gives up if reading
+ * fails; ferror() tells. */
 CWS_API cws_flow cws_source_from_file(void *buffer, size_t size, size_t *count, void *file);
+/* For on_item of downloads and logs: writes to a FILE pointer, which `user` must be. Gives up if
+ * writing fails; ferror() tells. */
 CWS_API cws_flow cws_item_to_file(const cws_item *item, void *file);
 #endif
 
 /* ================================================================================================
- * >>metrics
- * What a session counts, and where it reports it. Counting costs nothing worth mentioning and is on
- * unless it is switched off. Reporting happens when you call cws_session_log_metrics, and once more
- * at cws_session_close; trouble with it goes to the log and never fails a call. Only sandboxes that
- * the session made are counted as created, only commands and shells of the caller as executions
- * (the library's own, for files, are not); what is counted is kept until a report was taken.
+ * >>logs
+ * The output of a sandbox's main command, as lines or as it comes. What commands of cws_exec write
+ * is not in it, and the default main command writes nothing. Logs and downloads are streams: they
+ * hand out items one after the other, either to a callback, or to you when you ask for the next
+ * one. What you do not take waits on the side of the service; little is kept here.
  * ============================================================================================= */
 
-/* The values of one session since the last report that was taken. */
-typedef struct cws_metrics {
-    bool enabled; /* false: the session counts nothing, and everything here is zero */
-    uint64_t sandboxes_created;      /* made by the session, started or not */
-    uint64_t executions;             /* commands and shells that have ended: the sum of */
-    uint64_t exec_completed_ok;      /* exit code 0; */
-    uint64_t exec_completed_nonzero; /* another code, check off; */
-    uint64_t exec_failures;          /* everything else, check failures and cancels included */
-    double exec_completion_rate;     /* ok / executions; these two only if executions > 0 */
-    double exec_failure_rate;        /* failures / executions */
-    uint64_t startup_count;          /* sandboxes seen running for the first time */
-    double avg_startup_seconds;      /* from the create request until a poll saw it running; */
-    double min_startup_seconds;      /* these three only if startup_count > 0 */
-    double max_startup_seconds;
-    uint64_t sandbox_count;          /* sandboxes with at least one execution; not reported */
-    double avg_execs_per_sandbox;    /* over those; these three only if sandbox_count > 0 */
-    uint64_t min_execs_per_sandbox;
-    uint64_t max_execs_per_sandbox;
-} cws_metrics;
+/* One item of a stream: a line or a piece of a log, or a piece of a file. */
+struct cws_item {
+    const char *data; /* the bytes, with a NUL behind them; valid until the next cws_stream_next,
+                         the return of the callback, or the end of the stream object. NULL from
+                         cws_stream_next: the stream has ended */
+    size_t size;      /* number of bytes, without the NUL */
+    bool partial;     /* logs by line: it does not end with a newline, because the line is too long
+                         or the output ended */
+    bool restarted;   /* logs: output before this item may be missing or may come twice, because the
+                         connection broke and could not be continued exactly */
+    int64_t unix_ms;  /* logs: when the service says that it was written; 0: unknown */
+    const char *session_id; /* logs: with offset, the place after this item, from which a later
+                               stream can go on; "": there is none. Valid as long as data */
+    uint64_t offset;  /* logs: the second part of that place. Downloads: number of bytes of the file
+                         before this item */
+};
 
-/* Copy the values. Safe from any thread while another one runs the loop, if the compiler is gcc,
- * clang or MSVC; else only from the session's own. Not while the session is freed. */
-CWS_API void cws_session_get_metrics(const cws_session *session, cws_metrics *out);
+/* What to do with log lines that are longer than max_line_bytes. */
+typedef enum cws_long_lines {
+    CWS_LONG_LINES_DEFAULT = 0, /* FAIL in v1, SPLIT in v1beta2 */
+    CWS_LONG_LINES_FAIL = 1,    /* CWS_ERR_STREAM_TRUNCATED, after the lines before it */
+    CWS_LONG_LINES_SPLIT = 2    /* in pieces of max_line_bytes, with `partial` set */
+} cws_long_lines;
 
-/* One value under the name that the service's own clients give it, "cwsandbox/executions". */
-typedef struct cws_metric {
-    const char *name;  /* static */
-    bool is_float;     /* false: integer counts, and number is the same */
-    uint64_t integer;
-    double number;
-} cws_metric;
-
-#define CWS_METRICS_MAX 14
-
-/* The values that are there, in a fixed order, at most max of them; returns how many there are: 0
- * if nothing is counted. */
-CWS_API size_t cws_metrics_list(const cws_metrics *metrics, cws_metric *out, size_t max);
-
-/* "No step" for cws_session_log_metrics. */
-#define CWS_NO_STEP (-1)
-
-/* A place of yours that takes reports. Called inside the loop, on its thread, and must not block
- * for long. */
-typedef struct cws_reporter {
-    bool (*active)(void *user); /* is there a run to report to now? NULL: always */
-    /* Take these values; true: taken. step is CWS_NO_STEP if none was given. Required. The pointers
-     * last for the call. */
-    bool (*log)(const cws_metric *metrics, size_t count, int64_t step, void *user);
-    void *user;
-} cws_reporter;
-
-typedef enum cws_wandb_mode {
-    CWS_WANDB_DEFAULT = 0, /* WANDB_MODE, else ONLINE; "disabled", "offline", "dryrun": OFF */
-    CWS_WANDB_ONLINE = 1,  /* no writer besides the sessions of this client */
-    CWS_WANDB_SHARED = 2,  /* one of several; all of them write in this mode. The server gives the
-                              steps; yours is the value "cwsandbox/step" */
-    CWS_WANDB_OFF = 3      /* send nothing */
-} cws_wandb_mode;
-
-/* Weights & Biases, over HTTP, by the client's transport. Values are added to a run that is there.
- * What is not given here comes from the environment, unless the client has no_environment. */
-typedef struct cws_wandb_opts {
-    const char *api_key;  /* NULL: WANDB_API_KEY, else the password for the host in $NETRC or
-                             ~/.netrc. Never sent over http:// except to a loopback host */
-    const char *base_url; /* NULL: WANDB_BASE_URL, else https://api.wandb.ai. No path */
-    const char *entity;   /* user or team; NULL: WANDB_ENTITY, else the key's default */
-    const char *project;  /* NULL: WANDB_PROJECT, else "uncategorized" */
-    const char *run_id;   /* NULL: WANDB_RUN_ID; neither: there is no run, unless create */
-    cws_wandb_mode mode;
-    bool create;          /* make the run if it is not there, with a new id if none is named. It is
-                             marked as finished by cws_session_close */
-    bool even_if_live;    /* append although the run looks live and the mode is not SHARED. Do so
-                             only if nobody else writes: lines would be lost */
-    const char *name;     /* of a run that is made: shown name; NULL: WANDB_NAME */
-    const char *group;    /* the same: its group; NULL: WANDB_RUN_GROUP */
-    double timeout_seconds; /* for all requests of one report together; 0: 10 */
+/* Options of reading logs. All zero: the lines that there are now. */
+typedef struct cws_logs_opts {
+    bool follow;     /* stay until the main command has ended; false: what there is now */
+    bool raw;        /* pieces as they come, instead of lines */
+    bool timestamps; /* the service puts a time (ISO 8601, UTC) and a space before each line, but
+                        not after a lost connection was resumed. Most items then have no place
+                        (session_id, offset) */
+    uint32_t tail_lines;    /* only the last lines, at most 2147483647; 0: all */
+    int64_t since_unix_ms;  /* only what was written at this time or later; 0: all */
+    const char *resume_session_id; /* with follow: go on after an item, whose session_id this is;
+                                      without timestamps, tail_lines and since_unix_ms. NULL: no */
+    uint64_t resume_offset; /* the offset of that item */
+    double timeout_seconds; /* deadline, once the sandbox runs; 0: with follow none, else the
+                               sandbox's request timeout */
+    uint32_t max_attempts;  /* with follow: how many connections in a row may be lost without any
+                               data; then it ends with CWS_ERR_UNAVAILABLE. 0: 3; 1: no second
+                               connection */
+    cws_long_lines long_lines; /* what to do with lines above max_line_bytes */
+    uint64_t max_line_bytes;   /* longest line, with its newline; 0: 1 MiB */
+    const char *container;     /* v1: name of the container; NULL: the main one */
+    cws_item_fn on_item;       /* called with each item; NULL: you call cws_stream_next */
+    void *user;                /* handed to on_item */
     uint32_t must_be_zero;
-} cws_wandb_opts;
+} cws_logs_opts;
 
-/* Report the values to each reporter that has a run, and begin anew. step: of your training loop,
- * 0 to 2^53, or CWS_NO_STEP. keep: go on counting from what is there instead. *logged, which may be
- * NULL, is true if there was something to report and every reporter that has a run took it; else
- * the values are kept, and a reporter that took them gets them again next time. What is counted
- * meanwhile stays for the next report. At W&B steps only go up: a row for an earlier one is refused
- * (false), one for the same step replaces the values of the former.
+/* Read logs to their end. opts->on_item is required. Starts the sandbox if needed. Without follow,
+ * a sandbox that has ended can be read too, as long as the service keeps its logs.
  *
- * The result is an error only for a wrong argument, a closed client, too little memory to begin, or
- * a cancel. A closed session still reports. */
-CWS_API cws_status cws_session_log_metrics(cws_session *session, int64_t step, bool keep,
-                                           bool *logged, cws_error *err);
-/* The same; ask cws_op_logged when it has ended. */
-CWS_API cws_status cws_session_log_metrics_begin(cws_session *session, int64_t step, bool keep,
-                                                 cws_op **out, cws_error *err);
-CWS_API bool cws_op_logged(const cws_op *op);
+ * With follow, a lost connection is followed by another one, after 0.5 s, then 1 s, up to 4 s.
+ * Bytes that come twice are dropped; where that can not be known, the next item has `restarted`
+ * set. Returns CWS_ERR_NOT_RUNNING (follow, and the sandbox is ending or has ended),
+ * CWS_ERR_REQUEST_TIMEOUT, CWS_ERR_STREAM_TRUNCATED, CWS_ERR_UNAVAILABLE, or how the service ended
+ * the stream, with stream_code and reason in the error. Needs the streaming tier of a transport; in
+ * v1beta2 streams both ways. Else CWS_ERR_UNSUPPORTED. */
+CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws_error *err);
+/* The same, begun, with or without on_item; opts may be NULL. *out is yours: cws_stream_free.
+ * Example: examples/follow_logs.c */
+CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opts,
+                                  cws_stream **out, cws_error *err);
 
-/* Where people look at the W&B run, "https://wandb.ai/entity/project/runs/id"; "" until the first
- * report found or made it. Borrowed from the session. */
-CWS_API const char *cws_session_run_url(const cws_session *session);
+/* Take the next item of a stream without on_item, waiting for it. CWS_OK with item->data NULL is
+ * the end. timeout_seconds: 0 does not wait and moves nothing, CWS_FOREVER has no limit of its own.
+ * In a callback use 0: any other value returns CWS_ERR_REENTRANT when there is no item. Returns
+ * CWS_ERR_WAIT_TIMEOUT if none came in time, or, after the last item, how the stream failed, each
+ * time. */
+CWS_API cws_status cws_stream_next(cws_stream *stream, double timeout_seconds, cws_item *item,
+                                   cws_error *err);
+/* The operation of a stream. Borrowed: it lives as long as the stream; do not free it. Without
+ * on_item it ends only after you have taken the items, so do not wait for it instead of taking
+ * them. */
+CWS_API cws_op *cws_stream_op(cws_stream *stream);
+/* Free the stream and its operation; cancels it if it still runs, also on the wire. NULL is
+ * fine. */
+CWS_API void cws_stream_free(cws_stream *stream);
 
 /* ================================================================================================
- * >>session
- * A group of sandboxes with common defaults that is stopped as a whole.
+ * >>async
+ * Operations in flight, and the loop that moves them. See ASYNCHRONOUS USE in the manual.
  * ============================================================================================= */
 
-typedef struct cws_session_opts {
-    cws_client *client;                 /* NULL: one of its own, made from client_opts */
-    const cws_client_opts *client_opts; /* only without client; NULL: the environment */
-    const cws_sandbox_opts *defaults;   /* for every sandbox of the session */
-    double close_timeout_seconds;       /* bound of cws_session_close; 0: 90 */
-    const char *journal; /* path of a file that names what a crash would leave behind, see
-                            cws_session_reap; NULL: none */
-    /* Metrics. Names of built-in reporters: "wandb" is the only one; others are ignored, with a
-     * warning. NULL: "wandb", which reports if a run is named; given and empty: none. With no
-     * reporter at all nothing is counted. */
-    const char *const *report_to;
-    const cws_wandb_opts *wandb;  /* NULL: the environment */
-    const cws_reporter *reporter; /* one of your own; copied; NULL: none */
-    const char *metrics_path;     /* a file to which each report appends a line of JSON; NULL: none.
-                                     Needs <stdio.h> */
-    uint32_t must_be_zero;
-} cws_session_opts;
+/* Called once, inside the loop, when the operation has ended: done, failed or cancelled. It may
+ * free the operation. */
+typedef void (*cws_op_done_fn)(cws_op *op, void *user);
 
-/* Open a session. No network. *out is yours: cws_session_free, after cws_session_close.
+/* True once the operation has ended, well or not. NULL: true. Does not turn the loop. */
+CWS_API bool cws_op_done(const cws_op *op);
+/* The outcome of an ended operation, any number of times; CWS_ERR_PENDING while it runs. err may be
+ * NULL. */
+CWS_API cws_status cws_op_status(const cws_op *op, cws_error *err);
+/* Turn the loop until this operation has ended, and return its outcome. timeout_seconds: 0 makes
+ * one turn, CWS_FOREVER has no limit of its own. When the time is over it returns
+ * CWS_ERR_WAIT_TIMEOUT: the operation goes on, wait again. */
+CWS_API cws_status cws_op_wait(cws_op *op, double timeout_seconds, cws_error *err);
+/* End the operation with CWS_ERR_CANCELLED. True if it was still running. Work that it shares with
+ * others (a start, a stop) goes on. */
+CWS_API bool cws_op_cancel(cws_op *op);
+/* Go on after a callback of the operation has answered CWS_FLOW_PAUSE. Takes effect at the next
+ * turn of the loop. Does nothing if the operation is not paused. */
+CWS_API void cws_op_resume(cws_op *op);
+/* Call fn when the operation ends; if it has ended already, at the next turn of the loop. There is
+ * one such function per operation: a second call replaces the first, fn NULL removes it. */
+CWS_API void cws_op_on_done(cws_op *op, cws_op_done_fn fn, void *user);
+/* Keep a pointer of yours with the operation. The library does not use it. */
+CWS_API void cws_op_set_user(cws_op *op, void *user);
+/* The pointer of cws_op_set_user; NULL until it is set. */
+CWS_API void *cws_op_user(const cws_op *op);
+/* What the operation does, as in messages: "Start sandbox". Static; "" only for NULL. */
+CWS_API const char *cws_op_name(const cws_op *op);
+/* The client whose loop moves the operation; borrowed. */
+CWS_API cws_client *cws_op_client(const cws_op *op);
+/* Free the operation; cancels it if it still runs. The function of cws_op_on_done is not called any
+ * more. NULL is fine. Not for operations of cws_process_op and cws_stream_op. */
+CWS_API void cws_op_free(cws_op *op);
+
+/* The functions cws_op_take_X take what an ended operation produced. It is then yours, and ends
+ * with the _free function of its type. They return NULL if the operation has not ended, has failed,
+ * gives something else, or was asked before. */
+
+/* From cws_read_file_begin, cws_function_call_begin and cws_function_call_bytes_begin. */
+CWS_API cws_bytes *cws_op_take_bytes(cws_op *op);
+/* From cws_session_list_begin. */
+CWS_API cws_sandboxes *cws_op_take_sandboxes(cws_op *op);
+/* From cws_session_from_id_begin and cws_pool_take_begin. */
+CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op);
+/* From cws_snapshot_list_begin. */
+CWS_API cws_snapshots *cws_op_take_snapshots(cws_op *op);
+/* From cws_snapshot_create_begin and cws_snapshot_get_begin. */
+CWS_API cws_snapshot *cws_op_take_snapshot(cws_op *op);
+/* From cws_runner_list_begin. */
+CWS_API cws_runners *cws_op_take_runners(cws_op *op);
+/* From cws_runner_get_begin. */
+CWS_API cws_runner *cws_op_take_runner(cws_op *op);
+/* From cws_profile_list_begin. */
+CWS_API cws_profiles *cws_op_take_profiles(cws_op *op);
+/* From cws_profile_get_begin. */
+CWS_API cws_profile *cws_op_take_profile(cws_op *op);
+/* From cws_function_map_begin and cws_function_map_bytes_begin. */
+CWS_API cws_function_results *cws_op_take_results(cws_op *op);
+/* Copy the bucket that cws_snapshot_bucket_get_begin or _set_begin has found. True if *out was
+ * filled: the operation has ended well. May be called any number of times. */
+CWS_API bool cws_op_snapshot_bucket(const cws_op *op, cws_snapshot_bucket *out);
+
+/* "All of them": num_returns of cws_wait_many, and limit of cws_map_opts. */
+#define CWS_ALL SIZE_MAX
+
+/* Turn the loop until num_returns of the `count` operations have ended. CWS_ALL, or any number
+ * above count, is all of them; 0 is refused. timeout_seconds: 0 makes one turn, CWS_FOREVER has no
+ * limit. When the time is over the result is CWS_OK too, and *done_count is less than num_returns.
+ * All must belong to one client.
+ *
+ * done may be NULL; else it has `count` elements, of which exactly *done_count become true: the
+ * first of the ended ones, at most num_returns. done_count may be NULL. Failures of operations are
+ * not failures of the wait: ask cws_op_status.
  * Example: examples/quickstart.c */
-CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **out,
-                                    cws_error *err);
-CWS_API cws_client *cws_session_client(const cws_session *session); /* borrowed */
-
-/* Make an unstarted sandbox, tracked by the session. No network. *out is yours: cws_sandbox_free.
- * CWS_ERR_CLOSED on a closed session. */
-CWS_API cws_status cws_session_sandbox(cws_session *session, const cws_sandbox_opts *opts,
-                                       cws_sandbox **out, cws_error *err);
-/* Number of tracked sandboxes, started or not; 0 after a close that succeeded. */
-CWS_API size_t cws_session_sandbox_count(const cws_session *session);
-
-typedef struct cws_list_opts {
-    const char *const *tags;       /* all must match; the session's default tags are added */
-    cws_state status;              /* 0: any */
-    const char *const *runner_ids; /* any of them; NULL: the session's default */
-    const char *const *profile_ids;   /* v1beta2; likewise */
-    const char *const *profile_names; /* v1beta2; likewise */
-    bool include_stopped;          /* also ended ones; a terminal status includes them by itself */
-    bool adopt;                    /* the session tracks (and will stop) what was found */
-    double timeout_seconds;        /* for all pages together; 0: the request timeout */
-    uint32_t must_be_zero;
-} cws_list_opts;
-
-typedef struct cws_sandbox_list cws_sandbox_list;
-CWS_API size_t cws_sandbox_list_count(const cws_sandbox_list *list);
-/* The index-th sandbox, borrowed from the list; NULL past the end. */
-CWS_API cws_sandbox *cws_sandbox_list_at(const cws_sandbox_list *list, size_t index);
-/* The same, but yours: cws_sandbox_free. Outlives the list. */
-CWS_API cws_sandbox *cws_sandbox_list_take(cws_sandbox_list *list, size_t index);
-CWS_API void cws_sandbox_list_free(cws_sandbox_list *list);
-
-/* Find sandboxes, all pages. *out is yours: cws_sandbox_list_free. */
-CWS_API cws_status cws_session_list(cws_session *session, const cws_list_opts *opts,
-                                    cws_sandbox_list **out, cws_error *err);
-CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_opts *opts,
-                                          cws_op **out, cws_error *err);
-/* Attach to a sandbox by id. The session tracks it unless no_adopt; an id that it tracks already
- * gives another handle of the same object. *out is yours. */
-CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox_id, bool no_adopt,
-                                       cws_sandbox **out, cws_error *err);
-CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *sandbox_id,
-                                             bool no_adopt, cws_op **out, cws_error *err);
-/* Track a sandbox that has an id; its former session, if any, lets it go. Tracking it already is
- * success. CWS_ERR_CLOSED on a closed session, for release too. Immediate. */
-CWS_API cws_status cws_session_adopt(cws_session *session, cws_sandbox *sandbox, cws_error *err);
-/* The inverse: the session tracks the sandbox no more, by whichever handle, so that closing leaves
- * it running. Started or not; a sandbox that no session tracks is success, one of another session
- * is refused. Immediate. */
-CWS_API cws_status cws_session_release(cws_session *session, cws_sandbox *sandbox, cws_error *err);
-
-/* Close: no new sandboxes, lists or attaches from now on; work on existing sandboxes is still taken
- * and fails when they stop. Every tracked sandbox is stopped, all at once, within
- * close_timeout_seconds. Starts in flight are awaited and then stopped. If some did not stop, the
- * result is CWS_ERR_SANDBOX, cws_session_failed names them, and close may be called again to try
- * just those. Closing a closed session with nothing left is success. In the end the metrics that
- * are left are reported, which has a time of its own, and no influence on the result. */
-CWS_API cws_status cws_session_close(cws_session *session, cws_error *err);
-CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, cws_error *err);
-/* The index-th sandbox that the last close could not stop, and why; false past the end. Borrowed
- * until the next close or free; each pointer may be NULL if not wanted. */
-CWS_API bool cws_session_failed(const cws_session *session, size_t index,
-                                const cws_sandbox **sandbox, const cws_error **why);
-/* The journal of a session (its option `journal`): each create, sandbox and stop is noted in a
- * file before the next thing is done, and every sandbox made by the session carries a tag of its
- * own. cws_session_close removes the file if nothing is left. If the process was killed instead,
- * the next session with the same journal finds it, and this call stops what is left of the earlier
- * ones: what the file names, and what carries their tags, so also sandboxes whose create was in
- * the air (up to 10 s are spent on looking for those), but not what they had released. Without
- * anything to do it is success. *stopped (may be NULL) tells how many were still there. What fails
- * to stop stays in the journal: call it again. Returns CWS_ERR_INVALID_ARGUMENT if an earlier
- * session was of another address or API version. Opening a session with a journal that another
- * session uses, of this or another living process, fails on Unix; elsewhere take care. What is no
- * journal, or no regular file, is refused, and a create that can not be noted is not sent:
- * CWS_ERR_FILE.
- * Not with CWS_NO_STDIO.
- * Example: examples/journal.c */
-CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_error *err);
-CWS_API cws_status cws_session_reap_begin(cws_session *session, cws_op **out, cws_error *err);
-CWS_API size_t cws_op_reaped(const cws_op *op); /* what *stopped would tell */
-
-#ifdef CWS_EXIT_GUARD
-/* Close this session when the process ends, by exit() or by SIGINT or SIGTERM (true), or no more
- * (false). This is the one part with state and handlers of the process, and so is there only if
- * CWS_EXIT_GUARD is defined. The handlers just note the signal; the closing is done by the next
- * call that moves the loop, or by a wait that the signal interrupts, in the thread that makes it.
- * Then what the signal did before happens: the end of the process, a handler of yours, or nothing.
- * A second signal meanwhile ends the process at once with 128 + its number. Bounded by
- * close_timeout_seconds for each session, one after the other. exit() inside a callback of the
- * library closes nothing. Unguarded by closing and by freeing.
- * All guarded sessions must belong to one thread. A forked process is not guarded. Not with
- * CWS_STATIC in several files. */
-CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err);
-#endif
-
-/* Local. Frees the session's own client too. Sandboxes that were not stopped go on running. */
-CWS_API void cws_session_free(cws_session *session);
-
-/* ================================================================================================
- * >>pool
- * Sandboxes that are started ahead of need: a start takes seconds, taking one that runs takes none.
- * Built on the functions above; a pool belongs to a session, which stops what is left of it.
- * ============================================================================================= */
-
-typedef struct cws_pool cws_pool;
-
-typedef struct cws_pool_opts {
-    size_t size;                     /* how many to keep ready; required, up to 100000 */
-    const cws_sandbox_opts *sandbox; /* of each; NULL: the session's defaults */
-    size_t max_starting;    /* how many are started at once; 0: all that are missing */
-    double max_age_seconds; /* one that has been ready for longer is stopped instead of given out,
-                               and another made; 0: no limit. Keep it below their lifetime */
-    void (*on_ready)(cws_pool *pool, void *user); /* one more can be taken; called inside a poll.
-                                                     NULL: none */
-    void *user;
-    uint32_t must_be_zero;
-} cws_pool_opts;
-
-/* Begin to start them; returns at once. *out is yours: cws_pool_free, after cws_pool_close or
- * cws_session_close.
- * Example: examples/rl_rollouts.c */
-CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts, cws_pool **out,
+CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_returns,
+                                 double timeout_seconds, bool *done, size_t *done_count,
                                  cws_error *err);
-/* Take the one that has been ready for longest, which is then yours to stop and free, and begin to
- * start another. Waits if none is ready: timeout_ms < 0: without limit of its own; 0: not at all,
- * allowed in callbacks. Returns CWS_ERR_WAIT_TIMEOUT, or why the last start failed: after three
- * failures in a row no more are started but by the next call. It was running when it was last
- * looked at; it may have ended since. */
-CWS_API cws_status cws_pool_take(cws_pool *pool, int64_t timeout_ms, cws_sandbox **out,
-                                 cws_error *err);
-/* How many can be taken without waiting. */
-CWS_API size_t cws_pool_ready(const cws_pool *pool);
-/* Stop what was not taken, all at once, and start no more. Blocks. What did not stop, now (then
- * this fails) or earlier (for its age, or a failed start), is left to the session's close. */
-CWS_API cws_status cws_pool_close(cws_pool *pool, cws_error *err);
-/* Local: the sandboxes that are left run until the session is closed. */
-CWS_API void cws_pool_free(cws_pool *pool);
 
-/* ================================================================================================
- * >>snapshots
- * Copies of scratch volumes (v1: volumes without volume_id, file_system; v1beta2: file_system) that
- * outlive their sandbox: begin another from one with cws_file_system.snapshot_id or
- * cws_volume.restore_from_snapshot_id. They belong to the organization and stay until deleted.
- * ============================================================================================= */
-
-typedef enum cws_snapshot_state {
-    CWS_SNAPSHOT_UNSPECIFIED = 0, /* not told, or a number newer than this header */
-    CWS_SNAPSHOT_CREATING = 1,
-    CWS_SNAPSHOT_READY = 2,
-    CWS_SNAPSHOT_FAILED = 3, /* see status_reason */
-    CWS_SNAPSHOT_DELETING = 4
-} cws_snapshot_state;
-
-typedef enum cws_snapshot_trigger {
-    CWS_SNAPSHOT_TRIGGER_UNSPECIFIED = 0,
-    CWS_SNAPSHOT_MANUAL = 1, /* cws_snapshot_create */
-    CWS_SNAPSHOT_ON_STOP = 2
-} cws_snapshot_trigger;
-
-/* Strings are never NULL ("" = unknown) and belong to the list. */
-typedef struct cws_snapshot {
-    const char *snapshot_id;
-    cws_snapshot_state state;
-    const char *status_reason;
-    int64_t size_bytes;
-    const char *source_sandbox_id;
-    const char *source_volume_name; /* v1 */
-    cws_snapshot_trigger trigger;
-    const char *request_id;    /* token given at creation */
-    const char *object_bucket; /* where it lies */
-    int64_t create_unix_ms;    /* these three: 0: unknown */
-    int64_t update_unix_ms;
-    int64_t complete_unix_ms;
-} cws_snapshot;
-
-typedef struct cws_snapshot_list cws_snapshot_list;
-CWS_API size_t cws_snapshot_list_count(const cws_snapshot_list *list);
-/* Borrowed from the list; NULL past the end. */
-CWS_API const cws_snapshot *cws_snapshot_list_at(const cws_snapshot_list *list, size_t index);
-CWS_API void cws_snapshot_list_free(cws_snapshot_list *list);
-
-typedef struct cws_snapshot_opts {
-    const char *volume;     /* v1: name of a scratch volume; NULL: the only one. If several are
-                               known, CWS_ERR_SNAPSHOT before any network; if none, the service
-                               decides */
-    bool no_wait;           /* do not wait until it is ready */
-    const char *request_id; /* token, up to 128 bytes: repeating a create with it gives the same
-                               snapshot. NULL: a new one; if the create fails it is in
-                               cws_error.request_id */
-    double timeout_seconds; /* once the sandbox runs; 0: 605, with no_wait the request timeout */
-    uint32_t must_be_zero;
-} cws_snapshot_opts;
-
-/* Keep a scratch volume of a running sandbox, which is started if needed. *out is a list of one,
- * yours: cws_snapshot_list_free; out may be NULL. In v1beta2 the reply tells id and state only: ask
- * with cws_snapshot_get for the rest. Returns CWS_ERR_SNAPSHOT if it failed (with the service's
- * reason), CWS_ERR_SNAPSHOT_WAIT_TIMEOUT if it was not ready in time: it goes on. Whatever fails
- * once its id is known, the id is in cws_error_metadata(err, "file_system_snapshot_id").
- * Example: examples/snapshots.c */
-CWS_API cws_status cws_snapshot_create(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
-                                       cws_snapshot_list **out, cws_error *err);
-CWS_API cws_status cws_snapshot_create_begin(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
-                                             cws_op **out, cws_error *err);
-
-/* What is known of a snapshot: a list of one. CWS_ERR_SNAPSHOT_NOT_FOUND. */
-CWS_API cws_status cws_snapshot_get(cws_client *client, const char *snapshot_id,
-                                    cws_snapshot_list **out, cws_error *err);
-CWS_API cws_status cws_snapshot_get_begin(cws_client *client, const char *snapshot_id,
-                                          cws_op **out, cws_error *err);
-
-typedef struct cws_snapshot_list_opts {
-    const char *source_sandbox_id; /* NULL: any */
-    cws_snapshot_state state;      /* 0: any */
-    double timeout_seconds;        /* for all pages together; 0: the request timeout */
-    uint32_t must_be_zero;
-} cws_snapshot_list_opts;
-
-/* The organization's snapshots, all pages. */
-CWS_API cws_status cws_snapshot_find(cws_client *client, const cws_snapshot_list_opts *opts,
-                                     cws_snapshot_list **out, cws_error *err);
-CWS_API cws_status cws_snapshot_find_begin(cws_client *client, const cws_snapshot_list_opts *opts,
-                                           cws_op **out, cws_error *err);
-
-/* Delete a snapshot; sandboxes begun from it go on. With missing_ok one that is not there is
- * success. */
-CWS_API cws_status cws_snapshot_delete(cws_client *client, const char *snapshot_id,
-                                       bool missing_ok, cws_error *err);
-CWS_API cws_status cws_snapshot_delete_begin(cws_client *client, const char *snapshot_id,
-                                             bool missing_ok, cws_op **out, cws_error *err);
-
-/* Where the organization's snapshots lie. */
-typedef struct cws_snapshot_bucket {
-    bool managed;          /* by the service; false: your own, or not told */
-    char bucket_name[256]; /* your own, or "" */
-    char region[128];
-    char effective_bucket_name[256]; /* the one in use */
-} cws_snapshot_bucket;
-
-/* out may be NULL. */
-CWS_API cws_status cws_snapshot_bucket_get(cws_client *client, cws_snapshot_bucket *out,
-                                           cws_error *err);
-CWS_API cws_status cws_snapshot_bucket_get_begin(cws_client *client, cws_op **out, cws_error *err);
-/* Use an own bucket: both names are required. Or go back to the service's: bucket_name NULL or "".
- * Snapshots in another bucket can not be used until it is set again. out: what holds now. */
-CWS_API cws_status cws_snapshot_bucket_set(cws_client *client, const char *bucket_name,
-                                           const char *region, cws_snapshot_bucket *out,
-                                           cws_error *err);
-CWS_API cws_status cws_snapshot_bucket_set_begin(cws_client *client, const char *bucket_name,
-                                                 const char *region, cws_op **out, cws_error *err);
-
-/* ================================================================================================
- * >>discovery
- * What there is to run on: runners and, in v1beta2, profiles. Not for W&B credentials. A failure
- * that is not about credentials or arguments is CWS_ERR_DISCOVERY, and retryable tells the rest.
- * ============================================================================================= */
-
-/* A place that runs sandboxes. Strings are never NULL, lists end with NULL; all belong to the list
- * of runners. Numbers are 0 where the service tells nothing. */
-typedef struct cws_runner {
-    const char *runner_id;
-    const char *runner_group_id;
-    const char *organization_id; /* v1 */
-    const char *const *tags;
-    bool healthy;
-    bool is_shared;
-    int64_t connected_unix_ms;
-    int64_t max_cpu_millicores; /* of one sandbox */
-    int64_t max_memory_bytes;
-    int64_t max_gpu_count;
-    const char *const *gpu_types;
-    const char *const *architectures;
-    bool supports_privileged;
-    const char *const *storage_classes;
-    const cws_visibility *service_visibilities; /* v1 */
-    size_t service_visibility_count;
-    const char *const *profile_names; /* v1beta2 */
-    bool has_resources; /* the rest was told: see include_resources */
-    int64_t available_cpu_millicores;
-    int64_t available_memory_bytes;
-    int64_t available_gpu_count;
-    int32_t running_sandboxes;
-} cws_runner;
-
-typedef struct cws_runner_list cws_runner_list;
-CWS_API size_t cws_runner_list_count(const cws_runner_list *list);
-/* Borrowed from the list; NULL past the end. */
-CWS_API const cws_runner *cws_runner_list_at(const cws_runner_list *list, size_t index);
-CWS_API void cws_runner_list_free(cws_runner_list *list);
-
-typedef struct cws_runner_opts { /* what a runner must have; 0 and NULL: anything */
-    const char *runner_group_id;
-    const char *gpu_type;
-    const char *architecture;
-    bool healthy_only;
-    bool include_resources; /* tell what is free now; the three below imply it */
-    int64_t min_available_cpu_millicores;
-    int64_t min_available_memory_bytes;
-    int64_t min_available_gpu_count;
-    cws_visibility service_visibility; /* v1 */
-    bool exclude_shared;               /* v1beta2 */
-    const char *profile_name;          /* v1beta2 */
-    const char *service_exposure_mode; /* v1beta2: one of its profiles offers it */
-    const char *egress_mode;           /* v1beta2: likewise */
-    double timeout_seconds;            /* for all pages together; 0: 30 */
-    uint32_t must_be_zero;
-} cws_runner_opts;
-
-/* Runners, all pages. *out is yours: cws_runner_list_free. */
-CWS_API cws_status cws_runner_find(cws_client *client, const cws_runner_opts *opts,
-                                   cws_runner_list **out, cws_error *err);
-CWS_API cws_status cws_runner_find_begin(cws_client *client, const cws_runner_opts *opts,
-                                         cws_op **out, cws_error *err);
-/* One, with what is free: a list of one. v1 needs organization_id too, because ids of runners are
- * not unique among organizations; v1beta2 does not use it. CWS_ERR_RUNNER_NOT_FOUND. */
-CWS_API cws_status cws_runner_get(cws_client *client, const char *runner_id,
-                                  const char *organization_id, cws_runner_list **out,
-                                  cws_error *err);
-CWS_API cws_status cws_runner_get_begin(cws_client *client, const char *runner_id,
-                                        const char *organization_id, cws_op **out, cws_error *err);
-
-/* A set of rules under which a runner takes sandboxes. v1beta2. */
-typedef struct cws_profile {
-    const char *profile_name;
-    const char *runner_id;
-    const char *const *gpu_types;
-    const char *const *architectures;
-    const char *const *service_exposure_modes; /* for cws_network.ingress_mode */
-    const char *const *egress_modes;
-} cws_profile;
-
-typedef struct cws_profile_list cws_profile_list;
-CWS_API size_t cws_profile_list_count(const cws_profile_list *list);
-/* Borrowed from the list; NULL past the end. */
-CWS_API const cws_profile *cws_profile_list_at(const cws_profile_list *list, size_t index);
-CWS_API void cws_profile_list_free(cws_profile_list *list);
-
-typedef struct cws_profile_opts { /* what a profile must have; NULL: anything */
-    const char *runner_id;
-    const char *gpu_type;
-    const char *architecture;
-    bool exclude_shared;
-    const char *service_exposure_mode;
-    const char *egress_mode;
-    double timeout_seconds; /* for all pages together; 0: 30 */
-    uint32_t must_be_zero;
-} cws_profile_opts;
-
-/* Profiles, all pages; v1 has none: CWS_ERR_UNSUPPORTED. *out is yours: cws_profile_list_free. */
-CWS_API cws_status cws_profile_find(cws_client *client, const cws_profile_opts *opts,
-                                    cws_profile_list **out, cws_error *err);
-CWS_API cws_status cws_profile_find_begin(cws_client *client, const cws_profile_opts *opts,
-                                          cws_op **out, cws_error *err);
-/* One: a list of one. runner_id NULL: on any runner. CWS_ERR_PROFILE_NOT_FOUND. */
-CWS_API cws_status cws_profile_get(cws_client *client, const char *profile_name,
-                                   const char *runner_id, cws_profile_list **out, cws_error *err);
-CWS_API cws_status cws_profile_get_begin(cws_client *client, const char *profile_name,
-                                         const char *runner_id, cws_op **out, cws_error *err);
+/* One turn of the loop: move everything that can move, and call callbacks. If nothing can move,
+ * wait for something to happen, at most timeout_seconds; 0 does not wait. With CWS_FOREVER it waits
+ * until something happens, but may return earlier: call it in a loop.
+ * Example: examples/async.c */
+CWS_API cws_status cws_client_poll(cws_client *client, double timeout_seconds, cws_error *err);
+/* Number of operations in flight, those that the library has begun by itself included. NULL: 0. */
+CWS_API size_t cws_client_pending(const cws_client *client);
+/* Make a turn of the loop that waits in another thread return. May be called from any thread. Does
+ * nothing if the transport has no wakeup. */
+CWS_API void cws_client_wakeup(cws_client *client);
 
 /* ================================================================================================
  * >>functions
  * Functions that run in sandboxes: Python source, or C that this program can call as well. A call
  * makes a sandbox of the session, brings the arguments there, runs the function, fetches what it
- * returned and stops the sandbox, however it went. Metrics count the sandbox, and the run
- * as an execution.
+ * returned, and stops the sandbox, however it went. The metrics count the sandbox, and the run as
+ * an execution.
  * ============================================================================================= */
-
-typedef struct cws_function cws_function;
 
 /* What the body of a CWS_FUNCTION works with, here and in a sandbox alike. */
 typedef struct cws_io cws_io;
+/* Its members: two functions to call, and one that is the library's. */
 struct cws_io {
     bool (*write)(cws_io *io, const void *data, size_t size); /* append to the result; false: there
                                                                  is no memory, and the call fails */
-    void (*fail)(cws_io *io, const char *text); /* the call fails with this text, the first one
-                                                   counts; return then */
+    void (*fail)(cws_io *io, const char *text); /* make the call fail with this text; return then.
+                                                   The first text counts */
     void *user; /* the library's */
 };
 
+/* A C function that can be sent to a sandbox: CWS_FUNCTION makes one. */
 typedef struct cws_c_function {
-    const char *name;
-    void (*body)(const char *input, size_t input_size, cws_io *io);
-    const char *source; /* of the body */
+    const char *name;   /* as in messages */
+    void (*body)(const char *input, size_t input_size, cws_io *io); /* what runs on this machine */
+    const char *source; /* the text of the body, which is compiled in the sandbox */
 } cws_c_function;
 
-/* Define a C function that can run here and in sandboxes, at file scope:
+/* Define a C function that can run here and in sandboxes. At file scope,
  *
  *     CWS_FUNCTION(upper, {
  *         size_t i;
@@ -1878,7 +1789,7 @@ typedef struct cws_c_function {
  * makes a `static const cws_c_function upper`. The body sees `input` (`input_size` bytes, and a NUL
  * behind them) and `io`, and nothing else of this program: no globals, no macros, no other
  * functions. In a sandbox it has assert.h, ctype.h, errno.h, limits.h, math.h, stdbool.h, stddef.h,
- * stdint.h, stdio.h, stdlib.h, string.h and time.h. No preprocessor line may be in it. */
+ * stdint.h, stdio.h, stdlib.h, string.h and time.h. It must not contain preprocessor lines. */
 #define CWS_FUNCTION(name, ...)                                                                    \
     static void name##_body_cws(const char *input, size_t input_size, cws_io *io)                  \
     {                                                                                              \
@@ -1889,174 +1800,1044 @@ typedef struct cws_c_function {
     }                                                                                              \
     static const cws_c_function name = {#name, name##_body_cws, #__VA_ARGS__}
 
+/* How arguments and results travel. */
 typedef enum cws_serialization {
     CWS_SERIALIZE_JSON = 0, /* JSON both ways */
-    CWS_SERIALIZE_BYTES = 1 /* one bytes object in, bytes out, whatever they mean. Pickles and the
-                               like only between parties that trust each other: reading one runs
-                               what is in it */
+    CWS_SERIALIZE_BYTES = 1 /* one bytes object in, bytes out; their meaning is up to you. Use
+                               Python pickles only between parties that trust each other: reading a
+                               pickle runs what is in it */
 } cws_serialization;
 
+/* Options of a function. Required: source and name for Python, or c_function for C. */
 typedef struct cws_function_opts {
-    const char *source; /* Python: everything that defines the function, imports included. Its last
-                           definition of `name` must not be `async def` */
-    const char *name;   /* of the function in source */
-    const cws_c_function *c_function; /* instead of the two: C */
-    const char *closure_vars;         /* Python: a JSON object, whose members are its global
-                                         variables; NULL: none */
-    cws_serialization serialization;
-    const char *const *interpreter; /* Python: program and arguments in front of "-c"; NULL:
-                                       {"python"} */
-    const char *const *compiler;    /* C: program and flags; what to link comes last, so "-lm" may
-                                       be there; NULL: {"cc", "-O2", "-lm"} */
-    const char *temp_dir;           /* for payload and result; absolute; made if missing; NULL:
-                                       "/tmp" */
-    double timeout_seconds;         /* for a whole call, making the sandbox included; 0: the request
-                                       timeout of its sandboxes */
-    const cws_sandbox_opts *sandbox; /* of its sandboxes; as for cws_session_sandbox */
-    bool keep_warm; /* keep one sandbox for the next call, C compiled; calls at the same time use
-                       further ones. Python globals do not survive a call, files do */
+    const char *source; /* Python: all that defines the function, imports included. The last
+                           definition of `name` in it counts; it must not be `async def` */
+    const char *name;   /* Python: name of the function in source */
+    const cws_c_function *c_function; /* C: the function; then no source and name */
+    const char *closure_vars; /* Python: a JSON object; its members become global variables; NULL:
+                                 none */
+    cws_serialization serialization; /* which kind of call function works: _call or _call_bytes */
+    const char *const *interpreter;  /* Python: program and arguments before "-c"; NULL:
+                                        {"python"} */
+    const char *const *compiler; /* C: program and flags; libraries come last, so "-lm" may be
+                                    there; NULL: {"cc", "-O2", "-lm"} */
+    const char *temp_dir;   /* where arguments and result lie in the sandbox; absolute; made if it
+                               is missing; NULL: "/tmp" */
+    double timeout_seconds; /* for a whole call, making the sandbox included; 0: the request timeout
+                               of its sandboxes */
+    const cws_sandbox_opts *sandbox; /* options of its sandboxes, as for cws_session_sandbox; NULL:
+                                        the session's defaults */
+    bool keep_warm; /* keep one sandbox for the next call, with the C program compiled; calls at the
+                       same time use further ones. Python globals do not last from call to call,
+                       files do */
     const char *local_interpreter; /* Python: program of this machine for cws_function_local; NULL:
                                       none */
     uint32_t must_be_zero;
 } cws_function_opts;
 
-/* Make a function; opts says which. No network. *out is yours: cws_function_free. All of opts is
- * copied; the session stays in memory as long as the function. Returns CWS_ERR_INVALID_ARGUMENT,
- * CWS_ERR_ASYNC_FUNCTION, CWS_ERR_FUNCTION_SERIALIZATION (closure_vars is no JSON object; a call
- * says so of its arguments), CWS_ERR_CLOSED.
+/* Make a function. Needs no network. *out is yours: cws_function_free. All of opts is copied. The
+ * session stays in memory as long as the function. Returns CWS_ERR_INVALID_ARGUMENT,
+ * CWS_ERR_ASYNC_FUNCTION, CWS_ERR_FUNCTION_SERIALIZATION (closure_vars is no JSON object), or
+ * CWS_ERR_CLOSED.
  * Example: examples/functions.c */
 CWS_API cws_status cws_session_function(cws_session *session, const cws_function_opts *opts,
                                         cws_function **out, cws_error *err);
-/* Calls in flight go on. The stop of a sandbox that is kept warm is begun: polls, and at the latest
- * the close of the session, carry it out. */
+/* Free the function; NULL is fine. Calls in flight go on. The stop of a sandbox that is kept warm
+ * is begun: the loop carries it out, or at the latest the close of the session. */
 CWS_API void cws_function_free(cws_function *function);
 
-/* Call a function: args_json is a JSON array of positional arguments (NULL: none), kwargs_json an
- * object of named ones (NULL: none). *out is yours: cws_bytes_free. It is the JSON text of what was
- * returned, where tuples have become arrays, keys strings, and NaN and Infinity may stand for
+/* Call a function with JSON. args_json is a JSON array of positional arguments, kwargs_json an
+ * object of named ones; NULL: none. *out is yours: cws_bytes_free. It is the JSON text of what was
+ * returned: tuples have become arrays, keys have become strings, and NaN and Infinity may stand for
  * numbers. A C function gets the text of args_json, which may be any JSON, as its input, and must
- * write JSON. At most 256 MiB each way; nesting at most 100 each way.
+ * write JSON; it takes no kwargs_json. Limits each way: 256 MiB, 100 levels of nesting.
  *
- * Returns CWS_ERR_EXECUTION if the function raised an exception, returned what has no JSON, or did
- * not compile: exit_code, the message, and cws_error_metadata(err, "exception_type") and
- * "exception_message" as far as they are known and fit; CWS_ERR_FILE if it ended the process
- * without a result; CWS_ERR_TIMEOUT; and what can happen to a sandbox, a command and a file, with
- * function and step in the message. It is run at most once. The sandbox is stopped before the call
- * ends, or, after a timeout or a cancel, by the polls that follow; one that does not stop is logged
- * and stays with the session, whose close tries again. */
+ * Returns CWS_ERR_EXECUTION if the function raised an exception, returned what JSON does not have,
+ * or did not compile; then exit_code, the message, and cws_error_metadata(err, "exception_type")
+ * and "exception_message" say more, as far as they are known and fit. CWS_ERR_FILE: the function
+ * ended the process without a result. CWS_ERR_FUNCTION_SERIALIZATION: an argument is not JSON.
+ * CWS_ERR_TIMEOUT, and all that can happen to a sandbox, a command or a file: the message names the
+ * function and the step.
+ *
+ * The function runs at most once. Its sandbox is stopped before the call ends; after a timeout or a
+ * cancel the next turns of the loop do that. A sandbox that does not stop is logged and stays with
+ * the session, whose close tries again. */
 CWS_API cws_status cws_function_call(cws_function *function, const char *args_json,
                                      const char *kwargs_json, cws_bytes **out, cws_error *err);
-/* The result comes from cws_op_take_bytes. */
+/* The same, begun: take the JSON with cws_op_take_bytes. */
 CWS_API cws_status cws_function_call_begin(cws_function *function, const char *args_json,
                                            const char *kwargs_json, cws_op **out, cws_error *err);
-/* The same for CWS_SERIALIZE_BYTES. */
+/* Call a function of CWS_SERIALIZE_BYTES with `size` bytes, up to 256 MiB. data may be NULL if size
+ * is 0. Otherwise like cws_function_call. */
 CWS_API cws_status cws_function_call_bytes(cws_function *function, const void *data, size_t size,
                                            cws_bytes **out, cws_error *err);
+/* The same, begun: take the bytes with cws_op_take_bytes. */
 CWS_API cws_status cws_function_call_bytes_begin(cws_function *function, const void *data,
                                                  size_t size, cws_op **out, cws_error *err);
 /* What the function printed in an ended call, tracebacks included: the result of its command.
  * Borrowed from op. NULL if it did not get that far, and for other operations. */
 CWS_API const cws_result *cws_op_function_output(const cws_op *op);
 
+/* Options of many calls. */
 typedef struct cws_map_opts {
-    size_t limit; /* calls at the same time at most; 0: 16; CWS_ALL */
+    size_t limit; /* how many calls run at the same time; 0: 16; CWS_ALL: all */
     uint32_t must_be_zero;
 } cws_map_opts;
 
+/* Bytes of yours, as input of one call. */
 typedef struct cws_blob {
     const void *data; /* may be NULL if size is 0 */
-    size_t size;
+    size_t size;      /* number of bytes */
 } cws_blob;
 
-typedef struct cws_function_results cws_function_results;
-
-/* Call the function once for each element of args_json, `count` arrays of positional arguments,
- * several at the same time. Each call has the function's timeout_seconds. Success even if calls
- * failed: each has its own outcome. *out is yours: cws_function_results_free. */
+/* Call a function once for each of the `count` elements of args_json, each a JSON array of
+ * positional arguments, several at the same time. opts may be NULL. Each call has the function's
+ * timeout_seconds for itself. The result is CWS_OK even if calls failed: each has an outcome of its
+ * own. *out is yours: cws_function_results_free. */
 CWS_API cws_status cws_function_map(cws_function *function, const char *const *args_json,
                                     size_t count, const cws_map_opts *opts,
                                     cws_function_results **out, cws_error *err);
-/* The results come from cws_op_take_results. A cancel cancels every call. */
+/* The same, begun: take the results with cws_op_take_results. A cancel cancels every call. */
 CWS_API cws_status cws_function_map_begin(cws_function *function, const char *const *args_json,
                                           size_t count, const cws_map_opts *opts, cws_op **out,
                                           cws_error *err);
-/* The same for CWS_SERIALIZE_BYTES. */
+/* The same as cws_function_map, for a function of CWS_SERIALIZE_BYTES. */
 CWS_API cws_status cws_function_map_bytes(cws_function *function, const cws_blob *inputs,
                                           size_t count, const cws_map_opts *opts,
                                           cws_function_results **out, cws_error *err);
+/* The same, begun: take the results with cws_op_take_results. */
 CWS_API cws_status cws_function_map_bytes_begin(cws_function *function, const cws_blob *inputs,
                                                 size_t count, const cws_map_opts *opts,
                                                 cws_op **out, cws_error *err);
+/* Number of calls. NULL: 0. */
 CWS_API size_t cws_function_results_count(const cws_function_results *results);
-/* Outcome of the index-th call, in the order of the input. bytes is borrowed, NULL after a failure;
- * it and err may be NULL. CWS_ERR_INVALID_ARGUMENT past the end. */
+/* Outcome of the index-th call, in the order of the input. *bytes is borrowed from the results,
+ * NULL after a failure. bytes and err may be NULL. CWS_ERR_INVALID_ARGUMENT past the end. */
 CWS_API cws_status cws_function_results_at(const cws_function_results *results, size_t index,
                                            const cws_bytes **bytes, cws_error *err);
+/* Free the results and their bytes. NULL is fine. */
 CWS_API void cws_function_results_free(cws_function_results *results);
 
-/* Call it on this machine, without a sandbox: C is called directly, Python with local_interpreter,
- * a process that shares standard output with this one. Blocks; nothing else moves meanwhile. Same
- * arguments and results as above. CWS_ERR_UNSUPPORTED for Python without local_interpreter, or
- * where there is no POSIX.1-2008. */
+/* Call the function on this machine, without a sandbox: C is called directly, Python with
+ * local_interpreter, in a process that shares standard output with this one. Arguments and result
+ * are those of cws_function_call. Blocks until the function has ended, and nothing else moves
+ * meanwhile. Returns CWS_ERR_UNSUPPORTED for Python without local_interpreter, with CWS_NO_PROCESS,
+ * or where there is no POSIX.1-2008. */
 CWS_API cws_status cws_function_local(cws_function *function, const char *args_json,
                                       const char *kwargs_json, cws_bytes **out, cws_error *err);
+/* The same for CWS_SERIALIZE_BYTES. */
 CWS_API cws_status cws_function_local_bytes(cws_function *function, const void *data, size_t size,
                                             cws_bytes **out, cws_error *err);
 
 /* ================================================================================================
- * >>async
- * Operations in flight, and the loop that moves them.
+ * >>metrics
+ * What a session counts, and where it reports it. Counting is on unless there is no reporter (see
+ * report_to of cws_session_opts). A report is made when you call cws_session_log_metrics, and once
+ * more at cws_session_close. Trouble with a report goes to the log and never fails another call.
+ * Sandboxes count if the session made them. Executions are commands and shells of yours; those that
+ * the library runs for files do not count. What was counted is kept until a report was taken.
  * ============================================================================================= */
 
-/* Called once when the operation has ended: done, failed or cancelled; inside a poll. */
-typedef void (*cws_op_done_fn)(cws_op *op, void *user);
+/* The values of one session since the last report that was taken. */
+struct cws_metrics {
+    bool enabled; /* false: the session counts nothing, and everything else here is zero */
+    uint64_t sandboxes_created;      /* sandboxes made by the session, started or not */
+    uint64_t executions;             /* commands and shells that have ended; the sum of the next
+                                        three */
+    uint64_t exec_completed_ok;      /* ended with exit code 0 */
+    uint64_t exec_completed_nonzero; /* ended with another code, check not set */
+    uint64_t exec_failures;          /* everything else, failed checks and cancels included */
+    double exec_completion_rate;     /* exec_completed_ok / executions; 0 if executions is 0 */
+    double exec_failure_rate;        /* exec_failures / executions; 0 if executions is 0 */
+    uint64_t startup_count;          /* sandboxes that were seen running for the first time */
+    double avg_startup_seconds;      /* average time from the create request until a poll saw the
+                                        sandbox running; 0 if startup_count is 0 */
+    double min_startup_seconds;      /* the shortest such time; 0 if startup_count is 0 */
+    double max_startup_seconds;      /* the longest such time; 0 if startup_count is 0 */
+    uint64_t sandbox_count;          /* sandboxes with at least one execution; not reported */
+    double avg_execs_per_sandbox;    /* average over those sandboxes; 0 if there are none */
+    uint64_t min_execs_per_sandbox;  /* the least of them; 0 if there are none */
+    uint64_t max_execs_per_sandbox;  /* the most of them; 0 if there are none */
+};
 
-CWS_API bool cws_op_done(const cws_op *op); /* ended, either way */
-/* CWS_ERR_PENDING while it runs, then its outcome; err may be NULL. */
-CWS_API cws_status cws_op_result(const cws_op *op, cws_error *err);
-/* Run the loop until this operation ends or timeout_ms passes (< 0: no limit of its own; 0: one
- * turn). Returns its outcome, or CWS_ERR_WAIT_TIMEOUT: it goes on and may be waited for again. */
-CWS_API cws_status cws_op_wait(cws_op *op, int64_t timeout_ms, cws_error *err);
-/* Ask it to end with CWS_ERR_CANCELLED; true if it was still running. Work it shares with others (a
- * start, a stop) goes on. */
-CWS_API bool cws_op_cancel(cws_op *op);
-/* Go on after a callback of the operation answered CWS_FLOW_PAUSE: at the next poll. Harmless
- * otherwise. */
-CWS_API void cws_op_resume(cws_op *op);
-/* Be called when it ends; at the next poll if it has. One per operation; fn NULL removes it. */
-CWS_API void cws_op_on_done(cws_op *op, cws_op_done_fn fn, void *user);
-/* Cancels if needed, then forgets. The callback is not called any more. */
-CWS_API void cws_op_free(cws_op *op);
+/* Copy the values of a session to *out. May be called from any thread while another one turns the
+ * loop, if the compiler is gcc, clang or MSVC; with others only from the session's own thread. Not
+ * while the session is being freed. */
+CWS_API void cws_session_metrics(const cws_session *session, cws_metrics *out);
 
-/* Take what an ended operation produced; it is then yours. NULL if there is nothing (any more). */
-CWS_API cws_bytes *cws_op_take_bytes(cws_op *op);     /* cws_read_file_begin, of functions: _call */
-CWS_API cws_sandbox_list *cws_op_take_list(cws_op *op);       /* cws_session_list_begin */
-CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op);         /* cws_session_from_id_begin */
-CWS_API cws_snapshot_list *cws_op_take_snapshots(cws_op *op); /* cws_snapshot_X_begin */
-CWS_API cws_runner_list *cws_op_take_runners(cws_op *op);     /* cws_runner_X_begin */
-CWS_API cws_profile_list *cws_op_take_profiles(cws_op *op);   /* cws_profile_X_begin */
-/* True, and *out is filled, after cws_snapshot_bucket_X_begin has ended well. */
-CWS_API bool cws_op_snapshot_bucket(const cws_op *op, cws_snapshot_bucket *out);
-CWS_API cws_function_results *cws_op_take_results(cws_op *op); /* cws_function_map_begin */
+/* One value, under the name that the service's own clients give it, e.g. "cwsandbox/executions". */
+typedef struct cws_metric {
+    const char *name; /* static */
+    bool is_float;    /* false: it is a whole number */
+    uint64_t integer; /* the value, if is_float is false */
+    double number;    /* the value in any case */
+} cws_metric;
 
-#define CWS_ALL SIZE_MAX
+/* The most values that there can be: a good size for the array of cws_metrics_values. */
+#define CWS_METRICS_MAX 14
 
-/* Run the loop until num_returns of the count operations have ended (CWS_ALL, or more than count:
- * all of them), or timeout_ms passed (< 0: no limit), which is CWS_OK with fewer than num_returns
- * in done_count. They must belong to one client. done, if not NULL, has count
- * elements: exactly *done_count of them (the first in order, at most num_returns) become true.
- * Failures of operations are not failures of the wait. num_returns 0 is refused. */
-CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_returns,
-                                 int64_t timeout_ms, bool *done, size_t *done_count,
+/* Store the values that exist, in a fixed order, at most max of them. Returns how many exist, which
+ * may be more than max; 0 if nothing was counted. */
+CWS_API size_t cws_metrics_values(const cws_metrics *metrics, cws_metric *out, size_t max);
+
+/* "No step", for cws_session_log_metrics. */
+#define CWS_NO_STEP (-1)
+
+/* Is there a run to report to now? */
+typedef bool (*cws_report_active_fn)(void *user);
+/* Take these values; true: taken. step is CWS_NO_STEP if none was given. metrics lasts until the
+ * function returns. */
+typedef bool (*cws_report_fn)(const cws_metric *metrics, size_t count, int64_t step, void *user);
+
+/* A place of yours that takes reports. Its functions are called inside the loop, on its thread, and
+ * must not block for long. */
+struct cws_reporter {
+    cws_report_active_fn active; /* NULL: there always is a run */
+    cws_report_fn log;           /* required */
+    void *user;                  /* handed to both functions */
+};
+
+/* How to report to Weights & Biases. */
+typedef enum cws_wandb_mode {
+    CWS_WANDB_DEFAULT = 0, /* by WANDB_MODE: "disabled", "offline" and "dryrun" mean OFF; else
+                              ONLINE */
+    CWS_WANDB_ONLINE = 1,  /* only the sessions of this client write to the run */
+    CWS_WANDB_SHARED = 2,  /* several programs write to the run, all in this mode. The server
+                              numbers the rows; your step is the value "cwsandbox/step" */
+    CWS_WANDB_OFF = 3      /* send nothing */
+} cws_wandb_mode;
+
+/* Weights & Biases, over HTTP by the client's transport. Values are added to a run that exists.
+ * What is not given here comes from the environment, unless the client has no_environment; "" is
+ * "none", whatever the environment says. */
+struct cws_wandb_opts {
+    const char *api_key;  /* NULL: WANDB_API_KEY, else the password for the host in the file $NETRC
+                             or ~/.netrc. Never sent over http, except to a loopback host */
+    const char *base_url; /* without a path; NULL: WANDB_BASE_URL, else https://api.wandb.ai */
+    const char *entity;   /* user or team; NULL: WANDB_ENTITY, else that of the key */
+    const char *project;  /* NULL: WANDB_PROJECT, else "uncategorized" */
+    const char *run_id;   /* NULL: WANDB_RUN_ID; if that is not set either there is no run, unless
+                             create is set */
+    cws_wandb_mode mode;  /* who else writes, or OFF */
+    bool create;          /* make the run if it does not exist, with a new id if none is named;
+                             cws_session_close marks such a run as finished */
+    bool even_if_live;    /* write to a run that looks live although the mode is not SHARED. Only if
+                             nobody else writes to it: lines would be lost */
+    const char *name;     /* shown name of a run that is made; NULL: WANDB_NAME */
+    const char *group;    /* group of a run that is made; NULL: WANDB_RUN_GROUP */
+    double timeout_seconds; /* for all requests of one report together; 0: 10 */
+    uint32_t must_be_zero;
+};
+
+/* Report the values to each reporter that has a run. step is that of your training loop, 0 to 2^53,
+ * or CWS_NO_STEP. reset: begin to count anew afterwards; false: go on from the present values.
+ *
+ * *logged (may be NULL) becomes true if there was something to report and every reporter with a run
+ * took it. Else the values are kept for the next report; a reporter that took them gets them again.
+ * What is counted while a report is under way stays for the next one. At Weights & Biases steps
+ * only go up: a row for an earlier step is refused (false), one for the same step replaces the row.
+ *
+ * A report that is not taken is not an error. Errors are only a wrong argument, a closed client,
+ * too little memory, or a cancel. A closed session still reports. */
+CWS_API cws_status cws_session_log_metrics(cws_session *session, int64_t step, bool reset,
+                                           bool *logged, cws_error *err);
+/* The same, begun: ask cws_op_metrics_logged when it has ended. */
+CWS_API cws_status cws_session_log_metrics_begin(cws_session *session, int64_t step, bool reset,
+                                                 cws_op **out, cws_error *err);
+/* What *logged would be, for an operation of cws_session_log_metrics_begin; else false. */
+CWS_API bool cws_op_metrics_logged(const cws_op *op);
+
+/* Where people look at the W&B run, "https://wandb.ai/entity/project/runs/id"; "" until a report
+ * has found or made it. Borrowed from the session. */
+CWS_API const char *cws_session_run_url(const cws_session *session);
+
+/* ================================================================================================
+ * >>pool
+ * Sandboxes that are started before they are needed: a start takes seconds, taking one that runs
+ * takes none. A pool belongs to a session, which stops what is left of it.
+ * ============================================================================================= */
+
+/* Called inside the loop when one more sandbox can be taken. */
+typedef void (*cws_pool_ready_fn)(cws_pool *pool, void *user);
+
+/* Options of a pool; size is required. */
+typedef struct cws_pool_opts {
+    size_t size;            /* how many to keep ready: 1 to 100000 */
+    const cws_sandbox_opts *sandbox; /* options of each; NULL: the session's defaults */
+    size_t max_starting;    /* how many are started at the same time; 0: all that are missing */
+    double max_age_seconds; /* a sandbox that has been ready for longer is stopped instead of given
+                               out, and another one is started; 0: no limit. Choose less than their
+                               lifetime */
+    cws_pool_ready_fn on_ready; /* NULL: none */
+    void *user;                 /* handed to on_ready */
+    uint32_t must_be_zero;
+} cws_pool_opts;
+
+/* Begin to start the sandboxes; returns at once. *out is yours: cws_pool_free, after cws_pool_close
+ * or cws_session_close. Returns CWS_ERR_INVALID_ARGUMENT, CWS_ERR_CLOSED, or what is wrong with the
+ * sandbox options.
+ * Example: examples/rl_rollouts.c */
+CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts, cws_pool **out,
                                  cws_error *err);
+/* Take the sandbox that has been ready for longest, and begin to start another one. It is then
+ * yours to stop and to free; the session tracks it. It ran when it was last looked at; it may have
+ * ended since. Waits if none is ready. timeout_seconds: 0 does not wait and moves nothing, and is
+ * allowed in callbacks; CWS_FOREVER has no limit of its own. Returns CWS_ERR_WAIT_TIMEOUT if none
+ * was ready in time, CWS_ERR_CLOSED, or why the last start failed: after three failed starts in a
+ * row only the next call of this function starts more. */
+CWS_API cws_status cws_pool_take(cws_pool *pool, double timeout_seconds, cws_sandbox **out,
+                                 cws_error *err);
+/* The same, begun: take the sandbox with cws_op_take_sandbox. Those who wait are served in order. A
+ * sandbox that you do not take from the operation goes back to the pool. */
+CWS_API cws_status cws_pool_take_begin(cws_pool *pool, cws_op **out, cws_error *err);
+/* How many sandboxes can be taken without waiting. NULL: 0. */
+CWS_API size_t cws_pool_ready_count(const cws_pool *pool);
+/* Stop all sandboxes that were not taken, at once, and start no more. Waits for their end. Those
+ * that did not stop, now (then the result is CWS_ERR_SANDBOX) or earlier (because of their age or a
+ * failed start), are left to the close of the session. NULL is success. */
+CWS_API cws_status cws_pool_close(cws_pool *pool, cws_error *err);
+/* The same, begun. A second close joins the first one. NULL is refused. */
+CWS_API cws_status cws_pool_close_begin(cws_pool *pool, cws_op **out, cws_error *err);
+/* Free the pool. NULL is fine. Stops nothing: sandboxes that are left run until the session is
+ * closed. */
+CWS_API void cws_pool_free(cws_pool *pool);
 
-/* Move everything that can move; wait at most timeout_ms (< 0: until something happens, 0: do not
- * wait) for something to happen. Calls callbacks. */
-CWS_API cws_status cws_client_poll(cws_client *client, int timeout_ms, cws_error *err);
-/* Number of operations in flight. */
-CWS_API size_t cws_client_pending(const cws_client *client);
-/* Make a poll that is waiting in another thread return. Safe from any thread and signal-free. */
-CWS_API void cws_client_wakeup(cws_client *client);
+/* ================================================================================================
+ * >>snapshots
+ * Copies of scratch storage that outlive their sandbox. What can be kept: in v1 the volumes without
+ * volume_id and the file_system, in v1beta2 the file_system. To begin a sandbox from a snapshot set
+ * cws_file_system.snapshot_id or cws_volume.restore_from_snapshot_id. Snapshots belong to the
+ * organization and stay until they are deleted. A stop can take them too: see cws_stop_opts.
+ * ============================================================================================= */
+
+/* What a snapshot is in. */
+typedef enum cws_snapshot_state {
+    CWS_SNAPSHOT_UNSPECIFIED = 0, /* not told, or a number newer than this header */
+    CWS_SNAPSHOT_CREATING = 1,    /* being made */
+    CWS_SNAPSHOT_READY = 2,       /* a sandbox can begin from it */
+    CWS_SNAPSHOT_FAILED = 3,      /* see state_reason */
+    CWS_SNAPSHOT_DELETING = 4     /* being deleted */
+} cws_snapshot_state;
+
+/* What took a snapshot. */
+typedef enum cws_snapshot_trigger {
+    CWS_SNAPSHOT_TRIGGER_UNSPECIFIED = 0, /* not told */
+    CWS_SNAPSHOT_MANUAL = 1,              /* cws_snapshot_create */
+    CWS_SNAPSHOT_ON_STOP = 2              /* a stop with snapshot_on_stop */
+} cws_snapshot_trigger;
+
+/* A snapshot. Strings are never NULL ("" is unknown). All of it belongs to the list, or to the
+ * snapshot that was given out alone. */
+struct cws_snapshot {
+    const char *snapshot_id;        /* identifies it in all calls */
+    cws_snapshot_state state;       /* when it was asked for */
+    const char *state_reason;       /* why it failed */
+    int64_t size_bytes;             /* 0: unknown */
+    const char *source_sandbox_id;  /* the sandbox it was taken of */
+    const char *source_volume_name; /* v1: the volume it was taken of */
+    cws_snapshot_trigger trigger;   /* what took it */
+    const char *request_id;    /* the token that was given when it was created */
+    const char *object_bucket; /* the bucket it lies in */
+    int64_t create_unix_ms;    /* when it was begun; 0: unknown */
+    int64_t update_unix_ms;    /* when it last changed; 0: unknown */
+    int64_t complete_unix_ms;  /* when it was complete; 0: unknown */
+    void *owner;               /* the library's */
+};
+
+/* Number of snapshots in the list. NULL: 0. */
+CWS_API size_t cws_snapshots_count(const cws_snapshots *list);
+/* The index-th snapshot, borrowed from the list; NULL past the end. */
+CWS_API const cws_snapshot *cws_snapshots_at(const cws_snapshots *list, size_t index);
+/* Free the list. NULL is fine. */
+CWS_API void cws_snapshots_free(cws_snapshots *list);
+/* Free a snapshot that was given out alone; does not delete it. NULL is fine. For one of a list it
+ * does nothing. */
+CWS_API void cws_snapshot_free(cws_snapshot *snapshot);
+
+/* Options of taking a snapshot. */
+typedef struct cws_snapshot_opts {
+    const char *volume;     /* v1: name of a scratch volume. NULL: the only one; if several are
+                               known, CWS_ERR_SNAPSHOT before anything is sent; if none is known the
+                               service decides */
+    bool no_wait_for_ready; /* do not wait until it is ready */
+    const char *request_id; /* token, up to 128 bytes: to repeat a create with the same token gives
+                               the same snapshot. NULL: a new token; if the create fails it is in
+                               cws_error.request_id */
+    double timeout_seconds; /* once the sandbox runs; 0: 605, with no_wait_for_ready the sandbox's
+                               request timeout */
+    uint32_t must_be_zero;
+} cws_snapshot_opts;
+
+/* Keep a scratch volume of a running sandbox, which is started if needed. opts may be NULL. *out is
+ * yours: cws_snapshot_free; out may be NULL. In v1beta2 the reply tells id and state only: ask
+ * cws_snapshot_get for the rest. Returns CWS_ERR_SNAPSHOT if it failed (with the service's reason),
+ * or CWS_ERR_SNAPSHOT_WAIT_TIMEOUT if it was not ready in time: it goes on. If the call fails after
+ * the id is known, the id is in cws_error_metadata(err, "file_system_snapshot_id").
+ * Example: examples/snapshots.c */
+CWS_API cws_status cws_snapshot_create(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
+                                       cws_snapshot **out, cws_error *err);
+/* The same, begun: take the snapshot with cws_op_take_snapshot. */
+CWS_API cws_status cws_snapshot_create_begin(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
+                                             cws_op **out, cws_error *err);
+
+/* Ask for one snapshot. *out is yours: cws_snapshot_free. Returns CWS_ERR_SNAPSHOT_NOT_FOUND. */
+CWS_API cws_status cws_snapshot_get(cws_client *client, const char *snapshot_id,
+                                    cws_snapshot **out, cws_error *err);
+/* The same, begun: take the snapshot with cws_op_take_snapshot. */
+CWS_API cws_status cws_snapshot_get_begin(cws_client *client, const char *snapshot_id,
+                                          cws_op **out, cws_error *err);
+
+/* Which snapshots to find. */
+typedef struct cws_snapshot_list_opts {
+    const char *source_sandbox_id; /* only of this sandbox; NULL: of any */
+    cws_snapshot_state state;      /* only in this state; 0: in any */
+    double timeout_seconds;        /* for all pages together; 0: the client's request timeout */
+    uint32_t must_be_zero;
+} cws_snapshot_list_opts;
+
+/* Find snapshots of the organization, all pages. opts may be NULL. *out is yours:
+ * cws_snapshots_free. */
+CWS_API cws_status cws_snapshot_list(cws_client *client, const cws_snapshot_list_opts *opts,
+                                     cws_snapshots **out, cws_error *err);
+/* The same, begun: take the list with cws_op_take_snapshots. */
+CWS_API cws_status cws_snapshot_list_begin(cws_client *client, const cws_snapshot_list_opts *opts,
+                                           cws_op **out, cws_error *err);
+
+/* Delete a snapshot; sandboxes that began from it go on. With missing_ok a snapshot that does not
+ * exist is success; without, CWS_ERR_SNAPSHOT_NOT_FOUND. */
+CWS_API cws_status cws_snapshot_delete(cws_client *client, const char *snapshot_id,
+                                       bool missing_ok, cws_error *err);
+/* The same, begun. */
+CWS_API cws_status cws_snapshot_delete_begin(cws_client *client, const char *snapshot_id,
+                                             bool missing_ok, cws_op **out, cws_error *err);
+
+/* Where the organization's snapshots lie. */
+struct cws_snapshot_bucket {
+    bool managed;                    /* by the service; false: a bucket of yours, or not told */
+    char bucket_name[256];           /* the bucket of yours; "": none */
+    char region[128];                /* its region; "": not told */
+    char effective_bucket_name[256]; /* the bucket in use */
+};
+
+/* Ask which bucket is in use. out may be NULL. */
+CWS_API cws_status cws_snapshot_bucket_get(cws_client *client, cws_snapshot_bucket *out,
+                                           cws_error *err);
+/* The same, begun: ask cws_op_snapshot_bucket. */
+CWS_API cws_status cws_snapshot_bucket_get_begin(cws_client *client, cws_op **out, cws_error *err);
+/* Use a bucket of yours, which needs bucket_name and region; or go back to the service's own, with
+ * bucket_name NULL or "". Snapshots in another bucket can not be used until that bucket is set
+ * again. *out (may be NULL) is what holds now. */
+CWS_API cws_status cws_snapshot_bucket_set(cws_client *client, const char *bucket_name,
+                                           const char *region, cws_snapshot_bucket *out,
+                                           cws_error *err);
+/* The same, begun: ask cws_op_snapshot_bucket. */
+CWS_API cws_status cws_snapshot_bucket_set_begin(cws_client *client, const char *bucket_name,
+                                                 const char *region, cws_op **out, cws_error *err);
+
+/* ================================================================================================
+ * >>discovery
+ * What there is to run on: runners and, in v1beta2, profiles. Not with W&B credentials. Each call
+ * takes at most 30 s unless its options say otherwise. A failure that is not about credentials,
+ * arguments or fields is CWS_ERR_DISCOVERY; retryable tells whether to try again.
+ * ============================================================================================= */
+
+/* Who can reach a port of a sandbox. */
+typedef enum cws_visibility {
+    CWS_VISIBILITY_DEFAULT = 0, /* nobody outside the sandbox */
+    CWS_VISIBILITY_PUBLIC = 1,  /* the internet */
+    CWS_VISIBILITY_PRIVATE = 2, /* workloads of the same organization, without authentication */
+    CWS_VISIBILITY_CUSTOM = 3   /* the sources in cws_network.ingress */
+} cws_visibility;
+
+/* A place that runs sandboxes. Strings are never NULL ("" is unknown), lists of strings end with
+ * NULL, numbers are 0 where the service tells nothing. All of it belongs to the list, or to the
+ * runner that was given out alone. */
+struct cws_runner {
+    const char *runner_id;       /* unique within its organization */
+    const char *runner_group_id; /* the group it belongs to */
+    const char *organization_id; /* v1: its owner */
+    const char *const *tags;     /* its labels */
+    bool healthy;                /* as the service sees it */
+    bool is_shared;                   /* it belongs to another organization and is shared */
+    int64_t connected_unix_ms;        /* since when it is connected */
+    int64_t max_cpu_millicores;       /* of the largest sandbox that it takes */
+    int64_t max_memory_bytes;         /* of the largest sandbox that it takes */
+    int64_t max_gpu_count;            /* of the largest sandbox that it takes */
+    const char *const *gpu_types;     /* models of GPUs */
+    const char *const *architectures; /* of its CPUs */
+    bool supports_privileged;         /* takes privileged containers */
+    const char *const *storage_classes; /* kinds of storage */
+    const cws_visibility *service_visibilities; /* v1: who can reach ports there */
+    size_t service_visibility_count;            /* elements of service_visibilities */
+    const char *const *profile_names;           /* v1beta2 */
+    bool has_resources; /* the four numbers below were told: see include_resources */
+    int64_t available_cpu_millicores; /* free now */
+    int64_t available_memory_bytes;   /* free now */
+    int64_t available_gpu_count;      /* free now */
+    int32_t running_sandboxes;        /* running now */
+    void *owner;                      /* the library's */
+};
+
+/* Number of runners in the list. NULL: 0. */
+CWS_API size_t cws_runners_count(const cws_runners *list);
+/* The index-th runner, borrowed from the list; NULL past the end. */
+CWS_API const cws_runner *cws_runners_at(const cws_runners *list, size_t index);
+/* Free the list. NULL is fine. */
+CWS_API void cws_runners_free(cws_runners *list);
+/* Free a runner that was given out alone. NULL is fine. For one of a list it does nothing. */
+CWS_API void cws_runner_free(cws_runner *runner);
+
+/* What a runner must have. 0, false and NULL: no condition. */
+typedef struct cws_runner_list_opts {
+    const char *runner_group_id; /* in this group */
+    const char *gpu_type;     /* this model of GPU */
+    const char *architecture; /* this CPU architecture */
+    bool healthy_only;        /* not those that are not healthy */
+    bool include_resources;   /* tell what is free now; implied by the next three */
+    int64_t min_available_cpu_millicores; /* free now, at least; 1000 is a core */
+    int64_t min_available_memory_bytes;   /* free now, at least */
+    int64_t min_available_gpu_count;      /* free now, at least */
+    cws_visibility service_visibility; /* v1: can publish ports in this way */
+    bool exclude_shared;               /* v1beta2: not those of other organizations */
+    const char *profile_name;          /* v1beta2: has this profile */
+    const char *service_exposure_mode; /* v1beta2: one of its profiles offers this mode */
+    const char *egress_mode;           /* v1beta2: one of its profiles offers this mode */
+    double timeout_seconds;            /* for all pages together; 0: 30 */
+    uint32_t must_be_zero;
+} cws_runner_list_opts;
+
+/* Find runners, all pages. opts may be NULL. *out is yours: cws_runners_free. */
+CWS_API cws_status cws_runner_list(cws_client *client, const cws_runner_list_opts *opts,
+                                   cws_runners **out, cws_error *err);
+/* The same, begun: take the list with cws_op_take_runners. */
+CWS_API cws_status cws_runner_list_begin(cws_client *client, const cws_runner_list_opts *opts,
+                                         cws_op **out, cws_error *err);
+/* Ask for one runner, with what is free now. v1 needs organization_id, because a runner_id is
+ * unique only within its organization; v1beta2 does not use it. *out is yours: cws_runner_free.
+ * Returns CWS_ERR_RUNNER_NOT_FOUND. */
+CWS_API cws_status cws_runner_get(cws_client *client, const char *runner_id,
+                                  const char *organization_id, cws_runner **out, cws_error *err);
+/* The same, begun: take the runner with cws_op_take_runner. */
+CWS_API cws_status cws_runner_get_begin(cws_client *client, const char *runner_id,
+                                        const char *organization_id, cws_op **out, cws_error *err);
+
+/* A set of rules under which a runner takes sandboxes. v1beta2. Strings are never NULL, lists of
+ * strings end with NULL. All of it belongs to the list, or to the profile that was given out
+ * alone. */
+struct cws_profile {
+    const char *profile_name;         /* identifies it, with runner_id */
+    const char *runner_id;            /* the runner that has it */
+    const char *const *gpu_types;     /* models of GPUs */
+    const char *const *architectures; /* of CPUs */
+    const char *const *service_exposure_modes; /* for cws_network.ingress_mode */
+    const char *const *egress_modes;           /* for cws_network.egress_mode */
+    void *owner;                               /* the library's */
+};
+
+/* Number of profiles in the list. NULL: 0. */
+CWS_API size_t cws_profiles_count(const cws_profiles *list);
+/* The index-th profile, borrowed from the list; NULL past the end. */
+CWS_API const cws_profile *cws_profiles_at(const cws_profiles *list, size_t index);
+/* Free the list. NULL is fine. */
+CWS_API void cws_profiles_free(cws_profiles *list);
+/* Free a profile that was given out alone. NULL is fine. For one of a list it does nothing. */
+CWS_API void cws_profile_free(cws_profile *profile);
+
+/* What a profile must have. false and NULL: no condition. */
+typedef struct cws_profile_list_opts {
+    const char *runner_id;    /* on this runner */
+    const char *gpu_type;     /* this model of GPU */
+    const char *architecture; /* this CPU architecture */
+    bool exclude_shared;      /* not those of other organizations */
+    const char *service_exposure_mode; /* offers this mode */
+    const char *egress_mode;           /* offers this mode */
+    double timeout_seconds;            /* for all pages together; 0: 30 */
+    uint32_t must_be_zero;
+} cws_profile_list_opts;
+
+/* Find profiles, all pages. opts may be NULL. *out is yours: cws_profiles_free. v1 has none:
+ * CWS_ERR_UNSUPPORTED. */
+CWS_API cws_status cws_profile_list(cws_client *client, const cws_profile_list_opts *opts,
+                                    cws_profiles **out, cws_error *err);
+/* The same, begun: take the list with cws_op_take_profiles. */
+CWS_API cws_status cws_profile_list_begin(cws_client *client, const cws_profile_list_opts *opts,
+                                          cws_op **out, cws_error *err);
+/* Ask for one profile; runner_id NULL: on any runner. *out is yours: cws_profile_free. Returns
+ * CWS_ERR_PROFILE_NOT_FOUND; in v1 CWS_ERR_UNSUPPORTED. */
+CWS_API cws_status cws_profile_get(cws_client *client, const char *profile_name,
+                                   const char *runner_id, cws_profile **out, cws_error *err);
+/* The same, begun: take the profile with cws_op_take_profile. */
+CWS_API cws_status cws_profile_get_begin(cws_client *client, const char *profile_name,
+                                         const char *runner_id, cws_op **out, cws_error *err);
+
+/* ================================================================================================
+ * >>create
+ * Details of a new sandbox: the types behind the fields of cws_sandbox_opts that few need. All that
+ * is given is copied. Example: examples/dialects.c
+ * ============================================================================================= */
+
+/* "Not given", or yes, or no. */
+typedef enum cws_choice {
+    CWS_UNSET = 0, /* the service's default */
+    CWS_YES = 1,   /* as the field's comment says */
+    CWS_NO = 2     /* the opposite */
+} cws_choice;
+
+/* A file that is placed before the container starts; read-only inside. */
+struct cws_mounted_file {
+    const char *mount_path; /* absolute, with the name of the file; required */
+    const void *content;    /* its bytes; may be NULL if size is 0 */
+    size_t size;            /* number of bytes */
+};
+
+/* A secret that the service takes from a store and gives the container as an environment
+ * variable. */
+struct cws_secret {
+    const char *store;   /* name of the store; required */
+    const char *name;    /* key or path in the store; required */
+    const char *field;   /* field of a secret with several; NULL or "": none */
+    const char *env_var; /* name of the variable; NULL: the same as name; "" is refused */
+};
+
+/* Protocol of a port. */
+typedef enum cws_service_protocol {
+    CWS_SERVICE_PROTOCOL_DEFAULT = 0, /* TCP */
+    CWS_SERVICE_TCP = 1,              /* TCP */
+    CWS_SERVICE_UDP = 2,              /* UDP */
+    CWS_SERVICE_SCTP = 3              /* SCTP */
+} cws_service_protocol;
+
+/* How the service makes a port reachable by a name of its own. */
+typedef enum cws_endpoint {
+    CWS_ENDPOINT_NONE = 0,           /* it does not */
+    CWS_ENDPOINT_HTTPS = 1,          /* by a URL; TLS ends at the service */
+    CWS_ENDPOINT_TLS_PASSTHROUGH = 2 /* by an address; TLS ends in the sandbox */
+} cws_endpoint;
+
+/* Who may use an HTTPS endpoint. */
+typedef enum cws_endpoint_auth {
+    CWS_ENDPOINT_AUTH_DEFAULT = 0,    /* not given */
+    CWS_ENDPOINT_AUTH_OPEN = 1,       /* whoever knows the address */
+    CWS_ENDPOINT_AUTH_SHARE_TOKEN = 2 /* whoever has share_token of cws_sandbox_info */
+} cws_endpoint_auth;
+
+/* A port of the sandbox that others can reach. v1; in v1beta2 see ports and network. */
+struct cws_service {
+    int32_t port;     /* 1 to 65535 */
+    const char *name; /* NULL: none */
+    cws_service_protocol protocol;   /* with an endpoint: default or TCP */
+    cws_visibility visibility;       /* with an endpoint: PUBLIC */
+    cws_endpoint endpoint;           /* a name of its own; default: none */
+    cws_endpoint_auth auth;          /* required for an HTTPS endpoint, not for others */
+    int32_t request_timeout_seconds; /* HTTPS endpoint: how long the service waits for the sandbox,
+                                        whole seconds; 0: the service's default */
+};
+
+/* A port of a sandbox as the service tells it. Strings are never NULL. Part of cws_sandbox_info. */
+struct cws_service_info {
+    int32_t port;                  /* in the sandbox */
+    const char *name;              /* "": none */
+    cws_service_protocol protocol; /* DEFAULT: not told */
+    cws_visibility visibility;     /* who can reach it */
+    cws_endpoint endpoint;         /* a name of its own, or none */
+    cws_endpoint_auth auth;        /* who may use the endpoint */
+    const char *url;     /* where to reach it; "": none */
+    const char *address; /* host and port of an endpoint without a URL; "": none */
+};
+
+/* Other sandboxes that a rule is about. */
+typedef enum cws_tenant {
+    CWS_TENANT_NONE = 0,           /* the rule is about something else */
+    CWS_TENANT_SAME_USER = 1,      /* those of the same user */
+    CWS_TENANT_SAME_ORG = 2,       /* those of the same organization */
+    CWS_TENANT_SANDBOX_NETWORK = 3 /* those in the same sandbox network; egress only */
+} cws_tenant;
+
+/* A port, or ports in a row. */
+typedef struct cws_port_range {
+    const char *protocol; /* "TCP", "UDP" or "SCTP"; NULL: the service's default */
+    int32_t port;         /* the first port, 1 to 65535 */
+    int32_t end_port;     /* the last port, not below port; 0: just port */
+} cws_port_range;
+
+/* A rule that allows something; what no rule allows is denied. v1. Give exactly one of: cidr,
+ * hostname, tenant, labels (pod_labels, namespace_labels, or both), any. */
+typedef struct cws_network_rule {
+    const char *cidr;       /* a range of addresses, "10.0.0.0/8"; NULL: not given */
+    const char *hostname;   /* egress only: a host by HTTPS, "pypi.org" or "*.example.com"; NULL:
+                               not given */
+    cws_tenant tenant;      /* other sandboxes; 0: not given */
+    const cws_pair *pod_labels; /* egress only: workloads of the cluster that have all these labels;
+                                   NULL: not given */
+    bool any;               /* everybody */
+    const cws_pair *namespace_labels;   /* egress only: workloads in namespaces that have all these
+                                           labels. NULL: with pod_labels the sandbox's own
+                                           namespace, else not given */
+    const char *const *cidr_except;     /* ranges inside cidr that are left out; NULL: none */
+    const char *const *hostname_except; /* names below hostname that are left out; NULL: none */
+    const cws_port_range *ports;        /* only these ports; NULL: all */
+    size_t port_count;                  /* elements of ports */
+} cws_network_rule;
+
+/* What a sandbox may reach, and what may reach it. */
+struct cws_network {
+    cws_choice deny_egress;  /* v1: YES: it reaches nothing but name lookups; not with egress
+                                rules */
+    cws_choice deny_ingress; /* v1: YES: nothing reaches its CUSTOM ports; not together with ingress
+                                rules */
+    cws_choice allow_dns;    /* v1: may it look names up? */
+    const char *const *egress_hostnames; /* v1: short for egress rules that have just a hostname */
+    const cws_network_rule *egress;      /* v1: what it may reach; NULL: the service's default */
+    size_t egress_count;                 /* elements of egress */
+    const cws_network_rule *ingress; /* v1: who may reach its ports of visibility CUSTOM; NULL: the
+                                        service's default */
+    size_t ingress_count;            /* elements of ingress */
+    const char *ingress_mode;     /* v1beta2: a mode that the profile offers, e.g. "public" */
+    const char *egress_mode;      /* v1beta2: a mode that the profile offers, e.g. "internet" */
+    const int32_t *exposed_ports; /* v1beta2: ports that others can reach */
+    size_t exposed_port_count;    /* elements of exposed_ports */
+};
+
+/* What scratch storage is made of. */
+typedef enum cws_storage_medium {
+    CWS_STORAGE_DEFAULT = 0, /* disk */
+    CWS_STORAGE_DISK = 1,    /* disk */
+    CWS_STORAGE_MEMORY = 2   /* counts as memory of the containers */
+} cws_storage_medium;
+
+/* Storage. With volume_id it is a registered volume, which outlives the sandbox; without, it is
+ * scratch, which ends with the sandbox and exists in v1 only. */
+struct cws_volume {
+    const char *name;       /* v1: required, unique in the sandbox. v1beta2: not used */
+    const char *mount_path; /* where it is in the main container: absolute, not "/". Required for
+                               scratch and in v1beta2; else NULL: not mounted there */
+    const char *volume_id;  /* of a registered volume; NULL: scratch */
+    const char *size;       /* scratch: a quantity such as "10Gi", or of MEMORY also "1%" to "100%";
+                               NULL: the service's default */
+    cws_storage_medium medium; /* scratch */
+    const char *restore_from_snapshot_id; /* scratch: begin from this snapshot; NULL: empty */
+    const char *sub_path;   /* directory inside the volume; NULL: all of it */
+    bool read_only;         /* it can not be written to */
+};
+
+/* A directory that can be kept as a snapshot and begun from one. In v1 it is one more scratch
+ * volume. */
+struct cws_file_system {
+    const char *mount_path;  /* absolute, not "/"; required */
+    const char *size;        /* a quantity such as "10Gi"; NULL: the service's default */
+    const char *snapshot_id; /* begin from this snapshot; NULL: empty */
+    const char *name;        /* v1: name of the volume; NULL: "workspace" */
+};
+
+/* A secret to pull a private image with. v1. */
+struct cws_image_credentials {
+    const char *registry; /* host of the registry, e.g. "ghcr.io"; required */
+    const char *store;    /* name of the secret store; required */
+    const char *name;     /* key or path in the store; required */
+    const char *field;    /* field of a secret with several; NULL: none */
+};
+
+/* Buckets that the sandbox may use without keys of its own. */
+struct cws_object_storage {
+    const char *const *buckets; /* their names, ended by NULL */
+    bool read_write;            /* false: read only */
+    const char *object_prefix;  /* only objects whose names begin with this; ends with '/';
+                                   NULL: all */
+};
+
+/* User and privileges of a container. The service decides which values it takes. v1. */
+struct cws_security {
+    cws_choice set_user;   /* YES: run_as_user counts; else the image's user */
+    uint32_t run_as_user;  /* numeric user id */
+    cws_choice set_group;  /* YES: run_as_group counts; else the image's group */
+    uint32_t run_as_group; /* numeric group id */
+    cws_choice privileged; /* privileged, within the isolation of the sandbox */
+    cws_choice allow_privilege_escalation; /* may a process gain more rights than its parent? */
+    cws_choice read_only_root_filesystem;  /* nothing but volumes can be written to */
+    const char *const *capabilities_add;  /* Linux capabilities, without "CAP_"; NULL: none */
+    const char *const *capabilities_drop; /* the same, to take away; NULL: none */
+    const char *seccomp_profile;          /* "RuntimeDefault" or "Unconfined"; NULL: the service's
+                                             default */
+};
+
+/* A command that says by exit code 0 that the container is ready. v1. */
+struct cws_probe {
+    const char *const *argv;       /* the command, ended by NULL; required */
+    int32_t period_seconds;        /* time between tries; 0: the service's default */
+    int32_t timeout_seconds;       /* time for one try; 0: the service's default */
+    int32_t failure_threshold;     /* failures in a row until it counts as failed; 0: the service's
+                                      default */
+    int32_t initial_delay_seconds; /* time before the first try; 0: the service's default */
+};
+
+/* Where a container has a volume. */
+typedef struct cws_mount {
+    const char *volume;     /* its name in cws_sandbox_opts.volumes, or that of the file_system */
+    const char *mount_path; /* absolute, not "/" */
+    const char *sub_path;   /* directory inside the volume; NULL: all of it */
+    bool read_only;         /* it can not be written to */
+} cws_mount;
+
+/* One more container in the sandbox, beside the main one, which is called "main". They share
+ * network and volumes. The sandbox ends when the main one does. v1. */
+struct cws_container {
+    const char *name;        /* required, unique: 1 to 63 of a-z, 0-9 and '-', no '-' at an end; not
+                                "main" */
+    const char *image;       /* required */
+    const char *command;     /* NULL: the image's */
+    const char *const *args; /* arguments of command, which must be given then; NULL: none */
+    const char *working_dir; /* absolute; NULL: the image's */
+    const cws_pair *environment_variables; /* NULL: none */
+    const cws_resources *resources;        /* without a GPU, which only the main one can have; NULL:
+                                              the service's default */
+    const cws_secret *secrets;             /* NULL: none */
+    size_t secret_count;                   /* elements of secrets */
+    const cws_mounted_file *mounted_files; /* NULL: none */
+    size_t mounted_file_count;             /* elements of mounted_files */
+    const cws_mount *mounts;               /* volumes of the sandbox that it has; NULL: none */
+    size_t mount_count;                    /* elements of mounts */
+    const cws_image_credentials *image_credentials; /* to pull a private image; NULL: none */
+    const cws_security *security;          /* NULL: the image's and the service's defaults */
+    const cws_probe *startup_probe;        /* the next container starts only once it succeeds; NULL:
+                                              none */
+};
+
+/* A port that others can reach. v1beta2; in v1 use cws_service. */
+struct cws_port {
+    int32_t container_port; /* 1 to 65535 */
+    const char *name;       /* NULL: none */
+    const char *protocol;   /* "TCP"; NULL: the service's default */
+};
+
+/* A bucket as a directory. v1beta2; in v1 use a registered volume. */
+struct cws_s3_mount {
+    const char *bucket;     /* required */
+    const char *directory;  /* in the bucket; NULL: its top */
+    const char *mount_path; /* absolute, not "/"; required */
+};
+
+/* ================================================================================================
+ * >>client
+ * Address, key, limits and the loop. A first program needs none of this: cws_session_open makes a
+ * client of its own from the environment. Sessions that share a client share its connections and
+ * its loop.
+ * ============================================================================================= */
+
+/* Which version of the service's API a client speaks: see TWO API VERSIONS in the manual. */
+typedef enum cws_api_version {
+    CWS_API_DEFAULT = 0, /* by CWSANDBOX_API_VERSION ("v1" or "v1beta2"), else CWS_API_V1 */
+    CWS_API_V1 = 1,      /* coreweave.sandbox.v1 */
+    CWS_API_V1BETA2 = 2  /* coreweave.sandbox.v1beta2, the older one, which the service still has */
+} cws_api_version;
+
+/* Two protocols for the same calls, messages and errors. */
+typedef enum cws_protocol {
+    CWS_PROTOCOL_DEFAULT = 0, /* by CWSANDBOX_PROTOCOL ("connect" or "grpc"), else Connect */
+    CWS_PROTOCOL_CONNECT = 1, /* works over any transport; calls with one reply over any HTTP */
+    CWS_PROTOCOL_GRPC = 2     /* for an address that offers nothing else; needs HTTP/2 and trailers.
+                                 Avoid libcurl before 7.78, 8.0 to 8.2, 8.12 and 8.13 with it */
+} cws_protocol;
+
+/* Which HTTP the libcurl transport speaks. */
+typedef enum cws_http_version {
+    CWS_HTTP_AUTO = 0, /* https: HTTP/2 where the server offers it; http: HTTP/1.1, or with gRPC
+                          HTTP/2 without asking */
+    CWS_HTTP_1_1 = 1,  /* HTTP/1.1 only: no streams in both directions; not with gRPC */
+    CWS_HTTP_2 = 2     /* HTTP/2 for every call: over https if the server has it, over http without
+                          asking (prior knowledge, h2c) */
+} cws_http_version;
+
+/* Options of a client. All zero: everything from the environment, and libcurl. An environment
+ * variable that is set but empty counts as not set. */
+struct cws_client_opts {
+    const char *base_url; /* scheme, host and port, without a path; NULL: CWSANDBOX_BASE_URL, else
+                             https://api.cwsandbox.com */
+    const char *api_key;  /* sent as a bearer token; white space around it is removed; one that is
+                             blank or has control characters is refused. NULL: CWSANDBOX_API_KEY; if
+                             that is not set either, the service will refuse the calls */
+    const char *wandb_api_key; /* use this W&B key instead of api_key; CWSANDBOX_API_KEY is then not
+                                  read. Serverless placement only. NULL: none */
+    const char *wandb_entity;  /* with wandb_api_key, sent as x-entity-id; NULL: not sent */
+    const char *wandb_project; /* with wandb_api_key, sent as x-project-name; NULL: not sent */
+    cws_api_version api_version;    /* default: by the environment */
+    cws_protocol protocol;          /* default: by the environment */
+    cws_http_version http_version;  /* libcurl transport only */
+    const cws_transport *transport; /* a transport of yours; copied; NULL: libcurl */
+    const cws_allocator *allocator; /* copied; NULL: realloc() and free() */
+    uint64_t max_memory_bytes;      /* cap for the memory of this client; 0: 1 GiB; CWS_UNLIMITED */
+    uint64_t max_message_bytes;     /* largest reply message; 0: 100 MiB; at most 1 GiB */
+    double request_timeout_seconds; /* the request timeout: deadline of each call that has no other
+                                       one; 0: 300 */
+    double poll_retry_budget_seconds; /* how long reads, status polls, and creates whose outcome is
+                                         not known are repeated while the service is unavailable;
+                                         0: 30; CWS_NONE: not at all */
+    double poll_rpc_timeout_seconds; /* deadline of one status poll; 0: 15 */
+    double connect_timeout_seconds;  /* libcurl transport only; 0: 20 */
+    const char *ca_file;             /* libcurl transport only: PEM file of trusted roots; NULL:
+                                        those of the system */
+    const char *client_cert_file;    /* libcurl transport only: PEM file, together with
+                                        client_key_file; NULL: none */
+    const char *client_key_file;     /* PEM file; NULL: none */
+    const char *user_agent_suffix;   /* appended to "cwsandbox.h/0.2.0"; printable ASCII; NULL:
+                                        nothing */
+    bool allow_insecure_credential;  /* send the key over plain http to any host; false: only to
+                                        loopback hosts */
+    bool no_environment;             /* read no environment variable, and use no proxy that the
+                                        environment names */
+    bool no_global_init;             /* libcurl transport only: you have called curl_global_init */
+    cws_log_fn log;                  /* NULL: no log */
+    void *log_user;                  /* handed to log */
+    cws_trace_fn trace;              /* NULL: no trace */
+    void *trace_user;                /* handed to trace */
+    cws_clock_fn monotonic_ms;       /* must never go back; NULL: the system's clock */
+    cws_clock_fn unix_ms;            /* since 1970-01-01 UTC; NULL: the system's clock */
+    cws_random_fn random;            /* NULL: the library's own generator, seeded by the system */
+    void *hooks_user;                    /* handed to monotonic_ms, unix_ms and random */
+    uint32_t must_be_zero;
+};
+
+/* Make a client. opts may be NULL. Needs no network. *out is yours: cws_client_free. Returns
+ * CWS_ERR_INVALID_ARGUMENT (which option, what is allowed), CWS_ERR_NO_MEMORY, or
+ * CWS_ERR_UNSUPPORTED (no transport in this build; libcurl without TLS or HTTP/2 where it is
+ * needed; a transport that can not do gRPC).
+ * Example: examples/async.c */
+CWS_API cws_status cws_client_open(const cws_client_opts *opts, cws_client **out, cws_error *err);
+
+/* End a client: operations in flight end with CWS_ERR_CANCELLED (their cws_op_on_done functions are
+ * called), connections are closed. Needs no network; sandboxes go on running. In a callback it
+ * takes effect when the loop's turn ends. Objects made from the client may still be freed; other
+ * calls with them return CWS_ERR_CLOSED. NULL is fine. Not for the client of cws_session_client if
+ * the session made it. */
+CWS_API void cws_client_free(cws_client *client);
+
+/* The memory of a client. */
+typedef struct cws_memory_info {
+    uint64_t used_bytes;  /* held now, including 16 bytes or so that the library adds to each
+                             block */
+    uint64_t peak_bytes;  /* the most that was ever held */
+    uint64_t limit_bytes; /* the cap: max_memory_bytes */
+    uint64_t allocations; /* how often memory was asked for */
+} cws_memory_info;
+/* Those numbers; all zero for NULL. */
+CWS_API cws_memory_info cws_client_memory(const cws_client *client);
+
+/* ================================================================================================
+ * >>transport
+ * How HTTP reaches the network. The built-in transport is libcurl; to use another one, fill a
+ * cws_transport. A transport only moves bytes: envelopes, deadlines, outcomes and repeated attempts
+ * are the library's. Example: examples/custom_transport.c
+ *
+ * Blocking tier: supply `perform` only. It serves every call that has one reply, and commands
+ * without input. Calls then run one after the other, each for as long as it takes: no time limit of
+ * a wait cuts one short.
+ *
+ * Streaming tier: supply `open`, `send`, `window`, `cancel` and `poll` (and `wakeup` if other
+ * threads are to wake the loop). It serves everything, with many exchanges at once on one thread.
+ *
+ * What a transport reports for each exchange, in this order:
+ *
+ *     cws_exchange_head      once, after the status line and headers (not for 1xx)
+ *     cws_exchange_data      any number of times
+ *     cws_exchange_trailers  at most once, if the transport says that it can (for gRPC)
+ *     cws_exchange_end       exactly once, last (streaming tier; `perform` returns it instead)
+ *
+ * The streaming tier reports only from inside `poll`, never from inside open, send, window or
+ * cancel, and nothing about an exchange after `cancel` was called for it.
+ *
+ * A transport must not follow redirects, must not repeat a request once a byte of it may have
+ * reached the server, must not decompress, and must not log values of headers.
+ * ============================================================================================= */
+
+/* A header or trailer field. */
+typedef struct cws_header {
+    const char *name;  /* any case */
+    const char *value; /* not NULL */
+} cws_header;
+
+/* A request. Valid until open or perform returns, but for the body. */
+typedef struct cws_http_request {
+    const char *method;        /* "POST" */
+    const char *url;           /* absolute; metrics go to another host than base_url */
+    const cws_header *headers; /* without content-length */
+    size_t header_count;       /* elements of headers */
+    const void *body;   /* valid until the end of the exchange; NULL if body_size is 0 */
+    size_t body_size;   /* the whole body, unless more_body is set */
+    bool more_body;     /* streaming tier: more of the body comes through send; its length is not
+                           known */
+    bool full_duplex;   /* the response may begin before the request ends: needs HTTP/2 */
+    bool long_lived;    /* a stream, or a response that takes as long as a command does: do not let
+                           other exchanges wait for its end */
+    bool trailers;      /* gRPC: the outcome comes in HTTP trailers, so HTTP/2 is needed; send the
+                           header "te: trailers" as it is */
+    int64_t timeout_ms; /* milliseconds that are left for the exchange, > 0; the library ends it by
+                           itself too */
+} cws_http_request;
+
+/* How an exchange ended. */
+typedef enum cws_end {
+    CWS_END_OK = 0,    /* the response arrived whole */
+    CWS_END_NOT_SENT,  /* no connection: nothing reached the server; safe to repeat */
+    CWS_END_TLS,       /* TLS failed or is not trusted: nothing reached the server */
+    CWS_END_REFUSED,   /* the server refused the stream before it did anything; safe to repeat */
+    CWS_END_LOST,      /* the connection broke; the server may have done what was asked */
+    CWS_END_RESET,     /* the server reset the stream; cws_exchange_note tells the HTTP/2 code */
+    CWS_END_TIMEOUT,   /* the transport's own time limit passed */
+    CWS_END_NO_MEMORY, /* the transport has no memory */
+    CWS_END_PROTOCOL   /* the response was not HTTP */
+} cws_end;
+
+/* A transport. Give perform, or the five functions of the streaming tier. */
+struct cws_transport {
+    void *user; /* handed to each function */
+    /* Blocking tier. Carry out one exchange: report with cws_exchange_head and cws_exchange_data,
+     * and return how it ended. cws_exchange_note may add a code and a text. Stop after
+     * request->timeout_ms. */
+    cws_end (*perform)(void *user, const cws_http_request *request, cws_exchange *exchange);
+    /* Streaming tier. Begin an exchange; *handle is your name for it. Anything but CWS_OK says that
+     * there is no exchange; then report nothing about it. */
+    cws_status (*open)(void *user, const cws_http_request *request, cws_exchange *exchange,
+                       void **handle);
+    /* Queue request bytes after those that are queued already; fin ends the request. The bytes are
+     * to be copied. Returns how many were taken; if fewer than size, report cws_exchange_writable
+     * when there is room. fin counts only if everything was taken. */
+    size_t (*send)(void *user, void *handle, const void *data, size_t size, bool fin);
+    /* Stop (open false) or resume (open true) reporting data; the server must have to wait. Also
+     * called while data is reported: what the same poll still reports is taken. While stopped,
+     * trailers and the end may be reported or held back. */
+    void (*window)(void *user, void *handle, bool open);
+    /* Give up the exchange and forget the handle. The server must notice: reset the stream or close
+     * the connection. Also called after cws_exchange_end, and then only releases the handle. */
+    void (*cancel)(void *user, void *handle);
+    /* Move everything that can move. If nothing can, wait at most timeout_ms milliseconds for
+     * something to happen; 0: do not wait. Returning early is fine. */
+    cws_status (*poll)(void *user, int timeout_ms);
+    void (*wakeup)(void *user); /* end a poll that is waiting; called from any thread; NULL: can
+                                   not */
+    void (*close)(void *user);  /* called when an opened client is freed, after all exchanges were
+                                   cancelled; not called if opening fails. NULL: no need */
+    bool full_duplex;           /* streaming tier: a response may arrive while its request is still
+                                   open; false: commands go over the unary call */
+    bool trailers;              /* streaming tier: speaks HTTP/2 and reports trailers, for gRPC */
+    uint32_t must_be_zero;
+};
+
+/* Report status and headers of the response. http_major is 1 or 2; 0: unknown. All is copied. */
+CWS_API void cws_exchange_head(cws_exchange *exchange, int status, int http_major,
+                               const cws_header *headers, size_t header_count);
+/* Report bytes of the body, which are copied. False: the library wants no more of them; stop
+ * reporting, it will cancel. */
+CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t size);
+/* Report the trailers, the header fields after the body: all of them in one call, before the end,
+ * also if the body had a content-length. All is copied. */
+CWS_API void cws_exchange_trailers(cws_exchange *exchange, const cws_header *trailers,
+                                   size_t trailer_count);
+/* Report that send may be tried again. */
+CWS_API void cws_exchange_writable(cws_exchange *exchange);
+/* Add the transport's own error number and text to the end that follows; text is copied and may be
+ * NULL. With CWS_END_RESET the number is the HTTP/2 error code. */
+CWS_API void cws_exchange_note(cws_exchange *exchange, int32_t code, const char *text);
+/* Report the end of the exchange (streaming tier). */
+CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end);
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -2071,6 +2852,24 @@ CWS_API void cws_client_wakeup(cws_client *client);
 
 #if defined(CWSANDBOX_IMPLEMENTATION) && !defined(CWSI_IMPLEMENTED)
 #define CWSI_IMPLEMENTED
+
+/* ################################################################################################
+ * >>chapter-base
+ * Memory, text, numbers, time, JSON.
+ *
+ * Knows:  Memory under one cap, growing buffers, text, numbers, time and JSON. All of it is
+ *         independent of locale, and every size has a limit.
+ * Never:  No I/O, no clock, no global state; nothing of sandboxes or of the wire.
+ * Offers: CWSI_NEW, cwsi_free, cwsi_arena, cwsi_arena_alloc, cwsi_buf, cwsi_put, cwsi_put_text,
+ *         cwsi_str, cwsi_str_of, cwsi_format, cwsi_copy_text, cwsi_json_next.
+ *
+ *     allocator of the caller
+ *        |  each block counted, under one cap
+ *     cwsi_mem --> cwsi_arena   freed as a whole: a decoded message, a copy of options
+ *        |
+ *        `-------> cwsi_buf     grows up to its own maximum; a failure sticks in status
+ *     cwsi_str                  a borrowed piece of text or bytes; owns nothing
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-config
@@ -2247,6 +3046,7 @@ typedef union cwsi_block_head {
     char align_most[16];
 } cwsi_block_head;
 
+/* The allocator when the caller gives none: realloc, and free for a new size of 0. */
 static void *cwsi_default_resize(void *user, void *block, size_t old_size, size_t new_size)
 {
     (void)user;
@@ -2258,6 +3058,7 @@ static void *cwsi_default_resize(void *user, void *block, size_t old_size, size_
     return realloc(block, new_size);
 }
 
+/* False: the sum would overflow, and *sum is not written. */
 static bool cwsi_add(size_t a, size_t b, size_t *sum)
 {
     if (b > SIZE_MAX - a) return false;
@@ -2265,6 +3066,7 @@ static bool cwsi_add(size_t a, size_t b, size_t *sum)
     return true;
 }
 
+/* False: the product would overflow, and *product is not written. */
 static bool cwsi_mul(size_t a, size_t b, size_t *product)
 {
     if (a != 0 && b > SIZE_MAX / a) return false;
@@ -2294,6 +3096,7 @@ static void *cwsi_realloc(cwsi_mem *mem, void *block, size_t size)
     return head + 1;
 }
 
+/* Zeroed memory, counted against the client's cap. NULL: out of memory, or over the cap. */
 static void *cwsi_alloc(cwsi_mem *mem, size_t size)
 {
     void *block = cwsi_realloc(mem, NULL, size);
@@ -2301,6 +3104,7 @@ static void *cwsi_alloc(cwsi_mem *mem, size_t size)
     return block;
 }
 
+/* Give a block back to the allocator; NULL is fine. */
 static void cwsi_free(cwsi_mem *mem, void *block)
 {
     if (!block) return;
@@ -2336,6 +3140,7 @@ static void cwsi_arena_init(cwsi_arena *arena, cwsi_mem *mem)
     arena->blocks = NULL;
 }
 
+/* Free all memory of the arena; it stays usable. */
 static void cwsi_arena_clear(cwsi_arena *arena)
 {
     while (arena->blocks) {
@@ -2395,6 +3200,7 @@ typedef struct cwsi_buf {
     cws_status status; /* OK, NO_MEMORY, or LIMIT when max would be passed */
 } cwsi_buf;
 
+/* An empty buffer that may grow to max bytes; the NUL behind them is not counted. */
 static void cwsi_buf_init(cwsi_buf *buf, cwsi_mem *mem, size_t max)
 {
     memset(buf, 0, sizeof(*buf));
@@ -2402,6 +3208,7 @@ static void cwsi_buf_init(cwsi_buf *buf, cwsi_mem *mem, size_t max)
     buf->max = max;
 }
 
+/* Free the bytes. The buffer stays usable; its status is kept. */
 static void cwsi_buf_free(cwsi_buf *buf)
 {
     cwsi_free(buf->mem, buf->at);
@@ -2437,6 +3244,7 @@ static bool cwsi_buf_reserve(cwsi_buf *buf, size_t more)
     return true;
 }
 
+/* Append; a NUL that is not counted follows. False: buf->status says why; nothing is appended. */
 static bool cwsi_put(cwsi_buf *buf, const void *data, size_t size)
 {
     if (!cwsi_buf_reserve(buf, size)) return false;
@@ -2479,9 +3287,10 @@ static void cwsi_buf_compact(cwsi_buf *buf, size_t *at)
 
 /* ================================================================================================
  * >>impl-text
- * Strings, a small formatter without locale, UTF-8, base64, decimal numbers, RFC 3339 time.
+ * Strings, UTF-8, and a small formatter without locale.
  * ============================================================================================= */
 
+/* The bytes of a C string, borrowed; NULL counts as "". */
 static cwsi_str cwsi_str_of(const char *text)
 {
     cwsi_str s;
@@ -2500,6 +3309,7 @@ static bool cwsi_str_same(cwsi_str a, cwsi_str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
+/* ASCII only, whatever the locale. */
 static char cwsi_lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? CWSI_CAST(char, c - 'A' + 'a') : c;
@@ -2518,6 +3328,7 @@ static int cwsi_hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* ASCII only, whatever the locale. */
 static bool cwsi_is_alnum(char c)
 {
     return cwsi_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -2530,12 +3341,14 @@ static bool cwsi_same_nocase(const char *a, const char *b)
     return *a == *b;
 }
 
+/* Does text begin with prefix? ASCII letters count without regard to case. */
 static bool cwsi_starts_nocase(const char *text, const char *prefix)
 {
     for (; *prefix && cwsi_lower(*text) == cwsi_lower(*prefix); prefix++) text++;
     return *prefix == '\0';
 }
 
+/* Is part in text? ASCII letters count without regard to case. */
 static bool cwsi_contains_nocase(const char *text, const char *part)
 {
     for (; *text; text++)
@@ -2719,6 +3532,7 @@ static bool cwsi_put_base64(cwsi_buf *buf, const char *data, size_t len)
     return !buf->status;
 }
 
+/* The 6 bits of one character, in either alphabet of RFC 4648. -1: it is in neither. */
 static int cwsi_base64_value(char c)
 {
     if (c >= 'A' && c <= 'Z') return c - 'A';
@@ -2773,6 +3587,7 @@ static bool cwsi_parse_i64(const char *text, size_t len, int64_t *out)
     return true;
 }
 
+/* A whole decimal integer; false if it is empty, has another character, or does not fit. */
 static bool cwsi_parse_u64(const char *text, size_t len, uint64_t *out)
 {
     uint64_t value = 0;
@@ -2794,15 +3609,7 @@ static bool cwsi_parse_u64(const char *text, size_t len, uint64_t *out)
  * RFC 3339 moments, the form that canonical JSON gives to google.protobuf.Timestamp.
  * ============================================================================================= */
 
-/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar. */
-static int64_t cwsi_days(int64_t year, int month, int day)
-{
-    int64_t y = month <= 2 ? year - 1 : year;
-    int64_t era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
-    int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
+/* The date of a day since 1970-01-01, in the proleptic Gregorian calendar. */
 static void cwsi_date(int64_t days, int64_t *year, int *month, int *day)
 {
     int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097, of_era = z - era * 146097;
@@ -2813,6 +3620,7 @@ static void cwsi_date(int64_t days, int64_t *year, int *month, int *day)
     *year = y + era * 400 + (*month <= 2);
 }
 
+/* Write two decimal digits; no NUL. */
 static void cwsi_two(char *out, int value)
 {
     out[0] = CWSI_CAST(char, '0' + value / 10 % 10);
@@ -2856,66 +3664,9 @@ static size_t cwsi_format_time(char *out, int64_t seconds, int32_t nanos)
     return n;
 }
 
-/* Two digits in [0, max]; -1 otherwise. */
-static int cwsi_parse_two(const char *text, int max)
-{
-    int v;
-    if (!cwsi_is_digit(text[0]) || !cwsi_is_digit(text[1])) return -1;
-    v = (text[0] - '0') * 10 + text[1] - '0';
-    return v <= max ? v : -1;
-}
-
-/* ".123456789" at *at (optional) to nanoseconds; false if malformed. */
-static bool cwsi_parse_fraction(const char *text, size_t len, size_t *at, int32_t *nanos)
-{
-    int places = 0;
-    *nanos = 0;
-    if (*at >= len || text[*at] != '.') return true;
-    for (++*at; *at < len && cwsi_is_digit(text[*at]); ++*at, places++) {
-        if (places >= 9) return false;
-        *nanos = *nanos * 10 + (text[*at] - '0');
-    }
-    if (places == 0) return false;
-    for (; places < 9; places++) *nanos *= 10;
-    return true;
-}
-
-static bool cwsi_parse_time(const char *text, size_t len, int64_t *seconds, int32_t *nanos)
-{
-    int century, of_century, month, day, hour, minute, second, zone_h = 0, zone_m = 0;
-    size_t at = 19;
-    static const char days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int64_t year;
-    if (len < 20 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') ||
-        text[13] != ':' || text[16] != ':')
-        return false;
-    century = cwsi_parse_two(text, 99);
-    of_century = cwsi_parse_two(text + 2, 99);
-    month = cwsi_parse_two(text + 5, 12);
-    day = cwsi_parse_two(text + 8, 31);
-    hour = cwsi_parse_two(text + 11, 23);
-    minute = cwsi_parse_two(text + 14, 59);
-    second = cwsi_parse_two(text + 17, 59);
-    if (century < 0 || of_century < 0 || month < 1 || day < 1 || day > days[month - 1] ||
-        hour < 0 || minute < 0 || second < 0)
-        return false;
-    year = century * 100 + of_century;
-    if (year < 1 || (month == 2 && day == 29 && (year % 4 || (year % 100 == 0 && year % 400))))
-        return false;
-    if (!cwsi_parse_fraction(text, len, &at, nanos) || at >= len) return false;
-    *seconds = cwsi_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
-    if (text[at] == 'Z' || text[at] == 'z') return at + 1 == len;
-    if ((text[at] != '+' && text[at] != '-') || at + 6 != len || text[at + 3] != ':') return false;
-    zone_h = cwsi_parse_two(text + at + 1, 23);
-    zone_m = cwsi_parse_two(text + at + 4, 59);
-    if (zone_h < 0 || zone_m < 0) return false;
-    *seconds -= (text[at] == '-' ? -1 : 1) * (zone_h * 3600 + zone_m * 60);
-    return *seconds >= -62135596800LL && *seconds <= 253402300799LL;
-}
-
 /* ================================================================================================
  * >>impl-decimal
- * Decimals to double and back, needed for google.protobuf.Value only. No locale, no stdio.
+ * Decimals to double and back: for google.protobuf.Value, and for metrics. No locale, no stdio.
  * ============================================================================================= */
 
 /* A decimal number to double. Exact for mantissas below 2^53 with exponents up to 22; other values
@@ -3012,7 +3763,7 @@ static size_t cwsi_format_double(char *out, double value)
 /* ================================================================================================
  * >>impl-json
  * A strict pull reader (RFC 8259, no recursion, fixed depth) and the few writer helpers that JSON
- * needs beyond plain appends. Used for Connect errors, the JSON codec and the trace.
+ * needs beyond plain appends. Used for Connect errors, the trace, W&B, and arguments of functions.
  * ============================================================================================= */
 
 #define CWSI_JSON_DEPTH 100
@@ -3053,6 +3804,7 @@ typedef struct cwsi_json {
     bool in_object[CWSI_JSON_DEPTH];
 } cwsi_json;
 
+/* Begin to read a text, which must outlive the reader. */
 static void cwsi_json_init(cwsi_json *j, const char *text, size_t len)
 {
     memset(j, 0, sizeof(*j));
@@ -3060,6 +3812,7 @@ static void cwsi_json_init(cwsi_json *j, const char *text, size_t len)
     j->end = j->at + len;
 }
 
+/* Mark the reader as failed, for good. Returns CWSI_JSON_ERROR. */
 static cwsi_json_kind cwsi_json_fail(cwsi_json *j)
 {
     j->failed = true;
@@ -3091,6 +3844,7 @@ static bool cwsi_json_scan_string(cwsi_json *j)
     return cwsi_utf8_valid(j->text.at, j->text.len);
 }
 
+/* Step over a number as RFC 8259 has it, and set text to it. False: malformed. */
 static bool cwsi_json_scan_number(cwsi_json *j)
 {
     const char *p = j->at, *start = p;
@@ -3118,6 +3872,7 @@ static bool cwsi_json_scan_number(cwsi_json *j)
     return true;
 }
 
+/* Step over this word. False: it does not stand here, and the reader does not move. */
 static bool cwsi_json_scan_word(cwsi_json *j, const char *word)
 {
     size_t len = strlen(word);
@@ -3200,6 +3955,7 @@ static bool cwsi_json_skip(cwsi_json *j)
     return !j->failed;
 }
 
+/* The value of four hex digits, which were checked before. */
 static uint32_t cwsi_hex4(const char *p)
 {
     uint32_t v = 0;
@@ -3274,6 +4030,25 @@ static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
     return cwsi_put_char(buf, '"');
 }
 
+/* ################################################################################################
+ * >>chapter-messages
+ * Every message of both API versions, and its encodings.
+ *
+ * Knows:  Every message and call of both API versions, each field described in one place.
+ *         Structs to bytes and back: binary protobuf, and canonical proto3 JSON.
+ * Never:  Transports, objects, time; what a message is for. Decoded text borrows from its input.
+ * Offers: cwsi_list, cwsi_list_grow, CWSI_AT, cwsi_encode, cwsi_decode, cwsi_encode_json,
+ *         cwsi_msg_id, cwsi_msg_by_name, cwsi_rpc_id, cwsi_rpc_at, cwsi_put_number.
+ *
+ *     F(number, label, kind, name, sub)    one per field, >>impl-schema and those behind it
+ *          |             |           |
+ *       C struct    cwsi_field   cwsi_msg_id             >>impl-schema-tables
+ *          |             |
+ *          `------.------'
+ *       cwsi_encode, cwsi_decode              bytes of the wire
+ *       cwsi_encode_json                      the trace
+ * ############################################################################################# */
+
 /* ================================================================================================
  * >>impl-schema
  * The wire messages, each described once: F(number, label, kind, name, sub). From these lines come
@@ -3334,7 +4109,7 @@ static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
 
 /* ================================================================================================
  * >>impl-schema-v1
- * Package coreweave.sandbox.v1.
+ * Package coreweave.sandbox.v1: its enums, and a sandbox with all its parts.
  * ============================================================================================= */
 
 #define CWSI_E_v1_ExecStreamOutput_Stream(V) \
@@ -3530,8 +4305,9 @@ static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
 #define CWSI_F_v1_ResourceUsage(F) \
     F(1, ONE, I64, cpu_millicores, 0) F(2, ONE, I64, memory_mb, 0) F(3, ONE, I64, gpu_count, 0)
 /* ================================================================================================
- * >>impl-schema-v1-calls
- * Package coreweave.sandbox.v1, continued: what the calls send and answer.
+ * >>impl-schema-v1-requests
+ * Package coreweave.sandbox.v1, continued: requests and replies, and what else they are about:
+ * snapshots, runners, volumes, templates, settings.
  * ============================================================================================= */
 
 #define CWSI_F_v1_CreateSandboxRequest(F) \
@@ -3810,7 +4586,8 @@ static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
 
 /* ================================================================================================
  * >>impl-schema-v1beta2
- * Package coreweave.sandbox.v1beta2.
+ * Package coreweave.sandbox.v1beta2: enums, runners and profiles, secret stores, streams, and the
+ * parts that the other messages are made of.
  * ============================================================================================= */
 
 #define CWSI_E_b2_RunnerView(V) \
@@ -3983,8 +4760,8 @@ static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
     F(1, REP, STR, buckets, 0) F(2, ONE, ENUM, permission, b2_ObjectStoragePermission) \
     F(3, ONE, STR, object_prefix, 0)
 /* ================================================================================================
- * >>impl-schema-v1beta2-calls
- * Package coreweave.sandbox.v1beta2, continued: what the calls send and answer.
+ * >>impl-schema-v1beta2-gateway
+ * Package coreweave.sandbox.v1beta2, continued: requests and replies of the GatewayService.
  * ============================================================================================= */
 
 #define CWSI_F_b2_StartSandboxRequest(F) \
@@ -4408,6 +5185,7 @@ typedef struct cwsi_enum {
     {#name,           n, CWSI_SUB_##kind(s), offsetof(cwsi_self, name), CWSI_HAS_##label(name),    \
      CWSI_##label, CWSI_##kind},
 
+/* The full name, e.g. "coreweave.sandbox.v1.Sandbox"; "" for CWSI_MSG_COUNT. */
 static const char *cwsi_msg_name(cwsi_msg_id id)
 {
 #define CWSI_PACKAGE_pb "google.protobuf."
@@ -4532,14 +5310,13 @@ static void *cwsi_list_grow(cwsi_arena *arena, cwsi_list *list, size_t element)
 }
 
 /* ================================================================================================
- * >>impl-codec
- * Binary protobuf from the tables. Decoding borrows strings and bytes from the input, which must
- * outlive the message; structs and lists come from the arena. Depth is limited; unknown fields,
- * groups included, are skipped; a known field with a foreign wire type counts as unknown.
+ * >>impl-encode
+ * Structs to binary protobuf, from the tables. Messages nested too deep are refused.
  * ============================================================================================= */
 
 #define CWSI_CODEC_DEPTH 64
 
+/* Bytes of the varint of v: 1 to 10. */
 static size_t cwsi_varint_size(uint64_t v)
 {
     size_t n = 1;
@@ -4619,6 +5396,7 @@ static bool cwsi_is_packed(const cwsi_field *f)
            f->kind != CWSI_MSG;
 }
 
+/* Encoded size of the values of a packed list, without tag and length. False: overflow. */
 static bool cwsi_packed_size(const cwsi_field *f, const cwsi_list *list, size_t *size)
 {
     size_t i, n, step = cwsi_element_size(f);
@@ -4629,6 +5407,7 @@ static bool cwsi_packed_size(const cwsi_field *f, const cwsi_list *list, size_t 
     return true;
 }
 
+/* Encoded size of a message, without its length prefix. False: nested too deep, or overflow. */
 static bool cwsi_size_of(cwsi_msg_id id, const void *msg, int depth, size_t *size)
 {
     cwsi_msg t = cwsi_msg_table(id);
@@ -4665,6 +5444,7 @@ static bool cwsi_size_of(cwsi_msg_id id, const void *msg, int depth, size_t *siz
 
 static void cwsi_encode_message(cwsi_buf *buf, cwsi_msg_id id, const void *msg, int depth);
 
+/* Append one value without its tag, length prefix included. Failures are in buf->status. */
 static void cwsi_encode_value(cwsi_buf *buf, const cwsi_field *f, const void *at, int depth)
 {
     size_t n;
@@ -4686,6 +5466,7 @@ static void cwsi_encode_value(cwsi_buf *buf, const cwsi_field *f, const void *at
     }
 }
 
+/* Append field number and wire type (0 varint, 1 64-bit, 2 length-delimited). */
 static void cwsi_put_tag(cwsi_buf *buf, const cwsi_field *f, bool packed)
 {
     unsigned type = 0;
@@ -4694,6 +5475,7 @@ static void cwsi_put_tag(cwsi_buf *buf, const cwsi_field *f, bool packed)
     cwsi_put_varint(buf, CWSI_CAST(uint64_t, f->number) << 3 | type);
 }
 
+/* Append the fields of a message, without a length prefix. Failures are in buf->status. */
 static void cwsi_encode_message(cwsi_buf *buf, cwsi_msg_id id, const void *msg, int depth)
 {
     cwsi_msg t = cwsi_msg_table(id);
@@ -4733,13 +5515,16 @@ static cws_status cwsi_encode(cwsi_buf *buf, cwsi_msg_id id, const void *msg)
 
 /* ================================================================================================
  * >>impl-decode
- * Binary protobuf to structs.
+ * Binary protobuf to structs. Strings and bytes are borrowed from the input, which must outlive the
+ * message; structs and lists come from the arena. Depth is limited; unknown fields, groups
+ * included, are skipped and counted; a known field with a foreign wire type counts as unknown.
  * ============================================================================================= */
 
 typedef struct cwsi_reader {
     const char *at, *end;
 } cwsi_reader;
 
+/* False: it is cut off, or longer than 64 bits. */
 static bool cwsi_read_varint(cwsi_reader *r, uint64_t *v)
 {
     int shift;
@@ -4753,6 +5538,7 @@ static bool cwsi_read_varint(cwsi_reader *r, uint64_t *v)
     return false;
 }
 
+/* A length and so many bytes, borrowed from the input. False: fewer are there. */
 static bool cwsi_read_bytes(cwsi_reader *r, cwsi_str *s)
 {
     uint64_t n;
@@ -4763,6 +5549,7 @@ static bool cwsi_read_bytes(cwsi_reader *r, cwsi_str *s)
     return true;
 }
 
+/* Step over the value behind this tag, a whole group included. False: malformed. */
 static bool cwsi_skip_value(cwsi_reader *r, uint64_t tag)
 {
     uint64_t v, open[CWSI_CODEC_DEPTH]; /* the fields whose groups are open */
@@ -4786,6 +5573,7 @@ static bool cwsi_skip_value(cwsi_reader *r, uint64_t tag)
     }
 }
 
+/* Store a decoded number as the kind of the field; 32-bit kinds keep the low 32 bits. */
 static void cwsi_store_scalar(const cwsi_field *f, void *at, uint64_t v)
 {
     switch (CWSI_CAST(cwsi_kind, f->kind)) {
@@ -4832,6 +5620,7 @@ static void *cwsi_place(cwsi_arena *arena, const cwsi_msg *t, const cwsi_field *
 static cws_status cwsi_decode_into(cwsi_arena *arena, cwsi_msg_id id, cwsi_str in, void *msg,
                                    int depth);
 
+/* The tag was read: decode its value into msg. A foreign wire type counts as unknown. */
 static cws_status cwsi_decode_field(cwsi_arena *arena, const cwsi_msg *t, const cwsi_field *f,
                                     cwsi_reader *r, unsigned type, void *msg, int depth)
 {
@@ -4881,6 +5670,7 @@ static cws_status cwsi_decode_field(cwsi_arena *arena, const cwsi_msg *t, const 
     return CWS_OK;
 }
 
+/* Merge the fields of `in` into msg: scalars replace, lists grow. PROTOCOL or NO_MEMORY. */
 static cws_status cwsi_decode_into(cwsi_arena *arena, cwsi_msg_id id, cwsi_str in, void *msg,
                                    int depth)
 {
@@ -4921,9 +5711,9 @@ static cws_status cwsi_decode(cwsi_arena *arena, cwsi_msg_id id, cwsi_str in, vo
 }
 
 /* ================================================================================================
- * >>impl-codec-json
- * Canonical proto3 JSON from the same tables, both ways: the well-known types have their own forms
- * (Timestamp, Duration, FieldMask, Struct, Value, ListValue, Any). The trace uses the writer with
+ * >>impl-encode-json
+ * Structs to canonical proto3 JSON, from the same tables. The well-known types have forms of their
+ * own (Timestamp, Duration, FieldMask, Struct, Value, ListValue, Any). The trace uses it, with
  * secrets taken out.
  * ============================================================================================= */
 
@@ -4950,6 +5740,7 @@ static size_t cwsi_json_name(const cwsi_field *f, char *out)
     return o;
 }
 
+/* Static; NULL: the enum has no value of this number. */
 static const char *cwsi_enum_name(cwsi_enum_id id, int32_t number)
 {
     cwsi_enum e = cwsi_enum_table(id);
@@ -4969,6 +5760,7 @@ static bool cwsi_is_secret(const cwsi_field *f)
 static void cwsi_put_json_message(const cwsi_json_out *o, cwsi_msg_id id, const void *msg,
                                   int depth);
 
+/* Append a decimal; quoted as proto3 JSON wants 64-bit integers. */
 static void cwsi_put_number(cwsi_buf *buf, int64_t value, bool quoted)
 {
     char text[32];
@@ -4977,6 +5769,7 @@ static void cwsi_put_number(cwsi_buf *buf, int64_t value, bool quoted)
     (void)cwsi_put(buf, text, n);
 }
 
+/* Append one value of the field's kind as JSON. Failures are in o->buf->status. */
 static void cwsi_put_json_value(const cwsi_json_out *o, const cwsi_field *f, const void *at,
                                 int depth)
 {
@@ -5056,6 +5849,7 @@ static void cwsi_put_json_map(const cwsi_json_out *o, const cwsi_field *f, const
     (void)cwsi_put_char(o->buf, '}');
 }
 
+/* Append the elements of a list as a JSON array. */
 static void cwsi_put_json_list(const cwsi_json_out *o, const cwsi_field *f, const cwsi_list *list,
                                int depth)
 {
@@ -5069,6 +5863,7 @@ static void cwsi_put_json_list(const cwsi_json_out *o, const cwsi_field *f, cons
     (void)cwsi_put_char(o->buf, ']');
 }
 
+/* By full name; CWSI_MSG_COUNT: there is no such message. */
 static cwsi_msg_id cwsi_msg_by_name(cwsi_str name)
 {
     int i;
@@ -5089,6 +5884,7 @@ static cwsi_str cwsi_type_of_url(cwsi_str url)
     return url;
 }
 
+/* Does proto3 JSON give this well-known type another form than an object of its fields? */
 static bool cwsi_has_own_json(cwsi_msg_id id)
 {
     return id == CWSI_M_pb_Timestamp || id == CWSI_M_pb_Duration || id == CWSI_M_pb_FieldMask ||
@@ -5099,6 +5895,7 @@ static bool cwsi_has_own_json(cwsi_msg_id id)
 static void cwsi_put_json_members(const cwsi_json_out *o, cwsi_msg_id id, const void *msg,
                                   bool first, int depth);
 
+/* {"@type": URL, members...}; a type that is not known keeps its bytes, as "value". */
 static void cwsi_put_json_any(const cwsi_json_out *o, const cwsi_pb_Any *any, int depth)
 {
     cwsi_msg_id id = cwsi_msg_by_name(cwsi_type_of_url(any->type_url));
@@ -5125,6 +5922,7 @@ static void cwsi_put_json_any(const cwsi_json_out *o, const cwsi_pb_Any *any, in
     (void)cwsi_put_char(o->buf, '}');
 }
 
+/* A FieldMask as one string: paths in lowerCamelCase, separated by commas. */
 static void cwsi_put_json_mask(cwsi_buf *buf, const cwsi_pb_FieldMask *mask)
 {
     size_t i, k;
@@ -5142,6 +5940,7 @@ static void cwsi_put_json_mask(cwsi_buf *buf, const cwsi_pb_FieldMask *mask)
     (void)cwsi_put_char(buf, '"');
 }
 
+/* A Duration as one string, e.g. "-1.500s". */
 static void cwsi_put_json_duration(cwsi_buf *buf, const cwsi_pb_Duration *d)
 {
     char text[64];
@@ -5159,6 +5958,7 @@ static void cwsi_put_json_duration(cwsi_buf *buf, const cwsi_pb_Duration *d)
     (void)cwsi_put(buf, text, n);
 }
 
+/* Append the fields that are there, without braces. first: no comma comes before them. */
 static void cwsi_put_json_members(const cwsi_json_out *o, cwsi_msg_id id, const void *msg,
                                   bool first, int depth)
 {
@@ -5182,6 +5982,7 @@ static void cwsi_put_json_members(const cwsi_json_out *o, cwsi_msg_id id, const 
     }
 }
 
+/* Append a message; too deep sets LIMIT. Failures are in o->buf->status. */
 static void cwsi_put_json_message(const cwsi_json_out *o, cwsi_msg_id id, const void *msg,
                                   int depth)
 {
@@ -5238,292 +6039,26 @@ static cws_status cwsi_encode_json(cwsi_buf *buf, cwsi_arena *arena, cwsi_msg_id
     return buf->status;
 }
 
-/* ================================================================================================
- * >>impl-decode-json
- * Canonical proto3 JSON to structs.
- * ============================================================================================= */
-
-static cws_status cwsi_json_read(cwsi_json *j, cwsi_arena *arena, cwsi_msg_id id, void *msg,
-                                 int depth);
-
-/* A number token, or a string token that holds one. */
-static bool cwsi_json_integer(const cwsi_json *j, int64_t *out)
-{
-    size_t i;
-    if (j->kind != CWSI_JSON_NUMBER && j->kind != CWSI_JSON_STRING) return false;
-    if (cwsi_parse_i64(j->text.at, j->text.len, out)) return true;
-    for (i = 0; i < j->text.len; i++) /* "1.0" and "1e3" are integers too */
-        if (!cwsi_is_digit(j->text.at[i]) && !strchr("-+.eE", j->text.at[i])) return false;
-    if (j->kind == CWSI_JSON_NUMBER) {
-        double d = cwsi_parse_double(j->text.at, j->text.len);
-        if (!(d > -9007199254740992.0 && d < 9007199254740992.0)) return false;
-        *out = CWSI_CAST(int64_t, d);
-        return CWSI_CAST(double, *out) - d >= 0 && CWSI_CAST(double, *out) - d <= 0;
-    }
-    return false;
-}
-
-/* By name or by number; a name that this header does not know leaves it unspecified. */
-static cws_status cwsi_json_store_enum(const cwsi_json *j, const cwsi_field *f, int32_t *at)
-{
-    cwsi_enum e = cwsi_enum_table(CWSI_CAST(cwsi_enum_id, f->sub));
-    int64_t v;
-    size_t i;
-    for (i = 0; i < e.count && j->kind == CWSI_JSON_STRING; i++)
-        if (cwsi_str_is(j->text, e.values[i].name)) *at = e.values[i].number;
-    if (j->kind == CWSI_JSON_STRING) return CWS_OK;
-    if (!cwsi_json_integer(j, &v) || v < INT32_MIN || v > INT32_MAX) return CWS_ERR_PROTOCOL;
-    *at = CWSI_CAST(int32_t, v);
-    return CWS_OK;
-}
-
-/* The token just read is the value of f: store it at `at`. */
-static cws_status cwsi_json_store(cwsi_json *j, cwsi_arena *arena, const cwsi_field *f, void *at,
-                                  int depth)
-{
-    cwsi_str s = CWSI_ZERO;
-    int64_t v;
-    uint64_t u;
-    if (j->kind == CWSI_JSON_STRING) { /* names of enum values and numbers may be escaped, too */
-        if (!cwsi_json_string(j, arena, &s)) return CWS_ERR_NO_MEMORY;
-        j->text = s;
-        j->escaped = false;
-    }
-    switch (CWSI_CAST(cwsi_kind, f->kind)) {
-    case CWSI_STR:
-        if (j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
-        *CWSI_CAST(cwsi_str *, at) = s;
-        return CWS_OK;
-    case CWSI_BYTES: {
-        char *out;
-        if (j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
-        out = CWSI_CAST(char *, cwsi_arena_alloc(arena, s.len / 4 * 3 + 4));
-        if (!out) return CWS_ERR_NO_MEMORY;
-        CWSI_CAST(cwsi_str *, at)->at = out;
-        return cwsi_base64_decode(s.at, s.len, out, &CWSI_CAST(cwsi_str *, at)->len)
-                   ? CWS_OK
-                   : CWS_ERR_PROTOCOL;
-    }
-    case CWSI_BOOL:
-        if (j->kind != CWSI_JSON_TRUE && j->kind != CWSI_JSON_FALSE) return CWS_ERR_PROTOCOL;
-        *CWSI_CAST(bool *, at) = j->kind == CWSI_JSON_TRUE;
-        return CWS_OK;
-    case CWSI_I32:
-        if (!cwsi_json_integer(j, &v) || v < INT32_MIN || v > INT32_MAX) return CWS_ERR_PROTOCOL;
-        *CWSI_CAST(int32_t *, at) = CWSI_CAST(int32_t, v);
-        return CWS_OK;
-    case CWSI_U32:
-        if (!cwsi_json_integer(j, &v) || v < 0 || v > UINT32_MAX) return CWS_ERR_PROTOCOL;
-        *CWSI_CAST(uint32_t *, at) = CWSI_CAST(uint32_t, v);
-        return CWS_OK;
-    case CWSI_I64:
-        if (!cwsi_json_integer(j, CWSI_CAST(int64_t *, at))) return CWS_ERR_PROTOCOL;
-        return CWS_OK;
-    case CWSI_U64:
-        if (j->kind != CWSI_JSON_NUMBER && j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
-        if (cwsi_parse_u64(j->text.at, j->text.len, &u)) *CWSI_CAST(uint64_t *, at) = u;
-        else if (cwsi_json_integer(j, &v) && v >= 0)
-            *CWSI_CAST(uint64_t *, at) = CWSI_CAST(uint64_t, v);
-        else return CWS_ERR_PROTOCOL;
-        return CWS_OK;
-    case CWSI_DOUBLE:
-        if (j->kind != CWSI_JSON_NUMBER) return CWS_ERR_PROTOCOL;
-        *CWSI_CAST(double *, at) = cwsi_parse_double(j->text.at, j->text.len);
-        return CWS_OK;
-    case CWSI_ENUM: return cwsi_json_store_enum(j, f, CWSI_CAST(int32_t *, at));
-    case CWSI_MSG:
-        return cwsi_json_read(j, arena, CWSI_CAST(cwsi_msg_id, f->sub), at, depth + 1);
-    }
-    return CWS_ERR_PROTOCOL;
-}
-
-/* The token just read opens a map: read its members. */
-static cws_status cwsi_json_read_map(cwsi_json *j, cwsi_arena *arena, const cwsi_field *f,
-                                     cwsi_list *list, int depth)
-{
-    cwsi_msg entry = cwsi_msg_table(CWSI_CAST(cwsi_msg_id, f->sub));
-    if (j->kind != CWSI_JSON_OBJECT) return CWS_ERR_PROTOCOL;
-    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
-        void *element = cwsi_list_grow(arena, list, entry.size), *at;
-        cws_status status;
-        if (!element) return CWS_ERR_NO_MEMORY;
-        if (!cwsi_json_string(j, arena,
-                              CWSI_CAST(cwsi_str *, cwsi_member(element, entry.fields[0].offset))))
-            return CWS_ERR_NO_MEMORY;
-        at = cwsi_place(arena, &entry, &entry.fields[1], element);
-        if (!at) return CWS_ERR_NO_MEMORY;
-        (void)cwsi_json_next(j);
-        status = cwsi_json_store(j, arena, &entry.fields[1], at, depth);
-        if (status) return status;
-    }
-    return j->kind == CWSI_JSON_OBJECT_END ? CWS_OK : CWS_ERR_PROTOCOL;
-}
-
-static cws_status cwsi_json_read_list(cwsi_json *j, cwsi_arena *arena, const cwsi_field *f,
-                                      cwsi_list *list, int depth)
-{
-    size_t step = cwsi_element_size(f);
-    if (j->kind != CWSI_JSON_ARRAY) return CWS_ERR_PROTOCOL;
-    while (cwsi_json_next(j) != CWSI_JSON_ARRAY_END) {
-        void *at;
-        cws_status status;
-        if (j->kind == CWSI_JSON_ERROR) return CWS_ERR_PROTOCOL;
-        at = cwsi_list_grow(arena, list, step);
-        if (!at) return CWS_ERR_NO_MEMORY;
-        status = cwsi_json_store(j, arena, f, at, depth);
-        if (status) return status;
-    }
-    return CWS_OK;
-}
-
-/* The token just read begins a google.protobuf.Value. */
-static cws_status cwsi_json_read_value(cwsi_json *j, cwsi_arena *arena, cwsi_pb_Value *value,
-                                       int depth)
-{
-    cwsi_msg t = cwsi_msg_table(CWSI_M_pb_Value);
-    const cwsi_field *f = NULL;
-    void *at;
-    switch (j->kind) {
-    case CWSI_JSON_NULL: value->has_null_value = true; return CWS_OK;
-    case CWSI_JSON_NUMBER: f = &t.fields[1]; break;
-    case CWSI_JSON_STRING: f = &t.fields[2]; break;
-    case CWSI_JSON_TRUE:
-    case CWSI_JSON_FALSE: f = &t.fields[3]; break;
-    case CWSI_JSON_OBJECT: f = &t.fields[4]; break;
-    case CWSI_JSON_ARRAY: f = &t.fields[5]; break;
-    case CWSI_JSON_ERROR:
-    case CWSI_JSON_END:
-    case CWSI_JSON_OBJECT_END:
-    case CWSI_JSON_ARRAY_END:
-    case CWSI_JSON_KEY: break;
-    }
-    if (!f) return CWS_ERR_PROTOCOL;
-    at = cwsi_place(arena, &t, f, value);
-    return at ? cwsi_json_store(j, arena, f, at, depth) : CWS_ERR_NO_MEMORY;
-}
-
-static cws_status cwsi_json_read_duration(cwsi_str s, cwsi_pb_Duration *d)
-{
-    bool negative = s.len && s.at[0] == '-';
-    size_t i = negative ? 1 : 0, start = i;
-    uint64_t whole;
-    while (i < s.len && cwsi_is_digit(s.at[i])) i++;
-    if (!cwsi_parse_u64(s.at + start, i - start, &whole) || whole > 315576000000ULL ||
-        !cwsi_parse_fraction(s.at, s.len, &i, &d->nanos) || i + 1 != s.len || s.at[i] != 's')
-        return CWS_ERR_PROTOCOL;
-    d->seconds = negative ? -CWSI_CAST(int64_t, whole) : CWSI_CAST(int64_t, whole);
-    if (negative) d->nanos = -d->nanos;
-    return CWS_OK;
-}
-
-static cws_status cwsi_json_read_mask(cwsi_arena *arena, cwsi_str s, cwsi_pb_FieldMask *mask)
-{
-    size_t i, start = 0, o = 0;
-    char *out;
-    if (s.len == 0) return CWS_OK;
-    out = CWSI_CAST(char *, cwsi_arena_alloc(arena, s.len * 2 + 1));
-    if (!out) return CWS_ERR_NO_MEMORY;
-    for (i = 0; i <= s.len; i++) {
-        if (i == s.len || s.at[i] == ',') {
-            cwsi_str *path = CWSI_CAST(
-                cwsi_str *, cwsi_list_grow(arena, &mask->paths, sizeof(cwsi_str)));
-            if (!path) return CWS_ERR_NO_MEMORY;
-            path->at = out + start;
-            path->len = o - start;
-            start = o;
-        } else if (s.at[i] >= 'A' && s.at[i] <= 'Z') {
-            out[o++] = '_';
-            out[o++] = cwsi_lower(s.at[i]);
-        } else {
-            out[o++] = s.at[i];
-        }
-    }
-    return CWS_OK;
-}
-
-/* The messages that are one string in JSON. */
-static cws_status cwsi_json_read_text(cwsi_json *j, cwsi_arena *arena, cwsi_msg_id id, void *msg)
-{
-    cwsi_pb_Timestamp *time = CWSI_AS(cwsi_pb_Timestamp, msg);
-    cwsi_str s;
-    if (j->kind != CWSI_JSON_STRING) return CWS_ERR_PROTOCOL;
-    if (!cwsi_json_string(j, arena, &s)) return CWS_ERR_NO_MEMORY;
-    if (id == CWSI_M_pb_Duration)
-        return cwsi_json_read_duration(s, CWSI_AS(cwsi_pb_Duration, msg));
-    if (id == CWSI_M_pb_FieldMask)
-        return cwsi_json_read_mask(arena, s, CWSI_AS(cwsi_pb_FieldMask, msg));
-    return cwsi_parse_time(s.at, s.len, &time->seconds, &time->nanos) ? CWS_OK : CWS_ERR_PROTOCOL;
-}
-
-/* The token just read begins message id: read it all into msg. */
-static cws_status cwsi_json_read(cwsi_json *j, cwsi_arena *arena, cwsi_msg_id id, void *msg,
-                                 int depth)
-{
-    cwsi_msg t = cwsi_msg_table(id);
-    size_t i;
-    if (depth >= CWSI_CODEC_DEPTH) return CWS_ERR_PROTOCOL;
-    if (id == CWSI_M_pb_Value)
-        return cwsi_json_read_value(j, arena, CWSI_CAST(cwsi_pb_Value *, msg), depth);
-    if (id == CWSI_M_pb_Struct)
-        return cwsi_json_read_map(j, arena, &t.fields[0],
-                                  &CWSI_CAST(cwsi_pb_Struct *, msg)->fields, depth);
-    if (id == CWSI_M_pb_ListValue)
-        return cwsi_json_read_list(j, arena, &t.fields[0],
-                                   &CWSI_CAST(cwsi_pb_ListValue *, msg)->values, depth);
-    if (id == CWSI_M_pb_Timestamp || id == CWSI_M_pb_Duration || id == CWSI_M_pb_FieldMask)
-        return cwsi_json_read_text(j, arena, id, msg);
-    if (j->kind != CWSI_JSON_OBJECT) return CWS_ERR_PROTOCOL;
-    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
-        const cwsi_field *f = NULL;
-        cwsi_str key;
-        void *at;
-        cws_status status;
-        if (!cwsi_json_string(j, arena, &key)) return CWS_ERR_NO_MEMORY;
-        for (i = 0; i < t.field_count && !f; i++) {
-            char name[64];
-            cwsi_str camel, plain;
-            camel.at = name;
-            camel.len = cwsi_json_name(&t.fields[i], name);
-            plain.at = t.fields[i].name;
-            plain.len = cwsi_field_name_len(&t.fields[i]);
-            if (cwsi_str_same(key, camel) || cwsi_str_same(key, plain)) f = &t.fields[i];
-        }
-        (void)cwsi_json_next(j);
-        if (!f || (j->kind == CWSI_JSON_NULL && (f->kind != CWSI_MSG ||
-                                                 f->sub != CWSI_M_pb_Value))) {
-            if (!f) ++*CWSI_CAST(uint32_t *, msg);
-            if (!cwsi_json_skip(j)) return CWS_ERR_PROTOCOL;
-            continue;
-        }
-        at = cwsi_member(msg, f->offset);
-        if (f->label == CWSI_MAP) {
-            status = cwsi_json_read_map(j, arena, f, CWSI_CAST(cwsi_list *, at), depth);
-        } else if (f->label == CWSI_REP) {
-            status = cwsi_json_read_list(j, arena, f, CWSI_CAST(cwsi_list *, at), depth);
-        } else {
-            at = cwsi_place(arena, &t, f, msg);
-            status = at ? cwsi_json_store(j, arena, f, at, depth) : CWS_ERR_NO_MEMORY;
-        }
-        if (status) return status;
-    }
-    return j->kind == CWSI_JSON_OBJECT_END ? CWS_OK : CWS_ERR_PROTOCOL;
-}
-
-/* Decode canonical proto3 JSON into a new struct of the arena; strings without escapes borrow from
- * the text. The members of an Any are skipped: the library never receives one as JSON. */
-CWS_UNUSED_OK
-static cws_status cwsi_decode_json(cwsi_arena *arena, cwsi_msg_id id, cwsi_str text, void **out)
-{
-    cwsi_json j;
-    cws_status status;
-    *out = cwsi_arena_alloc(arena, cwsi_msg_table(id).size);
-    if (!*out) return CWS_ERR_NO_MEMORY;
-    cwsi_json_init(&j, text.at, text.len);
-    (void)cwsi_json_next(&j);
-    status = cwsi_json_read(&j, arena, id, *out, 0);
-    if (!status && cwsi_json_next(&j) != CWSI_JSON_END) status = CWS_ERR_PROTOCOL;
-    return status;
-}
+/* ################################################################################################
+ * >>chapter-operations
+ * Objects, errors, the clock, operations and their loop.
+ *
+ * Knows:  Who holds whom, errors, the clock, timers, and the life of an operation: begun,
+ *         waiting, woken, ended. All movement happens in cwsi_loop_turn. What earlier chapters
+ *         need of later ones stands in one table: cwsi_hooks.
+ * Never:  What any kind of operation does (its cwsi_op_kind says); of a transport, only how to
+ *         wait.
+ * Offers: cwsi_op_new, cwsi_op_wake, cwsi_op_wake_at, cwsi_op_await, cwsi_op_leave,
+ *         cwsi_op_unref, cwsi_loop_turn, cwsi_fail, cwsi_no, cwsi_no_memory, cwsi_after,
+ *         cwsi_error_from_verdict, cwsi_hooks, cwsi_run_until.
+ *
+ *     cws_op --kind------> cwsi_op_kind: run, expire, ended, destroy
+ *       |  |---call------> cwsi_call     the RPC in flight, owned
+ *       |  |---child-----> cws_op        the one it waits for, held
+ *       |  `---sandbox---> cws_sandbox --client--> cws_client
+ *       `------waiters---> the operations that wait for this one
+ *     woken by: a report of the transport, the end of its child, its timer, the caller
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-object
@@ -5554,6 +6089,22 @@ struct cws_exchange {
     const cwsi_events *events;
 };
 
+/* What an operation that has ended well can give out, once. */
+typedef enum cwsi_gives {
+    CWSI_GIVES_NOTHING,
+    CWSI_GIVES_BYTES,
+    CWSI_GIVES_SANDBOX,
+    CWSI_GIVES_SANDBOXES,
+    CWSI_GIVES_SNAPSHOT,
+    CWSI_GIVES_SNAPSHOTS,
+    CWSI_GIVES_RUNNER,
+    CWSI_GIVES_RUNNERS,
+    CWSI_GIVES_PROFILE,
+    CWSI_GIVES_PROFILES,
+    CWSI_GIVES_RESULTS,
+    CWSI_GIVES_BUCKET /* a value, any number of times */
+} cwsi_gives;
+
 typedef struct cwsi_op_kind {
     const char *name;         /* for messages: "Start sandbox" */
     const char *const *steps; /* names of the steps, for the log */
@@ -5564,6 +6115,8 @@ typedef struct cwsi_op_kind {
                                     if NULL, it is a plain timeout */
     void (*ended)(cws_op *op);   /* it has ended in whatever way; may be NULL */
     void (*destroy)(cws_op *op); /* free what this kind of operation holds; may be NULL */
+    cwsi_gives gives;
+    void *(*take)(cws_op *op); /* give it out; NULL: it is gone. Called only after success */
 } cwsi_op_kind;
 
 /* An operation: a state machine that the loop steps. Each kind has a struct that begins with it. */
@@ -5591,7 +6144,28 @@ struct cws_op {
     cws_op *waiters;                /* who waits for this */
     cws_op_done_fn on_done;
     void *on_done_user;
+    void *user; /* the caller's */
 };
+
+/* What earlier chapters call of later ones, as far as it is about sandboxes. There are none without
+ * a session, and the first session of a client gives it this table. */
+typedef struct cwsi_hooks {
+    void (*sandbox_unref)(cws_sandbox *sb);
+    void (*sandbox_unshare)(cws_op *op);
+    void (*session_drop)(cws_session *s); /* free its journal, counters and reporters */
+    /* counters */
+    void (*count_join)(cwsi_metrics *m, cws_sandbox *sb);
+    void (*count_leave)(cws_sandbox *sb);
+    void (*count_start)(cws_sandbox *sb, int64_t now);
+    void (*count_running)(cws_sandbox *sb);
+    void (*count_exec)(cws_sandbox *sb, bool failed, bool nonzero);
+    /* journal */
+    bool (*note)(cws_session *s, const char *kind, const char *first, const char *second);
+    bool (*note_create)(cws_op *op);
+    void (*note_outcome)(cws_sandbox *sb, const char *request_id, const char *id);
+    /* questions */
+    cws_op *(*snapshot_ready)(cws_client *c, const char *snapshot_id, int64_t deadline_ms);
+} cwsi_hooks;
 
 struct cws_client {
     cwsi_mem mem;
@@ -5603,6 +6177,8 @@ struct cws_client {
     bool no_environment;
     cws_transport transport;
     const cwsi_dialect *dialect;
+    const cwsi_hooks *hooks;              /* NULL until there is a session */
+    void (*call_free)(cwsi_call *call);
     cwsi_arena arena; /* strings of the configuration */
     const char *base_url;
     cws_header headers[8]; /* the same for every request, credentials included */
@@ -5613,9 +6189,8 @@ struct cws_client {
     void *log_user;
     cws_trace_fn trace;
     void *trace_user;
-    int64_t (*monotonic_ms)(void *user);
-    int64_t (*unix_ms)(void *user);
-    void (*random)(void *user, void *out, size_t size);
+    cws_clock_fn monotonic_ms, unix_ms;
+    cws_random_fn random;
     void *hooks_user;
     int64_t last_now;
     uint64_t rng[4];
@@ -5708,6 +6283,7 @@ struct cws_bytes {
     size_t len;
 };
 
+/* Give the client's log callback, if there is one, a line without control characters. */
 CWSI_PRINTF(3, 4)
 static void cwsi_log(cws_client *c, cws_log_level level, const char *text, ...)
 {
@@ -5721,6 +6297,7 @@ static void cwsi_log(cws_client *c, cws_log_level level, const char *text, ...)
     c->log(level, safe, c->log_user);
 }
 
+/* Drop one hold. The last one frees the client, which was shut before or never opened. */
 static void cwsi_client_unref(cws_client *c)
 {
     cwsi_mem mem;
@@ -5759,6 +6336,7 @@ CWS_API const char *cws_status_text(cws_status status)
     return "unknown status";
 }
 
+/* The next wider family of a status; CWS_OK: there is none. */
 static cws_status cwsi_status_parent(cws_status status)
 {
     switch (status) {
@@ -5778,12 +6356,13 @@ CWS_API bool cws_status_is(cws_status status, cws_status family)
     return true;
 }
 
+/* err may be NULL. */
 static void cwsi_error_clear(cws_error *err)
 {
     if (err) memset(err, 0, sizeof(*err));
 }
 
-/* Record a failure. The first one wins. Returns its status. */
+/* Record a failure, unless err is NULL or holds an earlier one. Returns `status` in any case. */
 CWSI_PRINTF(3, 4)
 static cws_status cwsi_fail(cws_error *err, cws_status status, const char *text, ...)
 {
@@ -5812,18 +6391,21 @@ static cwsi_turn cwsi_failed(cws_status status)
     return status == CWS_OK ? CWSI_PENDING : CWSI_READY;
 }
 
+/* cwsi_fail with NO_MEMORY. Returns that status; err may be NULL. */
 static cws_status cwsi_no_memory(cws_error *err, const char *what)
 {
     return cwsi_fail(err, CWS_ERR_NO_MEMORY,
                      "%s: out of memory, or over the client's max_memory_bytes", what);
 }
 
+/* Copy, unless `to` is NULL or holds a failure already. Returns the status of from. */
 static cws_status cwsi_copy_error(cws_error *to, const cws_error *from)
 {
     if (to && !to->status) *to = *from;
     return from->status;
 }
 
+/* Append an entry of kind 'm' or 'v'. One that does not fit is left out, without an error. */
 static void cwsi_add_detail(cws_error *err, char kind, cwsi_str key, cwsi_str value)
 {
     size_t need;
@@ -5869,20 +6451,32 @@ CWS_API const char *cws_error_metadata(const cws_error *err, const char *key)
     return NULL;
 }
 
-CWS_API bool cws_error_violation(const cws_error *err, size_t index, const char **field,
-                                 const char **description)
+/* The index-th entry of a kind. */
+static bool cwsi_detail_at(const cws_error *err, char wanted, size_t index, const char **key,
+                           const char **value)
 {
     size_t at = 0;
     char kind;
     const char *k, *v;
-    if (!err) return false;
-    while (cwsi_next_detail(err, &at, &kind, &k, &v)) {
-        if (kind != 'v' || index-- > 0) continue;
-        if (field) *field = k;
-        if (description) *description = v;
+    while (err && cwsi_next_detail(err, &at, &kind, &k, &v)) {
+        if (kind != wanted || index-- > 0) continue;
+        if (key) *key = k;
+        if (value) *value = v;
         return true;
     }
     return false;
+}
+
+CWS_API bool cws_error_metadata_at(const cws_error *err, size_t index, const char **key,
+                                   const char **value)
+{
+    return cwsi_detail_at(err, 'm', index, key, value);
+}
+
+CWS_API bool cws_error_violation_at(const cws_error *err, size_t index, const char **field,
+                                    const char **description)
+{
+    return cwsi_detail_at(err, 'v', index, field, description);
 }
 
 /* ================================================================================================
@@ -5962,6 +6556,7 @@ static cws_status cwsi_status_of_reason(const char *reason)
     return CWS_OK;
 }
 
+/* Take reason, domain and metadata of a google.rpc.ErrorInfo, unless a reason is there. */
 static void cwsi_read_error_info(cws_error *err, const cwsi_rpc_ErrorInfo *info)
 {
     size_t i;
@@ -5974,6 +6569,7 @@ static void cwsi_read_error_info(cws_error *err, const cwsi_rpc_ErrorInfo *info)
     }
 }
 
+/* Take the delay of a google.rpc.RetryInfo, in ms; one beyond 46 days is ignored. */
 static void cwsi_read_retry_info(cws_error *err, const cwsi_rpc_RetryInfo *info)
 {
     const cwsi_pb_Duration *d = info->retry_delay;
@@ -5986,6 +6582,7 @@ static void cwsi_read_retry_info(cws_error *err, const cwsi_rpc_RetryInfo *info)
             CWSI_CAST(uint32_t, d->seconds * 1000 + (d->nanos + 999999) / 1000000);
 }
 
+/* Take the field violations of a google.rpc.BadRequest as details. */
 static void cwsi_read_bad_request(cws_error *err, const cwsi_rpc_BadRequest *bad)
 {
     size_t i;
@@ -6043,12 +6640,13 @@ static cws_status cwsi_status_of_code(const cws_error *err, int code)
     case CWSI_CODE_PERMISSION_DENIED: return CWS_ERR_AUTHENTICATION;
     case CWSI_CODE_UNIMPLEMENTED: return CWS_ERR_UNIMPLEMENTED;
     case CWSI_CODE_INVALID_ARGUMENT:
-        return cws_error_violation(err, 0, NULL, NULL) ? CWS_ERR_SANDBOX_VALIDATION
+        return cws_error_violation_at(err, 0, NULL, NULL) ? CWS_ERR_SANDBOX_VALIDATION
                                                        : CWS_ERR_SANDBOX;
     default: return CWS_ERR_SANDBOX;
     }
 }
 
+/* May the same request succeed later? Sets err->retryable, and decides for status polls. */
 static bool cwsi_is_retryable(cws_status status)
 {
     return cws_status_is(status, CWS_ERR_UNAVAILABLE) || status == CWS_ERR_REQUEST_TIMEOUT ||
@@ -6081,7 +6679,7 @@ static void cwsi_error_sentence(cws_error *err, const char *what, int code, cwsi
         n += cwsi_format(line + n, sizeof(line) - n, ": %.*s", width, text.at);
     else n += cwsi_format(line + n, sizeof(line) - n, ": %s", known ? cwsi_code_names[code] : "?");
     if (err->reason[0]) n += cwsi_format(line + n, sizeof(line) - n, " (%s)", err->reason);
-    for (; cws_error_violation(err, i, &field, &description) && n + 40 < sizeof(line); i++)
+    for (; cws_error_violation_at(err, i, &field, &description) && n + 40 < sizeof(line); i++)
         n += cwsi_format(line + n, sizeof(line) - n, "%s%s: %s", i ? "; " : "; field violations: ",
                          field, description);
     cwsi_copy_text(err->message, sizeof(err->message), line, n);
@@ -6109,14 +6707,11 @@ static cws_status cwsi_error_from_verdict(cws_error *err, cwsi_mem *mem, const c
 }
 
 /* ================================================================================================
- * >>impl-loop
- * The clock, randomness, timers, the queue of operations that can run, and the turn of one
- * operation. All movement of the library happens below cwsi_loop_turn.
- *
- *      ready queue --run--> PENDING: sleeps until woken by its exchange, its child or its timer
- *                   `-----> READY:   finished: waiters are woken, the callback is called, once
+ * >>impl-clock
+ * The clock and random numbers.
  * ============================================================================================= */
 
+/* Wall clock: milliseconds since 1970, UTC. */
 static int64_t cwsi_system_unix_ms(void)
 {
 #if defined(CLOCK_REALTIME)
@@ -6131,6 +6726,7 @@ static int64_t cwsi_system_unix_ms(void)
     return CWSI_CAST(int64_t, time(NULL)) * 1000;
 }
 
+/* The system's steady clock in milliseconds; the wall clock where there is none. */
 static int64_t cwsi_system_monotonic_ms(void)
 {
 #if defined(CLOCK_MONOTONIC)
@@ -6143,7 +6739,7 @@ static int64_t cwsi_system_monotonic_ms(void)
     return cwsi_system_unix_ms();
 }
 
-/* Milliseconds that never go back, whatever the clock below does. */
+/* Milliseconds that never go back, even if the system's clock or the caller's hook does. */
 static int64_t cwsi_now(cws_client *c)
 {
     int64_t now = c->monotonic_ms ? c->monotonic_ms(c->hooks_user) : cwsi_system_monotonic_ms();
@@ -6151,6 +6747,7 @@ static int64_t cwsi_now(cws_client *c)
     return c->last_now;
 }
 
+/* Wall clock in milliseconds since 1970, by the client's hook if it has one. */
 static int64_t cwsi_unix_now(cws_client *c)
 {
     return c->unix_ms ? c->unix_ms(c->hooks_user) : cwsi_system_unix_ms();
@@ -6162,17 +6759,32 @@ static int64_t cwsi_after(int64_t now, int64_t ms)
     return ms > CWSI_NEVER - now ? CWSI_NEVER : now + ms;
 }
 
+/* A wait of the user's in milliseconds, rounded up; < 0: without limit. */
+static cws_status cwsi_check_wait(cws_error *err, double seconds, int64_t *out_ms)
+{
+    double ms = seconds * 1000;
+    cwsi_error_clear(err);
+    *out_ms = -1;
+    if (!(seconds >= 0 || seconds < 0))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "timeout_seconds is not a number");
+    if (seconds < 0 || seconds >= CWSI_MAX_TIMEOUT_S) return CWS_OK;
+    *out_ms = CWSI_CAST(int64_t, ms);
+    if (CWSI_CAST(double, *out_ms) < ms) (*out_ms)++;
+    return CWS_OK;
+}
+
 /* The end of a wait of the user's; < 0: without limit. */
 static int64_t cwsi_until(cws_client *c, int64_t timeout_ms)
 {
     return timeout_ms < 0 ? CWSI_NEVER : cwsi_after(cwsi_now(c), timeout_ms);
 }
 
+/* Not for secrets: the client's hook, else xoshiro256** from the seed. */
 static uint64_t cwsi_random_u64(cws_client *c)
 {
     uint64_t *s = c->rng, result, t; /* xoshiro256**, by Blackman and Vigna, public domain */
     if (c->random) {
-        c->random(c->hooks_user, &result, sizeof(result));
+        c->random(&result, sizeof(result), c->hooks_user);
         return result;
     }
     result = s[1] * 5;
@@ -6233,12 +6845,14 @@ static void cwsi_uuid(cws_client *c, char *out)
  * Timers: a binary heap of operations; each knows its place.
  * ============================================================================================= */
 
+/* Put op at this place of the heap, and tell op. Does not keep the order. */
 static void cwsi_heap_set(cws_client *c, size_t at, cws_op *op)
 {
     c->heap[at] = op;
     op->heap_at = at + 1;
 }
 
+/* Restore the order of the heap after the operation at this place has changed. */
 static void cwsi_heap_fix(cws_client *c, size_t at)
 {
     cws_op *op = c->heap[at];
@@ -6257,6 +6871,7 @@ static void cwsi_heap_fix(cws_client *c, size_t at)
     cwsi_heap_set(c, at, op);
 }
 
+/* Take op out of the timer heap, if it is there. */
 static void cwsi_timer_clear(cws_op *op)
 {
     cws_client *c = op->client;
@@ -6269,6 +6884,7 @@ static void cwsi_timer_clear(cws_op *op)
     cwsi_heap_fix(c, at);
 }
 
+/* Put op into the heap at op->wake_ms, or move it; CWSI_NEVER takes it out. */
 static void cwsi_timer_set(cws_op *op)
 {
     cws_client *c = op->client;
@@ -6286,7 +6902,11 @@ static void cwsi_timer_set(cws_op *op)
 
 /* ================================================================================================
  * >>impl-operation
- * The life of an operation: begun, waiting, woken, ended.
+ * The life of an operation: begun, waiting, woken, ended; the queue of those that can run; and the
+ * loop. All movement of the library happens inside cwsi_loop_turn.
+ *
+ *      ready queue --run--> PENDING: sleeps until woken by its exchange, its child or its timer
+ *                   `-----> READY:   finished: waiters are woken, the callback is called, once
  * ============================================================================================= */
 
 /* Let the operation run at the next opportunity. Safe from the reports of a transport. */
@@ -6308,9 +6928,6 @@ static void cwsi_op_wake_at(cws_op *op, int64_t when)
     if (when < op->wake_ms) op->wake_ms = when;
 }
 
-static void cwsi_call_free(cwsi_call *call);
-static void cwsi_sandbox_unref(cws_sandbox *sb);
-static void cwsi_sandbox_unshare(cws_op *op);
 static void cwsi_op_unref(cws_op *op);
 static void cwsi_op_finish(cws_op *op);
 
@@ -6354,23 +6971,24 @@ static void cwsi_op_leave(cws_op *op)
 static void cwsi_op_release(cws_op *op)
 {
     cwsi_op_leave(op);
-    cwsi_call_free(op->call);
+    if (op->call) op->client->call_free(op->call);
     op->call = NULL;
 }
 
+/* Drop one hold. The last one frees the operation and what it holds. */
 static void cwsi_op_unref(cws_op *op)
 {
     cws_client *c = op->client;
     if (--op->refs > 0) return;
     cwsi_op_release(op);
     if (op->kind->destroy) op->kind->destroy(op);
-    if (op->sandbox) cwsi_sandbox_unref(op->sandbox);
+    if (op->sandbox) c->hooks->sandbox_unref(op->sandbox);
     cwsi_free(&c->mem, op);
     cwsi_client_unref(c);
 }
 
-/* A new operation of `size` bytes, live (it will get its first turn in the next poll), with one
- * reference for the caller and one for the loop. NULL: out of memory. */
+/* A new operation of `size` bytes with one reference for the caller and one for the loop. It is
+ * live: its first turn comes from the loop, never from here. NULL: out of memory. */
 static cws_op *cwsi_op_new(cws_client *c, size_t size, const cwsi_op_kind *kind, cws_sandbox *sb)
 {
     cws_op *op;
@@ -6421,7 +7039,7 @@ static void cwsi_op_finish(cws_op *op)
     cwsi_timer_clear(op);
     if (op->kind->ended) op->kind->ended(op);
     cwsi_op_release(op);
-    cwsi_sandbox_unshare(op);
+    if (op->sandbox) c->hooks->sandbox_unshare(op);
     for (waiter = op->waiters; waiter; waiter = waiter->waiter_next) cwsi_op_wake(waiter);
     if (op->prev) op->prev->next = op->next;
     else c->ops = op->next;
@@ -6435,11 +7053,13 @@ static void cwsi_op_finish(cws_op *op)
     cwsi_op_unref(op); /* the loop's */
 }
 
+/* Set op->err to NO_MEMORY. Returns that status. */
 static cws_status cwsi_op_fail_no_memory(cws_op *op)
 {
     return cwsi_no_memory(&op->err, op->kind->name);
 }
 
+/* The deadline has passed: set op->err in the words of the kind, else as a plain timeout. */
 static void cwsi_op_expire(cws_op *op)
 {
     if (!op->kind->expire || !op->kind->expire(op))
@@ -6447,6 +7067,7 @@ static void cwsi_op_expire(cws_op *op)
     if (op->err.status == CWS_ERR_TIMEOUT) op->err.retryable = true;
 }
 
+/* Call on_done if that is due, once. */
 static void cwsi_notify(cws_op *op)
 {
     cws_client *c = op->client;
@@ -6510,6 +7131,7 @@ static bool cwsi_run_ready(cws_client *c)
     return turns > 0;
 }
 
+/* Queue every operation whose time has come. */
 static void cwsi_run_timers(cws_client *c)
 {
     int64_t now = cwsi_now(c);
@@ -6534,16 +7156,42 @@ static void cwsi_sleep(int ms)
 #endif
 }
 
-static void cwsi_client_shut(cws_client *c);
+/* Every operation ends as cancelled, then the transport goes. */
+static void cwsi_client_shut(cws_client *c)
+{
+    c->refs++;
+    c->free_wanted = true; /* a callback begins nothing new */
+    while (c->ops || c->ready_first) {
+        cws_op *op;
+        for (op = c->ops; op; op = op->next) {
+            op->cancelled = true;
+            cwsi_op_wake(op);
+        }
+        (void)cwsi_run_ready(c);
+    }
+    c->dead = true;
+    if (c->transport.close) c->transport.close(c->transport.user);
+    memset(&c->transport, 0, sizeof(c->transport));
+    c->header_count = 0;
+    cwsi_arena_clear(&c->arena); /* the credential goes with it */
+    c->base_url = "";
+    cwsi_client_unref(c); /* this function's */
+    cwsi_client_unref(c); /* the handle's */
+}
 
 #ifdef CWS_EXIT_GUARD
-static int64_t cwsi_guard_look(void);
-#else
-static int64_t cwsi_guard_look(void)
+/* While sessions are guarded: close them if a signal came; how long a turn may wait meanwhile. */
+static int64_t (*cwsi_guard_look)(void);
+#endif
+
+/* How long the guard lets a turn wait. */
+static int64_t cwsi_guarded_wait(void)
 {
+#ifdef CWS_EXIT_GUARD
+    if (cwsi_guard_look) return cwsi_guard_look();
+#endif
     return CWSI_NEVER;
 }
-#endif
 
 /* Everything that can move, moves; waits at most timeout_ms (< 0: until something happens). */
 static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *err)
@@ -6553,7 +7201,7 @@ static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *e
     if (c->dead) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
     if (c->running || c->in_callback)
         return cwsi_fail(err, CWS_ERR_REENTRANT, "a blocking call was made inside a callback");
-    guard = cwsi_guard_look();
+    guard = cwsi_guarded_wait();
     if (wait > guard) wait = guard;
     if (c->dead) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
     c->running = true;
@@ -6607,7 +7255,7 @@ CWS_API bool cws_op_done(const cws_op *op)
     return !op || op->done;
 }
 
-CWS_API cws_status cws_op_result(const cws_op *op, cws_error *err)
+CWS_API cws_status cws_op_status(const cws_op *op, cws_error *err)
 {
     cwsi_error_clear(err);
     if (!op) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "op must not be NULL");
@@ -6615,10 +7263,11 @@ CWS_API cws_status cws_op_result(const cws_op *op, cws_error *err)
     return cwsi_copy_error(err, &op->err);
 }
 
-CWS_API cws_status cws_op_wait(cws_op *op, int64_t timeout_ms, cws_error *err)
+CWS_API cws_status cws_op_wait(cws_op *op, double timeout_seconds, cws_error *err)
 {
-    cws_status status = CWS_OK;
-    cwsi_error_clear(err);
+    int64_t timeout_ms;
+    cws_status status = cwsi_check_wait(err, timeout_seconds, &timeout_ms);
+    if (status) return status;
     if (!op) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "op must not be NULL");
     op->refs++; /* a callback may free the handle */
     if (timeout_ms == 0 && !op->done) status = cwsi_loop_turn(op->client, 0, err);
@@ -6659,10 +7308,86 @@ CWS_API void cws_op_free(cws_op *op)
     cwsi_op_unref(op);
 }
 
-/* The operation as one of this kind that has ended; NULL otherwise. */
-static cws_op *cwsi_ended(cws_op *op, const cwsi_op_kind *kind)
+CWS_API void cws_op_set_user(cws_op *op, void *user)
 {
-    return op && op->done && op->kind == kind && !op->err.status ? op : NULL;
+    if (op) op->user = user;
+}
+
+CWS_API void *cws_op_user(const cws_op *op)
+{
+    return op ? op->user : NULL;
+}
+
+CWS_API const char *cws_op_name(const cws_op *op)
+{
+    return op ? op->kind->name : "";
+}
+
+CWS_API cws_client *cws_op_client(const cws_op *op)
+{
+    return op ? op->client : NULL;
+}
+
+/* Has it ended well, and does it give this? */
+static bool cwsi_op_gives(const cws_op *op, cwsi_gives what)
+{
+    return op && op->done && !op->err.status && op->kind->gives == what;
+}
+
+/* What the operation gives out, once; it is then the caller's. NULL: nothing, or gone. */
+static void *cwsi_op_take(cws_op *op, cwsi_gives what)
+{
+    return cwsi_op_gives(op, what) ? op->kind->take(op) : NULL;
+}
+
+CWS_API cws_bytes *cws_op_take_bytes(cws_op *op)
+{
+    return CWSI_CAST(cws_bytes *, cwsi_op_take(op, CWSI_GIVES_BYTES));
+}
+
+CWS_API cws_sandboxes *cws_op_take_sandboxes(cws_op *op)
+{
+    return CWSI_CAST(cws_sandboxes *, cwsi_op_take(op, CWSI_GIVES_SANDBOXES));
+}
+
+CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op)
+{
+    return CWSI_CAST(cws_sandbox *, cwsi_op_take(op, CWSI_GIVES_SANDBOX));
+}
+
+CWS_API cws_snapshots *cws_op_take_snapshots(cws_op *op)
+{
+    return CWSI_CAST(cws_snapshots *, cwsi_op_take(op, CWSI_GIVES_SNAPSHOTS));
+}
+
+CWS_API cws_snapshot *cws_op_take_snapshot(cws_op *op)
+{
+    return CWSI_CAST(cws_snapshot *, cwsi_op_take(op, CWSI_GIVES_SNAPSHOT));
+}
+
+CWS_API cws_runners *cws_op_take_runners(cws_op *op)
+{
+    return CWSI_CAST(cws_runners *, cwsi_op_take(op, CWSI_GIVES_RUNNERS));
+}
+
+CWS_API cws_runner *cws_op_take_runner(cws_op *op)
+{
+    return CWSI_CAST(cws_runner *, cwsi_op_take(op, CWSI_GIVES_RUNNER));
+}
+
+CWS_API cws_profiles *cws_op_take_profiles(cws_op *op)
+{
+    return CWSI_CAST(cws_profiles *, cwsi_op_take(op, CWSI_GIVES_PROFILES));
+}
+
+CWS_API cws_profile *cws_op_take_profile(cws_op *op)
+{
+    return CWSI_CAST(cws_profile *, cwsi_op_take(op, CWSI_GIVES_PROFILE));
+}
+
+CWS_API cws_function_results *cws_op_take_results(cws_op *op)
+{
+    return CWSI_CAST(cws_function_results *, cwsi_op_take(op, CWSI_GIVES_RESULTS));
 }
 
 /* Mark the first `most` that have ended; returns how many were marked. */
@@ -6678,14 +7403,15 @@ static size_t cwsi_mark_done(cws_op *const *ops, size_t count, size_t most, bool
 }
 
 CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_returns,
-                                 int64_t timeout_ms, bool *done, size_t *done_count, cws_error *err)
+                                 double timeout_seconds, bool *done, size_t *done_count,
+                                 cws_error *err)
 {
     size_t i, n = 0, want = num_returns < count ? num_returns : count;
-    int64_t until = CWSI_NEVER;
-    cws_status status = CWS_OK;
+    int64_t timeout_ms, until = CWSI_NEVER;
+    cws_status status = cwsi_check_wait(err, timeout_seconds, &timeout_ms);
     bool first = true;
-    cwsi_error_clear(err);
     if (done_count) *done_count = 0;
+    if (status) return status;
     if (num_returns == 0)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "num_returns must be at least 1");
     for (i = 0; i < count; i++)
@@ -6708,9 +7434,11 @@ CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_re
     return status;
 }
 
-CWS_API cws_status cws_client_poll(cws_client *client, int timeout_ms, cws_error *err)
+CWS_API cws_status cws_client_poll(cws_client *client, double timeout_seconds, cws_error *err)
 {
-    cwsi_error_clear(err);
+    int64_t timeout_ms;
+    cws_status status = cwsi_check_wait(err, timeout_seconds, &timeout_ms);
+    if (status) return status;
     if (!client) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "client must not be NULL");
     return cwsi_loop_turn(client, timeout_ms, err);
 }
@@ -6725,6 +7453,25 @@ CWS_API void cws_client_wakeup(cws_client *client)
     if (client && client->transport.wakeup) client->transport.wakeup(client->transport.user);
 }
 
+/* ################################################################################################
+ * >>chapter-call
+ * One RPC: Connect and gRPC, deadlines, retries.
+ *
+ * Knows:  One RPC over Connect or gRPC: what goes out, what comes in, when it is tried again,
+ *         and what its end means as a cws_error.
+ * Never:  What a reply tells of a sandbox (dialects do); any real transport: it knows
+ *         cws_transport only.
+ * Offers: cwsi_call, cwsi_retry, cwsi_call_new, cwsi_call_begin, cwsi_call_ready, cwsi_call_run,
+ *         cwsi_call_message, cwsi_call_free, cwsi_put_envelope, cwsi_header_set,
+ *         cwsi_is_spillable.
+ *
+ *     the owner's turn --> cwsi_call_run --open, send, window, cancel--> transport
+ *           ^                                                               |
+ *           `--- woken --- in, outcome, end of the call <--- on_head, on_data, on_end, ...
+ *     bare        the body is the message                        unary calls of Connect
+ *     envelopes   5 bytes (flags, length) before each message    streams, and all of gRPC
+ * ############################################################################################# */
+
 /* ================================================================================================
  * >>impl-wire
  * The Connect protocol above bytes: envelopes, error bodies, the end-of-stream message, and what an
@@ -6736,6 +7483,7 @@ CWS_API void cws_client_wakeup(cws_client *client)
 #define CWSI_FLAG_END 0x02
 #define CWSI_ERROR_BODY_MAX 65536 /* an error body longer than this is not read to its end */
 
+/* Write the 5 bytes before a message: flags, then the length, big-endian. */
 static void cwsi_envelope_head(char *out, unsigned flags, size_t len)
 {
     out[0] = CWSI_CAST(char, flags);
@@ -6800,6 +7548,7 @@ static int cwsi_code_by_name(cwsi_str name)
     return 0;
 }
 
+/* Memory ended while an error was read: note it. Always false. */
 static bool cwsi_lost(cwsi_verdict *verdict)
 {
     verdict->no_memory = true;
@@ -6950,6 +7699,7 @@ typedef struct cwsi_grpc_outcome {
     cwsi_str status, message, details; /* as in the fields */
 } cwsi_grpc_outcome;
 
+/* Copy a field into the arena. False: out of memory. */
 static bool cwsi_grpc_keep(cwsi_arena *arena, const char *value, cwsi_str *out)
 {
     out->at = cwsi_arena_copy(arena, value, strlen(value));
@@ -7055,7 +7805,8 @@ static void cwsi_grpc_timeout(char *out, size_t size, int64_t ms)
 /* ================================================================================================
  * >>impl-call
  * One RPC: request bytes out, reply or stream in, deadline, retries, trace. The operation that owns
- * it steps it with cwsi_call_run; a transport's reports only store what came and wake the owner.
+ * it steps it with cwsi_call_run (>>impl-retry); a transport's reports, which are here, only store
+ * what came and wake the owner.
  *
  *                        .--------------------- retry -----------------------.
  *                        v                                                   |
@@ -7130,12 +7881,13 @@ static cwsi_call *cwsi_call_of(cws_exchange *ex)
     return CWSI_AS(cwsi_call, ex);
 }
 
-/* Copy a header value if it fits; a longer one is none that we know. */
+/* Copy a header value, cut to size: one that does not fit is none that we know. */
 static void cwsi_take_header(char *out, size_t size, const char *value)
 {
     cwsi_copy_text(out, size, value, strlen(value));
 }
 
+/* cws_exchange_head for a call: keep what decides the outcome, and wake the owner. */
 static void cwsi_on_head(cws_exchange *ex, int status, int http_major, const cws_header *headers,
                          size_t header_count)
 {
@@ -7168,6 +7920,7 @@ static void cwsi_on_head(cws_exchange *ex, int status, int http_major, const cws
     cwsi_op_wake(call->op);
 }
 
+/* cws_exchange_trailers for a call: keep the outcome of gRPC, and wake the owner. */
 static void cwsi_on_trailers(cws_exchange *ex, const cws_header *trailers, size_t trailer_count)
 {
     cwsi_call *call = cwsi_call_of(ex);
@@ -7196,6 +7949,7 @@ static void cwsi_call_throttle(cwsi_call *call)
     c->transport.window(c->transport.user, call->handle, !close);
 }
 
+/* cws_exchange_data for a call. False: no more is wanted, and the transport should stop. */
 static bool cwsi_on_data(cws_exchange *ex, const void *data, size_t size)
 {
     cwsi_call *call = cwsi_call_of(ex);
@@ -7219,11 +7973,13 @@ static bool cwsi_on_data(cws_exchange *ex, const void *data, size_t size)
     return true;
 }
 
+/* cws_exchange_writable for a call: there is room again, so wake the owner. */
 static void cwsi_on_writable(cws_exchange *ex)
 {
     cwsi_op_wake(cwsi_call_of(ex)->op);
 }
 
+/* cws_exchange_note for a call: keep code and text for the error message. */
 static void cwsi_on_note(cws_exchange *ex, int32_t code, const char *text)
 {
     cwsi_call *call = cwsi_call_of(ex);
@@ -7231,6 +7987,7 @@ static void cwsi_on_note(cws_exchange *ex, int32_t code, const char *text)
     cwsi_copy_text(call->note, sizeof(call->note), text, strlen(text));
 }
 
+/* cws_exchange_end for a call: keep how it ended, and wake the owner. Only the first counts. */
 static void cwsi_on_end(cws_exchange *ex, cws_end end)
 {
     cwsi_call *call = cwsi_call_of(ex);
@@ -7257,6 +8014,7 @@ static void cwsi_call_close(cwsi_call *call)
     if (!c->dead) c->transport.cancel(c->transport.user, call->handle);
 }
 
+/* End the exchange on the wire if it is open, then free the call. NULL is fine. */
 static void cwsi_call_free(cwsi_call *call)
 {
     cws_client *c;
@@ -7326,6 +8084,7 @@ static bool cwsi_call_begin(cws_op *op, cwsi_rpc_id rpc, const void *request, cw
  * An attempt of a call is handed to the transport, with its headers; the trace.
  * ============================================================================================= */
 
+/* Show one message to the trace callback, as JSON without secrets; json NULL: not possible. */
 static void cwsi_trace(cwsi_call *call, bool sent, cwsi_str message)
 {
     cws_client *c = call->op->client;
@@ -7349,6 +8108,7 @@ static void cwsi_trace(cwsi_call *call, bool sent, cwsi_str message)
     cwsi_arena_clear(&arena);
 }
 
+/* Show the error of a failed attempt to the trace callback. */
 static void cwsi_trace_failure(cwsi_call *call)
 {
     cws_client *c = call->op->client;
@@ -7360,6 +8120,7 @@ static void cwsi_trace_failure(cwsi_call *call)
     c->trace(&event, c->trace_user);
 }
 
+/* Both texts are borrowed. */
 static void cwsi_header_set(cws_header *header, const char *name, const char *value)
 {
     header->name = name;
@@ -7499,6 +8260,7 @@ static void cwsi_judge_end(cwsi_call *call)
                         what, CWSI_CAST(int, call->end), text);
 }
 
+/* The attempt had no answer in time: say so in the call's error. */
 static void cwsi_judge_too_late(cwsi_call *call)
 {
     call->err.rpc_code = CWSI_CODE_DEADLINE_EXCEEDED;
@@ -7508,6 +8270,7 @@ static void cwsi_judge_too_late(cwsi_call *call)
                     call->op->client->base_url);
 }
 
+/* What came breaks the protocol: say so in the call's error, with this code of gRPC. */
 CWSI_PRINTF(3, 4)
 static void cwsi_judge_protocol(cwsi_call *call, int code, const char *text, ...)
 {
@@ -7520,6 +8283,7 @@ static void cwsi_judge_protocol(cwsi_call *call, int code, const char *text, ...
     (void)cwsi_fail(&call->err, CWS_ERR_PROTOCOL, "%s: %s", call->op->kind->name, line);
 }
 
+/* The server said why the call failed: put that into the call's error. */
 static void cwsi_judge_verdict(cwsi_call *call, const cwsi_verdict *verdict)
 {
     cws_op *op = call->op;
@@ -7645,7 +8409,8 @@ static void cwsi_judge_framed(cwsi_call *call)
     }
 }
 
-/* The head of a response with envelopes is there: is it one we can read? */
+/* The head of a response with envelopes is there: is it one we can read? Else the error is set, or
+ * cwsi_judge_framed will set it by the HTTP status. */
 static bool cwsi_judge_framed_head(cwsi_call *call)
 {
     if (call->op->client->grpc && call->http_major == 1) {
@@ -7698,8 +8463,8 @@ static bool cwsi_outcome_counts(const cwsi_call *call)
     return call->ended || call->outcome_settled;
 }
 
-/* What stands next in the stream's buffer. MESSAGE: *message is set and stays until the next peek
- * after a cwsi_call_message. OVER: decided; call->err says how. */
+/* What stands next in the stream's buffer. MESSAGE: *message is set, borrowed; the same one comes
+ * again until cwsi_call_message takes it. OVER: decided; call->err says how. */
 static cwsi_peek cwsi_stream_peek(cwsi_call *call, cwsi_str *message)
 {
     cws_client *c = call->op->client;
@@ -8010,33 +8775,23 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
     }
 }
 
-static cws_status cwsi_reply_refused(const cws_client *c, cwsi_msg_id id, const void *reply,
-                                     cwsi_str *text);
-
-/* The op's unary call is over: its failure becomes the op's, or the reply is decoded into the
- * arena. False: op->err is set. */
-static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
-{
-    cwsi_call *call = op->call;
-    cwsi_str body;
-    cws_status status;
-    *reply = NULL;
-    if (call->err.status) return cwsi_no(cwsi_copy_error(&op->err, &call->err));
-    body = cwsi_call_body(call);
-    status = cwsi_decode(arena, call->rpc->response, body, reply);
-    if (status) call->unclear = true; /* done, but what was done can not be read */
-    if (status == CWS_ERR_NO_MEMORY) return cwsi_no(cwsi_op_fail_no_memory(op));
-    if (status) {
-        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the reply is malformed");
-        call->err.http_status = call->http_status;
-        return cwsi_no(cwsi_copy_error(&op->err, &call->err));
-    }
-    status = cwsi_reply_refused(op->client, call->rpc->response, *reply, &body);
-    if (status)
-        return cwsi_no(cwsi_fail(&op->err, status, "%s failed: %.*s", op->kind->name,
-                                 CWSI_CAST(int, body.len < 300 ? body.len : 300), body.at));
-    return true;
-}
+/* ################################################################################################
+ * >>chapter-options
+ * Checking, copying and merging what callers ask for.
+ *
+ * Knows:  What a caller may ask for: checked by itself, merged with the defaults of a session,
+ *         copied deep, and refused where a dialect does not have it.
+ * Never:  The network, the clock, objects, messages. Every check ends before anything is sent.
+ * Offers: cwsi_table_of, cwsi_check_fields, cwsi_copy_fields, cwsi_check_zero,
+ *         cwsi_check_seconds, cwsi_check_text, cwsi_check_strings, cwsi_check_optional,
+ *         cwsi_check_sandbox_opts, cwsi_merge_sandbox_opts, cwsi_keep_sandbox_opts, cwsi_keep,
+ *         cwsi_keep_text, cwsi_keep_strings.
+ *
+ *     cws_sandbox_opts of the caller --cwsi_check_sandbox_opts--> right by itself
+ *          |
+ *          |--cwsi_merge_sandbox_opts--> with the session's defaults --lacks--> fits the dialect
+ *          `--cwsi_keep_sandbox_opts---> a copy for later: functions, pools
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-options
@@ -8050,6 +8805,7 @@ static const char *cwsi_variable(bool no_environment, const char *name)
     return value && value[0] ? value : NULL;
 }
 
+/* Refuse a struct whose last field is not zero: it was not initialised. */
 static cws_status cwsi_check_zero(cws_error *err, const char *options, uint32_t must_be_zero)
 {
     if (!must_be_zero) return CWS_OK;
@@ -8078,12 +8834,14 @@ static cws_status cwsi_check_seconds(cws_error *err, const char *name, double se
     return CWS_OK;
 }
 
+/* Refuse what is not UTF-8. text must not be NULL. */
 static cws_status cwsi_check_text(cws_error *err, const char *name, const char *text)
 {
     if (cwsi_utf8_valid(text, strlen(text))) return CWS_OK;
     return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is not UTF-8", name);
 }
 
+/* Entries before the NULL; 0 for a list that is NULL. */
 static size_t cwsi_count_strings(const char *const *list)
 {
     size_t n = 0;
@@ -8091,6 +8849,7 @@ static size_t cwsi_count_strings(const char *const *list)
     return n;
 }
 
+/* Entries before the one whose key is NULL; 0 for a list that is NULL. */
 static size_t cwsi_count_pairs(const cws_pair *pairs)
 {
     size_t n = 0;
@@ -8148,6 +8907,7 @@ static cws_status cwsi_check_tags(cws_error *err, const char *const *tags)
     return CWS_OK;
 }
 
+/* None blank, none twice, at most 100 entries and 64 KiB (rule of the service). */
 static cws_status cwsi_check_runner_ids(cws_error *err, const char *const *ids)
 {
     size_t i, k, total = 0;
@@ -8165,14 +8925,16 @@ static cws_status cwsi_check_runner_ids(cws_error *err, const char *const *ids)
             return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                              "runner_ids: at most 100 entries and 64 KiB in total");
     }
-    return cwsi_check_strings(err, "runner_ids", ids);
+    return CWS_OK;
 }
 
+/* The environment variable that gets the secret: env_var, else its name. */
 static const char *cwsi_secret_variable(const cws_secret *s)
 {
     return s->env_var ? s->env_var : s->name;
 }
 
+/* Refuse secret number i if store, name or a given env_var is empty. */
 static cws_status cwsi_check_secret(cws_error *err, const cws_secret *s, size_t i)
 {
     const char *missing = !s->store || !s->store[0] ? "store"
@@ -8182,18 +8944,16 @@ static cws_status cwsi_check_secret(cws_error *err, const cws_secret *s, size_t 
     if (missing)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "secrets[%zu].%s must not be empty", i,
                          missing);
-    if (cwsi_check_text(err, "secrets.store", s->store) ||
-        cwsi_check_text(err, "secrets.name", s->name) ||
-        (s->field && cwsi_check_text(err, "secrets.field", s->field)))
-        return CWS_ERR_INVALID_ARGUMENT;
-    return cwsi_check_text(err, "secrets.env_var", cwsi_secret_variable(s));
+    return CWS_OK;
 }
 
+/* Equal? NULL counts as "". */
 static bool cwsi_same_text(const char *a, const char *b)
 {
     return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
+/* Mount paths must be absolute and name a file; content must be there if size is not 0. */
 static cws_status cwsi_check_files(cws_error *err, const cws_mounted_file *files, size_t count)
 {
     size_t i;
@@ -8202,56 +8962,400 @@ static cws_status cwsi_check_files(cws_error *err, const cws_mounted_file *files
         if (!path || path[0] != '/' || path[strlen(path) - 1] == '/')
             return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                              "mounted_files[%zu].mount_path must be absolute and name a file", i);
-        if (!files[i].content && files[i].size)
-            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                             "mounted_files[%zu].content is NULL but size is %zu", i,
-                             files[i].size);
-        if (cwsi_check_text(err, "mounted_files.mount_path", path)) return CWS_ERR_INVALID_ARGUMENT;
     }
     return CWS_OK;
 }
 
-static cws_status cwsi_check_resources(cws_error *err, const cws_resources *r);
-static cws_status cwsi_check_places(cws_error *err, const cws_sandbox_opts *o);
-static cws_status cwsi_check_own(cws_error *err, const cws_sandbox_opts *o);
-static cws_status cwsi_check_containers(cws_error *err, const cws_sandbox_opts *o);
-
-/* Everything about one set of options that can be wrong by itself. */
-static cws_status cwsi_check_sandbox_opts(cws_error *err, const cws_sandbox_opts *o)
+/* Refuse a list that is NULL although its count is not 0. */
+static cws_status cwsi_check_count(cws_error *err, const char *name, const void *list, size_t count)
 {
-    size_t i;
-    int64_t unused;
-    if (cwsi_check_zero(err, "cws_sandbox_opts", o->must_be_zero) ||
-        (o->container_image && cwsi_check_text(err, "container_image", o->container_image)) ||
-        (o->command && cwsi_check_text(err, "command", o->command)) ||
-        cwsi_check_strings(err, "args", o->args) || cwsi_check_tags(err, o->tags) ||
-        cwsi_check_runner_ids(err, o->runner_ids) ||
-        cwsi_check_pairs(err, "environment_variables", o->environment_variables, true) ||
-        cwsi_check_pairs(err, "annotations", o->annotations, false) ||
-        (o->resources && cwsi_check_resources(err, o->resources)) ||
-        cwsi_check_places(err, o) || cwsi_check_own(err, o) ||
-        cwsi_check_files(err, o->mounted_files, o->mounted_files ? o->mounted_file_count : 0) ||
-        cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds, 0, false,
-                           &unused))
-        return CWS_ERR_INVALID_ARGUMENT;
-    if ((!o->secrets && o->secret_count) || (!o->mounted_files && o->mounted_file_count))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but its count is not 0",
-                         !o->secrets && o->secret_count ? "secrets" : "mounted_files");
-    for (i = 0; i < o->secret_count; i++)
-        if (cwsi_check_secret(err, &o->secrets[i], i)) return CWS_ERR_INVALID_ARGUMENT;
-    if (o->max_lifetime_seconds < 0 || o->max_lifetime_seconds > CWSI_MAX_LIFETIME_S)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
-                         "max_lifetime_seconds must be 0 (default) to 2592000 (30 days)");
-    return cwsi_check_containers(err, o);
+    if (list || count == 0) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but its count is not 0", name);
+}
+
+static cws_status cwsi_check_optional(cws_error *err, const char *name, const char *text)
+{
+    return text ? cwsi_check_text(err, name, text) : CWS_OK;
+}
+
+static cws_status cwsi_check_required(cws_error *err, const char *name, const char *text)
+{
+    if (text && text[0]) return cwsi_check_text(err, name, text);
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must not be empty", name);
+}
+
+/* Refuse the value of an enum that is above its last constant. */
+static cws_status cwsi_check_choice(cws_error *err, const char *name, unsigned value, unsigned most)
+{
+    if (value <= most) return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s: %u is none of its constants", name, value);
 }
 
 /* ================================================================================================
- * >>impl-merge
- * Deep copies into an arena (*ok becomes false when memory ends), and merging with the session's
- * defaults after the rules of the service's own clients: explicit replaces, maps and tags and
- * secrets combine.
+ * >>impl-fields
+ * What the options of a sandbox are made of: one row a field. The rows drive the copying, the
+ * merging with the defaults of a session, the checks of texts, lists and choices, and the refusal
+ * of what a version of the API does not support. What is special about a field is said in code, in
+ * the sections behind this one.
  * ============================================================================================= */
 
+typedef enum cwsi_field_kind {
+    CWSI_OF_TEXT,    /* const char * */
+    CWSI_OF_TEXTS,   /* a list of them, ended by NULL */
+    CWSI_OF_ENV,     /* const cws_pair *, of an environment: values may be empty */
+    CWSI_OF_PAIRS,   /* const cws_pair * */
+    CWSI_OF_ONE,     /* a struct of its own table: pointer */
+    CWSI_OF_MANY,    /* several: pointer and count */
+    CWSI_OF_NUMBERS, /* const int32_t * and count */
+    CWSI_OF_BYTES,   /* const void * and size */
+    CWSI_OF_CHOICE,  /* an enum, 0: the default */
+    CWSI_OF_INT,     /* int32_t, 0: the default */
+    CWSI_OF_SECONDS  /* double, 0: the default */
+} cwsi_field_kind;
+
+/* How an option of a sandbox meets the session's default. */
+typedef enum cwsi_merge_rule {
+    CWSI_MERGE_NONE,    /* it has no default: not in the options of a session */
+    CWSI_MERGE_REPLACE, /* if it is given, it is taken instead */
+    CWSI_MERGE_JOIN,    /* lists: default first; maps: what is given wins */
+    CWSI_MERGE_CODE     /* see cwsi_merge_sandbox_opts */
+} cwsi_merge_rule;
+
+typedef struct cwsi_option {
+    const char *name;
+    cwsi_field_kind kind;
+    unsigned sub; /* ONE, MANY: the table; CHOICE: the largest constant */
+    size_t at, count_at;
+    cwsi_merge_rule merge;
+    bool v1, b2;         /* is it supported there? */
+    const char *instead; /* what to use where it is not */
+} cwsi_option;
+
+typedef enum cwsi_table_id {
+    CWSI_T_NONE,
+    CWSI_T_RESOURCES,
+    CWSI_T_FILE,
+    CWSI_T_SECRET,
+    CWSI_T_SERVICE,
+    CWSI_T_PORT_RANGE,
+    CWSI_T_RULE,
+    CWSI_T_NETWORK,
+    CWSI_T_VOLUME,
+    CWSI_T_FILE_SYSTEM,
+    CWSI_T_CREDENTIALS,
+    CWSI_T_STORAGE,
+    CWSI_T_SECURITY,
+    CWSI_T_PROBE,
+    CWSI_T_MOUNT,
+    CWSI_T_CONTAINER,
+    CWSI_T_PORT,
+    CWSI_T_S3,
+    CWSI_T_SANDBOX,
+    CWSI_T_SERVICE_INFO,
+    CWSI_T_INFO,
+    CWSI_T_COUNT
+} cwsi_table_id;
+
+typedef struct cwsi_table {
+    const cwsi_option *rows;
+    size_t count, size; /* rows; bytes of the struct */
+} cwsi_table;
+
+/* A row whose field needs nothing more to be said, and one that has a count. */
+#define CWSI_ROW(s, field, kind, sub)                                                              \
+    {#field, CWSI_OF_##kind, sub, offsetof(s, field), 0, CWSI_MERGE_NONE, true, true, NULL}
+#define CWSI_ROWS(s, field, kind, sub, count)                                                      \
+    {#field, CWSI_OF_##kind, sub, offsetof(s, field), offsetof(s, count), CWSI_MERGE_NONE, true,   \
+     true, NULL}
+#define CWSI_TEXT(s, field) CWSI_ROW(s, field, TEXT, 0)
+#define CWSI_TEXTS(s, field) CWSI_ROW(s, field, TEXTS, 0)
+#define CWSI_PICK(s, field, most) CWSI_ROW(s, field, CHOICE, most)
+/* A row that one version of the API lacks: (true, false) is v1 only. */
+#define CWSI_ONLY(s, field, kind, sub, count, v1, b2, instead)                                     \
+    {#field, CWSI_OF_##kind, sub, offsetof(s, field), offsetof(s, count), CWSI_MERGE_NONE, v1, b2, \
+     instead}
+/* A row of cws_sandbox_opts. */
+#define CWSI_BOX(field, kind, sub, count, merge, v1, b2, instead)                                  \
+    {#field, CWSI_OF_##kind, sub, offsetof(cws_sandbox_opts, field),                               \
+     offsetof(cws_sandbox_opts, count), CWSI_MERGE_##merge, v1, b2, instead}
+
+#define CWSI_USE_EGRESS "use network.egress_mode"
+#define CWSI_USE_INGRESS "use network.ingress_mode"
+#define CWSI_USE_RUNNERS "use runner_ids, or placement"
+#define CWSI_USE_V1 "use api_version CWS_API_V1"
+
+static const cwsi_option cwsi_resources_rows[] = {
+    CWSI_TEXT(cws_resources, cpu), CWSI_TEXT(cws_resources, memory),
+    CWSI_TEXT(cws_resources, request_cpu), CWSI_TEXT(cws_resources, request_memory),
+    CWSI_TEXT(cws_resources, limit_cpu), CWSI_TEXT(cws_resources, limit_memory),
+    CWSI_TEXT(cws_resources, gpu_type)};
+
+static const cwsi_option cwsi_file_rows[] = {CWSI_TEXT(cws_mounted_file, mount_path),
+                                   CWSI_ROWS(cws_mounted_file, content, BYTES, 0, size)};
+
+static const cwsi_option cwsi_secret_rows[] = {CWSI_TEXT(cws_secret, store),
+                                               CWSI_TEXT(cws_secret, name),
+                                     CWSI_TEXT(cws_secret, field),
+                                     CWSI_TEXT(cws_secret, env_var)};
+
+static const cwsi_option cwsi_service_rows[] = {
+    CWSI_TEXT(cws_service, name), CWSI_PICK(cws_service, protocol, CWS_SERVICE_SCTP),
+    CWSI_PICK(cws_service, visibility, CWS_VISIBILITY_CUSTOM),
+    CWSI_PICK(cws_service, endpoint, CWS_ENDPOINT_TLS_PASSTHROUGH),
+    CWSI_PICK(cws_service, auth, CWS_ENDPOINT_AUTH_SHARE_TOKEN)};
+
+static const cwsi_option cwsi_port_range_rows[] = {CWSI_TEXT(cws_port_range, protocol)};
+
+static const cwsi_option cwsi_rule_rows[] = {
+    CWSI_TEXT(cws_network_rule, cidr), CWSI_TEXT(cws_network_rule, hostname),
+    CWSI_PICK(cws_network_rule, tenant, CWS_TENANT_SANDBOX_NETWORK),
+    CWSI_ROW(cws_network_rule, pod_labels, ENV, 0),
+    CWSI_ROW(cws_network_rule, namespace_labels, ENV, 0),
+    CWSI_TEXTS(cws_network_rule, cidr_except), CWSI_TEXTS(cws_network_rule, hostname_except),
+    CWSI_ROWS(cws_network_rule, ports, MANY, CWSI_T_PORT_RANGE, port_count)};
+
+static const cwsi_option cwsi_network_rows[] = {
+    CWSI_ONLY(cws_network, deny_egress, CHOICE, CWS_NO, deny_egress, true, false, CWSI_USE_EGRESS),
+    CWSI_ONLY(cws_network, deny_ingress, CHOICE, CWS_NO, deny_ingress, true, false,
+              CWSI_USE_INGRESS),
+    CWSI_ONLY(cws_network, allow_dns, CHOICE, CWS_NO, allow_dns, true, false, CWSI_USE_EGRESS),
+    CWSI_ONLY(cws_network, egress_hostnames, TEXTS, 0, egress_hostnames, true, false,
+              CWSI_USE_EGRESS),
+    CWSI_ONLY(cws_network, egress, MANY, CWSI_T_RULE, egress_count, true, false, CWSI_USE_EGRESS),
+    CWSI_ONLY(cws_network, ingress, MANY, CWSI_T_RULE, ingress_count, true, false,
+              CWSI_USE_INGRESS),
+    CWSI_ONLY(cws_network, ingress_mode, TEXT, 0, ingress_mode, false, true,
+              "use services with a visibility, or network.deny_ingress"),
+    CWSI_ONLY(cws_network, egress_mode, TEXT, 0, egress_mode, false, true,
+              "use network.deny_egress, or rules in network.egress"),
+    CWSI_ONLY(cws_network, exposed_ports, NUMBERS, 0, exposed_port_count, false, true,
+              "use services")};
+
+static const cwsi_option cwsi_volume_rows[] = {
+    CWSI_TEXT(cws_volume, name), CWSI_TEXT(cws_volume, mount_path),
+    CWSI_TEXT(cws_volume, volume_id), CWSI_TEXT(cws_volume, size),
+    CWSI_PICK(cws_volume, medium, CWS_STORAGE_MEMORY),
+    CWSI_TEXT(cws_volume, restore_from_snapshot_id), CWSI_TEXT(cws_volume, sub_path)};
+
+static const cwsi_option cwsi_file_system_rows[] = {
+    CWSI_TEXT(cws_file_system, mount_path), CWSI_TEXT(cws_file_system, size),
+    CWSI_TEXT(cws_file_system, snapshot_id),
+    CWSI_ONLY(cws_file_system, name, TEXT, 0, name, true, false, "leave it out")};
+
+static const cwsi_option cwsi_credentials_rows[] = {
+    CWSI_TEXT(cws_image_credentials, registry), CWSI_TEXT(cws_image_credentials, store),
+    CWSI_TEXT(cws_image_credentials, name), CWSI_TEXT(cws_image_credentials, field)};
+
+static const cwsi_option cwsi_storage_rows[] = {CWSI_TEXTS(cws_object_storage, buckets),
+                                      CWSI_TEXT(cws_object_storage, object_prefix)};
+
+static const cwsi_option cwsi_security_rows[] = {
+    CWSI_PICK(cws_security, set_user, CWS_NO), CWSI_PICK(cws_security, set_group, CWS_NO),
+    CWSI_PICK(cws_security, privileged, CWS_NO),
+    CWSI_PICK(cws_security, allow_privilege_escalation, CWS_NO),
+    CWSI_PICK(cws_security, read_only_root_filesystem, CWS_NO),
+    CWSI_TEXTS(cws_security, capabilities_add), CWSI_TEXTS(cws_security, capabilities_drop),
+    CWSI_TEXT(cws_security, seccomp_profile)};
+
+static const cwsi_option cwsi_probe_rows[] = {CWSI_TEXTS(cws_probe, argv)};
+
+static const cwsi_option cwsi_mount_rows[] = {CWSI_TEXT(cws_mount, volume),
+                                    CWSI_TEXT(cws_mount, mount_path),
+                                    CWSI_TEXT(cws_mount, sub_path)};
+
+static const cwsi_option cwsi_container_rows[] = {
+    CWSI_TEXT(cws_container, name), CWSI_TEXT(cws_container, image),
+    CWSI_TEXT(cws_container, command), CWSI_TEXTS(cws_container, args),
+    CWSI_TEXT(cws_container, working_dir),
+    CWSI_ROW(cws_container, environment_variables, ENV, 0),
+    CWSI_ROW(cws_container, resources, ONE, CWSI_T_RESOURCES),
+    CWSI_ROWS(cws_container, secrets, MANY, CWSI_T_SECRET, secret_count),
+    CWSI_ROWS(cws_container, mounted_files, MANY, CWSI_T_FILE, mounted_file_count),
+    CWSI_ROWS(cws_container, mounts, MANY, CWSI_T_MOUNT, mount_count),
+    CWSI_ROW(cws_container, image_credentials, ONE, CWSI_T_CREDENTIALS),
+    CWSI_ROW(cws_container, security, ONE, CWSI_T_SECURITY),
+    CWSI_ROW(cws_container, startup_probe, ONE, CWSI_T_PROBE)};
+
+static const cwsi_option cwsi_port_rows[] = {CWSI_TEXT(cws_port, name),
+                                             CWSI_TEXT(cws_port, protocol)};
+
+static const cwsi_option cwsi_s3_rows[] = {CWSI_TEXT(cws_s3_mount, bucket),
+                                 CWSI_TEXT(cws_s3_mount, directory),
+                                 CWSI_TEXT(cws_s3_mount, mount_path)};
+
+static const cwsi_option cwsi_sandbox_rows[] = {
+    CWSI_BOX(container_image, TEXT, 0, container_image, CODE, true, true, NULL),
+    CWSI_BOX(command, TEXT, 0, command, CODE, true, true, NULL),
+    CWSI_BOX(args, TEXTS, 0, args, CODE, true, true, NULL),
+    CWSI_BOX(tags, TEXTS, 0, tags, JOIN, true, true, NULL),
+    CWSI_BOX(runner_ids, TEXTS, 0, runner_ids, REPLACE, true, true, NULL),
+    CWSI_BOX(resources, ONE, CWSI_T_RESOURCES, resources, REPLACE, true, true, NULL),
+    CWSI_BOX(environment_variables, ENV, 0, environment_variables, JOIN, true, true, NULL),
+    CWSI_BOX(annotations, PAIRS, 0, annotations, JOIN, true, true, NULL),
+    CWSI_BOX(secrets, MANY, CWSI_T_SECRET, secret_count, CODE, true, true, NULL),
+    CWSI_BOX(mounted_files, MANY, CWSI_T_FILE, mounted_file_count, NONE, true, true, NULL),
+    CWSI_BOX(max_lifetime_seconds, INT, 0, max_lifetime_seconds, REPLACE, true, true, NULL),
+    CWSI_BOX(request_timeout_seconds, SECONDS, 0, request_timeout_seconds, REPLACE, true, true,
+             NULL),
+    CWSI_BOX(network, ONE, CWSI_T_NETWORK, network, REPLACE, true, true, NULL),
+    CWSI_BOX(file_system, ONE, CWSI_T_FILE_SYSTEM, file_system, REPLACE, true, true, NULL),
+    CWSI_BOX(volumes, MANY, CWSI_T_VOLUME, volume_count, REPLACE, true, true, NULL),
+    CWSI_BOX(services, MANY, CWSI_T_SERVICE, service_count, REPLACE, true, false,
+             "use ports and network.exposed_ports"),
+    CWSI_BOX(placement, CHOICE, CWS_PLACEMENT_CKS, placement, REPLACE, true, false,
+             "use profile_names or runner_ids"),
+    CWSI_BOX(spillover, CHOICE, CWS_SPILLOVER_SERVERLESS_THEN_CKS, spillover, REPLACE, true,
+             true, NULL),
+    CWSI_BOX(profile_ids, TEXTS, 0, profile_ids, REPLACE, false, true, CWSI_USE_RUNNERS),
+    CWSI_BOX(profile_names, TEXTS, 0, profile_names, REPLACE, false, true, CWSI_USE_RUNNERS),
+    CWSI_BOX(template_id, TEXT, 0, template_id, NONE, true, false,
+             "give the options themselves"),
+    CWSI_BOX(working_dir, TEXT, 0, working_dir, NONE, true, false, "use cwd of cws_exec_opts"),
+    CWSI_BOX(instance_type, TEXT, 0, instance_type, NONE, true, false, "use profile_names"),
+    CWSI_BOX(runtime_class, TEXT, 0, runtime_class, NONE, true, false, CWSI_USE_V1),
+    CWSI_BOX(display_name, TEXT, 0, display_name, NONE, true, false, "use tags or annotations"),
+    CWSI_BOX(image_credentials, ONE, CWSI_T_CREDENTIALS, image_credentials, NONE, true, false,
+             CWSI_USE_V1),
+    CWSI_BOX(security, ONE, CWSI_T_SECURITY, security, NONE, true, false, CWSI_USE_V1),
+    CWSI_BOX(startup_probe, ONE, CWSI_T_PROBE, startup_probe, NONE, true, false, CWSI_USE_V1),
+    CWSI_BOX(containers, MANY, CWSI_T_CONTAINER, container_count, NONE, true, false, CWSI_USE_V1),
+    CWSI_BOX(object_storage, ONE, CWSI_T_STORAGE, object_storage, NONE, true, true, NULL),
+    CWSI_BOX(ports, MANY, CWSI_T_PORT, port_count, NONE, false, true, "use services"),
+    CWSI_BOX(s3_mount, ONE, CWSI_T_S3, s3_mount, NONE, false, true,
+             "use volumes with a volume_id"),
+    CWSI_BOX(max_timeout_seconds, INT, 0, max_timeout_seconds, NONE, false, true,
+             "use request_timeout_seconds")};
+
+static const cwsi_option cwsi_service_info_rows[] = {CWSI_TEXT(cws_service_info, name),
+                                           CWSI_TEXT(cws_service_info, url),
+                                           CWSI_TEXT(cws_service_info, address)};
+
+static const cwsi_option cwsi_info_rows[] = { /* resources are part of it: see cwsi_copy_info */
+    CWSI_ROWS(cws_sandbox_info, services, MANY, CWSI_T_SERVICE_INFO, service_count),
+    CWSI_TEXTS(cws_sandbox_info, egress_hostnames), CWSI_TEXTS(cws_sandbox_info, tags),
+    CWSI_TEXT(cws_sandbox_info, display_name), CWSI_TEXT(cws_sandbox_info, runtime_class),
+    CWSI_TEXT(cws_sandbox_info, share_token),
+    CWSI_ROWS(cws_sandbox_info, volumes, MANY, CWSI_T_VOLUME, volume_count),
+    CWSI_TEXTS(cws_sandbox_info, snapshot_ids), CWSI_TEXT(cws_sandbox_info, profile_id),
+    CWSI_TEXT(cws_sandbox_info, service_address), CWSI_TEXT(cws_sandbox_info, ingress_mode),
+    CWSI_TEXT(cws_sandbox_info, egress_mode)};
+
+static cwsi_table cwsi_table_of(cwsi_table_id id)
+{
+#define CWSI_TABLE(name, type) {cwsi_##name##_rows, CWSI_COUNT(cwsi_##name##_rows), sizeof(type)}
+    static const cwsi_table tables[CWSI_T_COUNT] = {
+        {NULL, 0, 0},
+        CWSI_TABLE(resources, cws_resources),
+        CWSI_TABLE(file, cws_mounted_file),
+        CWSI_TABLE(secret, cws_secret),
+        CWSI_TABLE(service, cws_service),
+        CWSI_TABLE(port_range, cws_port_range),
+        CWSI_TABLE(rule, cws_network_rule),
+        CWSI_TABLE(network, cws_network),
+        CWSI_TABLE(volume, cws_volume),
+        CWSI_TABLE(file_system, cws_file_system),
+        CWSI_TABLE(credentials, cws_image_credentials),
+        CWSI_TABLE(storage, cws_object_storage),
+        CWSI_TABLE(security, cws_security),
+        CWSI_TABLE(probe, cws_probe),
+        CWSI_TABLE(mount, cws_mount),
+        CWSI_TABLE(container, cws_container),
+        CWSI_TABLE(port, cws_port),
+        CWSI_TABLE(s3, cws_s3_mount),
+        CWSI_TABLE(sandbox, cws_sandbox_opts),
+        CWSI_TABLE(service_info, cws_service_info),
+        CWSI_TABLE(info, cws_sandbox_info)};
+#undef CWSI_TABLE
+    return tables[id];
+}
+
+/* ================================================================================================
+ * >>impl-field-use
+ * Reading, copying and checking a struct by the rows of its table.
+ * ============================================================================================= */
+
+/* The pointer in a field. All pointers to objects are the same in memory here. */
+static const void *cwsi_option_pointer(const void *s, const cwsi_option *o)
+{
+    const void *p;
+    memcpy(&p, CWSI_CAST(const char *, s) + o->at, sizeof(p));
+    return p;
+}
+
+static void cwsi_option_set(void *s, const cwsi_option *o, const void *p)
+{
+    memcpy(CWSI_CAST(char *, s) + o->at, &p, sizeof(p));
+}
+
+static size_t cwsi_option_count(const void *s, const cwsi_option *o)
+{
+    size_t n;
+    memcpy(&n, CWSI_CAST(const char *, s) + o->count_at, sizeof(n));
+    return n;
+}
+
+/* The value of a choice. Its type is an enum, as wide as an int. */
+static unsigned cwsi_option_choice(const void *s, const cwsi_option *o)
+{
+    unsigned v;
+    memcpy(&v, CWSI_CAST(const char *, s) + o->at, sizeof(v));
+    return v;
+}
+
+static size_t cwsi_option_size(const cwsi_option *o)
+{
+    switch (o->kind) {
+    case CWSI_OF_CHOICE:
+    case CWSI_OF_INT: return sizeof(int32_t);
+    case CWSI_OF_SECONDS: return sizeof(double);
+    case CWSI_OF_TEXT:
+    case CWSI_OF_TEXTS:
+    case CWSI_OF_ENV:
+    case CWSI_OF_PAIRS:
+    case CWSI_OF_ONE:
+    case CWSI_OF_MANY:
+    case CWSI_OF_NUMBERS:
+    case CWSI_OF_BYTES: break;
+    }
+    return sizeof(const void *);
+}
+
+/* Is a count beside the pointer? */
+static bool cwsi_option_counts(const cwsi_option *o)
+{
+    return o->kind == CWSI_OF_MANY || o->kind == CWSI_OF_NUMBERS || o->kind == CWSI_OF_BYTES;
+}
+
+/* Was it given? A list that was given and is empty counts. */
+static bool cwsi_option_given(const void *s, const cwsi_option *o)
+{
+    static const char zero[sizeof(double)] = {0};
+    return memcmp(CWSI_CAST(const char *, s) + o->at, zero, cwsi_option_size(o)) != 0;
+}
+
+/* Does it ask for something? */
+static bool cwsi_option_asks(const void *s, const cwsi_option *o)
+{
+    const void *p = cwsi_option_given(s, o) ? s : NULL;
+    if (!p) return false;
+    if (cwsi_option_counts(o)) return cwsi_option_count(s, o) > 0;
+    if (o->kind == CWSI_OF_TEXTS)
+        return cwsi_count_strings(CWSI_CAST(const char *const *, cwsi_option_pointer(s, o))) > 0;
+    if (o->kind == CWSI_OF_TEXT) return *CWSI_CAST(const char *, cwsi_option_pointer(s, o)) != 0;
+    return true;
+}
+
+/* Copy a field, with its count. */
+static void cwsi_option_move(void *to, const void *from, const cwsi_option *o)
+{
+    memcpy(CWSI_CAST(char *, to) + o->at, CWSI_CAST(const char *, from) + o->at,
+           cwsi_option_size(o));
+    if (cwsi_option_counts(o))
+        memcpy(CWSI_CAST(char *, to) + o->count_at, CWSI_CAST(const char *, from) + o->count_at,
+               sizeof(size_t));
+}
+
+/* A copy in the arena; NULL stays NULL. Out of memory: NULL, and *ok becomes false. */
 static const char *cwsi_keep(cwsi_arena *a, const char *text, bool *ok)
 {
     const char *copy = text ? cwsi_arena_copy(a, text, strlen(text)) : NULL;
@@ -8299,25 +9403,179 @@ static const cws_pair *cwsi_keep_pairs(cwsi_arena *a, const cws_pair *first, con
     return copy;
 }
 
-static const cws_resources *cwsi_keep_resources(cwsi_arena *a, const cws_resources *r, bool *ok)
+/* Copy count elements byte by byte: pointers in them still lead to the caller's memory. */
+static void *cwsi_keep_array(cwsi_arena *a, const void *from, size_t count, size_t each, bool *ok)
 {
-    cws_resources *copy;
-    if (!r) return NULL;
-    copy = CWSI_ARENA_NEW(a, cws_resources);
-    if (!copy) {
-        *ok = false;
-        return NULL;
-    }
-    *copy = *r;
-    copy->cpu = cwsi_keep(a, r->cpu, ok);
-    copy->memory = cwsi_keep(a, r->memory, ok);
-    copy->request_cpu = cwsi_keep(a, r->request_cpu, ok);
-    copy->request_memory = cwsi_keep(a, r->request_memory, ok);
-    copy->limit_cpu = cwsi_keep(a, r->limit_cpu, ok);
-    copy->limit_memory = cwsi_keep(a, r->limit_memory, ok);
-    copy->gpu_type = cwsi_keep(a, r->gpu_type, ok);
+    size_t size = 0;
+    void *copy;
+    if (!from) return NULL;
+    copy = cwsi_mul(count, each, &size) && size < SIZE_MAX ? cwsi_arena_alloc(a, size + 1) : NULL;
+    if (!copy) *ok = false;
+    else if (size) memcpy(copy, from, size);
     return copy;
 }
+
+static void cwsi_copy_fields(cwsi_arena *a, cwsi_table_id id, void *s, bool *ok);
+
+/* Several elements of `each` bytes; CWSI_T_NONE: they point at nothing. */
+static const void *cwsi_copy_many(cwsi_arena *a, cwsi_table_id id, const void *from, size_t count,
+                                  size_t each, bool *ok)
+{
+    char *copy = CWSI_CAST(char *, cwsi_keep_array(a, from, count, each, ok));
+    size_t i;
+    for (i = 0; copy && id != CWSI_T_NONE && i < count; i++)
+        cwsi_copy_fields(a, id, copy + i * each, ok);
+    return copy;
+}
+
+/* What a field points at moves into the arena, and whatever that points at. */
+static void cwsi_copy_field(cwsi_arena *a, void *s, const cwsi_option *o, bool *ok)
+{
+    const void *p = NULL;
+    size_t n, each = 0;
+    if (cwsi_option_size(o) != sizeof(p) || o->kind == CWSI_OF_SECONDS) return;
+    p = cwsi_option_pointer(s, o);
+    if (!p) return;
+    n = cwsi_option_counts(o) ? cwsi_option_count(s, o) : 1;
+    switch (o->kind) {
+    case CWSI_OF_TEXT:
+        cwsi_option_set(s, o, cwsi_keep(a, CWSI_CAST(const char *, p), ok));
+        return;
+    case CWSI_OF_TEXTS:
+        cwsi_option_set(s, o, cwsi_keep_strings(a, CWSI_CAST(const char *const *, p), NULL, ok));
+        return;
+    case CWSI_OF_ENV:
+    case CWSI_OF_PAIRS:
+        cwsi_option_set(s, o, cwsi_keep_pairs(a, CWSI_CAST(const cws_pair *, p), NULL, ok));
+        return;
+    case CWSI_OF_NUMBERS: each = sizeof(int32_t); break;
+    case CWSI_OF_BYTES: each = 1; break;
+    case CWSI_OF_ONE:
+    case CWSI_OF_MANY: each = cwsi_table_of(CWSI_CAST(cwsi_table_id, o->sub)).size; break;
+    case CWSI_OF_CHOICE:
+    case CWSI_OF_INT:
+    case CWSI_OF_SECONDS: break;
+    }
+    cwsi_option_set(s, o, cwsi_copy_many(a, CWSI_CAST(cwsi_table_id, o->sub), p, n, each, ok));
+}
+
+/* A copied struct gets copies of what it points at. */
+static void cwsi_copy_fields(cwsi_arena *a, cwsi_table_id id, void *s, bool *ok)
+{
+    cwsi_table t = cwsi_table_of(id);
+    size_t i;
+    for (i = 0; i < t.count; i++) cwsi_copy_field(a, s, &t.rows[i], ok);
+}
+
+/* What was learned of a sandbox, into another arena. */
+static void cwsi_copy_info(cwsi_arena *a, cws_sandbox_info *info, bool *ok)
+{
+    cwsi_copy_fields(a, CWSI_T_INFO, info, ok);
+    cwsi_copy_fields(a, CWSI_T_RESOURCES, &info->resources, ok);
+}
+
+static cws_status cwsi_check_fields(cws_error *err, const char *prefix, cwsi_table_id id,
+                                    const void *s);
+
+/* The structs of a field, each under its own label. */
+static cws_status cwsi_check_subs(cws_error *err, const char *label, const cwsi_option *o,
+                                  const void *p, size_t count)
+{
+    char prefix[96];
+    cwsi_table_id id = CWSI_CAST(cwsi_table_id, o->sub);
+    size_t i, each = cwsi_table_of(id).size;
+    for (i = 0; i < count; i++) {
+        if (o->kind == CWSI_OF_ONE) (void)cwsi_format(prefix, sizeof(prefix), "%s.", label);
+        else (void)cwsi_format(prefix, sizeof(prefix), "%s[%zu].", label, i);
+        if (cwsi_check_fields(err, prefix, id, CWSI_CAST(const char *, p) + i * each))
+            return CWS_ERR_INVALID_ARGUMENT;
+    }
+    return CWS_OK;
+}
+
+static cws_status cwsi_check_field(cws_error *err, const char *label, const cwsi_option *o,
+                                   const void *s)
+{
+    const void *p = NULL;
+    if (o->kind == CWSI_OF_CHOICE)
+        return cwsi_check_choice(err, label, cwsi_option_choice(s, o), o->sub);
+    if (o->kind == CWSI_OF_INT || o->kind == CWSI_OF_SECONDS) return CWS_OK;
+    p = cwsi_option_pointer(s, o);
+    if (cwsi_option_counts(o) && cwsi_check_count(err, label, p, cwsi_option_count(s, o)))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (!p) return CWS_OK;
+    switch (o->kind) {
+    case CWSI_OF_TEXT: return cwsi_check_text(err, label, CWSI_CAST(const char *, p));
+    case CWSI_OF_TEXTS: return cwsi_check_strings(err, label, CWSI_CAST(const char *const *, p));
+    case CWSI_OF_ENV:
+    case CWSI_OF_PAIRS:
+        return cwsi_check_pairs(err, label, CWSI_CAST(const cws_pair *, p),
+                                o->kind == CWSI_OF_ENV);
+    case CWSI_OF_ONE: return cwsi_check_subs(err, label, o, p, 1);
+    case CWSI_OF_MANY: return cwsi_check_subs(err, label, o, p, cwsi_option_count(s, o));
+    case CWSI_OF_NUMBERS:
+    case CWSI_OF_BYTES:
+    case CWSI_OF_CHOICE:
+    case CWSI_OF_INT:
+    case CWSI_OF_SECONDS: break;
+    }
+    return CWS_OK;
+}
+
+/* Every text is UTF-8, every list is there, every choice is one. prefix stands before the names. */
+static cws_status cwsi_check_fields(cws_error *err, const char *prefix, cwsi_table_id id,
+                                    const void *s)
+{
+    cwsi_table t = cwsi_table_of(id);
+    char label[128];
+    size_t i;
+    for (i = 0; i < t.count; i++) {
+        (void)cwsi_format(label, sizeof(label), "%s%s", prefix, t.rows[i].name);
+        if (cwsi_check_field(err, label, &t.rows[i], s)) return CWS_ERR_INVALID_ARGUMENT;
+    }
+    return CWS_OK;
+}
+
+/* An option of a sandbox that sessions have no default for, if one is given; or NULL. */
+static const char *cwsi_own_option(const cws_sandbox_opts *o)
+{
+    cwsi_table t = cwsi_table_of(CWSI_T_SANDBOX);
+    size_t i;
+    for (i = 0; i < t.count; i++)
+        if (t.rows[i].merge == CWSI_MERGE_NONE && cwsi_option_given(o, &t.rows[i]))
+            return t.rows[i].name;
+    return NULL;
+}
+
+/* Is everything that is asked for supported by this version of the API? */
+static cws_status cwsi_check_supported(cws_error *err, const char *api, const char *prefix,
+                                       cwsi_table_id id, const void *s)
+{
+    cwsi_table t = cwsi_table_of(id);
+    bool v1 = strcmp(api, "v1") == 0;
+    size_t i;
+    for (i = 0; i < t.count; i++) {
+        const cwsi_option *o = &t.rows[i];
+        char inner[64];
+        if (!cwsi_option_asks(s, o)) continue;
+        if (!(v1 ? o->v1 : o->b2))
+            return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "%s%s is not supported by API %s; %s",
+                             prefix, o->name, api, o->instead);
+        if (o->kind != CWSI_OF_ONE) continue;
+        (void)cwsi_format(inner, sizeof(inner), "%s%s.", prefix, o->name);
+        if (cwsi_check_supported(err, api, inner, CWSI_CAST(cwsi_table_id, o->sub),
+                                 cwsi_option_pointer(s, o)))
+            return CWS_ERR_UNSUPPORTED;
+    }
+    return CWS_OK;
+}
+
+/* ================================================================================================
+ * >>impl-merge
+ * Deep copies into an arena (*ok becomes false when memory ends), and merging with the session's
+ * defaults after the rules of the service's own clients: explicit replaces, maps and tags and
+ * secrets combine.
+ * ============================================================================================= */
 
 /* Both lists of secrets. Entries for the same variable must be identical and collapse to one. */
 static cws_status cwsi_merge_secrets(cwsi_arena *a, const cws_sandbox_opts *d,
@@ -8355,11 +9613,13 @@ static cws_status cwsi_merge_secrets(cwsi_arena *a, const cws_sandbox_opts *d,
     return CWS_OK;
 }
 
+/* The first that is neither NULL nor empty; NULL: neither is. Borrowed. */
 static const char *cwsi_first_text(const char *a, const char *b)
 {
     return a && a[0] ? a : b && b[0] ? b : NULL;
 }
 
+/* A NUL-terminated copy in the arena. Out of memory: NULL, and *ok becomes false. */
 static const char *cwsi_keep_text(cwsi_arena *a, cwsi_str text, bool *ok)
 {
     const char *copy = cwsi_arena_copy(a, text.at, text.len);
@@ -8367,12 +9627,13 @@ static const char *cwsi_keep_text(cwsi_arena *a, cwsi_str text, bool *ok)
     return copy;
 }
 
-/* The same, but nothing is NULL. */
+/* The same, but NULL for an empty text. */
 static const char *cwsi_keep_some(cwsi_arena *a, cwsi_str text, bool *ok)
 {
     return text.len ? cwsi_keep_text(a, text, ok) : NULL;
 }
 
+/* An empty list, ended by NULL. Static. */
 static const char *const *cwsi_no_strings(void)
 {
     static const char *const none[] = {NULL};
@@ -8391,388 +9652,62 @@ static const char *const *cwsi_keep_list(cwsi_arena *a, const cwsi_list *list, b
     return copy;
 }
 
-static const cws_volume *cwsi_keep_volumes(cwsi_arena *a, const cws_volume *v, size_t count,
-                                           bool *ok)
+/* What one option becomes. Without `deep`, what has no default is not copied: it points where the
+ * caller's does. */
+static void cwsi_merge_option(cwsi_arena *a, const cws_sandbox_opts *d, const cws_sandbox_opts *o,
+                              const cwsi_option *row, bool deep, cws_sandbox_opts *out, bool *ok)
 {
-    cws_volume *copy = v ? CWSI_AS(cws_volume, cwsi_arena_alloc(a, count * sizeof(*v) + 1)) : NULL;
-    size_t i;
-    if (v && !copy) *ok = false;
-    for (i = 0; copy && i < count; i++) {
-        copy[i] = v[i];
-        copy[i].name = cwsi_keep(a, v[i].name, ok);
-        copy[i].mount_path = cwsi_keep(a, v[i].mount_path, ok);
-        copy[i].volume_id = cwsi_keep(a, v[i].volume_id, ok);
-        copy[i].size = cwsi_keep(a, v[i].size, ok);
-        copy[i].restore_from_snapshot_id = cwsi_keep(a, v[i].restore_from_snapshot_id, ok);
-        copy[i].sub_path = cwsi_keep(a, v[i].sub_path, ok);
+    switch (row->merge) {
+    case CWSI_MERGE_NONE:
+        cwsi_option_move(out, o, row);
+        if (deep) cwsi_copy_field(a, out, row, ok);
+        break;
+    case CWSI_MERGE_REPLACE:
+        cwsi_option_move(out, cwsi_option_given(o, row) ? o : d, row);
+        cwsi_copy_field(a, out, row, ok);
+        break;
+    case CWSI_MERGE_JOIN:
+        if (row->kind == CWSI_OF_TEXTS)
+            cwsi_option_set(out, row,
+                            cwsi_keep_strings(a,
+                                              CWSI_CAST(const char *const *,
+                                                        cwsi_option_pointer(d, row)),
+                                              CWSI_CAST(const char *const *,
+                                                        cwsi_option_pointer(o, row)),
+                                              ok));
+        else
+            cwsi_option_set(out, row,
+                            cwsi_keep_pairs(a,
+                                            CWSI_CAST(const cws_pair *,
+                                                      cwsi_option_pointer(d, row)),
+                                            CWSI_CAST(const cws_pair *,
+                                                      cwsi_option_pointer(o, row)),
+                                            ok));
+        break;
+    case CWSI_MERGE_CODE: break;
     }
-    return copy;
 }
 
-/* What was learned of a sandbox, into another arena. */
-static void cwsi_keep_info(cwsi_arena *a, cws_sandbox_info *info, bool *ok)
-{
-    const cws_resources *r = cwsi_keep_resources(a, &info->resources, ok);
-    const cws_service_info *old = info->services;
-    size_t i;
-    cws_service_info *s =
-        CWSI_AS(cws_service_info, cwsi_arena_alloc(a, info->service_count * sizeof(*s) + 1));
-    if (!s) *ok = false;
-    for (i = 0; s && i < info->service_count; i++) {
-        s[i] = old[i];
-        s[i].name = cwsi_keep(a, old[i].name, ok);
-        s[i].url = cwsi_keep(a, old[i].url, ok);
-        s[i].address = cwsi_keep(a, old[i].address, ok);
-    }
-    if (r) info->resources = *r;
-    info->services = s;
-    info->volumes = cwsi_keep_volumes(a, info->volumes, info->volume_count, ok);
-    info->snapshot_ids = cwsi_keep_strings(a, info->snapshot_ids, NULL, ok);
-    info->egress_hostnames = cwsi_keep_strings(a, info->egress_hostnames, NULL, ok);
-    info->tags = cwsi_keep_strings(a, info->tags, NULL, ok);
-    info->display_name = cwsi_keep(a, info->display_name, ok);
-    info->runtime_class = cwsi_keep(a, info->runtime_class, ok);
-    info->share_token = cwsi_keep(a, info->share_token, ok);
-    info->profile_id = cwsi_keep(a, info->profile_id, ok);
-    info->service_address = cwsi_keep(a, info->service_address, ok);
-    info->ingress_mode = cwsi_keep(a, info->ingress_mode, ok);
-    info->egress_mode = cwsi_keep(a, info->egress_mode, ok);
-}
-
-/* A host name without white space around it, in lower case. */
-static const char *cwsi_keep_hostname(cwsi_arena *a, const char *name, bool *ok)
-{
-    size_t n, i;
-    char *copy;
-    if (!name) return NULL;
-    name += strspn(name, " \t");
-    n = strcspn(name, " \t");
-    copy = cwsi_arena_copy(a, name, n);
-    if (!copy) *ok = false;
-    for (i = 0; copy && i < n; i++)
-        if (copy[i] >= 'A' && copy[i] <= 'Z') copy[i] = CWSI_CAST(char, copy[i] - 'A' + 'a');
-    return copy;
-}
-
-static const char *const *cwsi_keep_hostnames(cwsi_arena *a, const char *const *names, bool *ok)
-{
-    size_t i, n = cwsi_count_strings(names);
-    const char **copy;
-    if (!names) return NULL;
-    copy = CWSI_AS(const char *, cwsi_arena_alloc(a, (n + 1) * sizeof(*copy)));
-    if (!copy) *ok = false;
-    for (i = 0; copy && i < n; i++) copy[i] = cwsi_keep_hostname(a, names[i], ok);
-    return copy;
-}
-
-static cws_network_rule *cwsi_keep_rules(cwsi_arena *a, const cws_network_rule *rules, size_t count,
-                                         bool *ok)
-{
-    size_t i, k;
-    cws_network_rule *copy = NULL;
-    if (count == 0) return NULL;
-    copy = CWSI_AS(cws_network_rule, cwsi_arena_alloc(a, count * sizeof(*copy)));
-    if (!copy) *ok = false;
-    for (i = 0; copy && i < count; i++) {
-        const cws_network_rule *r = &rules[i];
-        cws_port_range *ports;
-        copy[i] = *r;
-        copy[i].cidr = cwsi_keep(a, r->cidr, ok);
-        copy[i].hostname = cwsi_keep_hostname(a, r->hostname, ok);
-        copy[i].cidr_except = cwsi_keep_strings(a, r->cidr_except, NULL, ok);
-        copy[i].hostname_except = cwsi_keep_hostnames(a, r->hostname_except, ok);
-        copy[i].pod_labels = cwsi_keep_pairs(a, r->pod_labels, NULL, ok);
-        copy[i].namespace_labels = cwsi_keep_pairs(a, r->namespace_labels, NULL, ok);
-        ports = CWSI_AS(cws_port_range, cwsi_arena_alloc(a, r->port_count * sizeof(*ports) + 1));
-        copy[i].ports = ports;
-        if (!ports) *ok = false;
-        for (k = 0; ports && k < r->port_count; k++) {
-            ports[k] = r->ports[k];
-            ports[k].protocol = cwsi_keep(a, r->ports[k].protocol, ok);
-        }
-    }
-    return copy;
-}
-
-static const cws_network *cwsi_keep_network(cwsi_arena *a, const cws_network *n, bool *ok)
-{
-    cws_network *copy = n ? CWSI_ARENA_NEW(a, cws_network) : NULL;
-    int32_t *ports;
-    if (n && !copy) *ok = false;
-    if (!copy) return NULL;
-    *copy = *n;
-    copy->egress_hostnames = cwsi_keep_hostnames(a, n->egress_hostnames, ok);
-    copy->egress = cwsi_keep_rules(a, n->egress, n->egress_count, ok);
-    copy->ingress = cwsi_keep_rules(a, n->ingress, n->ingress_count, ok);
-    copy->ingress_mode = cwsi_keep(a, n->ingress_mode, ok);
-    copy->egress_mode = cwsi_keep(a, n->egress_mode, ok);
-    ports = CWSI_AS(int32_t, cwsi_arena_alloc(a, n->exposed_port_count * sizeof(*ports) + 1));
-    copy->exposed_ports = ports;
-    if (!ports) *ok = false;
-    else if (n->exposed_port_count)
-        memcpy(ports, n->exposed_ports, n->exposed_port_count * sizeof(*ports));
-    return copy;
-}
-
-static const cws_file_system *cwsi_keep_file_system(cwsi_arena *a, const cws_file_system *f,
-                                                    bool *ok)
-{
-    cws_file_system *copy = f ? CWSI_ARENA_NEW(a, cws_file_system) : NULL;
-    if (f && !copy) *ok = false;
-    if (!copy) return NULL;
-    copy->mount_path = cwsi_keep(a, f->mount_path, ok);
-    copy->size = cwsi_keep(a, f->size, ok);
-    copy->snapshot_id = cwsi_keep(a, f->snapshot_id, ok);
-    copy->name = cwsi_keep(a, f->name, ok);
-    return copy;
-}
-
-static const cws_service *cwsi_keep_services(cwsi_arena *a, const cws_service *s, size_t count,
-                                             bool *ok)
-{
-    cws_service *copy =
-        s ? CWSI_AS(cws_service, cwsi_arena_alloc(a, count * sizeof(*s) + 1)) : NULL;
-    size_t i;
-    if (s && !copy) *ok = false;
-    for (i = 0; copy && i < count; i++) {
-        copy[i] = s[i];
-        copy[i].name = cwsi_keep(a, s[i].name, ok);
-    }
-    return copy;
-}
-
-/* What replaces the default as a whole. */
-static void cwsi_keep_places(cwsi_arena *a, const cws_sandbox_opts *d, const cws_sandbox_opts *o,
-                             cws_sandbox_opts *out, bool *ok)
-{
-    const cws_sandbox_opts *volumes = o->volumes ? o : d, *services = o->services ? o : d;
-    out->network = cwsi_keep_network(a, o->network ? o->network : d->network, ok);
-    out->file_system =
-        cwsi_keep_file_system(a, o->file_system ? o->file_system : d->file_system, ok);
-    out->volumes = cwsi_keep_volumes(a, volumes->volumes, volumes->volume_count, ok);
-    out->volume_count = volumes->volume_count;
-    out->services = cwsi_keep_services(a, services->services, services->service_count, ok);
-    out->service_count = services->service_count;
-    out->placement = o->placement ? o->placement : d->placement;
-    out->spillover = o->spillover ? o->spillover : d->spillover;
-    out->profile_ids =
-        cwsi_keep_strings(a, o->profile_ids ? o->profile_ids : d->profile_ids, NULL, ok);
-    out->profile_names =
-        cwsi_keep_strings(a, o->profile_names ? o->profile_names : d->profile_names, NULL, ok);
-}
-
-/* What belongs to a single sandbox. */
-static void cwsi_take_own(cws_sandbox_opts *out, const cws_sandbox_opts *o)
-{
-    out->mounted_files = o->mounted_files;
-    out->mounted_file_count = o->mounted_file_count;
-    out->template_id = o->template_id;
-    out->working_dir = o->working_dir;
-    out->instance_type = o->instance_type;
-    out->runtime_class = o->runtime_class;
-    out->display_name = o->display_name;
-    out->image_credentials = o->image_credentials;
-    out->security = o->security;
-    out->startup_probe = o->startup_probe;
-    out->containers = o->containers;
-    out->container_count = o->container_count;
-    out->object_storage = o->object_storage;
-    out->ports = o->ports;
-    out->port_count = o->port_count;
-    out->s3_mount = o->s3_mount;
-    out->max_timeout_seconds = o->max_timeout_seconds;
-}
-
-/* The name of an option that can not be a default, if one is given. */
-static const char *cwsi_own_option(const cws_sandbox_opts *o)
-{
-    return o->mounted_files         ? "mounted_files"
-           : o->template_id         ? "template_id"
-           : o->working_dir         ? "working_dir"
-           : o->instance_type       ? "instance_type"
-           : o->runtime_class       ? "runtime_class"
-           : o->display_name        ? "display_name"
-           : o->image_credentials   ? "image_credentials"
-           : o->security            ? "security"
-           : o->startup_probe       ? "startup_probe"
-           : o->containers          ? "containers"
-           : o->object_storage      ? "object_storage"
-           : o->ports               ? "ports"
-           : o->s3_mount            ? "s3_mount"
-           : o->max_timeout_seconds ? "max_timeout_seconds"
-                                    : NULL;
-}
-
-/* Combine defaults and explicit options (both checked) into a deep copy. What neither gives stays
- * zero, so that the result can serve as defaults again. What is not inherited is not copied. */
+/* Combine defaults and explicit options (both checked). What neither gives stays zero, so that the
+ * result can serve as defaults again. */
 static cws_status cwsi_merge_sandbox_opts(cwsi_arena *a, const cws_sandbox_opts *d,
-                                          const cws_sandbox_opts *o, cws_sandbox_opts *out,
-                                          cws_error *err)
+                                          const cws_sandbox_opts *o, bool deep,
+                                          cws_sandbox_opts *out, cws_error *err)
 {
+    cwsi_table t = cwsi_table_of(CWSI_T_SANDBOX);
     bool ok = true, own_command = o->command && o->command[0];
-    const char *image = cwsi_first_text(o->container_image, d->container_image);
-    const char *const *runner_ids = o->runner_ids ? o->runner_ids : d->runner_ids;
+    size_t i;
     memset(out, 0, sizeof(*out));
-    out->container_image = cwsi_keep(a, image, &ok);
+    for (i = 0; i < t.count; i++) cwsi_merge_option(a, d, o, &t.rows[i], deep, out, &ok);
+    out->container_image = cwsi_keep(a, cwsi_first_text(o->container_image, d->container_image),
+                                     &ok);
     out->command = cwsi_keep(a, cwsi_first_text(o->command, d->command), &ok);
     /* arguments are inherited only together with the command they belong to */
     out->args = cwsi_keep_strings(a, o->args ? o->args : own_command ? NULL : d->args, NULL, &ok);
-    out->tags = cwsi_keep_strings(a, d->tags, o->tags, &ok);
-    out->runner_ids = cwsi_keep_strings(a, runner_ids, NULL, &ok);
-    out->resources = cwsi_keep_resources(a, o->resources ? o->resources : d->resources, &ok);
-    out->environment_variables =
-        cwsi_keep_pairs(a, d->environment_variables, o->environment_variables, &ok);
-    out->annotations = cwsi_keep_pairs(a, d->annotations, o->annotations, &ok);
-    out->max_lifetime_seconds =
-        o->max_lifetime_seconds ? o->max_lifetime_seconds : d->max_lifetime_seconds;
-    out->request_timeout_seconds =
-        o->request_timeout_seconds > 0 ? o->request_timeout_seconds : d->request_timeout_seconds;
-    cwsi_keep_places(a, d, o, out, &ok);
-    cwsi_take_own(out, o);
     if (!ok) return cwsi_no_memory(err, "sandbox options");
     if (cwsi_count_pairs(out->annotations) > 100)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "annotations: at most 100");
     return cwsi_merge_secrets(a, d, o, out, err);
-}
-
-/* ================================================================================================
- * >>impl-keep
- * Deep copies of those options of a sandbox that sessions have no defaults for.
- * ============================================================================================= */
-
-static void *cwsi_keep_array(cwsi_arena *a, const void *from, size_t count, size_t each, bool *ok)
-{
-    size_t size = 0;
-    void *copy;
-    if (!from) return NULL;
-    copy = cwsi_mul(count, each, &size) && size < SIZE_MAX ? cwsi_arena_alloc(a, size + 1) : NULL;
-    if (!copy) *ok = false;
-    else if (size) memcpy(copy, from, size);
-    return copy;
-}
-
-#define CWSI_KEEP_ONE(a, type, from, ok)                                                           \
-    CWSI_CAST(type *, cwsi_keep_array(a, from, 1, sizeof(type), ok))
-
-static const cws_mounted_file *cwsi_keep_files(cwsi_arena *a, const cws_mounted_file *from,
-                                               size_t count, bool *ok)
-{
-    cws_mounted_file *files =
-        CWSI_CAST(cws_mounted_file *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
-    size_t i;
-    for (i = 0; files && i < count; i++) {
-        files[i].mount_path = cwsi_keep(a, files[i].mount_path, ok);
-        files[i].content = cwsi_keep_array(a, files[i].content, files[i].size, 1, ok);
-    }
-    return files;
-}
-
-static const cws_image_credentials *cwsi_keep_image(cwsi_arena *a,
-                                                    const cws_image_credentials *from, bool *ok)
-{
-    cws_image_credentials *image = CWSI_KEEP_ONE(a, cws_image_credentials, from, ok);
-    if (!image) return NULL;
-    image->registry = cwsi_keep(a, image->registry, ok);
-    image->store = cwsi_keep(a, image->store, ok);
-    image->name = cwsi_keep(a, image->name, ok);
-    image->field = cwsi_keep(a, image->field, ok);
-    return image;
-}
-
-static const cws_security *cwsi_keep_security(cwsi_arena *a, const cws_security *from, bool *ok)
-{
-    cws_security *security = CWSI_KEEP_ONE(a, cws_security, from, ok);
-    if (!security) return NULL;
-    security->capabilities_add = cwsi_keep_strings(a, security->capabilities_add, NULL, ok);
-    security->capabilities_drop = cwsi_keep_strings(a, security->capabilities_drop, NULL, ok);
-    security->seccomp_profile = cwsi_keep(a, security->seccomp_profile, ok);
-    return security;
-}
-
-static const cws_probe *cwsi_keep_probe(cwsi_arena *a, const cws_probe *from, bool *ok)
-{
-    cws_probe *probe = CWSI_KEEP_ONE(a, cws_probe, from, ok);
-    if (probe) probe->argv = cwsi_keep_strings(a, probe->argv, NULL, ok);
-    return probe;
-}
-
-static const cws_mount *cwsi_keep_mounts(cwsi_arena *a, const cws_mount *from, size_t count,
-                                         bool *ok)
-{
-    cws_mount *mounts = CWSI_CAST(cws_mount *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
-    size_t i;
-    for (i = 0; mounts && i < count; i++) {
-        mounts[i].volume = cwsi_keep(a, mounts[i].volume, ok);
-        mounts[i].mount_path = cwsi_keep(a, mounts[i].mount_path, ok);
-        mounts[i].sub_path = cwsi_keep(a, mounts[i].sub_path, ok);
-    }
-    return mounts;
-}
-
-static const cws_secret *cwsi_keep_secrets(cwsi_arena *a, const cws_secret *from, size_t count,
-                                           bool *ok)
-{
-    cws_secret *secrets =
-        CWSI_CAST(cws_secret *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
-    size_t i;
-    for (i = 0; secrets && i < count; i++) {
-        secrets[i].store = cwsi_keep(a, secrets[i].store, ok);
-        secrets[i].name = cwsi_keep(a, secrets[i].name, ok);
-        secrets[i].field = cwsi_keep(a, secrets[i].field, ok);
-        secrets[i].env_var = cwsi_keep(a, secrets[i].env_var, ok);
-    }
-    return secrets;
-}
-
-static const cws_container *cwsi_keep_containers(cwsi_arena *a, const cws_container *from,
-                                                 size_t count, bool *ok)
-{
-    cws_container *list =
-        CWSI_CAST(cws_container *, cwsi_keep_array(a, from, count, sizeof(*from), ok));
-    size_t i;
-    for (i = 0; list && i < count; i++) {
-        cws_container *c = &list[i];
-        c->name = cwsi_keep(a, c->name, ok);
-        c->image = cwsi_keep(a, c->image, ok);
-        c->command = cwsi_keep(a, c->command, ok);
-        c->args = cwsi_keep_strings(a, c->args, NULL, ok);
-        c->working_dir = cwsi_keep(a, c->working_dir, ok);
-        c->environment_variables = cwsi_keep_pairs(a, c->environment_variables, NULL, ok);
-        c->resources = cwsi_keep_resources(a, c->resources, ok);
-        c->secrets = cwsi_keep_secrets(a, c->secrets, c->secret_count, ok);
-        c->mounted_files = cwsi_keep_files(a, c->mounted_files, c->mounted_file_count, ok);
-        c->mounts = cwsi_keep_mounts(a, c->mounts, c->mount_count, ok);
-        c->image_credentials = cwsi_keep_image(a, c->image_credentials, ok);
-        c->security = cwsi_keep_security(a, c->security, ok);
-        c->startup_probe = cwsi_keep_probe(a, c->startup_probe, ok);
-    }
-    return list;
-}
-
-/* What reaches objects and commands of others. */
-static void cwsi_keep_own_access(cwsi_arena *a, cws_sandbox_opts *o, bool *ok)
-{
-    cws_object_storage *storage = CWSI_KEEP_ONE(a, cws_object_storage, o->object_storage, ok);
-    cws_s3_mount *mount = CWSI_KEEP_ONE(a, cws_s3_mount, o->s3_mount, ok);
-    cws_port *ports =
-        CWSI_CAST(cws_port *, cwsi_keep_array(a, o->ports, o->port_count, sizeof(*ports), ok));
-    size_t i;
-    if (storage) {
-        storage->buckets = cwsi_keep_strings(a, storage->buckets, NULL, ok);
-        storage->object_prefix = cwsi_keep(a, storage->object_prefix, ok);
-    }
-    if (mount) {
-        mount->bucket = cwsi_keep(a, mount->bucket, ok);
-        mount->directory = cwsi_keep(a, mount->directory, ok);
-        mount->mount_path = cwsi_keep(a, mount->mount_path, ok);
-    }
-    for (i = 0; ports && i < o->port_count; i++) {
-        ports[i].name = cwsi_keep(a, ports[i].name, ok);
-        ports[i].protocol = cwsi_keep(a, ports[i].protocol, ok);
-    }
-    o->object_storage = storage;
-    o->s3_mount = mount;
-    o->ports = ports;
 }
 
 /* All options of a sandbox (checked), to be used long after the caller's are gone. */
@@ -8780,21 +9715,7 @@ static cws_status cwsi_keep_sandbox_opts(cwsi_arena *a, const cws_sandbox_opts *
                                          cws_sandbox_opts *out, cws_error *err)
 {
     cws_sandbox_opts none = CWSI_ZERO;
-    bool ok = true;
-    cws_status status = cwsi_merge_sandbox_opts(a, &none, o, out, err);
-    if (status) return status;
-    out->template_id = cwsi_keep(a, o->template_id, &ok);
-    out->working_dir = cwsi_keep(a, o->working_dir, &ok);
-    out->instance_type = cwsi_keep(a, o->instance_type, &ok);
-    out->runtime_class = cwsi_keep(a, o->runtime_class, &ok);
-    out->display_name = cwsi_keep(a, o->display_name, &ok);
-    out->mounted_files = cwsi_keep_files(a, o->mounted_files, o->mounted_file_count, &ok);
-    out->image_credentials = cwsi_keep_image(a, o->image_credentials, &ok);
-    out->security = cwsi_keep_security(a, o->security, &ok);
-    out->startup_probe = cwsi_keep_probe(a, o->startup_probe, &ok);
-    out->containers = cwsi_keep_containers(a, o->containers, o->container_count, &ok);
-    cwsi_keep_own_access(a, out, &ok);
-    return ok ? CWS_OK : cwsi_no_memory(err, "sandbox options");
+    return cwsi_merge_sandbox_opts(a, &none, o, true, out, err);
 }
 
 /* ================================================================================================
@@ -8827,6 +9748,7 @@ static bool cwsi_quantity_suffix(const char *text, size_t len, cwsi_quantity *q)
     return step > 0;
 }
 
+/* "500m", "1.5Gi", "1e3" to mantissa and exponents. False: no quantity, or over 18 digits. */
 static bool cwsi_quantity_parse(const char *text, cwsi_quantity *q)
 {
     size_t len = strlen(text), i = 0, digits = 0;
@@ -8860,6 +9782,7 @@ static bool cwsi_quantity_parse(const char *text, cwsi_quantity *q)
 
 #define CWSI_LIMBS 16
 
+/* Multiply in place; bits above CWSI_LIMBS words are lost. */
 static void cwsi_big_times(uint32_t *big, uint32_t factor)
 {
     uint64_t carry = 0;
@@ -8882,6 +9805,7 @@ static void cwsi_big_of(const cwsi_quantity *q, uint32_t *big)
     for (i = 0; i < q->two; i++) cwsi_big_times(big, 2);
 }
 
+/* Is a greater than b? Exact, whatever their suffixes. */
 static bool cwsi_quantity_above(const cwsi_quantity *a, const cwsi_quantity *b)
 {
     uint32_t x[CWSI_LIMBS], y[CWSI_LIMBS];
@@ -8912,6 +9836,7 @@ static cws_status cwsi_check_quantities(cws_error *err, const char *name, const 
     return CWS_OK;
 }
 
+/* Flat and nested form exclude each other; a request must not be above its limit. */
 static cws_status cwsi_check_resources(cws_error *err, const cws_resources *r)
 {
     bool flat = r->cpu || r->memory;
@@ -8937,35 +9862,19 @@ static cws_status cwsi_check_resources(cws_error *err, const cws_resources *r)
 }
 
 /* ================================================================================================
- * >>impl-places
+ * >>impl-check-sandbox
  * Checking network, storage, services and what belongs to a single sandbox.
  * ============================================================================================= */
-
-static cws_status cwsi_check_count(cws_error *err, const char *name, const void *list, size_t count)
-{
-    if (list || count == 0) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but its count is not 0", name);
-}
-
-static cws_status cwsi_check_optional(cws_error *err, const char *name, const char *text)
-{
-    return text ? cwsi_check_text(err, name, text) : CWS_OK;
-}
-
-static cws_status cwsi_check_required(cws_error *err, const char *name, const char *text)
-{
-    if (text && text[0]) return cwsi_check_text(err, name, text);
-    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must not be empty", name);
-}
 
 /* Absolute, and not the root. */
 static cws_status cwsi_check_mount(cws_error *err, const char *name, const char *path)
 {
     if (!path || path[0] != '/' || path[strspn(path, "/")] == '\0')
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must be absolute, and not \"/\"", name);
-    return cwsi_check_text(err, name, path);
+    return CWS_OK;
 }
 
+/* NULL, empty, or a Kubernetes quantity. */
 static cws_status cwsi_check_size(cws_error *err, const char *name, const char *size)
 {
     cwsi_quantity q;
@@ -8978,12 +9887,6 @@ static cws_status cwsi_check_port(cws_error *err, const char *name, int32_t port
 {
     if (port >= 1 && port <= 65535) return CWS_OK;
     return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must be 1 to 65535", name);
-}
-
-static cws_status cwsi_check_choice(cws_error *err, const char *name, unsigned value, unsigned most)
-{
-    if (value <= most) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s: %u is none of its constants", name, value);
 }
 
 /* A DNS name, labels of letters, digits and '-', maybe "*." in front. White space around it and
@@ -9008,6 +9911,7 @@ static cws_status cwsi_check_hostname(cws_error *err, const char *label, const c
                      name);
 }
 
+/* One rule: exactly one kind of peer, ports that make sense; some peers are for egress only. */
 static cws_status cwsi_check_rule(cws_error *err, const char *label, const cws_network_rule *r,
                                   bool egress)
 {
@@ -9023,21 +9927,15 @@ static cws_status cwsi_check_rule(cws_error *err, const char *label, const cws_n
                          "%s: hostname and labels are for egress only", label);
     if ((r->cidr_except && !r->cidr) || (r->hostname_except && !r->hostname))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s: an exception of nothing", label);
-    if (r->cidr && (!strchr(r->cidr, '/') || cwsi_check_text(NULL, "", r->cidr)))
+    if (r->cidr && !strchr(r->cidr, '/'))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s: cidr such as \"10.0.0.0/8\"", label);
-    if ((r->hostname && cwsi_check_hostname(err, label, r->hostname)) ||
-        cwsi_check_choice(err, label, CWSI_CAST(unsigned, r->tenant), CWS_TENANT_SANDBOX_NETWORK) ||
-        cwsi_check_strings(err, label, r->cidr_except) ||
-        cwsi_check_pairs(err, label, r->pod_labels, true) ||
-        cwsi_check_pairs(err, label, r->namespace_labels, true) ||
-        cwsi_check_count(err, label, r->ports, r->port_count))
-        return CWS_ERR_INVALID_ARGUMENT;
+    if (r->hostname && cwsi_check_hostname(err, label,
+                                           r->hostname)) return CWS_ERR_INVALID_ARGUMENT;
     for (i = 0; r->hostname_except && r->hostname_except[i]; i++)
         if (cwsi_check_hostname(err, label, r->hostname_except[i])) return CWS_ERR_INVALID_ARGUMENT;
     for (i = 0; i < r->port_count; i++) {
         const cws_port_range *p = &r->ports[i];
-        if (cwsi_check_port(err, label, p->port) || cwsi_check_optional(err, label, p->protocol))
-            return CWS_ERR_INVALID_ARGUMENT;
+        if (cwsi_check_port(err, label, p->port)) return CWS_ERR_INVALID_ARGUMENT;
         if (p->end_port && (p->end_port < p->port || p->end_port > 65535))
             return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                              "%s: end_port must be from port to 65535", label);
@@ -9045,19 +9943,11 @@ static cws_status cwsi_check_rule(cws_error *err, const char *label, const cws_n
     return CWS_OK;
 }
 
+/* deny_* excludes rules of the same direction; then each rule, host name and port. */
 static cws_status cwsi_check_network(cws_error *err, const cws_network *n)
 {
     char label[64];
     size_t i;
-    if (cwsi_check_choice(err, "network.deny_egress", n->deny_egress, CWS_NO) ||
-        cwsi_check_choice(err, "network.deny_ingress", n->deny_ingress, CWS_NO) ||
-        cwsi_check_choice(err, "network.allow_dns", n->allow_dns, CWS_NO) ||
-        cwsi_check_count(err, "network.egress", n->egress, n->egress_count) ||
-        cwsi_check_count(err, "network.ingress", n->ingress, n->ingress_count) ||
-        cwsi_check_count(err, "network.exposed_ports", n->exposed_ports, n->exposed_port_count) ||
-        cwsi_check_optional(err, "network.ingress_mode", n->ingress_mode) ||
-        cwsi_check_optional(err, "network.egress_mode", n->egress_mode))
-        return CWS_ERR_INVALID_ARGUMENT;
     if (n->deny_egress == CWS_YES &&
         (n->egress_count || (n->egress_hostnames && n->egress_hostnames[0])))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
@@ -9092,15 +9982,12 @@ static bool cwsi_is_percentage(const cws_volume *v)
            cwsi_parse_u64(v->size, n - 1, &percent) && percent >= 1 && percent <= 100;
 }
 
+/* Volume number i: either a volume_id or scratch; scratch needs a mount path. */
 static cws_status cwsi_check_volume(cws_error *err, const cws_volume *v, size_t i)
 {
     char label[64];
     (void)cwsi_format(label, sizeof(label), "volumes[%zu]", i);
-    if (cwsi_check_optional(err, label, v->name) || cwsi_check_optional(err, label, v->volume_id) ||
-        cwsi_check_optional(err, label, v->restore_from_snapshot_id) ||
-        cwsi_check_optional(err, label, v->sub_path) ||
-        (!cwsi_is_percentage(v) && cwsi_check_size(err, label, v->size)) ||
-        cwsi_check_choice(err, label, CWSI_CAST(unsigned, v->medium), CWS_STORAGE_MEMORY))
+    if (!cwsi_is_percentage(v) && cwsi_check_size(err, label, v->size))
         return CWS_ERR_INVALID_ARGUMENT;
     if (v->volume_id && ((v->size && v->size[0]) || v->medium ||
                          (v->restore_from_snapshot_id && v->restore_from_snapshot_id[0])))
@@ -9114,17 +10001,12 @@ static cws_status cwsi_check_volume(cws_error *err, const cws_volume *v, size_t 
     return CWS_OK;
 }
 
+/* Service number i: an endpoint must be PUBLIC and TCP; auth is for HTTPS endpoints only. */
 static cws_status cwsi_check_service(cws_error *err, const cws_service *s, size_t i)
 {
     char label[64];
     (void)cwsi_format(label, sizeof(label), "services[%zu]", i);
-    if (cwsi_check_port(err, label, s->port) || cwsi_check_optional(err, label, s->name) ||
-        cwsi_check_choice(err, label, CWSI_CAST(unsigned, s->protocol), CWS_SERVICE_SCTP) ||
-        cwsi_check_choice(err, label, CWSI_CAST(unsigned, s->visibility), CWS_VISIBILITY_CUSTOM) ||
-        cwsi_check_choice(err, label, CWSI_CAST(unsigned, s->endpoint),
-                          CWS_ENDPOINT_TLS_PASSTHROUGH) ||
-        cwsi_check_choice(err, label, CWSI_CAST(unsigned, s->auth), CWS_ENDPOINT_AUTH_SHARE_TOKEN))
-        return CWS_ERR_INVALID_ARGUMENT;
+    if (cwsi_check_port(err, label, s->port)) return CWS_ERR_INVALID_ARGUMENT;
     if (s->endpoint && (s->visibility != CWS_VISIBILITY_PUBLIC || s->protocol > CWS_SERVICE_TCP))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "%s: an endpoint needs visibility PUBLIC, and TCP", label);
@@ -9155,41 +10037,16 @@ static cws_volume cwsi_file_system_volume(const cws_file_system *f)
 static cws_status cwsi_check_places(cws_error *err, const cws_sandbox_opts *o)
 {
     size_t i;
-    if ((o->network && cwsi_check_network(err, o->network)) ||
-        cwsi_check_count(err, "volumes", o->volumes, o->volume_count) ||
-        cwsi_check_count(err, "services", o->services, o->service_count) ||
-        cwsi_check_choice(err, "placement", CWSI_CAST(unsigned, o->placement), CWS_PLACEMENT_CKS) ||
-        cwsi_check_choice(err, "spillover", CWSI_CAST(unsigned, o->spillover),
-                          CWS_SPILLOVER_SERVERLESS_THEN_CKS) ||
-        cwsi_check_strings(err, "profile_ids", o->profile_ids) ||
-        cwsi_check_strings(err, "profile_names", o->profile_names))
-        return CWS_ERR_INVALID_ARGUMENT;
+    if (o->network && cwsi_check_network(err, o->network)) return CWS_ERR_INVALID_ARGUMENT;
     if (o->file_system &&
         (cwsi_check_mount(err, "file_system.mount_path", o->file_system->mount_path) ||
-         cwsi_check_size(err, "file_system.size", o->file_system->size) ||
-         cwsi_check_optional(err, "file_system.snapshot_id", o->file_system->snapshot_id) ||
-         cwsi_check_optional(err, "file_system.name", o->file_system->name)))
+         cwsi_check_size(err, "file_system.size", o->file_system->size)))
         return CWS_ERR_INVALID_ARGUMENT;
     for (i = 0; i < o->volume_count; i++)
         if (cwsi_check_volume(err, &o->volumes[i], i)) return CWS_ERR_INVALID_ARGUMENT;
     for (i = 0; i < o->service_count; i++)
         if (cwsi_check_service(err, &o->services[i], i)) return CWS_ERR_INVALID_ARGUMENT;
     return CWS_OK;
-}
-
-static cws_status cwsi_check_security(cws_error *err, const cws_security *s)
-{
-    if (cwsi_check_choice(err, "security.set_user", s->set_user, CWS_NO) ||
-        cwsi_check_choice(err, "security.set_group", s->set_group, CWS_NO) ||
-        cwsi_check_choice(err, "security.privileged", s->privileged, CWS_NO) ||
-        cwsi_check_choice(err, "security.allow_privilege_escalation", s->allow_privilege_escalation,
-                          CWS_NO) ||
-        cwsi_check_choice(err, "security.read_only_root_filesystem", s->read_only_root_filesystem,
-                          CWS_NO) ||
-        cwsi_check_strings(err, "security.capabilities_add", s->capabilities_add) ||
-        cwsi_check_strings(err, "security.capabilities_drop", s->capabilities_drop))
-        return CWS_ERR_INVALID_ARGUMENT;
-    return cwsi_check_optional(err, "security.seccomp_profile", s->seccomp_profile);
 }
 
 static cws_status cwsi_check_probe(cws_error *err, const cws_probe *p)
@@ -9200,7 +10057,7 @@ static cws_status cwsi_check_probe(cws_error *err, const cws_probe *p)
         p->initial_delay_seconds < 0)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "startup_probe: its numbers must not be negative");
-    return cwsi_check_strings(err, "startup_probe.argv", p->argv);
+    return CWS_OK;
 }
 
 /* Is anything given that is about the container? */
@@ -9211,6 +10068,7 @@ static bool cwsi_has_container(const cws_sandbox_opts *o)
            o->working_dir || o->security || o->startup_probe || o->container_count;
 }
 
+/* What may stand beside template_id: options of the container need container_image. */
 static cws_status cwsi_check_template(cws_error *err, const cws_sandbox_opts *o)
 {
     bool image = o->container_image && o->container_image[0];
@@ -9238,35 +10096,19 @@ static cws_status cwsi_check_own(cws_error *err, const cws_sandbox_opts *o)
                          o->max_timeout_seconds < 0 ? "max_timeout_seconds must not be negative"
                                                     : "working_dir must be an absolute path");
     if (o->template_id && cwsi_check_template(err, o)) return CWS_ERR_INVALID_ARGUMENT;
-    if (cwsi_check_optional(err, "working_dir", o->working_dir) ||
-        cwsi_check_optional(err, "instance_type", o->instance_type) ||
-        cwsi_check_optional(err, "runtime_class", o->runtime_class) ||
-        cwsi_check_optional(err, "display_name", o->display_name) ||
-        (o->security && cwsi_check_security(err, o->security)) ||
-        (o->startup_probe && cwsi_check_probe(err, o->startup_probe)) ||
-        cwsi_check_count(err, "ports", o->ports, o->port_count))
+    if (o->startup_probe && cwsi_check_probe(err, o->startup_probe))
         return CWS_ERR_INVALID_ARGUMENT;
     if (c && (cwsi_check_required(err, "image_credentials.registry", c->registry) ||
               cwsi_check_required(err, "image_credentials.store", c->store) ||
-              cwsi_check_required(err, "image_credentials.name", c->name) ||
-              cwsi_check_optional(err, "image_credentials.field", c->field)))
-        return CWS_ERR_INVALID_ARGUMENT;
-    if (o->object_storage &&
-        (cwsi_check_strings(err, "object_storage.buckets", o->object_storage->buckets) ||
-         cwsi_check_optional(err, "object_storage.object_prefix",
-                             o->object_storage->object_prefix)))
+              cwsi_check_required(err, "image_credentials.name", c->name)))
         return CWS_ERR_INVALID_ARGUMENT;
     if (o->object_storage && (!o->object_storage->buckets || !o->object_storage->buckets[0]))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "object_storage.buckets must not be empty");
     for (i = 0; i < o->port_count; i++)
-        if (cwsi_check_port(err, "ports.container_port", o->ports[i].container_port) ||
-            cwsi_check_optional(err, "ports.name", o->ports[i].name) ||
-            cwsi_check_optional(err, "ports.protocol", o->ports[i].protocol))
+        if (cwsi_check_port(err, "ports.container_port", o->ports[i].container_port))
             return CWS_ERR_INVALID_ARGUMENT;
     if (!s3) return CWS_OK;
-    if (cwsi_check_required(err, "s3_mount.bucket", s3->bucket) ||
-        cwsi_check_optional(err, "s3_mount.directory", s3->directory))
-        return CWS_ERR_INVALID_ARGUMENT;
+    if (cwsi_check_required(err, "s3_mount.bucket", s3->bucket)) return CWS_ERR_INVALID_ARGUMENT;
     return cwsi_check_mount(err, "s3_mount.mount_path", s3->mount_path);
 }
 
@@ -9301,6 +10143,19 @@ static bool cwsi_is_label(const char *name)
     return true;
 }
 
+/* What is special about the options that a container has. */
+static cws_status cwsi_check_container_opts(cws_error *err, const cws_sandbox_opts *o)
+{
+    size_t i;
+    if ((o->resources && cwsi_check_resources(err, o->resources)) || cwsi_check_own(err, o) ||
+        cwsi_check_files(err, o->mounted_files, o->mounted_file_count))
+        return CWS_ERR_INVALID_ARGUMENT;
+    for (i = 0; i < o->secret_count; i++)
+        if (cwsi_check_secret(err, &o->secrets[i], i)) return CWS_ERR_INVALID_ARGUMENT;
+    return CWS_OK;
+}
+
+/* Container number `at` beside main: unique name, own image, no GPU. err lacks the index. */
 static cws_status cwsi_check_sidecar(cws_error *err, const cws_sandbox_opts *o, size_t at)
 {
     const cws_container *c = &o->containers[at];
@@ -9317,24 +10172,23 @@ static cws_status cwsi_check_sidecar(cws_error *err, const cws_sandbox_opts *o, 
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "args need command");
     if (r && (r->gpu_count || r->gpu_type || r->gpu_memory_gb))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "resources: only main can have a GPU");
-    if (cwsi_check_count(err, "mounts", c->mounts, c->mount_count))
-        return CWS_ERR_INVALID_ARGUMENT;
     for (i = 0; i < c->mount_count; i++) {
         const cws_mount *m = &c->mounts[i];
-        if (cwsi_check_required(err, "mounts: volume", m->volume) ||
-            cwsi_check_mount(err, "mounts: mount_path", m->mount_path) ||
-            cwsi_check_optional(err, "mounts: sub_path", m->sub_path))
+        char volume[48], path[48];
+        (void)cwsi_format(volume, sizeof(volume), "mounts[%zu].volume", i);
+        (void)cwsi_format(path, sizeof(path), "mounts[%zu].mount_path", i);
+        if (cwsi_check_required(err, volume, m->volume) ||
+            cwsi_check_mount(err, path, m->mount_path))
             return CWS_ERR_INVALID_ARGUMENT;
     }
-    return cwsi_check_sandbox_opts(err, &like);
+    return cwsi_check_container_opts(err, &like);
 }
 
+/* All containers beside main; the failure names the index. */
 static cws_status cwsi_check_containers(cws_error *err, const cws_sandbox_opts *o)
 {
     size_t i;
     cws_error why;
-    if (cwsi_check_count(err, "containers", o->containers, o->container_count))
-        return CWS_ERR_INVALID_ARGUMENT;
     for (i = 0; i < o->container_count; i++) {
         cwsi_error_clear(&why);
         if (!cwsi_check_sidecar(&why, o, i)) continue;
@@ -9343,28 +10197,29 @@ static cws_status cwsi_check_containers(cws_error *err, const cws_sandbox_opts *
     return CWS_OK;
 }
 
+/* Everything about one set of options that can be wrong by itself. */
+static cws_status cwsi_check_sandbox_opts(cws_error *err, const cws_sandbox_opts *o)
+{
+    int64_t unused;
+    if (cwsi_check_zero(err, "cws_sandbox_opts", o->must_be_zero) ||
+        cwsi_check_tags(err, o->tags) || cwsi_check_fields(err, "", CWSI_T_SANDBOX, o) ||
+        cwsi_check_runner_ids(err, o->runner_ids) || cwsi_check_places(err, o) ||
+        cwsi_check_container_opts(err, o) ||
+        cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds, 0, false,
+                           &unused))
+        return CWS_ERR_INVALID_ARGUMENT;
+    if (o->max_lifetime_seconds < 0 || o->max_lifetime_seconds > CWSI_MAX_LIFETIME_S)
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                         "max_lifetime_seconds must be 0 (default) to 2592000 (30 days)");
+    return cwsi_check_containers(err, o);
+}
+
 /* ================================================================================================
- * >>impl-lacks
+ * >>impl-unsupported
  * What a dialect does not have, and what to use there instead.
  * ============================================================================================= */
 
-/* An option that this dialect does not have. */
-typedef struct cwsi_lack {
-    bool given;
-    const char *option, *instead;
-} cwsi_lack;
-
-static cws_status cwsi_check_lacks(cws_error *err, const char *dialect, const cwsi_lack *lacks,
-                                   size_t count)
-{
-    size_t i;
-    for (i = 0; i < count; i++)
-        if (lacks[i].given)
-            return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "%s is not there in %s; %s",
-                             lacks[i].option, dialect, lacks[i].instead);
-    return CWS_OK;
-}
-
+/* Is this the name of a volume of the sandbox, its file_system included? */
 static bool cwsi_has_volume(const cws_sandbox_opts *o, const char *name)
 {
     size_t i;
@@ -9390,22 +10245,10 @@ static cws_status cwsi_v1_check_volumes(cws_error *err, const cws_sandbox_opts *
     return CWS_OK;
 }
 
+/* cwsi_dialect.lacks of v1: UNSUPPORTED options, and its rules for placement and spillover. */
 static cws_status cwsi_v1_lacks(const cws_sandbox_opts *o, cws_error *err)
 {
-    const cws_network *n = o->network;
-    const char *runners = "use runner_ids, or placement";
-    const cwsi_lack lacks[] = {
-        {o->profile_ids && o->profile_ids[0], "profile_ids", runners},
-        {o->profile_names && o->profile_names[0], "profile_names", runners},
-        {o->port_count > 0, "ports", "use services"},
-        {o->s3_mount != NULL, "s3_mount", "use volumes with a volume_id"},
-        {o->max_timeout_seconds != 0, "max_timeout_seconds", "use request_timeout_seconds"},
-        {n && n->ingress_mode && n->ingress_mode[0], "network.ingress_mode",
-         "use services with a visibility, or network.deny_ingress"},
-        {n && n->egress_mode && n->egress_mode[0], "network.egress_mode",
-         "use network.deny_egress, or rules in network.egress"},
-        {n && n->exposed_port_count, "network.exposed_ports", "use services"}};
-    if (cwsi_check_lacks(err, "v1", lacks, CWSI_COUNT(lacks))) return CWS_ERR_UNSUPPORTED;
+    if (cwsi_check_supported(err, "v1", "", CWSI_T_SANDBOX, o)) return CWS_ERR_UNSUPPORTED;
     if (cwsi_v1_check_volumes(err, o)) return CWS_ERR_INVALID_ARGUMENT;
     if (o->runner_ids && o->runner_ids[0] && o->placement == CWS_PLACEMENT_SERVERLESS)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
@@ -9422,44 +10265,44 @@ static cws_status cwsi_v1_lacks(const cws_sandbox_opts *o, cws_error *err)
     return CWS_OK;
 }
 
+/* cwsi_dialect.lacks of v1beta2: UNSUPPORTED options, and its rules for volumes. */
 static cws_status cwsi_b2_lacks(const cws_sandbox_opts *o, cws_error *err)
 {
-    const cws_network *n = o->network;
-    const char *newer = "use api_version CWS_API_V1";
-    const cwsi_lack lacks[] = {
-        {o->services && o->service_count, "services", "use ports and network.exposed_ports"},
-        {o->placement != CWS_PLACEMENT_DEFAULT, "placement", "use profile_names or runner_ids"},
-        {o->spillover > CWS_SPILLOVER_STRICT, "spillover", "name several profiles"},
-        {o->template_id != NULL, "template_id", "give the options themselves"},
-        {o->working_dir != NULL, "working_dir", "use cwd of cws_exec_opts"},
-        {o->instance_type != NULL, "instance_type", "use profile_names"},
-        {o->runtime_class != NULL, "runtime_class", newer},
-        {o->display_name != NULL, "display_name", "use tags or annotations"},
-        {o->image_credentials != NULL, "image_credentials", newer},
-        {o->security != NULL, "security", newer},
-        {o->startup_probe != NULL, "startup_probe", newer},
-        {o->container_count > 0, "containers", newer},
-        {o->file_system && o->file_system->name && o->file_system->name[0], "file_system.name",
-         "leave it out"},
-        {n && n->deny_egress, "network.deny_egress", "use network.egress_mode"},
-        {n && n->deny_ingress, "network.deny_ingress", "use network.ingress_mode"},
-        {n && n->allow_dns, "network.allow_dns", "use network.egress_mode"},
-        {n && n->egress_hostnames && n->egress_hostnames[0], "network.egress_hostnames",
-         "use network.egress_mode"},
-        {n && n->egress_count, "network.egress", "use network.egress_mode"},
-        {n && n->ingress_count, "network.ingress", "use network.ingress_mode"}};
     size_t i;
-    if (cwsi_check_lacks(err, "v1beta2", lacks, CWSI_COUNT(lacks))) return CWS_ERR_UNSUPPORTED;
+    if (cwsi_check_supported(err, "v1beta2", "", CWSI_T_SANDBOX, o)) return CWS_ERR_UNSUPPORTED;
+    if (o->spillover > CWS_SPILLOVER_STRICT)
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                         "spillover is not supported by API v1beta2; name several profiles");
     for (i = 0; i < o->volume_count; i++) {
         if (!o->volumes[i].volume_id)
             return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                             "volumes[%zu]: scratch is not there in v1beta2; use file_system", i);
+                             "volumes[%zu]: scratch volumes are not supported by API v1beta2; use "
+                             "file_system", i);
         if (!o->volumes[i].mount_path)
             return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                              "volumes[%zu].mount_path is required in v1beta2", i);
     }
     return CWS_OK;
 }
+
+/* ################################################################################################
+ * >>chapter-dialects
+ * What differs between API v1 and v1beta2.
+ *
+ * Knows:  What differs between API v1 and v1beta2, behind one table of functions (cwsi_dialect):
+ *         options to requests, replies to one common view.
+ * Never:  The caller's objects: it fills views, events and lists, and later chapters apply them.
+ * Offers: cwsi_dialect, cwsi_dialect_v1, cwsi_dialect_b2, cwsi_view, cwsi_question, cwsi_found,
+ *         cwsi_exec_request, cwsi_logs_request, cwsi_file_request, cwsi_next_page,
+ *         cwsi_strings_of, cwsi_pairs_of, cwsi_call_reply.
+ *
+ *                        cwsi_dialect
+ *                       /            \
+ *            v1: cwsi_v1_*          v1beta2: cwsi_b2_*
+ *     options ---create_encode---> bytes of the create request, kept by the sandbox
+ *     request ---*_begin---------> op->call
+ *     reply -----*_view, *_event, *_read---> cwsi_view, cwsi_exec_event, cwsi_found ...
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-dialect
@@ -9590,15 +10433,15 @@ typedef struct cwsi_found {
     bool too_long; /* a name of the bucket */
 } cwsi_found;
 
-struct cws_snapshot_list {
+struct cws_snapshots {
     cwsi_found found;
 };
 
-struct cws_runner_list {
+struct cws_runners {
     cwsi_found found;
 };
 
-struct cws_profile_list {
+struct cws_profiles {
     cwsi_found found;
 };
 
@@ -9663,12 +10506,39 @@ static cws_status cwsi_reply_refused(const cws_client *c, cwsi_msg_id id, const 
     return c->dialect->refused ? c->dialect->refused(id, reply, text) : CWS_OK;
 }
 
+/* The op's unary call is over: its failure becomes the op's, or the reply is decoded into the
+ * arena. False: op->err is set. */
+static bool cwsi_call_reply(cws_op *op, cwsi_arena *arena, void **reply)
+{
+    cwsi_call *call = op->call;
+    cwsi_str body;
+    cws_status status;
+    *reply = NULL;
+    if (call->err.status) return cwsi_no(cwsi_copy_error(&op->err, &call->err));
+    body = cwsi_call_body(call);
+    status = cwsi_decode(arena, call->rpc->response, body, reply);
+    if (status) call->unclear = true; /* done, but what was done can not be read */
+    if (status == CWS_ERR_NO_MEMORY) return cwsi_no(cwsi_op_fail_no_memory(op));
+    if (status) {
+        cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the reply is malformed");
+        call->err.http_status = call->http_status;
+        return cwsi_no(cwsi_copy_error(&op->err, &call->err));
+    }
+    status = cwsi_reply_refused(op->client, call->rpc->response, *reply, &body);
+    if (status)
+        return cwsi_no(cwsi_fail(&op->err, status, "%s failed: %.*s", op->kind->name,
+                                 CWSI_CAST(int, body.len < 300 ? body.len : 300), body.at));
+    return true;
+}
+
+/* Milliseconds since 1970; 0: absent, or outside the years 1 to 9999. */
 static int64_t cwsi_pb_time(const cwsi_pb_Timestamp *t)
 {
     if (!t || t->seconds > 253402300799LL || t->seconds < -62135596800LL) return 0;
     return t->seconds * 1000 + t->nanos / 1000000;
 }
 
+/* unix_ms must not be negative. */
 static cwsi_pb_Timestamp cwsi_pb_time_of(int64_t unix_ms)
 {
     cwsi_pb_Timestamp t = CWSI_ZERO;
@@ -9685,9 +10555,11 @@ static uint64_t cwsi_count_of(int64_t value)
 
 /* ================================================================================================
  * >>impl-view-v1
- * What coreweave.sandbox.v1 answers. Only this section and the next two know its messages.
+ * What coreweave.sandbox.v1 answers. Only sections whose names end in -v1 know its messages, and
+ * the macros of >>impl-found and >>impl-create, which serve both dialects.
  * ============================================================================================= */
 
+/* UNSPECIFIED for numbers that this header does not know. */
 static cws_state cwsi_v1_state(int32_t number)
 {
     switch (number) {
@@ -9704,6 +10576,7 @@ static cws_state cwsi_v1_state(int32_t number)
     }
 }
 
+/* The number on the wire; 0: v1 has no such state. */
 static int32_t cwsi_v1_state_number(cws_state state)
 {
     int32_t number;
@@ -9712,6 +10585,7 @@ static int32_t cwsi_v1_state_number(cws_state state)
     return CWSI_v1_STATE_UNSPECIFIED;
 }
 
+/* Take over the effective resources; nothing changes if the reply tells none. */
 static void cwsi_v1_learn_resources(cwsi_arena *a, const cwsi_v1_SandboxStatus *s,
                                     cws_resources *out, bool *ok)
 {
@@ -9741,6 +10615,7 @@ static unsigned cwsi_known(int32_t number, unsigned most)
     return number > 0 && CWSI_CAST(unsigned, number) <= most ? CWSI_CAST(unsigned, number) : 0;
 }
 
+/* Replace what is known of services by what the reply tells, with nothing if it tells none. */
 static void cwsi_v1_learn_services(cwsi_arena *a, const cwsi_list *list, cws_sandbox_info *info,
                                    bool *ok)
 {
@@ -9799,6 +10674,7 @@ static const cwsi_v1_VolumeMount *cwsi_v1_find_mount(const cwsi_v1_SandboxSpec *
     return NULL;
 }
 
+/* Volumes of the spec, each with the first place where a container mounts it. */
 static void cwsi_v1_learn_volumes(cwsi_arena *a, const cwsi_v1_SandboxSpec *spec,
                                   cws_sandbox_info *info, bool *ok)
 {
@@ -9826,6 +10702,7 @@ static void cwsi_v1_learn_volumes(cwsi_arena *a, const cwsi_v1_SandboxSpec *spec
     info->volume_count = out ? n : 0;
 }
 
+/* cwsi_view.learn for a v1 Sandbox: what it tells beyond the state. */
 static void cwsi_v1_learn(cwsi_arena *a, const void *reply, cws_sandbox_info *info, bool *ok)
 {
     const cwsi_v1_Sandbox *sandbox = CWSI_CAST(const cwsi_v1_Sandbox *, reply);
@@ -9850,6 +10727,7 @@ static void cwsi_v1_learn(cwsi_arena *a, const void *reply, cws_sandbox_info *in
         info->runtime_class = cwsi_keep_text(a, status->effective_runtime_class, ok);
 }
 
+/* The common view of a v1 Sandbox. False: it has no id, or one that is too long to keep. */
 static bool cwsi_v1_view(const void *reply, cwsi_view *view)
 {
     const cwsi_v1_Sandbox *sandbox = CWSI_CAST(const cwsi_v1_Sandbox *, reply);
@@ -9887,6 +10765,7 @@ static bool cwsi_v1_get_begin(cws_op *op, cwsi_str id, cwsi_retry retry, int64_t
     return cwsi_call_begin(op, CWSI_RPC_v1_SandboxService_GetSandbox, &m, retry, rpc_ms, deadline);
 }
 
+/* v1 has no Stop: its delete stops, with a grace and snapshots. */
 static bool cwsi_v1_stop_begin(cws_op *op, const cwsi_stop_request *r, int64_t rpc_ms,
                                int64_t deadline)
 {
@@ -9900,6 +10779,7 @@ static bool cwsi_v1_stop_begin(cws_op *op, const cwsi_stop_request *r, int64_t r
                            rpc_ms, deadline);
 }
 
+/* A delete without grace, snapshots and allow_missing. */
 static bool cwsi_v1_delete_begin(cws_op *op, cwsi_str id, int64_t rpc_ms, int64_t deadline)
 {
     cwsi_stop_request r = CWSI_ZERO;
@@ -9907,6 +10787,7 @@ static bool cwsi_v1_delete_begin(cws_op *op, cwsi_str id, int64_t rpc_ms, int64_
     return cwsi_v1_stop_begin(op, &r, rpc_ms, deadline);
 }
 
+/* False: the reply names neither a sandbox nor a snapshot, so there was nothing to stop. */
 static bool cwsi_v1_stop_view(const void *reply, cwsi_view *view)
 {
     const cwsi_v1_DeleteSandboxResponse *m =
@@ -9949,6 +10830,7 @@ static cwsi_str cwsi_v1_list_next(const void *reply)
     return CWSI_CAST(const cwsi_v1_ListSandboxesResponse *, reply)->next_page_token;
 }
 
+/* Begin Exec (unary) or StreamExec. Repeated only if it surely was not sent. */
 static bool cwsi_v1_exec_begin(cws_op *op, const cwsi_exec_request *r, bool unary, int64_t deadline)
 {
     cwsi_v1_ExecRequest m = CWSI_ZERO;
@@ -9986,6 +10868,7 @@ static void cwsi_v1_exec_reply(const void *reply, cwsi_exec_reply *out)
     out->exit_code = m->exit_code;
 }
 
+/* A message without ready, output, exit or error is NOTHING. Texts are borrowed. */
 static void cwsi_v1_exec_event(const void *message, cwsi_exec_event *event)
 {
     const cwsi_v1_ExecStreamResponse *m = CWSI_CAST(const cwsi_v1_ExecStreamResponse *, message);
@@ -10006,6 +10889,7 @@ static void cwsi_v1_exec_event(const void *message, cwsi_exec_event *event)
     }
 }
 
+/* Append an envelope with input; data NULL: with its end. False: out->status says why. */
 static bool cwsi_v1_exec_input(cwsi_buf *out, const cwsi_str *data)
 {
     cwsi_v1_ExecStreamRequest m = CWSI_ZERO;
@@ -10016,6 +10900,7 @@ static bool cwsi_v1_exec_input(cwsi_buf *out, const cwsi_str *data)
     return cwsi_put_envelope(out, CWSI_M_v1_ExecStreamRequest, &m) == CWS_OK;
 }
 
+/* Append an envelope with the size of the terminal. False: out->status says why. */
 static bool cwsi_v1_exec_resize(cwsi_buf *out, uint32_t width, uint32_t height)
 {
     cwsi_v1_ExecStreamRequest m = CWSI_ZERO;
@@ -10026,6 +10911,7 @@ static bool cwsi_v1_exec_resize(cwsi_buf *out, uint32_t width, uint32_t height)
     return cwsi_put_envelope(out, CWSI_M_v1_ExecStreamRequest, &m) == CWS_OK;
 }
 
+/* Begin StreamLogs. Repeated only if it surely was not sent. */
 static bool cwsi_v1_logs_begin(cws_op *op, const cwsi_logs_request *r, int64_t deadline)
 {
     cwsi_v1_StreamLogsRequest m = CWSI_ZERO;
@@ -10043,6 +10929,7 @@ static bool cwsi_v1_logs_begin(cws_op *op, const cwsi_logs_request *r, int64_t d
                            CWSI_NEVER, deadline);
 }
 
+/* A message of v1 never says that the stream is over. Texts are borrowed. */
 static void cwsi_v1_logs_event(const void *message, cwsi_logs_event *event)
 {
     const cwsi_v1_LogEntry *m = CWSI_CAST(const cwsi_v1_LogEntry *, message);
@@ -10057,6 +10944,7 @@ static void cwsi_v1_logs_event(const void *message, cwsi_logs_event *event)
     event->code = m->error->code;
 }
 
+/* Begin ReadFile; v1 has no timeout in the request. */
 static bool cwsi_v1_read_begin(cws_op *op, const cwsi_file_request *r, int64_t deadline)
 {
     cwsi_v1_ReadFileRequest m = CWSI_ZERO;
@@ -10072,6 +10960,7 @@ static cwsi_str cwsi_v1_read_content(const void *reply)
     return CWSI_CAST(const cwsi_v1_ReadFileResponse *, reply)->content;
 }
 
+/* Begin WriteFile. Repeated only if it surely was not sent. */
 static bool cwsi_v1_write_begin(cws_op *op, const cwsi_file_request *r, int64_t deadline)
 {
     cwsi_v1_WriteFileRequest m = CWSI_ZERO;
@@ -10085,8 +10974,8 @@ static bool cwsi_v1_write_begin(cws_op *op, const cwsi_file_request *r, int64_t 
 
 /* ================================================================================================
  * >>impl-found
- * What snapshots, runners and profiles have in common in both dialects: the list that is found, and
- * reading one whose messages differ in their types only.
+ * Lists of snapshots, runners and profiles as both dialects fill them: adding an item, the tokens
+ * of pages, and readers of messages that differ between the dialects only in their types.
  * ============================================================================================= */
 
 /* One more item of `size` bytes, all zero. NULL: out of memory. */
@@ -10097,17 +10986,19 @@ static void *cwsi_found_add(cwsi_found *f, size_t size, bool *ok)
     return item;
 }
 
-/* A name of the configuration that is too long to be one would not be the same when cut. */
+/* Copy a name of the bucket's configuration. One that does not fit sets *too_long instead: cut, it
+ * would be another name. */
 static void cwsi_found_name(char *out, size_t size, cwsi_str text, bool *too_long)
 {
     if (text.len < size) cwsi_copy_text(out, size, text.at, text.len);
     else *too_long = true;
 }
 
+/* Set err for a snapshot that the service calls failed. Returns CWS_ERR_SNAPSHOT. */
 static cws_status cwsi_snapshot_failed(cws_error *err, const cws_snapshot *s)
 {
     return cwsi_fail(err, CWS_ERR_SNAPSHOT, "Snapshot '%s' failed: %s", s->snapshot_id,
-                     s->status_reason[0] ? s->status_reason : "the service gives no reason");
+                     s->state_reason[0] ? s->state_reason : "the service gives no reason");
 }
 
 /* Remember where the next page begins. False: there is none, or op->err is set. A server that
@@ -10190,6 +11081,7 @@ CWSI_DEFINE_RUNNER(b2)
  * Snapshots and runners in coreweave.sandbox.v1.
  * ============================================================================================= */
 
+/* Add one snapshot to the list, its texts copied. *ok false: out of memory. */
 static void cwsi_v1_read_snapshot(const cwsi_v1_FileSystemSnapshot *m, cwsi_found *f, bool *ok)
 {
     cws_snapshot *s = CWSI_AS(cws_snapshot, cwsi_found_add(f, sizeof(*s), ok));
@@ -10197,7 +11089,7 @@ static void cwsi_v1_read_snapshot(const cwsi_v1_FileSystemSnapshot *m, cwsi_foun
     if (!s) return;
     s->snapshot_id = cwsi_keep_text(a, m->file_system_snapshot_id, ok);
     s->state = CWSI_CAST(cws_snapshot_state, cwsi_known(m->state, CWS_SNAPSHOT_DELETING));
-    s->status_reason = cwsi_keep_text(a, m->state_reason, ok);
+    s->state_reason = cwsi_keep_text(a, m->state_reason, ok);
     s->size_bytes = m->size_bytes;
     s->source_sandbox_id = cwsi_keep_text(a, m->source_sandbox_id, ok);
     s->source_volume_name = cwsi_keep_text(a, m->source_volume_name, ok);
@@ -10210,6 +11102,7 @@ static void cwsi_v1_read_snapshot(const cwsi_v1_FileSystemSnapshot *m, cwsi_foun
     s->complete_unix_ms = cwsi_pb_time(m->complete_time);
 }
 
+/* Add one runner to the list, with what only v1 tells. *ok false: out of memory. */
 static void cwsi_v1_add_runner(const cwsi_v1_AvailableRunner *m, cwsi_found *f, bool *ok)
 {
     cws_runner *r = cwsi_v1_read_runner(m, f, ok);
@@ -10229,6 +11122,7 @@ static void cwsi_v1_add_runner(const cwsi_v1_AvailableRunner *m, cwsi_found *f, 
     r->service_visibility_count = to ? from->len : 0;
 }
 
+/* Begin the call for one of the four questions about snapshots. */
 static bool cwsi_v1_ask_snapshot(cws_op *op, const cwsi_question *q, int64_t rpc_ms,
                                  int64_t deadline)
 {
@@ -10291,6 +11185,7 @@ static bool cwsi_v1_ask_runner(cws_op *op, const cwsi_question *q, int64_t rpc_m
                            CWSI_RETRY_SAFE, rpc_ms, deadline);
 }
 
+/* cwsi_dialect.ask_begin of v1, by the group of the question. Never a question on profiles. */
 static bool cwsi_v1_ask_begin(cws_op *op, const cwsi_question *q, int64_t rpc_ms, int64_t deadline)
 {
     if (q->ask <= CWSI_ASK_SNAPSHOT_DELETE) return cwsi_v1_ask_snapshot(op, q, rpc_ms, deadline);
@@ -10298,6 +11193,7 @@ static bool cwsi_v1_ask_begin(cws_op *op, const cwsi_question *q, int64_t rpc_ms
     return cwsi_v1_ask_runner(op, q, rpc_ms, deadline);
 }
 
+/* cwsi_dialect.ask_read of v1: add what the reply tells; returns the next page's token. */
 static cwsi_str cwsi_v1_ask_read(const cwsi_question *q, const void *reply, cwsi_found *f, bool *ok)
 {
     const cwsi_v1_ListFileSystemSnapshotsResponse *snapshots;
@@ -10337,6 +11233,7 @@ static cwsi_str cwsi_v1_ask_read(const cwsi_question *q, const void *reply, cwsi
  * what a start sends, and what a repeated start sends again with the same request id.
  * ============================================================================================= */
 
+/* An array of borrowed texts for a message. False: out of memory. */
 static bool cwsi_strings_of(cwsi_arena *a, const char *const *list, cwsi_list *out)
 {
     size_t i, n = cwsi_count_strings(list);
@@ -10351,6 +11248,7 @@ static bool cwsi_strings_of(cwsi_arena *a, const char *const *list, cwsi_list *o
     return true;
 }
 
+/* A map of borrowed texts for a message. False: out of memory. */
 static bool cwsi_pairs_of(cwsi_arena *a, const cws_pair *pairs, cwsi_list *out)
 {
     size_t i, n = cwsi_count_pairs(pairs);
@@ -10384,7 +11282,8 @@ static cwsi_sides cwsi_resource_sides(const cws_resources *r)
     return s;
 }
 
-/* The arguments to send: those that keep a sandbox alive belong to the command that is ours. */
+/* The arguments to send. With neither args nor command: those of the built-in command, which does
+ * nothing but keep the sandbox alive. */
 static const char *const *cwsi_effective_args(const cws_sandbox_opts *o)
 {
     static const char *const keep_alive[] = {CWSI_DEFAULT_ARG1, CWSI_DEFAULT_ARG2, NULL};
@@ -10426,8 +11325,8 @@ CWSI_DEFINE_SECRETS(v1)
 CWSI_DEFINE_SECRETS(b2)
 
 /* ================================================================================================
- * >>impl-create-v1
- * Merged options to a CreateSandboxRequest.
+ * >>impl-resources-v1
+ * Resources and files of a container in a CreateSandboxRequest.
  * ============================================================================================= */
 
 /* One side of the requirements; NULL if there is nothing in it. *ok: memory sufficed. */
@@ -10477,6 +11376,7 @@ static bool cwsi_v1_requirements(cwsi_arena *a, const cws_resources *r, cwsi_v1_
     return ok;
 }
 
+/* Contents are borrowed from the options. False: out of memory. */
 static bool cwsi_v1_files(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
 {
     size_t i;
@@ -10493,8 +11393,9 @@ static bool cwsi_v1_files(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *o
 }
 
 /* ================================================================================================
- * >>impl-places-v1
- * Network, storage, services of a CreateSandboxRequest.
+ * >>impl-spec-v1
+ * Network, volumes, services and object storage of a CreateSandboxRequest; of a container: mounts,
+ * security, image credentials, startup probe.
  * ============================================================================================= */
 
 static bool cwsi_v1_port_ranges(cwsi_arena *a, const cws_network_rule *r, cwsi_list *out)
@@ -10519,18 +11420,40 @@ static cwsi_v1_CidrBlock *cwsi_v1_cidr(cwsi_arena *a, const cws_network_rule *r)
     return cwsi_strings_of(a, r->cidr_except, &block->except) ? block : NULL;
 }
 
+/* A host name as the service has it: no white space around it, lower case. */
+static bool cwsi_v1_hostname(cwsi_arena *a, const char *name, cwsi_str *out)
+{
+    size_t n, i;
+    char *copy;
+    name += strspn(name, " \t");
+    n = strcspn(name, " \t");
+    copy = cwsi_arena_copy(a, name, n);
+    if (!copy) return false;
+    for (i = 0; i < n; i++) copy[i] = cwsi_lower(copy[i]);
+    out->at = copy;
+    out->len = n;
+    return true;
+}
+
+/* Append one rule; a host name is matched over HTTPS. False: out of memory. */
 static bool cwsi_v1_egress(cwsi_arena *a, const cws_network_rule *r, cwsi_list *out)
 {
     cwsi_v1_EgressRule *rule =
         CWSI_AS(cwsi_v1_EgressRule, cwsi_list_grow(a, out, sizeof(cwsi_v1_EgressRule)));
+    cwsi_str *except;
+    size_t i;
     if (!rule) return false;
     if (r->cidr) {
         rule->cidr = cwsi_v1_cidr(a, r);
         if (!rule->cidr) return false;
     } else if (r->hostname) {
         rule->has_https_hostname = true;
-        rule->https_hostname = cwsi_str_of(r->hostname);
-        if (!cwsi_strings_of(a, r->hostname_except, &rule->https_hostname_except)) return false;
+        if (!cwsi_v1_hostname(a, r->hostname, &rule->https_hostname) ||
+            !cwsi_strings_of(a, r->hostname_except, &rule->https_hostname_except))
+            return false;
+        except = CWSI_AS(cwsi_str, rule->https_hostname_except.at);
+        for (i = 0; i < rule->https_hostname_except.len; i++)
+            if (!cwsi_v1_hostname(a, except[i].at, &except[i])) return false;
     } else if (r->tenant) {
         rule->has_tenant = true;
         rule->tenant = CWSI_CAST(int32_t, r->tenant);
@@ -10545,6 +11468,7 @@ static bool cwsi_v1_egress(cwsi_arena *a, const cws_network_rule *r, cwsi_list *
     return cwsi_v1_port_ranges(a, r, &rule->ports);
 }
 
+/* Append one rule; without cidr and tenant it lets everybody in. False: out of memory. */
 static bool cwsi_v1_ingress(cwsi_arena *a, const cws_network_rule *r, cwsi_list *out)
 {
     cwsi_v1_IngressRule *rule =
@@ -10562,6 +11486,7 @@ static bool cwsi_v1_ingress(cwsi_arena *a, const cws_network_rule *r, cwsi_list 
     return cwsi_v1_port_ranges(a, r, &rule->ports);
 }
 
+/* UNSET options are left out of the message, so the service's defaults count. */
 static bool cwsi_v1_network(cwsi_arena *a, const cws_network *n, cwsi_v1_SandboxSpec *spec)
 {
     cwsi_v1_NetworkOptions *out;
@@ -10628,6 +11553,7 @@ static bool cwsi_v1_volume(cwsi_arena *a, const cws_volume *v, cwsi_v1_SandboxSp
     return !v->mount_path || cwsi_v1_mount(a, &mount, main);
 }
 
+/* All volumes, file_system last; main mounts those that have a path. */
 static bool cwsi_v1_volumes(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_SandboxSpec *spec,
                             cwsi_v1_Container *main)
 {
@@ -10662,6 +11588,7 @@ static bool cwsi_v1_services(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list
     return true;
 }
 
+/* UNSET options are left out of the message. False: out of memory. */
 static bool cwsi_v1_security(cwsi_arena *a, const cws_security *s, cwsi_v1_Container *main)
 {
     cwsi_v1_SecurityContext *out;
@@ -10728,7 +11655,7 @@ static bool cwsi_v1_storage_access(cwsi_arena *a, const cws_object_storage *o,
 
 /* ================================================================================================
  * >>impl-request-v1
- * The whole CreateSandboxRequest, and the dialect.
+ * The containers and the whole CreateSandboxRequest, or that from a template; the table of v1.
  * ============================================================================================= */
 
 /* A container. defaults: what is not given is the library's own, not the image's. */
@@ -10767,6 +11694,7 @@ static bool cwsi_v1_containers(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1
     return true;
 }
 
+/* Fill the spec from merged options; texts stay borrowed. False: out of memory. */
 static bool cwsi_v1_spec(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_v1_SandboxSpec *spec)
 {
     if (!cwsi_v1_containers(a, o, spec)) return false;
@@ -10807,6 +11735,7 @@ static cws_status cwsi_v1_template_encode(cwsi_arena *a, const cws_sandbox_opts 
     return status;
 }
 
+/* cwsi_dialect.create_encode of v1; with template_id another request is encoded. */
 static cws_status cwsi_v1_create_encode(cwsi_arena *a, const cws_sandbox_opts *o,
                                         const char *request_id, cwsi_buf *out)
 {
@@ -10865,9 +11794,11 @@ static const cwsi_dialect *cwsi_dialect_v1(void)
 
 /* ================================================================================================
  * >>impl-view-v1beta2
- * What coreweave.sandbox.v1beta2 answers. Only this section and the next two know its messages.
+ * What coreweave.sandbox.v1beta2 answers. Only sections whose names end in -v1beta2 know its
+ * messages, and the macros of >>impl-found and >>impl-create, which serve both dialects.
  * ============================================================================================= */
 
+/* UNSPECIFIED for numbers that this header does not know. */
 static cws_state cwsi_b2_state(int32_t number)
 {
     switch (number) {
@@ -10883,6 +11814,7 @@ static cws_state cwsi_b2_state(int32_t number)
     }
 }
 
+/* The number on the wire; 0: v1beta2 has no such state. */
 static int32_t cwsi_b2_state_number(cws_state state)
 {
     int32_t number;
@@ -10897,16 +11829,19 @@ static int32_t cwsi_b2_seconds(int64_t ms)
     return ms / 1000 < INT32_MAX ? CWSI_CAST(int32_t, ms / 1000) : INT32_MAX;
 }
 
+/* Does the view name a sandbox, by an id that can be kept? */
 static bool cwsi_b2_has_id(const cwsi_view *view)
 {
     return view->id.len > 0 && view->id.len < CWSI_ID_SIZE; /* a longer one could not be kept */
 }
 
+/* Replace *out, unless the reply leaves the text empty. */
 static void cwsi_b2_learn_text(cwsi_arena *a, cwsi_str text, const char **out, bool *ok)
 {
     if (text.len) *out = cwsi_keep_text(a, text, ok);
 }
 
+/* Replace what is known of services by the exposed ports, unless none are told. */
 static void cwsi_b2_learn_ports(cwsi_arena *a, const cwsi_list *ports, cws_sandbox_info *info,
                                 bool *ok)
 {
@@ -10937,6 +11872,7 @@ static void cwsi_b2_learn_ports(cwsi_arena *a, const cwsi_list *ports, cws_sandb
     cwsi_b2_learn_text(a, (m)->applied_egress_mode, &info->egress_mode, ok);                       \
     cwsi_b2_learn_ports(a, &(m)->exposed_ports, info, ok)
 
+/* cwsi_view.learn for the reply to Start, the only one that tells resources. */
 static void cwsi_b2_learn_create(cwsi_arena *a, const void *reply, cws_sandbox_info *info, bool *ok)
 {
     const cwsi_b2_StartSandboxResponse *m = CWSI_CAST(const cwsi_b2_StartSandboxResponse *, reply);
@@ -10972,6 +11908,7 @@ static void cwsi_b2_learn_listed(cwsi_arena *a, const void *reply, cws_sandbox_i
     CWSI_B2_LEARN(m);
 }
 
+/* The common view of the reply to Start. False: it names no sandbox. */
 static bool cwsi_b2_create_view(const void *reply, cwsi_view *view)
 {
     const cwsi_b2_StartSandboxResponse *m =
@@ -10987,6 +11924,7 @@ static bool cwsi_b2_create_view(const void *reply, cwsi_view *view)
     return cwsi_b2_has_id(view);
 }
 
+/* The common view of the reply to Get. False: it names no sandbox. */
 static bool cwsi_b2_get_view(const void *reply, cwsi_view *view)
 {
     const cwsi_b2_GetSandboxResponse *m = CWSI_CAST(const cwsi_b2_GetSandboxResponse *, reply);
@@ -11072,6 +12010,7 @@ static bool cwsi_b2_stop_begin(cws_op *op, const cwsi_stop_request *r, int64_t r
                            deadline);
 }
 
+/* Begin Pause or Resume. Repeated only if it surely was not sent. */
 static bool cwsi_b2_pause_begin(cws_op *op, cwsi_str id, bool resume, int64_t rpc_ms,
                                 int64_t deadline)
 {
@@ -11113,6 +12052,7 @@ static size_t cwsi_b2_list_count(const void *reply)
     return CWSI_CAST(const cwsi_b2_ListSandboxesResponse *, reply)->sandboxes.len;
 }
 
+/* Item number index of a page. False: it names no sandbox. */
 static bool cwsi_b2_list_view(const void *reply, size_t index, cwsi_view *view)
 {
     const cwsi_b2_SandboxInfo *m =
@@ -11155,6 +12095,7 @@ static bool cwsi_b2_exec_unary(cws_op *op, const cwsi_exec_request *r, int64_t d
     return true;
 }
 
+/* Begin Exec (unary) or StreamExec. Repeated only if it surely was not sent. */
 static bool cwsi_b2_exec_begin(cws_op *op, const cwsi_exec_request *r, bool unary, int64_t deadline)
 {
     cwsi_b2_ExecStreamInit init = CWSI_ZERO;
@@ -11171,6 +12112,7 @@ static bool cwsi_b2_exec_begin(cws_op *op, const cwsi_exec_request *r, bool unar
                            CWSI_RETRY_UNSENT, CWSI_NEVER, deadline);
 }
 
+/* A reply without a result has not exited. */
 static void cwsi_b2_exec_reply(const void *reply, cwsi_exec_reply *out)
 {
     const cwsi_b2_ExecResponse *m = CWSI_CAST(const cwsi_b2_ExecSandboxResponse *, reply)->result;
@@ -11186,6 +12128,7 @@ static void cwsi_b2_exec_reply(const void *reply, cwsi_exec_reply *out)
     out->exit_code = m->exit_code;
 }
 
+/* A message without ready, output, exit or error is NOTHING. Texts are borrowed. */
 static void cwsi_b2_exec_event(const void *message, cwsi_exec_event *event)
 {
     const cwsi_b2_ExecStreamResponse *m = CWSI_CAST(const cwsi_b2_ExecStreamResponse *, message);
@@ -11207,6 +12150,7 @@ static void cwsi_b2_exec_event(const void *message, cwsi_exec_event *event)
     }
 }
 
+/* Append an envelope with input; data NULL: with its end. False: out->status says why. */
 static bool cwsi_b2_exec_input(cwsi_buf *out, const cwsi_str *data)
 {
     cwsi_b2_ExecStreamRequest m = CWSI_ZERO;
@@ -11221,6 +12165,7 @@ static bool cwsi_b2_exec_input(cwsi_buf *out, const cwsi_str *data)
     return cwsi_put_envelope(out, CWSI_M_b2_ExecStreamRequest, &m) == CWS_OK;
 }
 
+/* Append an envelope with the size of the terminal. False: out->status says why. */
 static bool cwsi_b2_exec_resize(cwsi_buf *out, uint32_t width, uint32_t height)
 {
     cwsi_b2_ExecStreamRequest m = CWSI_ZERO;
@@ -11253,6 +12198,7 @@ static bool cwsi_b2_logs_begin(cws_op *op, const cwsi_logs_request *r, int64_t d
     return true;
 }
 
+/* Only v1beta2 says that a stream is over (`complete`). Texts are borrowed. */
 static void cwsi_b2_logs_event(const void *message, cwsi_logs_event *event)
 {
     const cwsi_b2_LogStreamResponse *m = CWSI_CAST(const cwsi_b2_LogStreamResponse *, message);
@@ -11285,6 +12231,7 @@ static cwsi_str cwsi_b2_read_content(const void *reply)
     return CWSI_CAST(const cwsi_b2_RetrieveFileSandboxResponse *, reply)->file_contents;
 }
 
+/* Begin AddFile. Repeated only if it surely was not sent. */
 static bool cwsi_b2_write_begin(cws_op *op, const cwsi_file_request *r, int64_t deadline)
 {
     cwsi_b2_AddFileSandboxRequest m = CWSI_ZERO;
@@ -11308,7 +12255,7 @@ static void cwsi_b2_read_snapshot(const cwsi_b2_FileSystemSnapshot *m, cwsi_foun
     if (!s) return;
     s->snapshot_id = cwsi_keep_text(a, m->file_system_snapshot_id, ok);
     s->state = CWSI_CAST(cws_snapshot_state, cwsi_known(m->status, CWS_SNAPSHOT_DELETING));
-    s->status_reason = cwsi_keep_text(a, m->status_reason, ok);
+    s->state_reason = cwsi_keep_text(a, m->status_reason, ok);
     s->size_bytes = m->size_bytes;
     s->source_sandbox_id = cwsi_keep_text(a, m->source_sandbox_id, ok);
     s->source_volume_name = "";
@@ -11336,6 +12283,7 @@ static void cwsi_b2_read_created(const cwsi_question *q,
     cwsi_b2_read_snapshot(&s, f, ok);
 }
 
+/* Add one runner to the list, with what only v1beta2 tells. *ok false: out of memory. */
 static void cwsi_b2_add_runner(const cwsi_b2_AvailableRunner *m, cwsi_found *f, bool *ok)
 {
     cws_runner *r = cwsi_b2_read_runner(m, f, ok);
@@ -11364,6 +12312,7 @@ static void cwsi_b2_add_profile(const cwsi_b2_ProfileSummary *m, cwsi_found *f, 
     p->egress_modes = out;
 }
 
+/* Begin the call for one of the four questions; a create may make the service wait. */
 static bool cwsi_b2_ask_snapshot(cws_op *op, const cwsi_question *q, int64_t rpc_ms,
                                  int64_t deadline)
 {
@@ -11425,6 +12374,7 @@ static bool cwsi_b2_ask_runner(cws_op *op, const cwsi_question *q, int64_t rpc_m
                            CWSI_RETRY_SAFE, rpc_ms, deadline);
 }
 
+/* Begin the call for a list of profiles, or for one; q->id is the runner. */
 static bool cwsi_b2_ask_profile(cws_op *op, const cwsi_question *q, int64_t rpc_ms,
                                 int64_t deadline)
 {
@@ -11444,6 +12394,7 @@ static bool cwsi_b2_ask_profile(cws_op *op, const cwsi_question *q, int64_t rpc_
                            rpc_ms, deadline);
 }
 
+/* cwsi_dialect.ask_begin of v1beta2, by the group of the question. */
 static bool cwsi_b2_ask_begin(cws_op *op, const cwsi_question *q, int64_t rpc_ms, int64_t deadline)
 {
     if (q->ask <= CWSI_ASK_SNAPSHOT_DELETE) return cwsi_b2_ask_snapshot(op, q, rpc_ms, deadline);
@@ -11452,6 +12403,7 @@ static bool cwsi_b2_ask_begin(cws_op *op, const cwsi_question *q, int64_t rpc_ms
     return cwsi_b2_ask_profile(op, q, rpc_ms, deadline);
 }
 
+/* cwsi_dialect.ask_read of v1beta2: add what is told; returns the next page's token. */
 static cwsi_str cwsi_b2_ask_read(const cwsi_question *q, const void *reply, cwsi_found *f, bool *ok)
 {
     const cwsi_b2_ListFileSystemSnapshotsResponse *snapshots;
@@ -11499,7 +12451,7 @@ static cwsi_str cwsi_b2_ask_read(const cwsi_question *q, const void *reply, cwsi
 
 /* ================================================================================================
  * >>impl-create-v1beta2
- * Merged options to a StartSandboxRequest.
+ * Merged options to a StartSandboxRequest; the table of v1beta2.
  * ============================================================================================= */
 
 /* One side of the requirements; NULL if there is nothing in it. *ok: memory sufficed. */
@@ -11542,6 +12494,7 @@ static bool cwsi_b2_requirements(cwsi_arena *a, const cws_resources *r,
     return ok;
 }
 
+/* Contents are borrowed from the options. False: out of memory. */
 static bool cwsi_b2_files(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list *out)
 {
     size_t i;
@@ -11603,6 +12556,7 @@ static bool cwsi_b2_volumes(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_list 
     return true;
 }
 
+/* The one scratch volume, from a snapshot if one is named. False: out of memory. */
 static bool cwsi_b2_file_system(cwsi_arena *a, const cws_file_system *f,
                                 cwsi_b2_StartSandboxRequest *m)
 {
@@ -11643,6 +12597,7 @@ static bool cwsi_b2_places(cwsi_arena *a, const cws_sandbox_opts *o, cwsi_b2_Sta
            cwsi_b2_volumes(a, o, &m->volumes) && cwsi_b2_file_system(a, o->file_system, m);
 }
 
+/* cwsi_dialect.create_encode of v1beta2, which has no token for a repeated create. */
 static cws_status cwsi_b2_create_encode(cwsi_arena *a, const cws_sandbox_opts *o,
                                         const char *request_id, cwsi_buf *out)
 {
@@ -11704,6 +12659,22 @@ static const cwsi_dialect *cwsi_dialect_b2(void)
                                     cwsi_b2_ask_read};
     return &b2;
 }
+
+/* ################################################################################################
+ * >>chapter-client
+ * Address, credentials, protocol, transport.
+ *
+ * Knows:  One service address: credentials, limits, dialect, protocol, transport; and the end of
+ *         all operations when the client goes.
+ * Never:  Sandboxes and sessions. A credential is never shown, and never sent where it must not
+ *         go.
+ * Offers: cwsi_check_url, cwsi_check_header, cwsi_is_loopback, cws_client_open, cws_client_free,
+ *         cws_bytes_free.
+ *
+ *     cws_client_opts, environment --> limits --> dialect --> protocol --> address --> transport
+ *     cws_client_free --> every operation ends as cancelled --> transport closed
+ *                     --> the last holder (sandbox, operation, session ...) frees the memory
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-client
@@ -11797,11 +12768,13 @@ static cws_status cwsi_check_header(cws_error *err, cwsi_arena *a, const char *n
     return CWS_OK;
 }
 
+/* A variable of the environment, unless the options forbid it; NULL if unset or empty. */
 static const char *cwsi_env(const cws_client_opts *o, const char *name)
 {
     return cwsi_variable(o->no_environment, name);
 }
 
+/* Add a header to every request. option names the value in errors, which never show it. */
 static cws_status cwsi_add_header(cws_client *c, cws_error *err, const char *option,
                                   const char *name, const char *prefix, const char *value)
 {
@@ -11841,6 +12814,7 @@ static cws_status cwsi_add_credentials(cws_client *c, const cws_client_opts *o, 
                            "Bearer ", key);
 }
 
+/* Address and credentials; a credential over plain http only to this machine, or if allowed. */
 static cws_status cwsi_configure_address(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
     const char *url = o->base_url ? o->base_url : cwsi_env(o, "CWSANDBOX_BASE_URL");
@@ -11859,6 +12833,7 @@ static cws_status cwsi_configure_address(cws_client *c, const cws_client_opts *o
     return c->base_url ? CWS_OK : cwsi_no_memory(err, "client");
 }
 
+/* Check timeouts, sizes and versions, and store those that are the client's own. */
 static cws_status cwsi_configure_limits(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
     int64_t unused;
@@ -11887,6 +12862,7 @@ static cws_status cwsi_configure_limits(cws_client *c, const cws_client_opts *o,
     return CWS_OK;
 }
 
+/* Option api_version, else CWSANDBOX_API_VERSION, else v1. */
 static cws_status cwsi_configure_dialect(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
     const char *name = cwsi_env(o, "CWSANDBOX_API_VERSION");
@@ -11909,6 +12885,7 @@ static const char *cwsi_protocol_source(const cws_client_opts *o)
     return o->protocol ? "the option protocol" : "CWSANDBOX_PROTOCOL";
 }
 
+/* Option protocol, else CWSANDBOX_PROTOCOL, else Connect. gRPC needs HTTP/2. */
 static cws_status cwsi_configure_protocol(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
     const char *name = cwsi_env(o, "CWSANDBOX_PROTOCOL");
@@ -11934,6 +12911,7 @@ static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_tr
                                  cws_error *err);
 #endif
 
+/* The caller's transport, checked and copied, else libcurl. Last: it needs all the rest. */
 static cws_status cwsi_configure_transport(cws_client *c, const cws_client_opts *o, cws_error *err)
 {
     const cws_transport *t = o->transport;
@@ -11983,38 +12961,15 @@ static cws_status cwsi_client_configure(cws_client *c, const cws_client_opts *o,
     return cwsi_configure_transport(c, o, err);
 }
 
-/* Every operation ends as cancelled, then the transport goes. */
-static void cwsi_client_shut(cws_client *c)
-{
-    c->refs++;
-    c->free_wanted = true; /* a callback begins nothing new */
-    while (c->ops || c->ready_first) {
-        cws_op *op;
-        for (op = c->ops; op; op = op->next) {
-            op->cancelled = true;
-            cwsi_op_wake(op);
-        }
-        (void)cwsi_run_ready(c);
-    }
-    c->dead = true;
-    if (c->transport.close) c->transport.close(c->transport.user);
-    memset(&c->transport, 0, sizeof(c->transport));
-    c->header_count = 0;
-    cwsi_arena_clear(&c->arena); /* the credential goes with it */
-    c->base_url = "";
-    cwsi_client_unref(c); /* this function's */
-    cwsi_client_unref(c); /* the handle's */
-}
-
 /* ================================================================================================
- * >>impl-public
- * The public functions, in the order of their declarations: check, then delegate. A blocking call
- * is its _begin, the loop, and taking the result.
+ * >>impl-public-client
+ * The functions of >>client, and those of bytes and version. Here and in the other sections named
+ * impl-public-*, a function checks its arguments, then delegates; a blocking call is its _begin,
+ * the loop, and taking the result.
  * ============================================================================================= */
 
-CWS_API const void *cws_bytes_data(const cws_bytes *bytes, size_t *size)
+CWS_API const char *cws_bytes_data(const cws_bytes *bytes)
 {
-    if (size) *size = bytes ? bytes->len : 0;
     return bytes && bytes->at ? bytes->at : "";
 }
 
@@ -12071,6 +13026,7 @@ CWS_API cws_status cws_client_open(const cws_client_opts *opts, cws_client **out
     c->random = o->random;
     c->hooks_user = o->hooks_user;
     c->base_url = "";
+    c->call_free = cwsi_call_free;
     if (!c->random) cwsi_seed(c);
     status = cwsi_client_configure(c, o, err);
     if (status) {
@@ -12099,6 +13055,26 @@ CWS_API cws_memory_info cws_client_memory(const cws_client *client)
     return info;
 }
 
+/* ################################################################################################
+ * >>chapter-sandbox
+ * The sandbox: start, wait, get, list, stop.
+ *
+ * Knows:  The sandbox object and its phases; start, polls and stop, each shared by all who need
+ *         it; attach, list, delete by id; which session tracks it.
+ * Never:  Messages of a dialect (only cwsi_view); commands, files, logs.
+ * Offers: cwsi_prelude, cwsi_await_own, cwsi_join, cwsi_sandbox_new, cwsi_sandbox_unref,
+ *         cwsi_sandbox_stop_op, cwsi_session_track, cwsi_session_forget, cwsi_enter,
+ *         cwsi_enter_sandbox, cwsi_may_block, cwsi_finish.
+ *
+ *     of one caller        cwsi_wait                    cwsi_joining      cwsi_get, cwsi_listing
+ *                           |    |                           |
+ *     shared, in the     start_op  running_op,            stop_op
+ *     sandbox                ^     complete_op               | |
+ *                            |          ^                    | |
+ *                            |          `--ended?------------' |
+ *                            `-------------is it started?------'
+ * ############################################################################################# */
+
 /* ================================================================================================
  * >>impl-sandbox
  * The sandbox object: applying what the service says, leaving a session, and the operations that
@@ -12108,23 +13084,11 @@ CWS_API cws_memory_info cws_client_memory(const cws_client *client)
  *          |                              `-----------`-----------`-----------^
  *          `--stop--> cancelled for good
  *
- * TERMINAL and cancelled never change; STOPPING only becomes TERMINAL; the id never changes.
+ * TERMINAL and cancelled never change, but an end that was only presumed may turn out to be
+ * STOPPING; STOPPING only becomes TERMINAL; the id never changes.
  * ============================================================================================= */
 
-static void cwsi_metrics_leave(cws_sandbox *sb);
-static void cwsi_metrics_running(cws_sandbox *sb);
-static void cwsi_metrics_join(cwsi_metrics *m, cws_sandbox *sb);
-static void cwsi_metrics_unref(cws_client *c, cwsi_metrics *m);
-static void cwsi_metrics_starting(cws_sandbox *sb, int64_t now);
-static void cwsi_metrics_executed(cws_sandbox *sb, bool failed, bool nonzero);
-static bool cwsi_journal_write(cws_session *s, const char *kind, const char *first,
-                               const char *second);
-static void cwsi_journal_outcome(cws_sandbox *sb, const char *request_id, const char *id);
-static void cwsi_journal_close(cwsi_journal *j);
-static bool cwsi_journal_create(cws_op *op);
-static cws_op *cwsi_ready_new(cws_client *c, const char *snapshot_id, int64_t deadline_ms);
-static size_t cwsi_scratch_count(const cws_sandbox *sb, const char **name);
-
+/* PAUSED counts as RUNNING; what is not known counts as STARTING. */
 static cwsi_phase cwsi_phase_of(cws_state state)
 {
     switch (state) {
@@ -12151,7 +13115,7 @@ static void cwsi_sandbox_learn(cws_sandbox *sb, const cwsi_view *view)
     bool ok = true;
     if (!view->reply) return;
     cwsi_arena_init(&fresh, &sb->client->mem);
-    cwsi_keep_info(&fresh, &next, &ok);
+    cwsi_copy_info(&fresh, &next, &ok);
     if (ok) view->learn(&fresh, view->reply, &next, &ok);
     if (!ok) {
         cwsi_arena_clear(&fresh);
@@ -12162,6 +13126,7 @@ static void cwsi_sandbox_learn(cws_sandbox *sb, const cwsi_view *view)
     sb->info = next;
 }
 
+/* A sandbox that is not started, with one hold, tracked by no session. NULL: no memory. */
 static cws_sandbox *cwsi_sandbox_new(cws_client *c)
 {
     cws_sandbox *sb = CWSI_NEW(&c->mem, cws_sandbox);
@@ -12173,7 +13138,7 @@ static cws_sandbox *cwsi_sandbox_new(cws_client *c)
     cwsi_buf_init(&sb->spill, &c->mem, CWSI_MAX_MESSAGE);
     sb->request_timeout_ms = c->request_timeout_ms;
     sb->info.sandbox_id = sb->id;
-    sb->info.status_reason = sb->reason;
+    sb->info.state_reason = sb->reason;
     sb->info.runner_id = sb->runner;
     sb->info.runner_group_id = sb->group;
     sb->info.display_name = sb->info.runtime_class = sb->info.share_token = "";
@@ -12184,12 +13149,13 @@ static cws_sandbox *cwsi_sandbox_new(cws_client *c)
     return sb;
 }
 
+/* Drop one hold. The last one frees the object; the sandbox itself is not stopped. */
 static void cwsi_sandbox_unref(cws_sandbox *sb)
 {
     cws_client *c = sb->client;
     if (--sb->refs > 0) return;
     CWS_ASSERT(!sb->start_op && !sb->running_op && !sb->complete_op && !sb->stop_op);
-    cwsi_metrics_leave(sb);
+    c->hooks->count_leave(sb);
     cwsi_buf_free(&sb->create);
     cwsi_buf_free(&sb->spill);
     cwsi_arena_clear(&sb->learned);
@@ -12197,11 +13163,13 @@ static void cwsi_sandbox_unref(cws_sandbox *sb)
     cwsi_client_unref(c);
 }
 
+/* Copy, cut to size; an empty text leaves out as it is. */
 static void cwsi_take_text(char *out, size_t size, cwsi_str text)
 {
     if (text.len) cwsi_copy_text(out, size, text.at, text.len);
 }
 
+/* Has it ended for good, or can it never start? */
 static bool cwsi_sandbox_done(const cws_sandbox *sb)
 {
     return sb->cancelled || sb->phase == CWSI_TERMINAL;
@@ -12233,7 +13201,7 @@ static void cwsi_sandbox_apply(cws_sandbox *sb, const cwsi_view *view, bool poll
     sb->presumed = presumed && !sb->stop_owned;
     sb->info.state = state;
     sb->info.state_number = view->state_number;
-    if (phase == CWSI_RUNNING) cwsi_metrics_running(sb);
+    if (phase == CWSI_RUNNING) sb->client->hooks->count_running(sb);
 }
 
 /* The service knows it no more, and that is fine. */
@@ -12244,11 +13212,13 @@ static void cwsi_sandbox_gone(cws_sandbox *sb)
     sb->info.state = CWS_STATE_TERMINATED;
 }
 
+/* The first id stays. */
 static void cwsi_sandbox_set_id(cws_sandbox *sb, cwsi_str id)
 {
     if (!sb->id[0]) cwsi_copy_text(sb->id, sizeof(sb->id), id.at, id.len);
 }
 
+/* Say why this sandbox can not be used. Returns CWS_ERR_NOT_RUNNING. */
 static cws_status cwsi_not_running(cws_error *err, const cws_sandbox *sb)
 {
     if (sb->cancelled)
@@ -12271,6 +13241,7 @@ static cws_status cwsi_judge_terminal(const cws_sandbox *sb, bool allow_terminat
     return CWS_OK;
 }
 
+/* Free an entry of a session's list, with its holds on the sandbox and its stop. */
 static void cwsi_tracked_free(cws_client *c, cwsi_tracked *t)
 {
     t->sandbox->session = NULL;
@@ -12279,6 +13250,7 @@ static void cwsi_tracked_free(cws_client *c, cwsi_tracked *t)
     cwsi_free(&c->mem, t);
 }
 
+/* A session without defaults, metrics and journal, with one hold. NULL: out of memory. */
 static cws_session *cwsi_session_new(cws_client *c, int64_t close_timeout_ms)
 {
     cws_session *s = CWSI_NEW(&c->mem, cws_session);
@@ -12296,13 +13268,14 @@ static cws_session *cwsi_session_new(cws_client *c, int64_t close_timeout_ms)
 static void cwsi_session_forget(cws_sandbox *sb)
 {
     cws_session *s = sb->session;
+    const cwsi_hooks *hooks = sb->client->hooks;
     size_t i;
     if (!s) return;
     for (i = 0; i < s->tracked_len; i++) {
         cwsi_tracked *t = s->tracked[i];
         if (t->sandbox != sb) continue;
-        if (sb->id[0]) (void)cwsi_journal_write(s, "gone", sb->id, NULL);
-        cwsi_journal_outcome(sb, sb->request_id, NULL); /* it is nobody's, or never was */
+        if (sb->id[0]) (void)hooks->note(s, "gone", sb->id, NULL);
+        hooks->note_outcome(sb, sb->request_id, NULL); /* it is nobody's, or never was */
         s->tracked_len--;
         memmove(&s->tracked[i], &s->tracked[i + 1], (s->tracked_len - i) * sizeof(s->tracked[0]));
         cwsi_tracked_free(s->client, t);
@@ -12327,26 +13300,23 @@ static cws_status cwsi_session_track(cws_session *s, cws_sandbox *sb, cws_error 
     t = CWSI_NEW(&c->mem, cwsi_tracked);
     if (!t) return cwsi_no_memory(err, "session");
     cwsi_session_forget(sb);
-    cwsi_metrics_join(s->metrics, sb);
+    c->hooks->count_join(s->metrics, sb);
     t->sandbox = sb;
     sb->refs++;
     sb->session = s;
     s->tracked[s->tracked_len++] = t;
-    if (sb->id[0]) (void)cwsi_journal_write(s, "live", sb->id, "-");
+    if (sb->id[0]) (void)c->hooks->note(s, "live", sb->id, "-");
     return CWS_OK;
 }
 
-static void cwsi_wandb_free(cws_client *c, cwsi_wandb *w);
-
+/* Drop one hold. The last one frees the session; no sandbox is stopped. */
 static void cwsi_session_unref(cws_session *s)
 {
     cws_client *c = s->client;
     if (--s->refs > 0) return;
     while (s->tracked_len) cwsi_tracked_free(c, s->tracked[--s->tracked_len]);
     cwsi_free(&c->mem, s->tracked);
-    if (s->journal) cwsi_journal_close(s->journal);
-    cwsi_metrics_unref(c, s->metrics);
-    cwsi_wandb_free(c, s->wandb);
+    c->hooks->session_drop(s);
     cwsi_arena_clear(&s->arena);
     cwsi_free(&c->mem, s);
     cwsi_client_unref(c);
@@ -12383,7 +13353,7 @@ CWS_API bool cws_state_is_terminal(cws_state state)
     return cwsi_phase_of(state) == CWSI_TERMINAL;
 }
 
-CWS_API const cws_sandbox_info *cws_sandbox_get_info(const cws_sandbox *sandbox)
+CWS_API const cws_sandbox_info *cws_sandbox_last_info(const cws_sandbox *sandbox)
 {
     static const char *const names[] = {NULL};
     static const cws_sandbox_info none = {"",
@@ -12434,6 +13404,17 @@ CWS_API cws_exec_stats cws_sandbox_exec_stats(const cws_sandbox *sandbox)
     return sandbox ? sandbox->stats : none;
 }
 
+/* How many scratch volumes are known; *name is the first one's. */
+static size_t cwsi_scratch_count(const cws_sandbox *sb, const char **name)
+{
+    size_t i, n = 0;
+    for (i = 0; i < sb->info.volume_count; i++) {
+        const cws_volume *v = &sb->info.volumes[i];
+        if (!v->volume_id && v->name && n++ == 0) *name = v->name;
+    }
+    return n;
+}
+
 /* ================================================================================================
  * >>impl-op-start
  * Create: shared by everybody who needs the sandbox started. Goes on even if nobody waits.
@@ -12481,6 +13462,7 @@ static bool cwsi_start_spill(cws_op *op)
     return false;
 }
 
+/* The create call is over: take its outcome, or go back to SEND with the other placement. */
 static void cwsi_start_accepted(cws_op *op)
 {
     cws_sandbox *sb = op->sandbox;
@@ -12492,7 +13474,7 @@ static void cwsi_start_accepted(cws_op *op)
         if (op->client->dialect->create_view(reply, &view)) {
             sb->create_unknown = false;
             cwsi_sandbox_set_id(sb, view.id);
-            cwsi_journal_outcome(sb, sb->request_id, sb->id);
+            op->client->hooks->note_outcome(sb, sb->request_id, sb->id);
             cwsi_sandbox_learn(sb, &view);
             cwsi_buf_free(&sb->create); /* it has done its work, and may hold large files */
             cwsi_buf_free(&sb->spill);
@@ -12505,7 +13487,7 @@ static void cwsi_start_accepted(cws_op *op)
         }
     } else {
         sb->create_unknown = op->call->unclear || !op->call->err.status;
-        if (!sb->create_unknown) cwsi_journal_outcome(sb, sb->request_id, NULL);
+        if (!sb->create_unknown) op->client->hooks->note_outcome(sb, sb->request_id, NULL);
         if (cwsi_start_spill(op)) {
             cwsi_arena_clear(&arena);
             return;
@@ -12524,7 +13506,7 @@ static void cwsi_start_accepted(cws_op *op)
     cwsi_arena_clear(&arena);
 }
 
-/* The create request is there already, encoded. */
+/* Begin the create call; its request is there already, encoded. False: op->err is set. */
 static bool cwsi_start_send(cws_op *op, int64_t until)
 {
     const cwsi_dialect *dialect = op->client->dialect;
@@ -12548,9 +13530,9 @@ static cwsi_turn cwsi_start_run(cws_op *op, int64_t now)
     for (;;) {
         switch (op->step) {
         case CWSI_START_SEND:
-            cwsi_metrics_starting(sb, now);
+            op->client->hooks->count_start(sb, now);
             op->deadline_ms = cwsi_after(now, sb->request_timeout_ms + 1);
-            if (!cwsi_journal_create(op)) return CWSI_READY;
+            if (!op->client->hooks->note_create(op)) return CWSI_READY;
             if (!cwsi_start_send(op, cwsi_after(now, sb->request_timeout_ms)))
                 return CWSI_READY;
             op->call->unclear = sb->create_unknown; /* by an earlier start */
@@ -12570,7 +13552,8 @@ static cwsi_turn cwsi_start_run(cws_op *op, int64_t now)
 static const cwsi_op_kind *cwsi_start_kind(void)
 {
     static const char *const steps[] = {CWSI_START_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kind = {"Create sandbox", steps, cwsi_start_run, NULL, NULL, NULL};
+    static const cwsi_op_kind kind = {"Create sandbox", steps, cwsi_start_run, NULL, NULL, NULL,
+                                      CWSI_GIVES_NOTHING, NULL};
     return &kind;
 }
 
@@ -12710,7 +13693,7 @@ static const cwsi_op_kind *cwsi_poll_kind(void)
 {
     static const char *const steps[] = {CWSI_POLL_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Poll sandbox status", steps, cwsi_poll_run, NULL, NULL,
-                                      NULL};
+                                      NULL, CWSI_GIVES_NOTHING, NULL};
     return &kind;
 }
 
@@ -12762,6 +13745,7 @@ static cwsi_turn cwsi_join(cws_op *op)
     return CWSI_READY;
 }
 
+/* Wait for a shared operation. NULL is ignored: the caller, or cwsi_join, reports it. */
 static void cwsi_await_new(cws_op *op, cws_op *child)
 {
     if (child) (void)cwsi_op_await(op, child);
@@ -12830,6 +13814,7 @@ static cwsi_turn cwsi_wait_run(cws_op *op, int64_t now)
     }
 }
 
+/* Name the goal that was not reached; an end that came before the deadline counts. */
 static bool cwsi_wait_expire(cws_op *op)
 {
     cwsi_wait *w = CWSI_AS(cwsi_wait, op);
@@ -12849,12 +13834,16 @@ static const cwsi_op_kind *cwsi_wait_kind(cwsi_goal goal)
 {
     static const char *const steps[] = {CWSI_WAIT_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kinds[] = {
-        {"Start sandbox", steps, cwsi_wait_run, cwsi_wait_expire, NULL, NULL},
-        {"Wait for sandbox", steps, cwsi_wait_run, cwsi_wait_expire, NULL, NULL},
-        {"Wait until complete", steps, cwsi_wait_run, cwsi_wait_expire, NULL, NULL}};
+        {"Start sandbox", steps, cwsi_wait_run, cwsi_wait_expire, NULL, NULL, CWSI_GIVES_NOTHING,
+         NULL},
+        {"Wait for sandbox", steps, cwsi_wait_run, cwsi_wait_expire, NULL, NULL, CWSI_GIVES_NOTHING,
+         NULL},
+        {"Wait until complete", steps, cwsi_wait_run, cwsi_wait_expire, NULL, NULL,
+         CWSI_GIVES_NOTHING, NULL}};
     return &kinds[goal];
 }
 
+/* The clock of timeout_ms begins when the sandbox has an id. NULL: out of memory. */
 static cws_op *cwsi_wait_new(cws_sandbox *sb, cwsi_goal goal, int64_t timeout_ms,
                              bool allow_termination)
 {
@@ -12883,7 +13872,7 @@ static cwsi_turn cwsi_prelude(cws_op *op)
 }
 
 /* ================================================================================================
- * >>impl-op-get
+ * >>impl-op-unary
  * One unary call about one sandbox: its status, attaching by id, deleting by id, pause, resume.
  *
  *      SEND --> AWAIT --> done
@@ -13024,15 +14013,27 @@ static cwsi_turn cwsi_get_run(cws_op *op, int64_t now)
     }
 }
 
+/* cwsi_op_kind.take: the sandbox, with its hold. */
+static void *cwsi_get_take(cws_op *op)
+{
+    cws_sandbox *found = CWSI_AS(cwsi_get, op)->found;
+    CWSI_AS(cwsi_get, op)->found = NULL;
+    return found;
+}
+
 static const cwsi_op_kind *cwsi_get_kind(cwsi_get_what what)
 {
     static const char *const steps[] = {CWSI_GET_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kinds[CWSI_GET_WHAT_COUNT] = {
-        {"Get status", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
-        {"Get sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
-        {"Delete sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
-        {"Pause sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy},
-        {"Resume sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy}};
+        {"Get state", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy, CWSI_GIVES_NOTHING, NULL},
+        {"Get sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy, CWSI_GIVES_SANDBOX,
+         cwsi_get_take},
+        {"Delete sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy, CWSI_GIVES_NOTHING,
+         NULL},
+        {"Pause sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy, CWSI_GIVES_NOTHING,
+         NULL},
+        {"Resume sandbox", steps, cwsi_get_run, NULL, NULL, cwsi_get_destroy, CWSI_GIVES_NOTHING,
+         NULL}};
     return &kinds[what];
 }
 
@@ -13048,7 +14049,7 @@ static const cwsi_op_kind *cwsi_get_kind(cwsi_get_what what)
 #define CWSI_AS_LIST_STEP(name) CWSI_LIST_##name,
 enum { CWSI_LIST_STEPS(CWSI_AS_LIST_STEP) CWSI_LIST_STEP_COUNT };
 
-struct cws_sandbox_list {
+struct cws_sandboxes {
     cws_client *client; /* held */
     cws_sandbox **at;   /* each held */
     size_t len, cap;
@@ -13062,13 +14063,42 @@ typedef struct cwsi_listing {
     cwsi_list tokens;
     bool adopt;
     int64_t timeout_ms;
-    cws_sandbox_list *found;
+    cws_sandboxes *found;
 } cwsi_listing;
+
+CWS_API size_t cws_sandboxes_count(const cws_sandboxes *list)
+{
+    return list ? list->len : 0;
+}
+
+CWS_API cws_sandbox *cws_sandboxes_at(const cws_sandboxes *list, size_t index)
+{
+    return list && index < list->len ? list->at[index] : NULL;
+}
+
+CWS_API cws_sandbox *cws_sandboxes_take(cws_sandboxes *list, size_t index)
+{
+    cws_sandbox *sb = cws_sandboxes_at(list, index);
+    if (sb) sb->refs++;
+    return sb;
+}
+
+CWS_API void cws_sandboxes_free(cws_sandboxes *list)
+{
+    cws_client *c;
+    size_t i;
+    if (!list) return;
+    c = list->client;
+    for (i = 0; i < list->len; i++) cwsi_sandbox_unref(list->at[i]);
+    cwsi_free(&c->mem, list->at);
+    cwsi_free(&c->mem, list);
+    cwsi_client_unref(c);
+}
 
 static void cwsi_listing_destroy(cws_op *op)
 {
     cwsi_listing *l = CWSI_AS(cwsi_listing, op);
-    cws_sandbox_list_free(l->found);
+    cws_sandboxes_free(l->found);
     cwsi_arena_clear(&l->arena);
     if (l->session) cwsi_session_unref(l->session);
 }
@@ -13076,7 +14106,7 @@ static void cwsi_listing_destroy(cws_op *op)
 /* One more at the end, which takes over the reference. False: op->err is set, nothing is kept. */
 static bool cwsi_listing_add(cwsi_listing *l, cws_sandbox *sb)
 {
-    cws_sandbox_list *found = l->found;
+    cws_sandboxes *found = l->found;
     cws_client *c = l->op.client;
     if (found->len == found->cap) {
         size_t cap = found->cap ? found->cap * 2 : 16;
@@ -13167,11 +14197,20 @@ static cwsi_turn cwsi_listing_run(cws_op *op, int64_t now)
     }
 }
 
+/* cwsi_op_kind.take: the list. */
+static void *cwsi_listing_take(cws_op *op)
+{
+    cws_sandboxes *found = CWSI_AS(cwsi_listing, op)->found;
+    CWSI_AS(cwsi_listing, op)->found = NULL;
+    return found;
+}
+
 static const cwsi_op_kind *cwsi_listing_kind(void)
 {
     static const char *const steps[] = {CWSI_LIST_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"List sandboxes", steps, cwsi_listing_run, NULL, NULL,
-                                      cwsi_listing_destroy};
+                                      cwsi_listing_destroy,
+                                      CWSI_GIVES_SANDBOXES, cwsi_listing_take};
     return &kind;
 }
 
@@ -13241,7 +14280,7 @@ static bool cwsi_sandbox_took(cws_sandbox *sb, const cwsi_view *view)
     return ok;
 }
 
-/* Is it that a stop with snapshot found nothing it could take one of? */
+/* Did a stop with snapshot fail because the sandbox has ended, so that none can be taken? */
 static bool cwsi_stop_too_late(const cwsi_stop *stop)
 {
     const cws_error *err = &stop->op.err;
@@ -13313,7 +14352,8 @@ static cwsi_turn cwsi_stop_snapshots(cwsi_stop *stop, int64_t now)
         if (!stop->request.wait || op->client->dialect->one_volume || !ids[stop->ready])
             return CWSI_READY; /* or the service has waited */
         if (until >= op->deadline_ms) until = op->deadline_ms - 1;
-        cwsi_await_own(op, cwsi_ready_new(op->client, ids[stop->ready], until));
+        cwsi_await_own(op, op->client->hooks->snapshot_ready(op->client, ids[stop->ready],
+                                                                 until));
         if (op->err.status) return CWSI_READY;
     }
 }
@@ -13385,6 +14425,7 @@ static cwsi_turn cwsi_stop_run(cws_op *op, int64_t now)
     return cwsi_stop_step(CWSI_AS(cwsi_stop, op), now);
 }
 
+/* After a stop that went well the session has nothing left to stop. */
 static void cwsi_stop_ended(cws_op *op)
 {
     if (!op->err.status) cwsi_session_forget(op->sandbox);
@@ -13408,7 +14449,7 @@ static const cwsi_op_kind *cwsi_stop_kind(void)
 {
     static const char *const steps[] = {CWSI_STOP_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Stop sandbox",   steps, cwsi_stop_run, cwsi_stop_expire,
-                                      cwsi_stop_ended, cwsi_stop_destroy};
+                                      cwsi_stop_ended, cwsi_stop_destroy, CWSI_GIVES_NOTHING, NULL};
     return &kind;
 }
 
@@ -13498,7 +14539,7 @@ static const cwsi_op_kind *cwsi_joining_kind(void)
 {
     static const char *const steps[] = {CWSI_JOIN_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Stop sandbox", steps, cwsi_joining_run, cwsi_stop_expire,
-                                      NULL,           NULL};
+                                      NULL,           NULL, CWSI_GIVES_NOTHING, NULL};
     return &kind;
 }
 
@@ -13529,7 +14570,7 @@ static cws_status cwsi_give_op(cws_op *op, const char *what, cws_op **out, cws_e
     return op ? CWS_OK : cwsi_no_memory(err, what);
 }
 
-/* A blocking call must not run inside a callback, nor begin what it would wait for. */
+/* May a blocking call begin? REENTRANT inside a callback: then nothing must be begun. */
 static cws_status cwsi_may_block(cws_client *c, cws_error *err)
 {
     if (!c->running && !c->in_callback) return CWS_OK;
@@ -13537,13 +14578,18 @@ static cws_status cwsi_may_block(cws_client *c, cws_error *err)
     return cwsi_fail(err, CWS_ERR_REENTRANT, "a blocking call was made inside a callback");
 }
 
-/* Run a begun operation to its end and forget it. */
-static cws_status cwsi_finish_blocking(cws_status begun, cws_op *op, cws_error *err)
+/* The rest of a blocking call whose operation was begun, or not: run it to its end. The caller
+ * takes the result, and frees *op in any case. */
+static cws_status cwsi_run_begun(cws_status begun, cws_op *const *op, cws_error *err)
 {
-    cws_status status;
-    if (begun) return begun;
-    status = cws_op_wait(op, -1, err);
-    cws_op_free(op);
+    return begun ? begun : cwsi_run_until(*op, CWSI_NEVER, err);
+}
+
+/* The same for a call without a result. */
+static cws_status cwsi_finish(cws_status begun, cws_op *const *op, cws_error *err)
+{
+    cws_status status = cwsi_run_begun(begun, op, err);
+    cws_op_free(*op);
     return status;
 }
 
@@ -13561,66 +14607,61 @@ CWS_API cws_status cws_sandbox_start_begin(cws_sandbox *sandbox, cws_op **out, c
 CWS_API cws_status cws_sandbox_start(cws_sandbox *sandbox, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_start_begin(sandbox, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_sandbox_start_begin(sandbox, &op, err), &op, err);
 }
 
 /* The two waits. */
-static cws_status cwsi_wait_begin(cws_sandbox *sb, cwsi_goal goal, double timeout_seconds,
-                                  bool allow_termination, cws_op **out, cws_error *err)
+static cws_status cwsi_wait_begin(cws_sandbox *sb, cwsi_goal goal, const cws_wait_opts *opts,
+                                  cws_op **out, cws_error *err)
 {
+    cws_wait_opts none = CWSI_ZERO;
+    const cws_wait_opts *o = opts ? opts : &none;
     int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
     status = cwsi_enter_sandbox(sb, out, err);
+    if (!status) status = cwsi_check_zero(err, "cws_wait_opts", o->must_be_zero);
+    if (!status && goal == CWSI_GOAL_RUNNING && o->allow_termination)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                           "allow_termination is for cws_sandbox_wait_until_complete");
     if (!status)
-        status = cwsi_check_seconds(err, "timeout_seconds", timeout_seconds, sb->request_timeout_ms,
-                                    false, &timeout_ms);
+        status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
+                                    sb->request_timeout_ms, false, &timeout_ms);
     if (status) return status;
-    return cwsi_give_op(cwsi_wait_new(sb, goal, timeout_ms, allow_termination), "Wait for sandbox",
-                        out, err);
+    return cwsi_give_op(cwsi_wait_new(sb, goal, timeout_ms, o->allow_termination),
+                        "Wait for sandbox", out, err);
 }
 
-CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, double timeout_seconds,
+CWS_API cws_status cws_sandbox_wait_begin(cws_sandbox *sandbox, const cws_wait_opts *opts,
                                           cws_op **out, cws_error *err)
 {
-    return cwsi_wait_begin(sandbox, CWSI_GOAL_RUNNING, timeout_seconds, false, out, err);
+    return cwsi_wait_begin(sandbox, CWSI_GOAL_RUNNING, opts, out, err);
 }
 
-CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, double timeout_seconds, cws_error *err)
+CWS_API cws_status cws_sandbox_wait(cws_sandbox *sandbox, const cws_wait_opts *opts, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_wait_begin(sandbox, timeout_seconds, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_sandbox_wait_begin(sandbox, opts, &op, err), &op, err);
 }
 
 CWS_API cws_status cws_sandbox_wait_until_complete_begin(cws_sandbox *sandbox,
-                                                         const cws_complete_opts *opts,
+                                                         const cws_wait_opts *opts,
                                                          cws_op **out, cws_error *err)
 {
-    if (opts && opts->must_be_zero) {
-        cwsi_error_clear(err);
-        return cwsi_check_zero(err, "cws_complete_opts", opts->must_be_zero);
-    }
-    return cwsi_wait_begin(sandbox, CWSI_GOAL_COMPLETE, opts ? opts->timeout_seconds : 0,
-                           opts && opts->allow_termination, out, err);
+    return cwsi_wait_begin(sandbox, CWSI_GOAL_COMPLETE, opts, out, err);
 }
 
 CWS_API cws_status cws_sandbox_wait_until_complete(cws_sandbox *sandbox,
-                                                   const cws_complete_opts *opts, cws_error *err)
+                                                   const cws_wait_opts *opts, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_wait_until_complete_begin(sandbox, opts, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_sandbox_wait_until_complete_begin(sandbox, opts, &op, err), &op, err);
 }
 
-CWS_API cws_status cws_sandbox_get_status_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
+CWS_API cws_status cws_sandbox_get_state_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
 {
     cws_status status;
     if (out) *out = NULL;
@@ -13632,7 +14673,7 @@ CWS_API cws_status cws_sandbox_get_status_begin(cws_sandbox *sandbox, cws_op **o
                         "Get status", out, err);
 }
 
-CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state, cws_error *err)
+CWS_API cws_status cws_sandbox_get_state(cws_sandbox *sandbox, cws_state *state, cws_error *err)
 {
     cws_op *op = NULL;
     cws_status begun;
@@ -13640,13 +14681,14 @@ CWS_API cws_status cws_sandbox_get_status(cws_sandbox *sandbox, cws_state *state
     if (state) *state = cws_sandbox_state(sandbox);
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
     if (sandbox) sandbox->refs++; /* a callback may free it meanwhile */
-    begun = cws_sandbox_get_status_begin(sandbox, &op, err);
-    status = cwsi_finish_blocking(begun, op, err);
+    begun = cws_sandbox_get_state_begin(sandbox, &op, err);
+    status = cwsi_finish(begun, &op, err);
     if (state) *state = cws_sandbox_state(sandbox);
     if (sandbox) cwsi_sandbox_unref(sandbox);
     return status;
 }
 
+/* Check the options of a stop, and fill the wish and its time; grace is in whole seconds. */
 static cws_status cwsi_check_stop(const cws_sandbox *sb, const cws_stop_opts *o,
                                   cwsi_stop_wish *wish, int64_t *timeout_ms, cws_error *err)
 {
@@ -13655,22 +14697,22 @@ static cws_status cwsi_check_stop(const cws_sandbox *sb, const cws_stop_opts *o,
         cwsi_check_seconds(err, "graceful_shutdown_seconds", o->graceful_shutdown_seconds,
                            CWSI_CAST(int64_t, CWSI_GRACE_S * 1000), true, &grace_ms))
         return CWS_ERR_INVALID_ARGUMENT;
-    whole = o->snapshot ? cwsi_snapshot_stop_ms(sb->client, (grace_ms + 999) / 1000 * 1000)
+    whole = o->snapshot_on_stop ? cwsi_snapshot_stop_ms(sb->client, (grace_ms + 999) / 1000 * 1000)
                         : grace_ms + CWSI_CAST(int64_t, CWSI_STOP_SLACK_S * 1000);
     if (cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, whole, false, timeout_ms))
         return CWS_ERR_INVALID_ARGUMENT;
-    if (!o->snapshot && (o->snapshot_no_wait || o->snapshot_volumes || o->request_id))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s needs snapshot",
+    if (!o->snapshot_on_stop && (o->no_wait_for_ready || o->snapshot_volumes || o->request_id))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s needs snapshot_on_stop",
                          o->snapshot_volumes   ? "snapshot_volumes"
-                         : o->snapshot_no_wait ? "snapshot_no_wait"
+                         : o->no_wait_for_ready ? "no_wait_for_ready"
                                                : "request_id");
-    if (grace_ms > (o->snapshot ? 300000 : 86400000))
+    if (grace_ms > (o->snapshot_on_stop ? 300000 : 86400000))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "graceful_shutdown_seconds: at most %s",
-                         o->snapshot ? "300 with snapshot" : "one day");
+                         o->snapshot_on_stop ? "300 with snapshot_on_stop" : "one day");
     wish->grace_s = CWSI_CAST(int32_t, (grace_ms + 999) / 1000);
     wish->missing_ok = o->missing_ok;
-    wish->snapshot = o->snapshot;
-    wish->wait = !o->snapshot_no_wait;
+    wish->snapshot = o->snapshot_on_stop;
+    wish->wait = !o->no_wait_for_ready;
     wish->volumes = o->snapshot_volumes;
     wish->request_id = o->request_id;
     return CWS_OK;
@@ -13694,7 +14736,8 @@ static cws_status cwsi_check_stop_snapshot(cws_sandbox *sb, const cws_stop_opts 
         cwsi_check_strings(err, "snapshot_volumes", o->snapshot_volumes))
         return CWS_ERR_INVALID_ARGUMENT;
     if (dialect->one_volume && o->snapshot_volumes)
-        return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "snapshot_volumes is not there in %s; leave it "
+        return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
+                         "snapshot_volumes is not supported by API %s; leave it "
                          "out: the file_system is meant", dialect->name);
     if (sb->cancelled) return CWS_OK;
     if (stop && !stop->request.snapshot)
@@ -13720,14 +14763,14 @@ CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_o
     if (out) *out = NULL;
     status = cwsi_enter_sandbox(sandbox, out, err);
     if (!status) status = cwsi_check_stop(sandbox, o, &wish, &timeout_ms, err);
-    if (!status && o->snapshot) status = cwsi_check_stop_snapshot(sandbox, o, err);
+    if (!status && o->snapshot_on_stop) status = cwsi_check_stop_snapshot(sandbox, o, err);
     if (status) return status;
     op = cwsi_op_new(sandbox->client, sizeof(cwsi_joining), cwsi_joining_kind(), sandbox);
     if (!op) return cwsi_no_memory(err, "Stop sandbox");
     CWSI_AS(cwsi_joining, op)->missing_ok = o->missing_ok;
-    CWSI_AS(cwsi_joining, op)->snapshot = o->snapshot;
+    CWSI_AS(cwsi_joining, op)->snapshot = o->snapshot_on_stop;
     op->deadline_ms = cwsi_after(cwsi_now(sandbox->client), timeout_ms);
-    if (o->snapshot && cwsi_sandbox_is_kept(sandbox) && cwsi_sandbox_done(sandbox)) {
+    if (o->snapshot_on_stop && cwsi_sandbox_is_kept(sandbox) && cwsi_sandbox_done(sandbox)) {
         *out = op; /* an earlier one took them */
         return CWS_OK;
     }
@@ -13744,10 +14787,8 @@ CWS_API cws_status cws_sandbox_stop_begin(cws_sandbox *sandbox, const cws_stop_o
 CWS_API cws_status cws_sandbox_stop(cws_sandbox *sandbox, const cws_stop_opts *opts, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_stop_begin(sandbox, opts, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_sandbox_stop_begin(sandbox, opts, &op, err), &op, err);
 }
 
 /* Pause and resume. */
@@ -13760,7 +14801,7 @@ static cws_status cwsi_pause_begin(cws_sandbox *sb, cwsi_get_what what, cws_op *
     if (status) return status;
     if (!sb->client->dialect->pause_begin)
         return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                         "%s is not there in %s; use api_version CWS_API_V1BETA2",
+                         "%s is not supported by API %s; use api_version CWS_API_V1BETA2",
                          cwsi_get_kind(what)->name, sb->client->dialect->name);
     if (!sb->id[0] || cwsi_sandbox_done(sb)) return cwsi_not_running(err, sb);
     return cwsi_give_op(cwsi_op_new(sb->client, sizeof(cwsi_get), cwsi_get_kind(what), sb),
@@ -13775,10 +14816,8 @@ CWS_API cws_status cws_sandbox_pause_begin(cws_sandbox *sandbox, cws_op **out, c
 CWS_API cws_status cws_sandbox_pause(cws_sandbox *sandbox, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_pause_begin(sandbox, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_sandbox_pause_begin(sandbox, &op, err), &op, err);
 }
 
 CWS_API cws_status cws_sandbox_resume_begin(cws_sandbox *sandbox, cws_op **out, cws_error *err)
@@ -13789,10 +14828,8 @@ CWS_API cws_status cws_sandbox_resume_begin(cws_sandbox *sandbox, cws_op **out, 
 CWS_API cws_status cws_sandbox_resume(cws_sandbox *sandbox, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_resume_begin(sandbox, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_sandbox_resume_begin(sandbox, &op, err), &op, err);
 }
 
 CWS_API void cws_sandbox_free(cws_sandbox *sandbox)
@@ -13834,11 +14871,24 @@ CWS_API cws_status cws_sandbox_delete(cws_client *client, const char *sandbox_id
                                       cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_sandbox_delete_begin(client, sandbox_id, missing_ok, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_sandbox_delete_begin(client, sandbox_id, missing_ok, &op, err), &op,
+                       err);
 }
+
+/* ################################################################################################
+ * >>chapter-ask
+ * Snapshots, runners, profiles.
+ *
+ * Knows:  Questions that need no sandbox object: snapshots, the bucket, runners, profiles; and a
+ *         snapshot of a running sandbox, which is two such questions.
+ * Never:  Messages of a dialect (only cwsi_question and cwsi_found); commands, files.
+ * Offers: cwsi_listed.
+ *
+ *     cwsi_question --ask_begin--> call --ask_read--> cwsi_found --filter--> the caller's list
+ *     cwsi_snapshot: cwsi_prelude, then SNAPSHOT_CREATE, then SNAPSHOT_GET until it is ready
+ *     a stop with snapshots asks SNAPSHOT_GET the same way (cwsi_ready_new)
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-op-ask
@@ -13869,6 +14919,7 @@ typedef struct cwsi_asking {
     const char *exposure_mode, *egress_mode; /* NULL: any */
 } cwsi_asking;
 
+/* Free the list, its texts, and its hold on the client. NULL is fine. */
 static void cwsi_found_free(cwsi_found *f)
 {
     cws_client *c;
@@ -13886,6 +14937,7 @@ static void cwsi_asking_destroy(cws_op *op)
     cwsi_found_free(a->found);
 }
 
+/* Runners and profiles, whose errors are CWS_ERR_DISCOVERY. */
 static bool cwsi_is_discovery(cwsi_ask ask)
 {
     return ask >= CWSI_ASK_RUNNER_LIST;
@@ -13917,6 +14969,7 @@ static void cwsi_asking_failed(cwsi_asking *a)
     else if (cws_status_is(err->status, CWS_ERR_SANDBOX)) err->status = CWS_ERR_DISCOVERY;
 }
 
+/* Is text in a list that NULL ends? The list may be NULL. */
 static bool cwsi_listed(const char *const *list, const char *text)
 {
     for (; list && *list; list++)
@@ -13947,10 +15000,24 @@ static bool cwsi_asking_wants(const cwsi_asking *a, size_t i)
     }
 }
 
+/* Bytes of one item that the question finds; buckets have none. */
 static size_t cwsi_item_size(cwsi_ask ask)
 {
     if (ask <= CWSI_ASK_SNAPSHOT_DELETE) return sizeof(cws_snapshot);
     return ask <= CWSI_ASK_RUNNER_GET ? sizeof(cws_runner) : sizeof(cws_profile);
+}
+
+/* The only item, which then owns what it was found in. NULL: there is none. */
+static void *cwsi_found_one(cwsi_found *f, cwsi_ask ask)
+{
+    if (!f || !f->items.len) {
+        cwsi_found_free(f);
+        return NULL;
+    }
+    if (ask <= CWSI_ASK_SNAPSHOT_DELETE) CWSI_CAST(cws_snapshot *, f->items.at)->owner = f;
+    else if (ask <= CWSI_ASK_RUNNER_GET) CWSI_CAST(cws_runner *, f->items.at)->owner = f;
+    else CWSI_CAST(cws_profile *, f->items.at)->owner = f;
+    return f->items.at;
 }
 
 /* Leave out what is not wanted. */
@@ -14082,6 +15149,7 @@ static cwsi_turn cwsi_asking_run(cws_op *op, int64_t now)
     }
 }
 
+/* Say what was not ready in time. False: a plain timeout will do. */
 static bool cwsi_asking_expire(cws_op *op)
 {
     const cwsi_asking *a = CWSI_AS(cwsi_asking, op);
@@ -14098,17 +15166,38 @@ static bool cwsi_asking_expire(cws_op *op)
     return true;
 }
 
+/* cwsi_op_kind.take: the list of what was found. */
+static void *cwsi_asking_take(cws_op *op)
+{
+    cwsi_found *found = CWSI_AS(cwsi_asking, op)->found;
+    CWSI_AS(cwsi_asking, op)->found = NULL;
+    return found;
+}
+
+/* cwsi_op_kind.take: the only item, which owns what it was found in. */
+static void *cwsi_asking_take_one(cws_op *op)
+{
+    return cwsi_found_one(CWSI_CAST(cwsi_found *, cwsi_asking_take(op)),
+                          CWSI_AS(cwsi_asking, op)->q.ask);
+}
+
 static const cwsi_op_kind *cwsi_asking_kind(cwsi_ask ask)
 {
     static const char *const steps[] = {CWSI_ASK_STEPS(CWSI_AS_STEP_NAME) NULL};
-#define CWSI_ASKING_KIND(name)                                                                     \
-    {name, steps, cwsi_asking_run, cwsi_asking_expire, NULL, cwsi_asking_destroy}
+#define CWSI_ASKING_KIND(name, gives, take)                                                        \
+    {name, steps, cwsi_asking_run, cwsi_asking_expire, NULL, cwsi_asking_destroy,                  \
+     CWSI_GIVES_##gives, take}
     static const cwsi_op_kind kinds[CWSI_ASK_COUNT] = {
-        CWSI_ASKING_KIND("Create snapshot"),     CWSI_ASKING_KIND("Get snapshot"),
-        CWSI_ASKING_KIND("List snapshots"),      CWSI_ASKING_KIND("Delete snapshot"),
-        CWSI_ASKING_KIND("Get snapshot bucket"), CWSI_ASKING_KIND("Set snapshot bucket"),
-        CWSI_ASKING_KIND("List runners"),        CWSI_ASKING_KIND("Get runner"),
-        CWSI_ASKING_KIND("List profiles"),       CWSI_ASKING_KIND("Get profile")};
+        CWSI_ASKING_KIND("Create snapshot", NOTHING, NULL), /* a part of cwsi_snapshot */
+        CWSI_ASKING_KIND("Get snapshot", SNAPSHOT, cwsi_asking_take_one),
+        CWSI_ASKING_KIND("List snapshots", SNAPSHOTS, cwsi_asking_take),
+        CWSI_ASKING_KIND("Delete snapshot", NOTHING, NULL),
+        CWSI_ASKING_KIND("Get snapshot bucket", BUCKET, NULL),
+        CWSI_ASKING_KIND("Set snapshot bucket", BUCKET, NULL),
+        CWSI_ASKING_KIND("List runners", RUNNERS, cwsi_asking_take),
+        CWSI_ASKING_KIND("Get runner", RUNNER, cwsi_asking_take_one),
+        CWSI_ASKING_KIND("List profiles", PROFILES, cwsi_asking_take),
+        CWSI_ASKING_KIND("Get profile", PROFILE, cwsi_asking_take_one)};
 #undef CWSI_ASKING_KIND
     return &kinds[ask];
 }
@@ -14199,17 +15288,6 @@ static void cwsi_snapshot_destroy(cws_op *op)
     cwsi_found_free(s->found);
 }
 
-/* How many scratch volumes are known; *name is the first one's. */
-static size_t cwsi_scratch_count(const cws_sandbox *sb, const char **name)
-{
-    size_t i, n = 0;
-    for (i = 0; i < sb->info.volume_count; i++) {
-        const cws_volume *v = &sb->info.volumes[i];
-        if (!v->volume_id && v->name && n++ == 0) *name = v->name;
-    }
-    return n;
-}
-
 /* Which volume, if none was named? NULL is for the service to say. */
 static cws_status cwsi_snapshot_volume(const cws_sandbox *sb, const char **volume, cws_error *err)
 {
@@ -14219,6 +15297,7 @@ static cws_status cwsi_snapshot_volume(const cws_sandbox *sb, const char **volum
     return cwsi_fail(err, CWS_ERR_SNAPSHOT, "the sandbox has several scratch volumes: name one");
 }
 
+/* The id of the only snapshot in the list. */
 static const char *cwsi_found_id(const cwsi_found *f)
 {
     return CWSI_CAST(const cws_snapshot *, f->items.at)->snapshot_id;
@@ -14245,6 +15324,7 @@ static void cwsi_snapshot_take(cwsi_snapshot *s)
     cwsi_op_leave(op);
 }
 
+/* Begin the create as a child that ends with this operation. op->err may be set. */
 static void cwsi_snapshot_create(cwsi_snapshot *s, int64_t now)
 {
     cws_op *op = &s->op;
@@ -14309,11 +15389,20 @@ static cwsi_turn cwsi_snapshot_run(cws_op *op, int64_t now)
     }
 }
 
+/* cwsi_op_kind.take: the snapshot, which owns what it was found in. */
+static void *cwsi_snapshot_give(cws_op *op)
+{
+    cwsi_found *found = CWSI_AS(cwsi_snapshot, op)->found;
+    CWSI_AS(cwsi_snapshot, op)->found = NULL;
+    return cwsi_found_one(found, CWSI_ASK_SNAPSHOT_GET);
+}
+
 static const cwsi_op_kind *cwsi_snapshot_kind(void)
 {
     static const char *const steps[] = {CWSI_SNAPSHOT_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Create snapshot", steps, cwsi_snapshot_run, NULL, NULL,
-                                      cwsi_snapshot_destroy};
+                                      cwsi_snapshot_destroy,
+                                      CWSI_GIVES_SNAPSHOT, cwsi_snapshot_give};
     return &kind;
 }
 
@@ -14323,66 +15412,32 @@ static const cwsi_op_kind *cwsi_snapshot_kind(void)
  * ============================================================================================= */
 
 #define CWSI_DEFINE_LIST(kind)                                                                     \
-    CWS_API size_t cws_##kind##_list_count(const cws_##kind##_list *list)                          \
+    CWS_API size_t cws_##kind##s_count(const cws_##kind##s *list)                                  \
     {                                                                                              \
         return list ? list->found.items.len : 0;                                                   \
     }                                                                                              \
-    CWS_API const cws_##kind *cws_##kind##_list_at(const cws_##kind##_list *list, size_t index)    \
+    CWS_API const cws_##kind *cws_##kind##s_at(const cws_##kind##s *list, size_t index)            \
     {                                                                                              \
-        return index < cws_##kind##_list_count(list)                                               \
+        return index < cws_##kind##s_count(list)                                                   \
                    ? CWSI_CAST(const cws_##kind *, list->found.items.at) + index                   \
                    : NULL;                                                                         \
     }                                                                                              \
-    CWS_API void cws_##kind##_list_free(cws_##kind##_list *list)                                   \
+    CWS_API void cws_##kind##s_free(cws_##kind##s *list)                                           \
     {                                                                                              \
         if (list) cwsi_found_free(&list->found);                                                   \
+    }                                                                                              \
+    CWS_API void cws_##kind##_free(cws_##kind *one)                                                \
+    {                                                                                              \
+        if (one) cwsi_found_free(CWSI_CAST(cwsi_found *, one->owner));                             \
     }
 
 CWSI_DEFINE_LIST(snapshot)
 CWSI_DEFINE_LIST(runner)
 CWSI_DEFINE_LIST(profile)
 
-/* What an ended operation has found, if it is one of the questions from first to last. */
-static cwsi_found *cwsi_take_found(cws_op *op, cwsi_ask first, cwsi_ask last)
-{
-    cwsi_found **slot = NULL, *found;
-    int ask;
-    if (!op || !op->done || op->err.status) return NULL;
-    for (ask = CWSI_CAST(int, first); ask <= CWSI_CAST(int, last); ask++)
-        if (op->kind == cwsi_asking_kind(CWSI_CAST(cwsi_ask, ask)))
-            slot = &CWSI_AS(cwsi_asking, op)->found;
-    if (first == CWSI_ASK_SNAPSHOT_GET && op->kind == cwsi_snapshot_kind())
-        slot = &CWSI_AS(cwsi_snapshot, op)->found;
-    if (!slot) return NULL;
-    found = *slot;
-    *slot = NULL;
-    return found;
-}
-
-CWS_API cws_snapshot_list *cws_op_take_snapshots(cws_op *op)
-{
-    return CWSI_AS(cws_snapshot_list,
-                   cwsi_take_found(op, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST));
-}
-
-CWS_API cws_runner_list *cws_op_take_runners(cws_op *op)
-{
-    return CWSI_AS(cws_runner_list,
-                   cwsi_take_found(op, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET));
-}
-
-CWS_API cws_profile_list *cws_op_take_profiles(cws_op *op)
-{
-    return CWSI_AS(cws_profile_list,
-                   cwsi_take_found(op, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET));
-}
-
 CWS_API bool cws_op_snapshot_bucket(const cws_op *op, cws_snapshot_bucket *out)
 {
-    if (!op || !out || !op->done || op->err.status ||
-        (op->kind != cwsi_asking_kind(CWSI_ASK_BUCKET_GET) &&
-         op->kind != cwsi_asking_kind(CWSI_ASK_BUCKET_SET)))
-        return false;
+    if (!out || !cwsi_op_gives(op, CWSI_GIVES_BUCKET)) return false;
     *out = CWSI_CAST(const cwsi_asking *, CWSI_CAST(const void *, op))->found->bucket;
     return true;
 }
@@ -14404,12 +15459,13 @@ CWS_API cws_status cws_snapshot_create_begin(cws_sandbox *sandbox, const cws_sna
     if (!status) status = cwsi_check_token(err, o->request_id);
     if (!status)
         status = cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds,
-                                    o->no_wait ? sandbox->request_timeout_ms
+                                    o->no_wait_for_ready ? sandbox->request_timeout_ms
                                                : CWSI_SNAPSHOT_S * 1000 + CWSI_CLIENT_BUFFER_MS,
                                     false, &timeout_ms);
     if (!status && volume && sandbox->client->dialect->one_volume)
         status = cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                           "volume is not there in %s; leave it out: the file_system is meant",
+                           "volume is not supported by API %s; "
+                           "leave it out: the file_system is meant",
                            sandbox->client->dialect->name);
     if (!status && volume) status = cwsi_check_required(err, "volume", volume);
     if (!status) status = cwsi_snapshot_volume(sandbox, &volume, err);
@@ -14423,38 +15479,23 @@ CWS_API cws_status cws_snapshot_create_begin(cws_sandbox *sandbox, const cws_sna
     s->volume = cwsi_keep(&s->arena, o->volume, &ok);
     s->request_id = o->request_id && o->request_id[0] ? cwsi_keep(&s->arena, o->request_id, &ok)
                                                       : s->token;
-    s->wait = !o->no_wait;
+    s->wait = !o->no_wait_for_ready;
     s->timeout_ms = timeout_ms;
     if (!ok) (void)cwsi_op_fail_no_memory(op);
     *out = op;
     return CWS_OK;
 }
 
-/* The end of a blocking question: the operation, or what it has found if somebody wants it. */
-static cws_status cwsi_finish_asking(cws_status begun, cws_op *op, cwsi_found **out, cwsi_ask first,
-                                     cwsi_ask last, cws_error *err)
-{
-    cws_status status = begun;
-    if (!begun) {
-        status = cws_op_wait(op, -1, err);
-        if (!status && out) *out = cwsi_take_found(op, first, last);
-        cws_op_free(op);
-    }
-    return status;
-}
-
 CWS_API cws_status cws_snapshot_create(cws_sandbox *sandbox, const cws_snapshot_opts *opts,
-                                       cws_snapshot_list **out, cws_error *err)
+                                       cws_snapshot **out, cws_error *err)
 {
     cws_op *op = NULL;
-    cwsi_found *found = NULL;
     cws_status status;
     if (out) *out = NULL;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_snapshot_create_begin(sandbox, opts, &op, err);
-    status = cwsi_finish_asking(status, op, out ? &found : NULL, CWSI_ASK_SNAPSHOT_GET,
-                                CWSI_ASK_SNAPSHOT_LIST, err);
-    if (out) *out = CWSI_AS(cws_snapshot_list, found);
+    status = cwsi_run_begun(cws_snapshot_create_begin(sandbox, opts, &op, err), &op, err);
+    if (!status && out) *out = cws_op_take_snapshot(op);
+    cws_op_free(op);
     return status;
 }
 
@@ -14515,21 +15556,20 @@ CWS_API cws_status cws_snapshot_get_begin(cws_client *client, const char *snapsh
 }
 
 CWS_API cws_status cws_snapshot_get(cws_client *client, const char *snapshot_id,
-                                    cws_snapshot_list **out, cws_error *err)
+                                    cws_snapshot **out, cws_error *err)
 {
     cws_op *op = NULL;
-    cwsi_found *found = NULL;
     cws_status status;
     if (out) *out = NULL;
     if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_snapshot_get_begin(client, snapshot_id, out ? &op : NULL, err);
-    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST,
-                                err);
-    if (out) *out = CWSI_AS(cws_snapshot_list, found);
+    status = cwsi_run_begun(cws_snapshot_get_begin(client, snapshot_id, out ? &op : NULL, err), &op,
+                            err);
+    if (!status) *out = cws_op_take_snapshot(op);
+    cws_op_free(op);
     return status;
 }
 
-CWS_API cws_status cws_snapshot_find_begin(cws_client *client, const cws_snapshot_list_opts *opts,
+CWS_API cws_status cws_snapshot_list_begin(cws_client *client, const cws_snapshot_list_opts *opts,
                                            cws_op **out, cws_error *err)
 {
     cws_snapshot_list_opts none = CWSI_ZERO;
@@ -14542,8 +15582,9 @@ CWS_API cws_status cws_snapshot_find_begin(cws_client *client, const cws_snapsho
     cwsi_error_clear(err);
     if (cwsi_check_zero(err, "cws_snapshot_list_opts", o->must_be_zero) ||
         cwsi_check_choice(err, "state", CWSI_CAST(unsigned, o->state), CWS_SNAPSHOT_DELETING) ||
-        cwsi_check_optional(err, "source_sandbox_id", o->source_sandbox_id))
-        return err->status;
+        (o->source_sandbox_id &&
+         cwsi_check_required(err, "source_sandbox_id", o->source_sandbox_id)))
+        return err->status; /* "" could be an id that is not known: it must not mean all */
     a = cwsi_asking_begin(client, CWSI_ASK_SNAPSHOT_LIST, o->timeout_seconds, 0, out, err);
     if (!a) return err->status;
     a->state = o->state;
@@ -14551,18 +15592,16 @@ CWS_API cws_status cws_snapshot_find_begin(cws_client *client, const cws_snapsho
     return cwsi_asking_give(a, ok, out, err);
 }
 
-CWS_API cws_status cws_snapshot_find(cws_client *client, const cws_snapshot_list_opts *opts,
-                                     cws_snapshot_list **out, cws_error *err)
+CWS_API cws_status cws_snapshot_list(cws_client *client, const cws_snapshot_list_opts *opts,
+                                     cws_snapshots **out, cws_error *err)
 {
     cws_op *op = NULL;
-    cwsi_found *found = NULL;
     cws_status status;
     if (out) *out = NULL;
     if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_snapshot_find_begin(client, opts, out ? &op : NULL, err);
-    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_SNAPSHOT_GET, CWSI_ASK_SNAPSHOT_LIST,
-                                err);
-    if (out) *out = CWSI_AS(cws_snapshot_list, found);
+    status = cwsi_run_begun(cws_snapshot_list_begin(client, opts, out ? &op : NULL, err), &op, err);
+    if (!status) *out = cws_op_take_snapshots(op);
+    cws_op_free(op);
     return status;
 }
 
@@ -14585,22 +15624,9 @@ CWS_API cws_status cws_snapshot_delete(cws_client *client, const char *snapshot_
                                        cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_snapshot_delete_begin(client, snapshot_id, missing_ok, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
-}
-
-/* The end of a blocking question about the bucket. */
-static cws_status cwsi_finish_bucket(cws_status begun, cws_op *op, cws_snapshot_bucket *out,
-                                     cws_error *err)
-{
-    cws_status status = begun;
-    if (begun) return status;
-    status = cws_op_wait(op, -1, err);
-    if (!status && out) (void)cws_op_snapshot_bucket(op, out);
-    cws_op_free(op);
-    return status;
+    return cwsi_finish(cws_snapshot_delete_begin(client, snapshot_id, missing_ok, &op, err), &op,
+                       err);
 }
 
 CWS_API cws_status cws_snapshot_bucket_get_begin(cws_client *client, cws_op **out, cws_error *err)
@@ -14616,10 +15642,12 @@ CWS_API cws_status cws_snapshot_bucket_get(cws_client *client, cws_snapshot_buck
                                            cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
+    cws_status status;
     if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_snapshot_bucket_get_begin(client, &op, err);
-    return cwsi_finish_bucket(begun, op, out, err);
+    status = cwsi_run_begun(cws_snapshot_bucket_get_begin(client, &op, err), &op, err);
+    if (!status) (void)cws_op_snapshot_bucket(op, out);
+    cws_op_free(op);
+    return status;
 }
 
 /* A name that fits in `size` bytes with its end, as the answers have it. */
@@ -14657,10 +15685,13 @@ CWS_API cws_status cws_snapshot_bucket_set(cws_client *client, const char *bucke
                                            cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
+    cws_status status;
     if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_snapshot_bucket_set_begin(client, bucket_name, region, &op, err);
-    return cwsi_finish_bucket(begun, op, out, err);
+    status = cwsi_run_begun(cws_snapshot_bucket_set_begin(client, bucket_name, region, &op, err),
+                            &op, err);
+    if (!status) (void)cws_op_snapshot_bucket(op, out);
+    cws_op_free(op);
+    return status;
 }
 
 /* ================================================================================================
@@ -14668,7 +15699,26 @@ CWS_API cws_status cws_snapshot_bucket_set(cws_client *client, const char *bucke
  * The functions of >>discovery.
  * ============================================================================================= */
 
-static cws_status cwsi_check_runner_opts(const cws_client *c, const cws_runner_opts *o,
+/* An option that this dialect does not have. */
+typedef struct cwsi_lack {
+    bool given;
+    const char *option, *instead;
+} cwsi_lack;
+
+/* Refuse, as UNSUPPORTED, the first of the rows that is given. */
+static cws_status cwsi_check_lacks(cws_error *err, const char *dialect, const cwsi_lack *lacks,
+                                   size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++)
+        if (lacks[i].given)
+            return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "%s is not supported by API %s; %s",
+                             lacks[i].option, dialect, lacks[i].instead);
+    return CWS_OK;
+}
+
+/* Options of the other dialect are UNSUPPORTED. */
+static cws_status cwsi_check_runner_opts(const cws_client *c, const cws_runner_list_opts *o,
                                          cws_error *err)
 {
     bool profiles = c->dialect->profiles;
@@ -14693,18 +15743,18 @@ static cws_status cwsi_check_runner_opts(const cws_client *c, const cws_runner_o
     return cwsi_check_lacks(err, c->dialect->name, lacks, CWSI_COUNT(lacks));
 }
 
-CWS_API cws_status cws_runner_find_begin(cws_client *client, const cws_runner_opts *opts,
+CWS_API cws_status cws_runner_list_begin(cws_client *client, const cws_runner_list_opts *opts,
                                          cws_op **out, cws_error *err)
 {
-    cws_runner_opts none = CWSI_ZERO;
-    const cws_runner_opts *o = opts ? opts : &none;
+    cws_runner_list_opts none = CWSI_ZERO;
+    const cws_runner_list_opts *o = opts ? opts : &none;
     bool ok = true;
     cwsi_asking *a;
     cws_error scratch;
     if (!err) err = &scratch;
     if (out) *out = NULL;
     cwsi_error_clear(err);
-    if (cwsi_check_zero(err, "cws_runner_opts", o->must_be_zero) ||
+    if (cwsi_check_zero(err, "cws_runner_list_opts", o->must_be_zero) ||
         (client && cwsi_check_runner_opts(client, o, err)))
         return err->status;
     a = cwsi_asking_begin(client, CWSI_ASK_RUNNER_LIST, o->timeout_seconds, CWSI_DISCOVERY_MS, out,
@@ -14726,17 +15776,16 @@ CWS_API cws_status cws_runner_find_begin(cws_client *client, const cws_runner_op
     return cwsi_asking_give(a, ok, out, err);
 }
 
-CWS_API cws_status cws_runner_find(cws_client *client, const cws_runner_opts *opts,
-                                   cws_runner_list **out, cws_error *err)
+CWS_API cws_status cws_runner_list(cws_client *client, const cws_runner_list_opts *opts,
+                                   cws_runners **out, cws_error *err)
 {
     cws_op *op = NULL;
-    cwsi_found *found = NULL;
     cws_status status;
     if (out) *out = NULL;
     if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_runner_find_begin(client, opts, out ? &op : NULL, err);
-    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET, err);
-    if (out) *out = CWSI_AS(cws_runner_list, found);
+    status = cwsi_run_begun(cws_runner_list_begin(client, opts, out ? &op : NULL, err), &op, err);
+    if (!status) *out = cws_op_take_runners(op);
+    cws_op_free(op);
     return status;
 }
 
@@ -14760,17 +15809,17 @@ CWS_API cws_status cws_runner_get_begin(cws_client *client, const char *runner_i
 }
 
 CWS_API cws_status cws_runner_get(cws_client *client, const char *runner_id,
-                                  const char *organization_id, cws_runner_list **out,
+                                  const char *organization_id, cws_runner **out,
                                   cws_error *err)
 {
     cws_op *op = NULL;
-    cwsi_found *found = NULL;
     cws_status status;
     if (out) *out = NULL;
     if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_runner_get_begin(client, runner_id, organization_id, out ? &op : NULL, err);
-    status = cwsi_finish_asking(status, op, &found, CWSI_ASK_RUNNER_LIST, CWSI_ASK_RUNNER_GET, err);
-    if (out) *out = CWSI_AS(cws_runner_list, found);
+    status = cwsi_run_begun(cws_runner_get_begin(client, runner_id, organization_id,
+                                                 out ? &op : NULL, err), &op, err);
+    if (!status) *out = cws_op_take_runner(op);
+    cws_op_free(op);
     return status;
 }
 
@@ -14778,22 +15827,22 @@ CWS_API cws_status cws_runner_get(cws_client *client, const char *runner_id,
 static cws_status cwsi_check_profiles(const cws_client *c, cws_error *err)
 {
     if (!c || c->dialect->profiles) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "profiles are not there in %s; use runners",
+    return cwsi_fail(err, CWS_ERR_UNSUPPORTED, "profiles are not supported by API %s; use runners",
                      c->dialect->name);
 }
 
-CWS_API cws_status cws_profile_find_begin(cws_client *client, const cws_profile_opts *opts,
+CWS_API cws_status cws_profile_list_begin(cws_client *client, const cws_profile_list_opts *opts,
                                           cws_op **out, cws_error *err)
 {
-    cws_profile_opts none = CWSI_ZERO;
-    const cws_profile_opts *o = opts ? opts : &none;
+    cws_profile_list_opts none = CWSI_ZERO;
+    const cws_profile_list_opts *o = opts ? opts : &none;
     bool ok = true;
     cwsi_asking *a;
     cws_error scratch;
     if (!err) err = &scratch;
     if (out) *out = NULL;
     cwsi_error_clear(err);
-    if (cwsi_check_zero(err, "cws_profile_opts", o->must_be_zero) ||
+    if (cwsi_check_zero(err, "cws_profile_list_opts", o->must_be_zero) ||
         cwsi_check_profiles(client, err) ||
         cwsi_check_optional(err, "runner_id", o->runner_id) ||
         cwsi_check_optional(err, "gpu_type", o->gpu_type) ||
@@ -14813,18 +15862,16 @@ CWS_API cws_status cws_profile_find_begin(cws_client *client, const cws_profile_
     return cwsi_asking_give(a, ok, out, err);
 }
 
-CWS_API cws_status cws_profile_find(cws_client *client, const cws_profile_opts *opts,
-                                    cws_profile_list **out, cws_error *err)
+CWS_API cws_status cws_profile_list(cws_client *client, const cws_profile_list_opts *opts,
+                                    cws_profiles **out, cws_error *err)
 {
     cws_op *op = NULL;
-    cwsi_found *found = NULL;
     cws_status status;
     if (out) *out = NULL;
     if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_profile_find_begin(client, opts, out ? &op : NULL, err);
-    status =
-        cwsi_finish_asking(status, op, &found, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET, err);
-    if (out) *out = CWSI_AS(cws_profile_list, found);
+    status = cwsi_run_begun(cws_profile_list_begin(client, opts, out ? &op : NULL, err), &op, err);
+    if (!status) *out = cws_op_take_profiles(op);
+    cws_op_free(op);
     return status;
 }
 
@@ -14846,19 +15893,36 @@ CWS_API cws_status cws_profile_get_begin(cws_client *client, const char *profile
 }
 
 CWS_API cws_status cws_profile_get(cws_client *client, const char *profile_name,
-                                   const char *runner_id, cws_profile_list **out, cws_error *err)
+                                   const char *runner_id, cws_profile **out, cws_error *err)
 {
     cws_op *op = NULL;
-    cwsi_found *found = NULL;
     cws_status status;
     if (out) *out = NULL;
     if (client && cwsi_may_block(client, err)) return CWS_ERR_REENTRANT;
-    status = cws_profile_get_begin(client, profile_name, runner_id, out ? &op : NULL, err);
-    status =
-        cwsi_finish_asking(status, op, &found, CWSI_ASK_PROFILE_LIST, CWSI_ASK_PROFILE_GET, err);
-    if (out) *out = CWSI_AS(cws_profile_list, found);
+    status = cwsi_run_begun(cws_profile_get_begin(client, profile_name, runner_id, out ? &op : NULL,
+                                                  err), &op, err);
+    if (!status) *out = cws_op_take_profile(op);
+    cws_op_free(op);
     return status;
 }
+
+/* ################################################################################################
+ * >>chapter-exec
+ * Commands and shells.
+ *
+ * Knows:  A command or shell in a sandbox: its output as it is kept, its input as it waits, over
+ *         the stream or, where there is none, over one unary call.
+ * Never:  Messages of a dialect (only cwsi_exec_event and cwsi_exec_reply); what the command is
+ *         for.
+ * Offers: cwsi_process_new, cwsi_exec_fill, cwsi_has_duplex, cwsi_exec_no_duplex, cwsi_op_obey,
+ *         cwsi_check_container, cwsi_needs_streams, cwsi_await_turn, cwsi_output,
+ *         cwsi_stdin_room, cws_exec_begin, cws_process_free.
+ *
+ *                          cws_process (an operation)
+ *     cws_process_write --> input --frames of 64 KiB--> call->out --> the service
+ *     cws_process_read <--- result->out, result->err <--exec_event--- the service
+ *                                `--> on_output, live; watcher: who moves a file through it
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-process
@@ -14975,6 +16039,7 @@ static size_t cwsi_output_take(cwsi_output *o, void *buffer, size_t size)
     return n;
 }
 
+/* Bytes that the queue of input still takes. */
 static size_t cwsi_stdin_room(const cws_process *p)
 {
     return CWSI_STDIN_QUEUE - (p->input.len - p->input_at);
@@ -15051,6 +16116,7 @@ static void cwsi_exec_destroy(cws_op *op)
     cwsi_arena_clear(&p->arena);
 }
 
+/* The command has exited: keep the code; with `check`, another one than 0 is an error. */
 static void cwsi_exec_exit(cws_process *p, int32_t code)
 {
     cws_op *op = &p->op;
@@ -15062,6 +16128,7 @@ static void cwsi_exec_exit(cws_process *p, int32_t code)
                     p->result->command[0], code);
 }
 
+/* The stream carries an error of its own: to op->err, by its code. */
 static void cwsi_exec_error(cws_process *p, const cwsi_exec_event *event)
 {
     cws_op *op = &p->op;
@@ -15113,6 +16180,7 @@ static cwsi_turn cwsi_exec_message(cws_process *p, cwsi_str message)
     return op->err.status ? CWSI_READY : turn;
 }
 
+/* Set op->err in the words of the command; CWSI_NEVER: the service set the limit. */
 static void cwsi_exec_timed_out(cws_process *p)
 {
     char fraction[16] = "";
@@ -15157,18 +16225,20 @@ static const char *cwsi_exec_needs(const cws_process *p)
     return p->tty ? "a shell" : p->watcher ? "a file through a command" : "with_stdin";
 }
 
+/* Can streams in both directions reach the service? Found out in part by trying (HTTP 505). */
 static bool cwsi_has_duplex(const cws_client *c)
 {
     return c->streaming && c->transport.full_duplex && !c->no_duplex;
 }
 
+/* Set op->err: the command ended, but nobody told its exit code. */
 static void cwsi_exec_no_exit(cws_process *p)
 {
     (void)cwsi_fail(&p->op.err, CWS_ERR_EXECUTION, "Command '%.*s' ended without exit status", 120,
                     p->result->command[0]);
 }
 
-/* The stream has ended without an exit or error message. READY, or the step was changed. */
+/* The stream has ended without an exit or error message: op->err is set, or op->step is changed. */
 static void cwsi_exec_over(cws_process *p)
 {
     cws_op *op = &p->op;
@@ -15225,6 +16295,7 @@ static cwsi_turn cwsi_exec_stream(cws_process *p, int64_t now)
     }
 }
 
+/* The unary call is over: output, counts and exit code, or op->err. */
 static void cwsi_exec_unary(cws_process *p)
 {
     cws_op *op = &p->op;
@@ -15310,7 +16381,7 @@ static void cwsi_exec_ended(cws_op *op)
     if (op->err.status) stats->exec_failures++;
     else if (p->exit_code) stats->exec_completed_nonzero++;
     else stats->exec_completed_ok++;
-    cwsi_metrics_executed(op->sandbox, op->err.status != CWS_OK, p->exit_code != 0);
+    op->client->hooks->count_exec(op->sandbox, op->err.status != CWS_OK, p->exit_code != 0);
 }
 
 static cwsi_turn cwsi_exec_run(cws_op *op, int64_t now)
@@ -15322,8 +16393,10 @@ static const cwsi_op_kind *cwsi_exec_kind(bool tty)
 {
     static const char *const steps[] = {CWSI_EXEC_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kinds[] = {
-        {"Execute command", steps, cwsi_exec_run, NULL, cwsi_exec_ended, cwsi_exec_destroy},
-        {"Shell", steps, cwsi_exec_run, NULL, cwsi_exec_ended, cwsi_exec_destroy}};
+        {"Execute command", steps, cwsi_exec_run, NULL, cwsi_exec_ended, cwsi_exec_destroy,
+         CWSI_GIVES_NOTHING, NULL},
+        {"Shell", steps, cwsi_exec_run, NULL, cwsi_exec_ended, cwsi_exec_destroy,
+         CWSI_GIVES_NOTHING, NULL}};
     return &kinds[tty ? 1 : 0];
 }
 
@@ -15414,7 +16487,7 @@ static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_ex
     p->request.tty = p->tty;
     p->request.container = cwsi_str_of(cwsi_keep(&p->arena, o->container, &ok));
     if (!ok || !sent || !cwsi_strings_of(&p->arena, sent, &p->request.command)) return false;
-    env = cwsi_keep_pairs(&p->arena, o->env, NULL, &ok);
+    env = cwsi_keep_pairs(&p->arena, o->environment_variables, NULL, &ok);
     return ok && cwsi_pairs_of(&p->arena, env, &p->request.env);
 }
 
@@ -15428,7 +16501,8 @@ static cws_status cwsi_check_container(const cws_client *c, const char *containe
 {
     if (!container || c->dialect->containers) return CWS_OK;
     return cwsi_fail(err, CWS_ERR_UNSUPPORTED,
-                     "container is not there in %s, where a sandbox has one; use CWS_API_V1",
+                     "container is not supported by API %s, where a sandbox has one; "
+                     "use CWS_API_V1",
                      c->dialect->name);
 }
 
@@ -15442,7 +16516,7 @@ static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, cons
                          "Command cannot be empty: argv[0] is an empty string");
     if (cwsi_check_zero(err, "cws_exec_opts", o->must_be_zero) ||
         cwsi_check_strings(err, "argv", argv) ||
-        cwsi_check_pairs(err, "env", o->env, true) ||
+        cwsi_check_pairs(err, "environment_variables", o->environment_variables, true) ||
         cwsi_check_seconds(err, "timeout_seconds", o->timeout_seconds, sb->request_timeout_ms,
                            false, timeout_ms) ||
         (o->container && cwsi_check_text(err, "container", o->container)))
@@ -15497,7 +16571,7 @@ static cws_status cwsi_check_shell(const cws_shell_opts *s, cws_exec_opts *o, cw
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "width and height must be from 0 (the service's default) to 65535");
     o->cwd = s->cwd;
-    o->env = s->env;
+    o->environment_variables = s->environment_variables;
     o->timeout_seconds = s->timeout_seconds;
     o->max_output_bytes = s->max_output_bytes;
     o->container = s->container;
@@ -15579,7 +16653,7 @@ CWS_API bool cws_process_poll(const cws_process *process, int32_t *exit_code)
     return ended;
 }
 
-CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
+CWS_API cws_status cws_process_wait(cws_process *process, double timeout_seconds,
                                     const cws_result **result, cws_error *err)
 {
     cws_status status;
@@ -15589,7 +16663,7 @@ CWS_API cws_status cws_process_wait(cws_process *process, int64_t timeout_ms,
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "process must not be NULL");
     }
     process->op.refs++; /* a callback may free it meanwhile */
-    status = cws_op_wait(&process->op, timeout_ms, err);
+    status = cws_op_wait(&process->op, timeout_seconds, err);
     if (result && process->op.done && process->began && process->op.refs > 1)
         *result = process->result;
     cwsi_op_unref(&process->op);
@@ -15711,12 +16785,14 @@ static cws_status cwsi_process_put(cws_process *p, cwsi_str data, bool whole, in
 }
 
 CWS_API cws_status cws_process_write(cws_process *process, const void *data, size_t size,
-                                     int64_t timeout_ms, size_t *written, cws_error *err)
+                                     double timeout_seconds, size_t *written, cws_error *err)
 {
     cwsi_str bytes;
     size_t count = 0;
-    cws_status status = cwsi_check_stdin(process, err);
+    int64_t timeout_ms;
+    cws_status status = cwsi_check_wait(err, timeout_seconds, &timeout_ms);
     if (written) *written = 0;
+    if (!status) status = cwsi_check_stdin(process, err);
     if (status) return status;
     if (!data && size)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "data is NULL but size is not 0");
@@ -15728,12 +16804,14 @@ CWS_API cws_status cws_process_write(cws_process *process, const void *data, siz
 }
 
 CWS_API cws_status cws_process_write_line(cws_process *process, const char *text,
-                                          int64_t timeout_ms, cws_error *err)
+                                          double timeout_seconds, cws_error *err)
 {
     cwsi_buf line;
     cwsi_str bytes;
     size_t count = 0;
-    cws_status status = cwsi_check_stdin(process, err);
+    int64_t timeout_ms;
+    cws_status status = cwsi_check_wait(err, timeout_seconds, &timeout_ms);
+    if (!status) status = cwsi_check_stdin(process, err);
     if (status) return status;
     if (!text) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "text must not be NULL");
     cwsi_buf_init(&line, &process->op.client->mem, CWSI_STDIN_QUEUE);
@@ -15760,12 +16838,13 @@ CWS_API cws_status cws_process_close_stdin(cws_process *process, cws_error *err)
 }
 
 CWS_API cws_status cws_process_read(cws_process *process, cws_stream_id stream, void *buffer,
-                                    size_t size, int64_t timeout_ms, size_t *count, cws_error *err)
+                                    size_t size, double timeout_seconds, size_t *count,
+                                    cws_error *err)
 {
-    cws_status status = CWS_OK;
-    int64_t until;
-    cwsi_error_clear(err);
+    int64_t timeout_ms, until;
+    cws_status status = cwsi_check_wait(err, timeout_seconds, &timeout_ms);
     if (count) *count = 0;
+    if (status) return status;
     if (!process || !buffer || !size || !count || (stream != CWS_STDOUT && stream != CWS_STDERR))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "cws_process_read: give process, CWS_STDOUT or CWS_STDERR, a buffer of at "
@@ -15798,23 +16877,14 @@ CWS_API bool cws_result_has_exit_code(const cws_result *result)
     return result && result->has_exit_code;
 }
 
-static const char *cwsi_output_text(const cws_result *result, cws_stream_id stream, size_t *size)
+CWS_API const char *cws_result_stdout(const cws_result *result)
 {
-    const cwsi_output *output = !result                ? NULL
-                                : stream == CWS_STDERR ? &result->err
-                                                       : &result->out;
-    if (size) *size = output ? output->buf.len - output->at : 0;
-    return output && output->buf.at ? output->buf.at + output->at : "";
+    return result && result->out.buf.at ? result->out.buf.at + result->out.at : "";
 }
 
-CWS_API const char *cws_result_stdout(const cws_result *result, size_t *size)
+CWS_API const char *cws_result_stderr(const cws_result *result)
 {
-    return cwsi_output_text(result, CWS_STDOUT, size);
-}
-
-CWS_API const char *cws_result_stderr(const cws_result *result, size_t *size)
-{
-    return cwsi_output_text(result, CWS_STDERR, size);
+    return result && result->err.buf.at ? result->err.buf.at + result->err.at : "";
 }
 
 CWS_API size_t cws_result_stdout_size(const cws_result *result)
@@ -15856,10 +16926,27 @@ CWS_API void cws_result_free(cws_result *result)
     cwsi_client_unref(c);
 }
 
+/* ################################################################################################
+ * >>chapter-logs
+ * Streams of items, and log lines.
+ *
+ * Knows:  Streams of items: bytes are gathered, cut into items, given to a callback or to who
+ *         asks. Logs: lines, and where another connection goes on when one is lost.
+ * Never:  Messages of a dialect (only cwsi_logs_event); commands.
+ * Offers: cws_stream, cwsi_stream_unmark, cwsi_stream_cut, cwsi_stream_deliver,
+ *         cwsi_stream_clear.
+ *
+ *     message --logs_event--> text --take--> cws_item --> on_item, or cws_stream_next
+ *                 |
+ *                 `--> session id, offset: the place where the next connection resumes
+ *     without a place, or behind a gap: begun anew, and the next item says `restarted`
+ * ############################################################################################# */
+
 /* ================================================================================================
  * >>impl-items
- * Items for a callback, or for somebody who asks for them. Each kind of stream gathers bytes and
- * cuts them into items (take); here they are delivered.
+ * Streams of items: each kind of stream gathers bytes and cuts them into items (take). Here is what
+ * they share: the buffer, the NUL behind the item at hand, and delivery to a callback; a caller
+ * without a callback asks by cws_stream_next.
  * ============================================================================================= */
 
 struct cws_stream {
@@ -15877,6 +16964,7 @@ struct cws_stream {
     bool waits;    /* nothing is fetched until an item was taken */
 };
 
+/* Free the buffers and the request of a stream. */
 static void cwsi_stream_clear(cws_stream *s)
 {
     cwsi_buf_free(&s->text);
@@ -16010,6 +17098,7 @@ static size_t cwsi_logs_next(cwsi_logs *l)
     return l->over ? have : 0;
 }
 
+/* cws_stream.take for logs: cut a line, or what there is, and tell its place. */
 static bool cwsi_logs_take(cws_stream *s, cws_item *item)
 {
     cwsi_logs *l = cwsi_logs_of(&s->op);
@@ -16349,7 +17438,7 @@ static const cwsi_op_kind *cwsi_logs_kind(void)
 {
     static const char *const steps[] = {CWSI_LOGS_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Logs", steps, cwsi_logs_run, cwsi_logs_expire, NULL,
-                                      cwsi_logs_destroy};
+                                      cwsi_logs_destroy, CWSI_GIVES_NOTHING, NULL};
     return &kind;
 }
 
@@ -16386,10 +17475,11 @@ static bool cwsi_logs_fill(cwsi_logs *l, const cws_logs_opts *o)
 }
 
 /* ================================================================================================
- * >>impl-public-stream
+ * >>impl-public-logs
  * The functions of >>logs.
  * ============================================================================================= */
 
+/* A resume needs follow, and excludes everything that selects a window. */
 static cws_status cwsi_check_logs(const cws_logs_opts *o, cws_error *err)
 {
     const char *session = o->resume_session_id;
@@ -16454,6 +17544,7 @@ CWS_API cws_status cws_logs_begin(cws_sandbox *sandbox, const cws_logs_opts *opt
 CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws_error *err)
 {
     cws_stream *stream = NULL;
+    cws_op *op;
     cws_status status;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
     if (!opts || !opts->on_item) {
@@ -16463,17 +17554,18 @@ CWS_API cws_status cws_logs(cws_sandbox *sandbox, const cws_logs_opts *opts, cws
     }
     status = cws_logs_begin(sandbox, opts, &stream, err);
     if (stream) stream->op.unresumable = true;
-    return cwsi_finish_blocking(status, cws_stream_op(stream), err);
+    op = cws_stream_op(stream);
+    return cwsi_finish(status, &op, err);
 }
 
-CWS_API cws_status cws_stream_next(cws_stream *stream, int64_t timeout_ms, cws_item *item,
+CWS_API cws_status cws_stream_next(cws_stream *stream, double timeout_seconds, cws_item *item,
                                    cws_error *err)
 {
-    cws_status status = CWS_OK;
     cws_op *op;
-    int64_t until;
-    cwsi_error_clear(err);
+    int64_t timeout_ms, until;
+    cws_status status = cwsi_check_wait(err, timeout_seconds, &timeout_ms);
     if (item) memset(item, 0, sizeof(*item));
+    if (status) return status;
     if (!stream || !item)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "stream and item must not be NULL");
     if (stream->on_item)
@@ -16508,6 +17600,23 @@ CWS_API void cws_stream_free(cws_stream *stream)
 {
     if (stream) cws_op_free(&stream->op);
 }
+
+/* ################################################################################################
+ * >>chapter-files
+ * Files and directories.
+ *
+ * Knows:  Files and directories to and from a sandbox: in one message if they fit, else through
+ *         a command there, whose input or output the operation moves (a bridge).
+ * Never:  How commands are sent: a bridge is a cws_process. Unpacking never leaves the
+ *         directory.
+ * Offers: cwsi_file, cwsi_file_kind, cws_read_file_begin, cws_write_file_begin.
+ *
+ *     read, write       one message if it fits ------.
+ *                       else, or for streams:        |
+ *     upload, download  bridge: cat, in the sandbox  |--> CWS_ERR_FILE, in the service's terms
+ *     directories       bridge: tar, in the sandbox -'
+ *                       and here: packed, or unpacked
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-bridge
@@ -16554,6 +17663,7 @@ typedef struct cwsi_file {
     cwsi_tree *tree;  /* a directory instead of a file */
 } cwsi_file;
 
+/* Does it go from here to the sandbox? */
 static bool cwsi_is_writing(const cwsi_file *f)
 {
     return f->kind == CWSI_WRITE_FILE || f->kind == CWSI_UPLOAD || f->kind == CWSI_UPLOAD_TREE;
@@ -16562,6 +17672,7 @@ static bool cwsi_is_writing(const cwsi_file *f)
 /* Each script has the path as $1, and makes it one that nothing takes for an option. */
 #define CWSI_SCRIPT_PATH "case $1 in /*) p=$1;; *) p=./$1;; esac\n"
 
+/* $1: path. Writes the file to stdout. */
 static const char *cwsi_script_read(void)
 {
     return CWSI_SCRIPT_PATH
@@ -16608,6 +17719,7 @@ static const char *cwsi_script_write_tree(void)
         "cat >/dev/null\n";
 }
 
+/* $1: path of a directory. Writes a tar archive of it to stdout. */
 static const char *cwsi_script_read_tree(void)
 {
     return CWSI_SCRIPT_PATH
@@ -16616,11 +17728,13 @@ static const char *cwsi_script_read_tree(void)
         "cd -- \"$p\" && tar -cf - . || exit 1\n";
 }
 
+/* $1: path. Writes the size in bytes, or nothing. */
 static const char *cwsi_script_stat(void)
 {
     return CWSI_SCRIPT_PATH "stat -L -c %s -- \"$p\" 2>/dev/null\n";
 }
 
+/* The command that moves the bytes: the operation's child. */
 static cws_process *cwsi_bridge(const cwsi_file *f)
 {
     return CWSI_AS(cws_process, f->stream.op.child);
@@ -16782,6 +17896,7 @@ static void cwsi_file_fail(cwsi_file *f, const char *reason, const char *text, .
                     line);
 }
 
+/* Add a number to the metadata of the error. */
 static void cwsi_file_add_number(cwsi_file *f, const char *key, uint64_t value)
 {
     char text[24];
@@ -16817,6 +17932,7 @@ static void cwsi_bridge_exited(cwsi_file *f, const cws_process *p)
     else cwsi_file_fail(f, reason, "the command ended with exit code %d%s", p->exit_code, fate);
 }
 
+/* REQUEST_TIMEOUT; a write also says what has become of the target. */
 static bool cwsi_file_expire(cws_op *op)
 {
     cwsi_file *f = CWSI_AS(cwsi_file, op);
@@ -16872,11 +17988,13 @@ typedef struct cwsi_tar_entry {
     cwsi_str name; /* borrowed */
 } cwsi_tar_entry;
 
+/* Zero bytes behind a content of this size, up to a whole block. */
 static size_t cwsi_tar_padding(uint64_t size)
 {
     return CWSI_CAST(size_t, (CWSI_TAR_BLOCK - size % CWSI_TAR_BLOCK) % CWSI_TAR_BLOCK);
 }
 
+/* The checksum of a header block. */
 static uint64_t cwsi_tar_sum(const unsigned char *block)
 {
     uint64_t sum = 8 * ' '; /* the sum's own field counts as spaces */
@@ -16932,6 +18050,7 @@ static bool cwsi_tar_put(cwsi_buf *out, const cwsi_tar_entry *e)
     return cwsi_tar_put_block(out, e);
 }
 
+/* Octal digits, or base 256 (GNU). False: neither, or too large. */
 static bool cwsi_tar_read_number(const unsigned char *field, size_t width, uint64_t *value)
 {
     size_t i = 0;
@@ -17000,10 +18119,9 @@ static bool cwsi_tar_pax(cwsi_str text, const char *key, cwsi_str *value)
 #endif
 
 /* ================================================================================================
- * >>impl-tree
- * A directory of this machine as a tar stream: walked when it goes up, made when it comes down. An
- * archive is hostile: names that lead out of the directory are refused, no link is made or
- * followed, no device is made.
+ * >>impl-tree-pack
+ * A directory of this machine that goes to a sandbox: walked, and packed into a tar stream as the
+ * source of an upload. Links are not followed. The struct serves both directions.
  * ============================================================================================= */
 
 #if CWSI_HAS_TREES
@@ -17051,6 +18169,7 @@ static bool cwsi_tree_fail(cwsi_file *f, const char *path, const char *what)
                              what ? what : strerror(errno)));
 }
 
+/* Close a descriptor, if it is open, and forget it. */
 static void cwsi_tree_close(int *fd)
 {
     if (*fd >= 0) (void)close(*fd);
@@ -17089,6 +18208,7 @@ static bool cwsi_tree_enter(cwsi_file *f, int fd, size_t len)
     return true;
 }
 
+/* A header for the first len bytes of path. False: op->err is set. */
 static bool cwsi_tree_put(cwsi_file *f, char type, size_t len, uint32_t mode, uint64_t size)
 {
     cwsi_tar_entry e = CWSI_ZERO;
@@ -17217,8 +18337,9 @@ static cws_flow cwsi_tree_source(void *buffer, size_t size, size_t *count, void 
 #endif
 
 /* ================================================================================================
- * >>impl-tree-down
- * The archive of a directory over there, made a directory here.
+ * >>impl-tree-unpack
+ * The archive of a directory of a sandbox, unpacked here. An archive is hostile: names that lead
+ * out of the directory are refused, no link is made or followed, no device is made.
  * ============================================================================================= */
 
 #if CWSI_HAS_TREES
@@ -17281,7 +18402,7 @@ static bool cwsi_tree_directory(int parent, const char *name, uint32_t mode)
     return S_ISDIR(st.st_mode);
 }
 
-/* A file that the archive has already under another name: a copy of it. -1: errno says why. */
+/* A file that the archive has already under another name: copy it. False: errno says why. */
 static bool cwsi_tree_copy(cwsi_tree *t, char *from, int to)
 {
     char *last = NULL, data[4096];
@@ -17463,7 +18584,7 @@ static void cwsi_tree_end(cwsi_file *f)
         cwsi_file_fail(f, "FILE_TRUNCATED", "truncated: the archive has no end");
 }
 
-/* Open the local directory; going down it is made. False: op->err is set. */
+/* Open the local directory; for a download it is made if need be. False: op->err is set. */
 static bool cwsi_tree_open(cwsi_file *f, const char *local, bool skip)
 {
     cwsi_mem *mem = &f->stream.op.client->mem;
@@ -17521,10 +18642,12 @@ static bool cwsi_tree_open(cwsi_file *f, const char *local, bool skip)
  * >>impl-op-file
  * Files: whole, by one message or a bridge; uploads and downloads, by a bridge only.
  *
- *      PRELUDE --whole--> UNARY --done, or for good--> done
- *         |                 `--too large--> OPEN
- *         |--upload--> OPEN --> MOVE --> done        (atomic, size unknown: MOVE --> OPEN --> MOVE)
- *         `--download--> PROBE --> OPEN
+ *      PRELUDE --> CHOOSE --whole--> UNARY --> done
+ *                    |                 `--too large for a message--> OPEN
+ *                    |--upload, directory, large whole file--> OPEN --> MOVE --> done
+ *                    `--download--> PROBE --> OPEN
+ *
+ * An atomic upload of unknown size has one more turn, the commit: MOVE --> OPEN --> MOVE.
  * ============================================================================================= */
 
 #define CWSI_FILE_STEPS(X) X(PRELUDE) X(CHOOSE) X(UNARY) X(PROBE) X(OPEN) X(MOVE)
@@ -17577,6 +18700,7 @@ static void cwsi_file_keep(cwsi_file *f, cwsi_str content)
     f->bytes->buf.at[CWSI_CAST(size_t, content.at - f->bytes->buf.at) + content.len] = '\0';
 }
 
+/* A number from the metadata of an error. False: it is not there. */
 static bool cwsi_file_number(const cws_error *err, const char *key, uint64_t *out)
 {
     const char *text = cws_error_metadata(err, key);
@@ -17624,6 +18748,7 @@ static void cwsi_file_replied(cwsi_file *f)
     cwsi_arena_clear(&arena);
 }
 
+/* Begin the unary call for the whole file. False: op->err is set. */
 static bool cwsi_file_send(cwsi_file *f)
 {
     cws_op *op = &f->stream.op;
@@ -17686,7 +18811,7 @@ static cwsi_turn cwsi_file_probe(cwsi_file *f, int64_t now)
     return CWSI_READY;
 }
 
-/* The whole file is there, if it is. */
+/* The bridge of a read has ended well: take over a whole file, and compare with the size told. */
 static void cwsi_file_whole(cwsi_file *f, cws_process *p)
 {
     cwsi_output *o = &p->result->out;
@@ -17784,6 +18909,7 @@ static cwsi_turn cwsi_file_step(cwsi_file *f, int64_t now)
     }
 }
 
+/* cwsi_file_step, and the path in the error. */
 static cwsi_turn cwsi_file_run(cws_op *op, int64_t now)
 {
     cwsi_file *f = CWSI_AS(cwsi_file, op);
@@ -17793,16 +18919,30 @@ static cwsi_turn cwsi_file_run(cws_op *op, int64_t now)
     return turn;
 }
 
+/* cwsi_op_kind.take: the file as a whole. */
+static void *cwsi_file_take_bytes(cws_op *op)
+{
+    cws_bytes *bytes = CWSI_AS(cwsi_file, op)->bytes;
+    CWSI_AS(cwsi_file, op)->bytes = NULL;
+    return bytes;
+}
+
 static const cwsi_op_kind *cwsi_file_kind(cwsi_file_kind_id id)
 {
     static const char *const steps[] = {CWSI_FILE_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kinds[CWSI_FILE_KIND_COUNT] = {
-        {"Read file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Write file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Upload", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Download", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Upload directory", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy},
-        {"Download directory", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy}};
+        {"Read file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy,
+         CWSI_GIVES_BYTES, cwsi_file_take_bytes},
+        {"Write file", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy,
+         CWSI_GIVES_NOTHING, NULL},
+        {"Upload", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy,
+         CWSI_GIVES_NOTHING, NULL},
+        {"Download", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy,
+         CWSI_GIVES_NOTHING, NULL},
+        {"Upload directory", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy,
+         CWSI_GIVES_NOTHING, NULL},
+        {"Download directory", steps, cwsi_file_run, cwsi_file_expire, NULL, cwsi_file_destroy,
+         CWSI_GIVES_NOTHING, NULL}};
     return &kinds[id];
 }
 
@@ -17906,9 +19046,8 @@ CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const c
     cws_status status;
     if (out) *out = NULL;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_read_file_begin(sandbox, path, opts, out ? &op : NULL, err);
-    if (status) return status;
-    status = cws_op_wait(op, -1, err);
+    status = cwsi_run_begun(cws_read_file_begin(sandbox, path, opts, out ? &op : NULL, err), &op,
+                            err);
     if (!status) *out = cws_op_take_bytes(op);
     cws_op_free(op);
     return status;
@@ -17958,7 +19097,7 @@ CWS_API cws_status cws_write_file_begin(cws_sandbox *sandbox, const char *path, 
         if (f) cws_op_free(&f->stream.op);
         return cwsi_no_memory(err, "Write file");
     }
-    f->atomic = !o->direct;
+    f->atomic = o->write_mode != CWS_WRITE_DIRECT;
     f->data = f->content.at;
     f->size = size;
     f->sized = true;
@@ -17970,10 +19109,8 @@ CWS_API cws_status cws_write_file(cws_sandbox *sandbox, const char *path, const 
                                   size_t size, const cws_file_opts *opts, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_write_file_begin(sandbox, path, data, size, opts, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_write_file_begin(sandbox, path, data, size, opts, &op, err), &op, err);
 }
 
 static cws_status cwsi_check_upload(const cws_upload_opts *o, cws_error *err)
@@ -18004,7 +19141,7 @@ CWS_API cws_status cws_upload_begin(cws_sandbox *sandbox, const char *path,
     if (status) return status;
     f = cwsi_file_new(sandbox, CWSI_UPLOAD, &a, timeout_ms);
     if (!f) return cwsi_no_memory(err, "Upload");
-    f->atomic = o->atomic;
+    f->atomic = o->write_mode == CWS_WRITE_ATOMIC;
     f->source = o->source;
     f->data = CWSI_CAST(const char *, o->data);
     f->size = o->size;
@@ -18023,7 +19160,7 @@ CWS_API cws_status cws_upload(cws_sandbox *sandbox, const char *path, const cws_
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
     begun = cws_upload_begin(sandbox, path, opts, &op, err);
     if (op) op->unresumable = true;
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(begun, &op, err);
 }
 
 CWS_API cws_status cws_download_begin(cws_sandbox *sandbox, const char *path,
@@ -18055,6 +19192,7 @@ CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
                                 const cws_download_opts *opts, cws_error *err)
 {
     cws_stream *stream = NULL;
+    cws_op *op;
     cws_status status;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
     if (!opts || !opts->on_item) {
@@ -18065,7 +19203,8 @@ CWS_API cws_status cws_download(cws_sandbox *sandbox, const char *path,
     }
     status = cws_download_begin(sandbox, path, opts, &stream, err);
     if (stream) stream->op.unresumable = true;
-    return cwsi_finish_blocking(status, cws_stream_op(stream), err);
+    op = cws_stream_op(stream);
+    return cwsi_finish(status, &op, err);
 }
 
 /* Either way between a directory here and one there. */
@@ -18121,10 +19260,9 @@ CWS_API cws_status cws_upload_directory(cws_sandbox *sandbox, const char *path,
                                         cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_upload_directory_begin(sandbox, path, local_path, opts, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_upload_directory_begin(sandbox, path, local_path, opts, &op, err), &op,
+                       err);
 }
 
 CWS_API cws_status cws_download_directory(cws_sandbox *sandbox, const char *path,
@@ -18132,10 +19270,9 @@ CWS_API cws_status cws_download_directory(cws_sandbox *sandbox, const char *path
                                           cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (sandbox && cwsi_may_block(sandbox->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_download_directory_begin(sandbox, path, local_path, opts, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_download_directory_begin(sandbox, path, local_path, opts, &op, err), &op,
+                       err);
 }
 
 #ifndef CWS_NO_STDIO
@@ -18153,6 +19290,21 @@ CWS_API cws_flow cws_item_to_file(const cws_item *item, void *file)
                                                               : CWS_FLOW_CANCEL;
 }
 #endif
+
+/* ################################################################################################
+ * >>chapter-metrics
+ * Counters and reports.
+ *
+ * Knows:  What a session counts, and where it reports it: callback, file, Weights & Biases
+ *         (another server, reached by plain requests through the client's transport).
+ * Never:  The sandbox API. No trouble with a report ever fails what the caller does.
+ * Offers: cwsi_session_reporters, cwsi_metrics_created, cwsi_report_last.
+ *
+ *     starts, commands --> cwsi_metrics --> a copy that any thread may read
+ *                             | set aside while a report is under way, then settled
+ *                          cwsi_report --> callback, file
+ *                             `----------> cwsi_wandb, by cwsi_http: LOOKUP, UPSERT, ROWS
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-metrics
@@ -18172,6 +19324,7 @@ CWS_API cws_flow cws_item_to_file(const cws_item *item, void *file)
 #include <intrin.h>
 #endif
 
+/* Acquire; a plain load where the compiler offers nothing else. */
 static uint32_t cwsi_atomic_load(const uint32_t *at)
 {
 #if defined(__GNUC__) || defined(__clang__)
@@ -18183,6 +19336,7 @@ static uint32_t cwsi_atomic_load(const uint32_t *at)
 #endif
 }
 
+/* Release; a plain store where the compiler offers nothing else. */
 static void cwsi_atomic_store(uint32_t *at, uint32_t value)
 {
 #if defined(__GNUC__) || defined(__clang__)
@@ -18211,6 +19365,7 @@ struct cwsi_metrics {
     uint32_t turn, copy[sizeof(cws_metrics) / sizeof(uint32_t)];
 };
 
+/* on false: nothing is counted, and all values stay 0. One hold. NULL: out of memory. */
 static cwsi_metrics *cwsi_metrics_new(cws_client *c, bool on)
 {
     cwsi_metrics *m = CWSI_NEW(&c->mem, cwsi_metrics);
@@ -18226,6 +19381,7 @@ static void cwsi_metrics_unref(cws_client *c, cwsi_metrics *m)
     if (m && --m->refs == 0) cwsi_free(&c->mem, m);
 }
 
+/* Sums add up; least and most, min and max, are those of both. */
 static void cwsi_tally_add(cwsi_tally *to, const cwsi_tally *from)
 {
     to->created += from->created;
@@ -18278,6 +19434,7 @@ static void cwsi_metrics_publish(cwsi_metrics *m)
     cwsi_atomic_store(&m->turn, m->turn + 1);
 }
 
+/* From any thread: repeats until no write came between. Never blocks the writer. */
 static void cwsi_metrics_read(const cwsi_metrics *m, cws_metrics *out)
 {
     uint32_t words[CWSI_COUNT(m->copy)], turn;
@@ -18372,6 +19529,7 @@ static void cwsi_metrics_executed(cws_sandbox *sb, bool failed, bool nonzero)
     cwsi_metrics_publish(m);
 }
 
+/* Take the sandbox out of the list of those with executions. */
 static void cwsi_metrics_unlink(cwsi_metrics *m, cws_sandbox *sb)
 {
     if (sb->counted_prev) sb->counted_prev->counted_next = sb->counted_next;
@@ -18380,6 +19538,7 @@ static void cwsi_metrics_unlink(cwsi_metrics *m, cws_sandbox *sb)
     sb->counted_prev = sb->counted_next = NULL;
 }
 
+/* Count the executions of one sandbox that leaves; none adds nothing. */
 static void cwsi_tally_add_gone(cwsi_tally *to, uint64_t execs)
 {
     cwsi_tally one = CWSI_ZERO;
@@ -18408,6 +19567,7 @@ static void cwsi_metrics_leave(cws_sandbox *sb)
     cwsi_metrics_unref(sb->client, m);
 }
 
+/* From now on the sandbox counts for this session, and for no other. */
 static void cwsi_metrics_join(cwsi_metrics *m, cws_sandbox *sb)
 {
     if (sb->metrics == m) return;
@@ -18458,7 +19618,7 @@ static void cwsi_metrics_settle(cwsi_metrics *m, bool taken)
 }
 
 /* The names are those of the service's own clients. */
-CWS_API size_t cws_metrics_list(const cws_metrics *metrics, cws_metric *out, size_t max)
+CWS_API size_t cws_metrics_values(const cws_metrics *metrics, cws_metric *out, size_t max)
 {
     const cws_metrics none = CWSI_ZERO, *m = metrics ? metrics : &none;
     const bool execs = m->executions > 0, starts = m->startup_count > 0;
@@ -18552,6 +19712,7 @@ static cwsi_http *cwsi_http_of(cws_exchange *ex)
     return CWSI_AS(cwsi_http, ex);
 }
 
+/* cws_exchange_head for a request: keep status, length and Retry-After. */
 static void cwsi_http_on_head(cws_exchange *ex, int status, int http_major,
                               const cws_header *headers, size_t header_count)
 {
@@ -18575,6 +19736,7 @@ static void cwsi_http_on_head(cws_exchange *ex, int status, int http_major,
     cwsi_op_wake(h->op);
 }
 
+/* cws_exchange_data for a request. False: too much has come, or memory ended. */
 static bool cwsi_http_on_data(cws_exchange *ex, const void *data, size_t size)
 {
     cwsi_http *h = cwsi_http_of(ex);
@@ -18611,6 +19773,7 @@ static void cwsi_http_on_trailers(cws_exchange *ex, const cws_header *trailers,
     (void)trailer_count;
 }
 
+/* End the exchange on the wire, or release it if it has ended. */
 static void cwsi_http_close(cwsi_http *h)
 {
     cws_client *c = h->op->client;
@@ -18620,6 +19783,7 @@ static void cwsi_http_close(cwsi_http *h)
     if (!c->dead) c->transport.cancel(c->transport.user, h->handle);
 }
 
+/* End the try under way and free the buffers; the struct is the caller's. */
 static void cwsi_http_free(cwsi_http *h)
 {
     cwsi_http_close(h);
@@ -18641,6 +19805,7 @@ static void cwsi_http_init(cwsi_http *h, cws_op *op, int64_t until)
     cwsi_buf_init(&h->in, &op->client->mem, CWSI_HTTP_REPLY_MAX);
 }
 
+/* Begin a try; it has half of the time that is left. */
 static void cwsi_http_open(cwsi_http *h, int64_t now)
 {
     cws_client *c = h->op->client;
@@ -18787,6 +19952,7 @@ struct cwsi_wandb {
     size_t last_len;
 };
 
+/* Take it out of the client's list and free it. NULL is fine. */
 static void cwsi_wandb_free(cws_client *c, cwsi_wandb *w)
 {
     cwsi_wandb **link;
@@ -18911,6 +20077,7 @@ static cws_status cwsi_wandb_key(cws_client *c, cwsi_wandb *w, const char *given
     return w->auth ? CWS_OK : cwsi_no_memory(err, "wandb");
 }
 
+/* base_url, else WANDB_BASE_URL; https, unless it leads to this machine. */
 static cws_status cwsi_wandb_address(cws_client *c, cwsi_wandb *w, const char *given,
                                      cws_error *err)
 {
@@ -18966,6 +20133,7 @@ static cws_status cwsi_wandb_name(cws_client *c, cwsi_wandb *w, const char *give
     return *out ? CWS_OK : cwsi_no_memory(err, "wandb");
 }
 
+/* The option, else WANDB_MODE; offline and disabled are both OFF. */
 static cws_status cwsi_wandb_mode(cws_client *c, cwsi_wandb *w, cws_wandb_mode given,
                                   cws_error *err)
 {
@@ -19026,9 +20194,10 @@ static cws_status cwsi_wandb_configure(cws_client *c, cwsi_wandb *w, const cws_w
 }
 
 /* ================================================================================================
- * >>impl-wandb-json
- * Reading what W&B answers. Nothing of it is trusted: a value that is missing, or of another kind,
- * counts as not told, and text goes no further than into names and messages.
+ * >>impl-wandb-answers
+ * Reading what W&B answers to LOOKUP and UPSERT: where the run stands, and its addresses. Nothing
+ * of it is trusted: a value that is missing, or of another kind, counts as not told, and text goes
+ * no further than into names and messages.
  * ============================================================================================= */
 
 /* In an object, on whose brace the reader stands, go to the value of this member. */
@@ -19058,6 +20227,7 @@ static bool cwsi_json_at(cwsi_json *j, cwsi_str text, const char *path)
     return !j->failed;
 }
 
+/* Is the text one whole JSON object and nothing else? */
 static bool cwsi_json_is_object(cwsi_str text)
 {
     cwsi_json j;
@@ -19151,7 +20321,7 @@ static bool cwsi_wandb_is_ours(cwsi_str name, const cwsi_json *j, cws_metric *ou
     size_t i, n;
     most.enabled = true;
     most.executions = most.startup_count = most.sandbox_count = 1;
-    n = cws_metrics_list(&most, all, CWS_METRICS_MAX);
+    n = cws_metrics_values(&most, all, CWS_METRICS_MAX);
     for (i = 0; i < n && !cwsi_str_is(name, all[i].name); i++) {}
     if (i == n) return false;
     *out = all[i];
@@ -19250,6 +20420,7 @@ static cwsi_wandb_found cwsi_wandb_looked_up(cwsi_wandb *w, cwsi_str body, char 
     return CWSI_WANDB_THERE;
 }
 
+/* Percent-encode all but the unreserved characters of RFC 3986. */
 static void cwsi_put_escaped(cwsi_buf *buf, cwsi_str text)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -19333,8 +20504,9 @@ static bool cwsi_wandb_upserted(cwsi_wandb *w, cwsi_str body, bool made, char *w
 }
 
 /* ================================================================================================
- * >>impl-wandb-rows
- * The three requests to W&B: where is the run, make or update it, take these rows.
+ * >>impl-wandb-requests
+ * The three requests to W&B: where is the run, make or update it, take these rows; and what the
+ * sessions of a client that report to one run tell each other.
  * ============================================================================================= */
 
 /* Do both write to one run, which counts lines and steps for all of its writers? */
@@ -19436,6 +20608,7 @@ static bool cwsi_wandb_question(cwsi_wandb *w, cwsi_http *h, const char *name, c
     return cwsi_put_text(&h->body, ",\"variables\":{");
 }
 
+/* The first request, LOOKUP: does the run exist, and how far has it got? */
 static void cwsi_wandb_ask_where(cwsi_wandb *w, cwsi_http *h)
 {
     if (!cwsi_wandb_question(
@@ -19451,6 +20624,7 @@ static void cwsi_wandb_ask_where(cwsi_wandb *w, cwsi_http *h)
     (void)cwsi_put_text(&h->body, "}}");
 }
 
+/* The second request, UPSERT: make the run (make), or ask for its addresses. */
 static void cwsi_wandb_ask_upsert(cwsi_wandb *w, cwsi_http *h, bool make)
 {
     if (!cwsi_wandb_question(
@@ -19528,7 +20702,8 @@ static void cwsi_put_metrics(cwsi_buf *buf, const cws_metric *list, size_t count
     }
 }
 
-/* One line of JSON: when, at which step (none: CWS_NO_STEP), after how long (none: < 0), what. */
+/* One line of JSON: when, at which step (none: CWS_NO_STEP), after how long (none: < 0), what. The
+ * last brace is the caller's to add. */
 static void cwsi_put_row(cwsi_buf *buf, int64_t unix_ms, int64_t step, int64_t runtime_ms,
                          const cws_metric *values, size_t count)
 {
@@ -19583,6 +20758,7 @@ static void cwsi_wandb_put_summary(const cwsi_wandb *w, cwsi_buf *line, const cw
     (void)cwsi_put_char(line, '}');
 }
 
+/* The third request, ROWS: the line of history, the summary, and maybe the end of the run. */
 static void cwsi_wandb_ask_rows(cwsi_wandb *w, cwsi_http *h, const cwsi_row *row, int64_t now)
 {
     cws_client *c = h->op->client;
@@ -19645,6 +20821,7 @@ typedef struct cwsi_report {
     cwsi_http http;
 } cwsi_report;
 
+/* A reporter that needs no network did not take the values: log it, so that they are kept. */
 static void cwsi_report_trouble(cwsi_report *r, const char *who, const char *why)
 {
     r->failed = true;
@@ -19652,6 +20829,7 @@ static void cwsi_report_trouble(cwsi_report *r, const char *who, const char *why
 }
 
 #ifndef CWS_NO_STDIO
+/* One line at the end of the file. False: it can not be written. */
 static bool cwsi_report_append(const char *path, const cwsi_buf *line)
 {
     FILE *file = fopen(path, "ab");
@@ -19662,6 +20840,7 @@ static bool cwsi_report_append(const char *path, const cwsi_buf *line)
 }
 #endif
 
+/* Append a line of JSON to metrics_path, if there is one. */
 static void cwsi_report_to_file(cwsi_report *r)
 {
 #ifndef CWS_NO_STDIO
@@ -19680,6 +20859,7 @@ static void cwsi_report_to_file(cwsi_report *r)
 #endif
 }
 
+/* Give the values to the caller's reporter, if there is one and it is active. */
 static void cwsi_report_to_callback(cwsi_report *r)
 {
     cws_client *c = r->op.client;
@@ -19701,7 +20881,7 @@ static bool cwsi_report_wants_wandb(const cwsi_report *r, int64_t now)
     return w && (now >= w->not_before || r->closing);
 }
 
-/* READY: what comes next is another request, or nothing. */
+/* Make the request of this step, which becomes the operation's. Always PENDING. */
 static cwsi_turn cwsi_report_ask(cwsi_report *r, int step, int64_t now)
 {
     cwsi_wandb *w = r->session->wandb;
@@ -19713,6 +20893,7 @@ static cwsi_turn cwsi_report_ask(cwsi_report *r, int step, int64_t now)
     return CWSI_PENDING;
 }
 
+/* All took the values, or not. Always READY. */
 static cwsi_turn cwsi_report_done(cwsi_report *r)
 {
     r->logged = r->taken && !r->failed;
@@ -19759,7 +20940,7 @@ static cwsi_turn cwsi_report_local(cwsi_report *r, int64_t now)
     r->since = now;
     if (!any && !finish) return CWSI_READY;
     if (any) {
-        r->row.count = cws_metrics_list(&s->metrics->view, r->values, CWS_METRICS_MAX);
+        r->row.count = cws_metrics_values(&s->metrics->view, r->values, CWS_METRICS_MAX);
         if (!r->keep) cwsi_metrics_set_aside(s->metrics);
         cwsi_report_to_callback(r);
         cwsi_report_to_file(r);
@@ -19848,6 +21029,7 @@ static cwsi_turn cwsi_report_run(cws_op *op, int64_t now)
     }
 }
 
+/* However it ended: drop the values or count them again, and let the next report begin. */
 static void cwsi_report_ended(cws_op *op)
 {
     cwsi_report *r = CWSI_AS(cwsi_report, op);
@@ -19866,7 +21048,8 @@ static const cwsi_op_kind *cwsi_report_kind(void)
 {
     static const char *const steps[] = {CWSI_REPORT_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Log metrics",     steps, cwsi_report_run, NULL,
-                                      cwsi_report_ended, cwsi_report_destroy};
+                                      cwsi_report_ended, cwsi_report_destroy,
+                                      CWSI_GIVES_NOTHING, NULL};
     return &kind;
 }
 
@@ -19914,14 +21097,14 @@ static bool cwsi_report_names(cws_client *c, const char *const *names)
  * The functions of >>metrics, and what a session does with its options for them.
  * ============================================================================================= */
 
-CWS_API void cws_session_get_metrics(const cws_session *session, cws_metrics *out)
+CWS_API void cws_session_metrics(const cws_session *session, cws_metrics *out)
 {
     if (!out) return;
     memset(out, 0, sizeof(*out));
     if (session) cwsi_metrics_read(session->metrics, out);
 }
 
-CWS_API cws_status cws_session_log_metrics_begin(cws_session *session, int64_t step, bool keep,
+CWS_API cws_status cws_session_log_metrics_begin(cws_session *session, int64_t step, bool reset,
                                                  cws_op **out, cws_error *err)
 {
     cws_status status;
@@ -19933,27 +21116,26 @@ CWS_API cws_status cws_session_log_metrics_begin(cws_session *session, int64_t s
         status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                            "step must be CWS_NO_STEP or from 0 to 2^53");
     return status ? status
-                  : cwsi_give_op(cwsi_report_new(session, step, keep, false), "Log metrics", out,
+                  : cwsi_give_op(cwsi_report_new(session, step, !reset, false), "Log metrics", out,
                                  err);
 }
 
-CWS_API bool cws_op_logged(const cws_op *op)
+CWS_API bool cws_op_metrics_logged(const cws_op *op)
 {
     return op && op->done && op->kind == cwsi_report_kind() &&
            CWSI_CAST(const cwsi_report *, CWSI_CAST(const void *, op))->logged;
 }
 
-CWS_API cws_status cws_session_log_metrics(cws_session *session, int64_t step, bool keep,
+CWS_API cws_status cws_session_log_metrics(cws_session *session, int64_t step, bool reset,
                                            bool *logged, cws_error *err)
 {
     cws_op *op = NULL;
     cws_status status;
     if (logged) *logged = false;
     if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_session_log_metrics_begin(session, step, keep, &op, err);
-    if (status) return status;
-    status = cws_op_wait(op, -1, err);
-    if (logged) *logged = cws_op_logged(op);
+    status = cwsi_run_begun(cws_session_log_metrics_begin(session, step, reset, &op, err), &op,
+                            err);
+    if (logged) *logged = cws_op_metrics_logged(op);
     cws_op_free(op);
     return status;
 }
@@ -19992,6 +21174,7 @@ static cws_status cwsi_session_wandb(cws_session *s, const cws_wandb_opts *o, cw
     return CWS_OK;
 }
 
+/* Counting is off if report_to names no known reporter and nothing else reports. */
 static cws_status cwsi_session_reporters(cws_session *s, const cws_session_opts *o, cws_error *err)
 {
     cws_status status;
@@ -20015,6 +21198,24 @@ static cws_status cwsi_session_reporters(cws_session *s, const cws_session_opts 
     if (ok) s->metrics = cwsi_metrics_new(s->client, wandb || o->reporter || o->metrics_path);
     return s->metrics ? CWS_OK : cwsi_no_memory(err, "session");
 }
+
+/* ################################################################################################
+ * >>chapter-session
+ * Defaults, tracking, close, journal, guard.
+ *
+ * Knows:  The session: defaults for its sandboxes, the list of those it will stop, the close of
+ *         all of them at once; the journal, and what to do with what an earlier session left.
+ *         The guard closes sessions when the process ends.
+ * Never:  How a sandbox starts or stops: it begins the operations of the sandbox chapter.
+ * Offers: cwsi_enter_session, cwsi_sandbox_prepare, cws_session_sandbox, cws_session_release,
+ *         cws_session_close.
+ *
+ *     cws_session --tracked--> cws_sandbox, cws_sandbox ...
+ *          |                      close: stop all at once --> journal finished --> last report
+ *          `--journal--> a file: creates, live and gone sandboxes, by ids
+ *                          after a crash: reap --> a session of its own adopts them, and closes
+ *          `--guard----> SIGINT, SIGTERM and exit: noted; the next turn of a loop closes
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-journal
@@ -20080,6 +21281,7 @@ static void cwsi_list_drop(cwsi_list *list, cwsi_str text)
     memmove(at + i - 1, at + i, (list->len - (i - 1)) * sizeof(*at));
 }
 
+/* Append a borrowed text. False: out of memory. */
 static bool cwsi_list_put(cwsi_arena *a, cwsi_list *list, cwsi_str text)
 {
     cwsi_str *at = CWSI_AS(cwsi_str, cwsi_list_grow(a, list, sizeof(*at)));
@@ -20087,6 +21289,7 @@ static bool cwsi_list_put(cwsi_arena *a, cwsi_list *list, cwsi_str text)
     return at != NULL;
 }
 
+/* A later session has stopped what the session of this tag left. */
 static void cwsi_journal_reaped(cwsi_journal *j, cwsi_str tag)
 {
     cwsi_left *left = CWSI_AS(cwsi_left, j->left.at);
@@ -20216,6 +21419,7 @@ static bool cwsi_journal_write(cws_session *s, const char *kind, const char *fir
     return false;
 }
 
+/* Close the file and release its lock; what was read of it stays. */
 static void cwsi_journal_shut(cwsi_journal *j)
 {
     if (j->file) (void)fclose(CWSI_AS(FILE, j->file));
@@ -20254,6 +21458,7 @@ static void cwsi_journal_finish(cws_session *s)
         cwsi_log(s->client, CWS_LOG_WARNING, "journal: can not remove %s", j->path);
 }
 
+/* Lock, read and begin the file. On failure s->journal stays for the session to free. */
 static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error *err)
 {
     cwsi_journal *j = CWSI_NEW(&s->client->mem, cwsi_journal);
@@ -20351,6 +21556,7 @@ typedef struct cwsi_close {
     cws_op *metrics;      /* the last report; held, or NULL */
 } cwsi_close;
 
+/* Begin or join the stop of every tracked sandbox; t->stop holds it. */
 static void cwsi_close_begin_stops(cws_session *s)
 {
     cwsi_stop_wish wish = CWSI_ZERO;
@@ -20405,6 +21611,7 @@ static void cwsi_close_report(cws_session *s, cws_error *err, bool expired)
                     failed, first->message);
 }
 
+/* However the last report goes, it does not change the outcome of the close. */
 static cwsi_turn cwsi_close_run(cws_op *op, int64_t now)
 {
     cws_session *s = CWSI_AS(cwsi_close, op)->session;
@@ -20450,6 +21657,7 @@ static cwsi_turn cwsi_close_run(cws_op *op, int64_t now)
     }
 }
 
+/* Let go of the stops that a cancelled close has left; they go on by themselves. */
 static void cwsi_close_ended(cws_op *op)
 {
     cws_session *s = CWSI_AS(cwsi_close, op)->session;
@@ -20472,7 +21680,8 @@ static const cwsi_op_kind *cwsi_close_kind(void)
 {
     static const char *const steps[] = {CWSI_CLOSE_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Close session",  steps, cwsi_close_run, NULL,
-                                      cwsi_close_ended, cwsi_close_destroy};
+                                      cwsi_close_ended, cwsi_close_destroy,
+                                      CWSI_GIVES_NOTHING, NULL};
     return &kind;
 }
 
@@ -20504,6 +21713,7 @@ typedef struct cwsi_reap {
     size_t stopped;
 } cwsi_reap;
 
+/* Forget the operation that it waits for. */
 static void cwsi_reap_drop(cwsi_reap *r)
 {
     cwsi_op_leave(&r->op);
@@ -20511,6 +21721,7 @@ static void cwsi_reap_drop(cwsi_reap *r)
     r->own = NULL;
 }
 
+/* However it ended: sandboxes that were taken over and not stopped stay as they are. */
 static void cwsi_reap_ended(cws_op *op)
 {
     cwsi_reap *r = CWSI_AS(cwsi_reap, op);
@@ -20524,7 +21735,8 @@ static void cwsi_reap_destroy(cws_op *op)
     cwsi_session_unref(CWSI_AS(cwsi_reap, op)->session);
 }
 
-/* The next session that left something. READY: there is none, or op->err is set. */
+/* The next session that left something, and one of ours to take it over. READY: there is none, or
+ * op->err is set. */
 static cwsi_turn cwsi_reap_next(cwsi_reap *r, int64_t now)
 {
     cws_op *op = &r->op;
@@ -20553,7 +21765,8 @@ static cwsi_turn cwsi_reap_next(cwsi_reap *r, int64_t now)
     return CWSI_PENDING;
 }
 
-/* Wait for the operation that a public function has begun. READY: it has ended well, or not. */
+/* Wait for the operation that a public function has begun. READY: it has ended, or could not be
+ * begun; op->err says how. */
 static cwsi_turn cwsi_reap_await(cwsi_reap *r, cws_status begun)
 {
     if (begun || !r->own) return CWSI_READY;
@@ -20563,6 +21776,7 @@ static cwsi_turn cwsi_reap_await(cwsi_reap *r, cws_status begun)
     return CWSI_READY;
 }
 
+/* Is text in a list of cwsi_str? */
 static bool cwsi_list_has(const cwsi_list *list, const char *text)
 {
     const cwsi_str *at = CWSI_CAST(const cwsi_str *, list->at);
@@ -20572,8 +21786,8 @@ static bool cwsi_list_has(const cwsi_list *list, const char *text)
     return false;
 }
 
-/* What was let go on purpose carries the tag all the same. What does not carry it, as far as the
- * service tells tags, is not ours, though the list has it. */
+/* Forget again what the list has and must not be stopped: what was let go on purpose, which still
+ * carries the tag; and what is not ours, which lacks it, if the service tells tags at all. */
 static void cwsi_reap_spare(cwsi_reap *r, const char *tag)
 {
     size_t i;
@@ -20591,7 +21805,7 @@ static cwsi_turn cwsi_reap_list(cwsi_reap *r)
 {
     char tag[64];
     const char *tags[2];
-    cws_list_opts o = CWSI_ZERO;
+    cws_session_list_opts o = CWSI_ZERO;
     cws_status begun = CWS_OK;
     cwsi_copy_text(tag, sizeof(tag), r->left->tag.at, r->left->tag.len);
     if (!r->own) {
@@ -20626,12 +21840,12 @@ static cwsi_turn cwsi_reap_attach(cwsi_reap *r)
         if (r->at >= r->left->live.len) return CWSI_READY;
         cwsi_copy_text(id, sizeof(id), CWSI_CAST(cwsi_str *, r->left->live.at)[r->at].at,
                        CWSI_CAST(cwsi_str *, r->left->live.at)[r->at].len);
-        begun = cws_session_from_id_begin(r->hand, id, false, &r->own, &r->op.err);
+        begun = cws_session_from_id_begin(r->hand, id, true, &r->own, &r->op.err);
         if (begun) return CWSI_READY;
     }
 }
 
-/* Sandboxes that are there and were not known by their ids, against creates without an outcome. */
+/* Are fewer sandboxes found, beyond those known by id, than there are creates without outcome? */
 static bool cwsi_reap_misses(const cwsi_reap *r)
 {
     size_t i, found = 0;
@@ -20640,6 +21854,7 @@ static bool cwsi_reap_misses(const cwsi_reap *r)
     return found < r->left->unknown.len;
 }
 
+/* All that one session left is stopped: note it in the journal, and go on with the next. */
 static void cwsi_reap_closed(cwsi_reap *r)
 {
     char tag[64];
@@ -20695,7 +21910,7 @@ static const cwsi_op_kind *cwsi_reap_kind(void)
 {
     static const char *const steps[] = {CWSI_REAP_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Reap", steps, cwsi_reap_run, NULL, cwsi_reap_ended,
-                                      cwsi_reap_destroy};
+                                      cwsi_reap_destroy, CWSI_GIVES_NOTHING, NULL};
     return &kind;
 }
 
@@ -20704,6 +21919,7 @@ static const cwsi_op_kind *cwsi_reap_kind(void)
  * The functions of >>session.
  * ============================================================================================= */
 
+/* Check the defaults and keep a deep copy; options of single sandboxes are refused. */
 static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *o, cws_error *err)
 {
     cws_sandbox_opts none = CWSI_ZERO;
@@ -20717,7 +21933,7 @@ static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *
     if (status) return status;
     status = cwsi_check_seconds(err, "request_timeout_seconds", d->request_timeout_seconds,
                                 s->client->request_timeout_ms, false, &s->request_timeout_ms);
-    return status ? status : cwsi_merge_sandbox_opts(&s->arena, &none, d, &s->defaults, err);
+    return status ? status : cwsi_keep_sandbox_opts(&s->arena, d, &s->defaults, err);
 }
 
 /* The session could not be opened: its client goes, but the user's transport stays the user's. */
@@ -20725,6 +21941,24 @@ static void cwsi_session_drop_client(cws_client *c, const cws_session_opts *o)
 {
     if (o->client_opts && o->client_opts->transport) c->transport.close = NULL;
     cws_client_free(c);
+}
+
+/* What a session owns of later things than itself. */
+static void cwsi_session_drop(cws_session *s)
+{
+    if (s->journal) cwsi_journal_close(s->journal);
+    cwsi_metrics_unref(s->client, s->metrics);
+    cwsi_wandb_free(s->client, s->wandb);
+}
+
+static const cwsi_hooks *cwsi_session_hooks(void)
+{
+    static const cwsi_hooks hooks = {
+        cwsi_sandbox_unref,   cwsi_sandbox_unshare,  cwsi_session_drop,
+        cwsi_metrics_join,    cwsi_metrics_leave,    cwsi_metrics_starting,
+        cwsi_metrics_running, cwsi_metrics_executed, cwsi_journal_write,
+        cwsi_journal_create,  cwsi_journal_outcome,  cwsi_ready_new};
+    return &hooks;
 }
 
 CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **out, cws_error *err)
@@ -20748,6 +21982,7 @@ CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **
     if (!status && c) status = cwsi_enter(c, out, err);
     if (!status && !c) status = cws_client_open(o->client_opts, &c, err);
     if (status) return status;
+    c->hooks = cwsi_session_hooks();
     s = cwsi_session_new(c, close_ms);
     if (!s) {
         if (!o->client) cwsi_session_drop_client(c, o);
@@ -20817,9 +22052,28 @@ static bool cwsi_sandbox_know_volumes(cwsi_arena *a, cws_sandbox *sb, const cws_
     if (!all) return false;
     if (o->volume_count) memcpy(all, o->volumes, o->volume_count * sizeof(*all));
     if (f) all[n - 1] = cwsi_file_system_volume(f);
-    if (n) sb->info.volumes = cwsi_keep_volumes(&sb->learned, all, n, &ok);
+    if (n)
+        sb->info.volumes = CWSI_CAST(const cws_volume *,
+                                     cwsi_copy_many(&sb->learned, CWSI_T_VOLUME, all, n,
+                                                    sizeof(*all), &ok));
     sb->info.volume_count = ok ? n : 0;
     return ok;
+}
+
+/* Checked options of a sandbox of this session, its defaults merged in. */
+static cws_status cwsi_session_merge(const cws_session *s, cwsi_arena *a, const cws_sandbox_opts *o,
+                                     cws_sandbox_opts *merged, int64_t *request_timeout_ms,
+                                     cws_error *err)
+{
+    cws_sandbox_opts tags = CWSI_ZERO; /* all that a template leaves of the defaults */
+    cws_status status;
+    tags.tags = s->defaults.tags;
+    status = cwsi_merge_sandbox_opts(a, o->template_id ? &tags : &s->defaults, o, false, merged,
+                                     err);
+    if (!status)
+        status = cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
+                                    s->request_timeout_ms, false, request_timeout_ms);
+    return status ? status : s->client->dialect->lacks(merged, err);
 }
 
 /* Merge, check, encode: after this the sandbox knows all that a start needs. */
@@ -20827,20 +22081,14 @@ static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cw
                                        cws_error *err)
 {
     cws_client *c = s->client;
-    cws_sandbox_opts merged, tags = CWSI_ZERO;
+    cws_sandbox_opts merged;
     cwsi_arena arena;
     cws_status status = cwsi_check_sandbox_opts(err, o);
     if (status) return status;
     cwsi_arena_init(&arena, &c->mem);
     cwsi_uuid(c, sb->request_id);
-    tags.tags = s->defaults.tags;
     sb->from_template = o->template_id != NULL;
-    status = cwsi_merge_sandbox_opts(&arena, sb->from_template ? &tags : &s->defaults, o, &merged,
-                                     err);
-    if (!status)
-        status = cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
-                                    s->request_timeout_ms, false, &sb->request_timeout_ms);
-    if (!status) status = c->dialect->lacks(&merged, err);
+    status = cwsi_session_merge(s, &arena, o, &merged, &sb->request_timeout_ms, err);
     if (!status && s->journal && !cwsi_add_tag(&arena, &merged, s->journal->tag))
         status = cwsi_no_memory(err, "sandbox");
     if (!status) {
@@ -20882,55 +22130,99 @@ CWS_API cws_status cws_session_sandbox(cws_session *session, const cws_sandbox_o
     return CWS_OK;
 }
 
+typedef struct cwsi_resolved {
+    cws_sandbox_opts opts; /* first: what is given out */
+    cwsi_arena arena;      /* what opts points at */
+    cws_client *client;    /* held */
+} cwsi_resolved;
+
+/* What the encoder would put in where nothing was given. */
+static void cwsi_resolve_defaults(cws_sandbox_opts *o, int64_t request_timeout_ms)
+{
+    o->request_timeout_seconds = CWSI_CAST(double, request_timeout_ms) / 1000;
+    cwsi_spillover_first(o);
+    if (o->template_id) return;
+    if (!o->container_image) o->container_image = CWSI_DEFAULT_IMAGE;
+    o->args = cwsi_effective_args(o);
+    if (!o->command) o->command = CWSI_DEFAULT_COMMAND;
+}
+
+CWS_API cws_status cws_session_resolve(cws_session *session, const cws_sandbox_opts *opts,
+                                       const cws_sandbox_opts **out, cws_error *err)
+{
+    cws_sandbox_opts none = CWSI_ZERO, merged;
+    const cws_sandbox_opts *o = opts ? opts : &none;
+    cwsi_arena arena;
+    cwsi_resolved *r;
+    int64_t request_timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_session(session, out, err);
+    if (!status) status = cwsi_check_sandbox_opts(err, o);
+    if (status) return status;
+    r = CWSI_NEW(&session->client->mem, cwsi_resolved);
+    if (!r) return cwsi_no_memory(err, "options");
+    r->client = session->client;
+    r->client->refs++;
+    cwsi_arena_init(&r->arena, &r->client->mem);
+    cwsi_arena_init(&arena, &r->client->mem);
+    status = cwsi_session_merge(session, &arena, o, &merged, &request_timeout_ms, err);
+    if (!status) status = cwsi_keep_sandbox_opts(&r->arena, &merged, &r->opts, err);
+    cwsi_arena_clear(&arena);
+    if (status) {
+        cws_sandbox_opts_free(&r->opts);
+        return status;
+    }
+    cwsi_resolve_defaults(&r->opts, request_timeout_ms);
+    *out = &r->opts;
+    return CWS_OK;
+}
+
+CWS_API void cws_sandbox_opts_free(const cws_sandbox_opts *resolved)
+{
+    union { /* given out as const, but ours */
+        const cws_sandbox_opts *given;
+        cwsi_resolved *own;
+    } r;
+    cws_client *c;
+    if (!resolved) return;
+    r.given = resolved;
+    c = r.own->client;
+    cwsi_arena_clear(&r.own->arena);
+    cwsi_free(&c->mem, r.own);
+    cwsi_client_unref(c);
+}
+
 CWS_API size_t cws_session_sandbox_count(const cws_session *session)
 {
     return session ? session->tracked_len : 0;
 }
 
-CWS_API size_t cws_sandbox_list_count(const cws_sandbox_list *list)
+CWS_API cws_sandbox *cws_session_sandbox_at(const cws_session *session, size_t index)
 {
-    return list ? list->len : 0;
+    return index < cws_session_sandbox_count(session) ? session->tracked[index]->sandbox : NULL;
 }
 
-CWS_API cws_sandbox *cws_sandbox_list_at(const cws_sandbox_list *list, size_t index)
-{
-    return list && index < list->len ? list->at[index] : NULL;
-}
-
-CWS_API cws_sandbox *cws_sandbox_list_take(cws_sandbox_list *list, size_t index)
-{
-    cws_sandbox *sb = cws_sandbox_list_at(list, index);
-    if (sb) sb->refs++;
-    return sb;
-}
-
-CWS_API void cws_sandbox_list_free(cws_sandbox_list *list)
-{
-    cws_client *c;
-    size_t i;
-    if (!list) return;
-    c = list->client;
-    for (i = 0; i < list->len; i++) cwsi_sandbox_unref(list->at[i]);
-    cwsi_free(&c->mem, list->at);
-    cwsi_free(&c->mem, list);
-    cwsi_client_unref(c);
-}
+/* ================================================================================================
+ * >>impl-public-tracking
+ * The functions of >>session about sandboxes that are there: list, attach, adopt, release, reap.
+ * ============================================================================================= */
 
 /* Filters: the session's tags and the given ones; the given selectors or else the session's. */
-static bool cwsi_listing_fill(cwsi_listing *l, const cws_list_opts *o)
+static bool cwsi_listing_fill(cwsi_listing *l, const cws_session_list_opts *o)
 {
     cws_client *c = l->op.client;
     const cws_sandbox_opts *d = &l->session->defaults;
     bool ok = true;
     const char *const *tags, *const *runner_ids, *const *ids, *const *names;
     cwsi_arena_init(&l->arena, &c->mem);
-    l->found = CWSI_NEW(&c->mem, cws_sandbox_list);
+    l->found = CWSI_NEW(&c->mem, cws_sandboxes);
     if (!l->found) return false;
     l->found->client = c;
     c->refs++;
     l->adopt = o->adopt;
-    l->request.state = o->status;
-    l->request.include_stopped = o->include_stopped || cws_state_is_terminal(o->status);
+    l->request.state = o->state;
+    l->request.include_stopped = o->include_stopped || cws_state_is_terminal(o->state);
     tags = cwsi_keep_strings(&l->arena, d->tags, o->tags, &ok);
     runner_ids =
         cwsi_keep_strings(&l->arena, o->runner_ids ? o->runner_ids : d->runner_ids, NULL, &ok);
@@ -20944,7 +22236,7 @@ static bool cwsi_listing_fill(cwsi_listing *l, const cws_list_opts *o)
 }
 
 /* Profiles are told from the options, and refused where there are none. */
-static cws_status cwsi_check_list_profiles(const cws_client *c, const cws_list_opts *o,
+static cws_status cwsi_check_list_profiles(const cws_client *c, const cws_session_list_opts *o,
                                            cws_error *err)
 {
     cws_sandbox_opts profiles = CWSI_ZERO;
@@ -20956,24 +22248,23 @@ static cws_status cwsi_check_list_profiles(const cws_client *c, const cws_list_o
     return c->dialect->lacks(&profiles, err);
 }
 
-CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_opts *opts,
+CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_session_list_opts *opts,
                                           cws_op **out, cws_error *err)
 {
-    cws_list_opts none = CWSI_ZERO;
-    const cws_list_opts *o = opts ? opts : &none;
+    cws_session_list_opts none = CWSI_ZERO;
+    const cws_session_list_opts *o = opts ? opts : &none;
     cwsi_listing *l;
     cws_op *op;
     int64_t timeout_ms = 0;
     cws_status status;
     if (out) *out = NULL;
     status = cwsi_enter_session(session, out, err);
-    if (!status) status = cwsi_check_zero(err, "cws_list_opts", o->must_be_zero);
-    if (!status && CWSI_CAST(unsigned, o->status) >= CWS_STATE_UNSPECIFIED)
-        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "status: not a state to look for");
-    if (!status && o->status &&
-        session->client->dialect->state_number(o->status) == 0)
-        status = cwsi_fail(err, CWS_ERR_UNSUPPORTED, "status '%s' is not there in %s",
-                           cws_state_name(o->status), session->client->dialect->name);
+    if (!status) status = cwsi_check_zero(err, "cws_session_list_opts", o->must_be_zero);
+    if (!status && CWSI_CAST(unsigned, o->state) >= CWS_STATE_UNSPECIFIED)
+        status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "state: not a state to look for");
+    if (!status && o->state && session->client->dialect->state_number(o->state) == 0)
+        status = cwsi_fail(err, CWS_ERR_UNSUPPORTED, "state '%s' is not supported by API %s",
+                           cws_state_name(o->state), session->client->dialect->name);
     if (!status) status = cwsi_check_tags(err, o->tags);
     if (!status) status = cwsi_check_runner_ids(err, o->runner_ids);
     if (!status) status = cwsi_check_list_profiles(session->client, o, err);
@@ -20995,23 +22286,21 @@ CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_list_o
     return CWS_OK;
 }
 
-CWS_API cws_status cws_session_list(cws_session *session, const cws_list_opts *opts,
-                                    cws_sandbox_list **out, cws_error *err)
+CWS_API cws_status cws_session_list(cws_session *session, const cws_session_list_opts *opts,
+                                    cws_sandboxes **out, cws_error *err)
 {
     cws_op *op = NULL;
     cws_status status;
     if (out) *out = NULL;
     if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_session_list_begin(session, opts, out ? &op : NULL, err);
-    if (status) return status;
-    status = cws_op_wait(op, -1, err);
-    if (!status) *out = cws_op_take_list(op);
+    status = cwsi_run_begun(cws_session_list_begin(session, opts, out ? &op : NULL, err), &op, err);
+    if (!status) *out = cws_op_take_sandboxes(op);
     cws_op_free(op);
     return status;
 }
 
 CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *sandbox_id,
-                                             bool no_adopt, cws_op **out, cws_error *err)
+                                             bool adopt, cws_op **out, cws_error *err)
 {
     cws_op *op;
     cwsi_get *get;
@@ -21025,23 +22314,22 @@ CWS_API cws_status cws_session_from_id_begin(cws_session *session, const char *s
     get = CWSI_AS(cwsi_get, op);
     get->session = session;
     session->refs++;
-    get->adopt = !no_adopt;
+    get->adopt = adopt;
     memcpy(get->id, sandbox_id, strlen(sandbox_id) + 1);
     op->about = get->id;
     *out = op;
     return CWS_OK;
 }
 
-CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox_id, bool no_adopt,
+CWS_API cws_status cws_session_from_id(cws_session *session, const char *sandbox_id, bool adopt,
                                        cws_sandbox **out, cws_error *err)
 {
     cws_op *op = NULL;
     cws_status status;
     if (out) *out = NULL;
     if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_session_from_id_begin(session, sandbox_id, no_adopt, out ? &op : NULL, err);
-    if (status) return status;
-    status = cws_op_wait(op, -1, err);
+    status = cwsi_run_begun(cws_session_from_id_begin(session, sandbox_id, adopt, out ? &op : NULL,
+                                                      err), &op, err);
     if (!status) *out = cws_op_take_sandbox(op);
     cws_op_free(op);
     return status;
@@ -21095,7 +22383,7 @@ CWS_API cws_status cws_session_reap_begin(cws_session *session, cws_op **out, cw
     return CWS_OK;
 }
 
-CWS_API size_t cws_op_reaped(const cws_op *op)
+CWS_API size_t cws_op_reaped_count(const cws_op *op)
 {
     if (!op || op->kind != cwsi_reap_kind()) return 0;
     return CWSI_CAST(const cwsi_reap *, CWSI_CAST(const void *, op))->stopped;
@@ -21107,10 +22395,8 @@ CWS_API cws_status cws_session_reap(cws_session *session, size_t *stopped, cws_e
     cws_status status;
     if (stopped) *stopped = 0;
     if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
-    status = cws_session_reap_begin(session, &op, err);
-    if (status) return status;
-    status = cws_op_wait(op, -1, err);
-    if (stopped) *stopped = cws_op_reaped(op);
+    status = cwsi_run_begun(cws_session_reap_begin(session, &op, err), &op, err);
+    if (stopped) *stopped = cws_op_reaped_count(op);
     cws_op_free(op);
     return status;
 }
@@ -21138,13 +22424,11 @@ CWS_API cws_status cws_session_close_begin(cws_session *session, cws_op **out, c
 CWS_API cws_status cws_session_close(cws_session *session, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
     if (session && cwsi_may_block(session->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_session_close_begin(session, &op, err);
-    return cwsi_finish_blocking(begun, op, err);
+    return cwsi_finish(cws_session_close_begin(session, &op, err), &op, err);
 }
 
-CWS_API bool cws_session_failed(const cws_session *session, size_t index,
+CWS_API bool cws_session_failed_at(const cws_session *session, size_t index,
                                 const cws_sandbox **sandbox, const cws_error **why)
 {
     size_t i;
@@ -21170,21 +22454,230 @@ CWS_API void cws_session_free(cws_session *session)
     cwsi_session_unref(session);
 }
 
-CWS_API cws_sandbox_list *cws_op_take_list(cws_op *op)
+/* ================================================================================================
+ * >>impl-guard
+ * Closing sessions when the process ends. Here is the library's only global state, and here are its
+ * only signal handlers.
+ * ============================================================================================= */
+
+#ifdef CWS_EXIT_GUARD
+
+typedef void (*cwsi_handler)(int);
+
+#ifndef SA_SIGINFO /* no POSIX, or a strict dialect of C that hides it */
+
+typedef cwsi_handler cwsi_disposition;
+
+/* The handler may have been taken away when it was called: put it back. */
+static void cwsi_signal_keep(int number, cwsi_handler handler)
 {
-    cwsi_listing *l = CWSI_AS(cwsi_listing, cwsi_ended(op, cwsi_listing_kind()));
-    cws_sandbox_list *found = l ? l->found : NULL;
-    if (l) l->found = NULL;
-    return found;
+    (void)signal(number, handler);
 }
 
-CWS_API cws_sandbox *cws_op_take_sandbox(cws_op *op)
+/* Set a handler, and keep what was there before. */
+static void cwsi_signal_catch(int number, cwsi_handler handler, cwsi_disposition *before)
 {
-    cwsi_get *get = CWSI_AS(cwsi_get, cwsi_ended(op, cwsi_get_kind(CWSI_GET_FROM_ID)));
-    cws_sandbox *found = get ? get->found : NULL;
-    if (get) get->found = NULL;
-    return found;
+    *before = signal(number, handler);
 }
+
+/* Unless somebody else has put another one in its place. */
+static void cwsi_signal_restore(int number, cwsi_handler handler, const cwsi_disposition *before)
+{
+    cwsi_handler now = *before == SIG_ERR ? SIG_ERR : signal(number, *before);
+    if (now != handler && now != SIG_ERR) (void)signal(number, now);
+}
+
+static void cwsi_signal_again(int number)
+{
+    (void)raise(number);
+}
+
+#else
+
+typedef struct sigaction cwsi_disposition;
+
+static void cwsi_signal_keep(int number, cwsi_handler handler)
+{
+    (void)number, (void)handler;
+}
+
+static void cwsi_signal_catch(int number, cwsi_handler handler, cwsi_disposition *before)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART; /* of the user's calls; waits end all the same */
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(number, &action, before);
+}
+
+/* Unless somebody else has put another one in its place. */
+static void cwsi_signal_restore(int number, cwsi_handler handler, const cwsi_disposition *before)
+{
+    struct sigaction now;
+    if (sigaction(number, NULL, &now) == 0 && now.sa_handler == handler)
+        (void)sigaction(number, before, NULL);
+}
+
+/* To the process: this thread may have blocked it. */
+static void cwsi_signal_again(int number)
+{
+    (void)kill(getpid(), number);
+}
+
+#endif
+
+typedef struct cwsi_guards {
+    cws_session *first; /* each held */
+    bool at_exit, installed;
+    long process;               /* a forked one must not close what is its parent's */
+    cwsi_disposition before[2]; /* of SIGINT and SIGTERM */
+    volatile sig_atomic_t caught, cleaning;
+} cwsi_guards;
+
+static cwsi_guards cwsi_guard;
+
+/* The id of this process; 0 where there is no fork. */
+static long cwsi_process(void)
+{
+#if CWSI_UNIX
+    return CWSI_CAST(long, getpid());
+#else
+    return 0;
+#endif
+}
+
+static void cwsi_guard_handler(int number);
+
+/* Both as they were before. */
+static void cwsi_guard_restore(void)
+{
+    cwsi_signal_restore(SIGINT, cwsi_guard_handler, &cwsi_guard.before[0]);
+    cwsi_signal_restore(SIGTERM, cwsi_guard_handler, &cwsi_guard.before[1]);
+}
+
+/* Nothing but noting it is safe here; a second signal does not wait for the closing. */
+static void cwsi_guard_handler(int number)
+{
+    if (cwsi_guard.process != cwsi_process()) {
+        cwsi_guard_restore();
+        cwsi_signal_again(number);
+        return;
+    }
+    if (cwsi_guard.cleaning) _Exit(128 + number);
+    cwsi_signal_keep(number, cwsi_guard_handler);
+    cwsi_guard.caught = number;
+}
+
+static void cwsi_guard_install(void)
+{
+    if (cwsi_guard.installed) return;
+    cwsi_guard.installed = true;
+    cwsi_signal_catch(SIGINT, cwsi_guard_handler, &cwsi_guard.before[0]);
+    cwsi_signal_catch(SIGTERM, cwsi_guard_handler, &cwsi_guard.before[1]);
+}
+
+/* What was caught does now what it did before. */
+static void cwsi_guard_remove(void)
+{
+    int number = CWSI_CAST(int, cwsi_guard.caught);
+    if (!cwsi_guard.installed) return;
+    cwsi_guard.installed = false;
+    cwsi_guard_restore();
+    cwsi_guard.caught = 0;
+    cwsi_guard.cleaning = 0;
+    if (number) cwsi_signal_again(number);
+}
+
+/* Take the session out of the guard; the last one takes the handlers with it. */
+static void cwsi_unguard(cws_session *s)
+{
+    cws_session **link = &cwsi_guard.first;
+    if (!s->guarded) return;
+    while (*link != s) link = &(*link)->guard_next;
+    *link = s->guard_next;
+    s->guarded = false;
+    if (!cwsi_guard.first && !cwsi_guard.cleaning) cwsi_guard_remove();
+    cwsi_session_unref(s);
+}
+
+/* Close every guarded session, one after the other; failures are only logged. */
+static void cwsi_guard_close_all(void)
+{
+    cws_error err;
+    while (cwsi_guard.first) {
+        cws_session *s = cwsi_guard.first;
+        s->refs++;
+        if (!s->client->dead && cws_session_close(s, &err))
+            cwsi_log(s->client, CWS_LOG_ERROR, "at the end of the process: %s", err.message);
+        cwsi_unguard(s);
+        cwsi_session_unref(s);
+    }
+}
+
+/* For atexit; a forked process leaves the sessions to its parent. */
+static void cwsi_guard_exit(void)
+{
+    if (cwsi_guard.process == cwsi_process()) cwsi_guard_close_all();
+}
+
+/* Has a signal come? Then close, and let it do what it did before. Returns how long the loop may
+ * wait, in ms: CWSI_GUARD_MS while there is a guard, 0 after closing, else CWSI_NEVER. */
+static int64_t cwsi_guard_close(void)
+{
+    if (!cwsi_guard.caught || cwsi_guard.cleaning)
+        return cwsi_guard.installed ? CWSI_GUARD_MS : CWSI_NEVER;
+    cwsi_guard.cleaning = 1;
+    cwsi_guard_close_all();
+    cwsi_guard_remove();
+    return 0; /* what was waited for may have ended */
+}
+
+CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err)
+{
+    cws_status status;
+    if (session && !on) {
+        cwsi_error_clear(err);
+        cwsi_unguard(session);
+        return CWS_OK;
+    }
+    status = cwsi_enter_session(session, session, err);
+    if (status || session->guarded) return status;
+    if (!cwsi_guard.at_exit && atexit(cwsi_guard_exit))
+        return cwsi_fail(err, CWS_ERR_NO_MEMORY, "guard: atexit takes no more functions");
+    cwsi_guard.at_exit = true;
+    cwsi_guard_look = cwsi_guard_close;
+    session->guarded = true;
+    session->refs++;
+    session->guard_next = cwsi_guard.first;
+    cwsi_guard.first = session;
+    cwsi_guard.process = cwsi_process();
+    cwsi_guard_install();
+    return CWS_OK;
+}
+
+#else
+
+static void cwsi_unguard(cws_session *s)
+{
+    (void)s;
+}
+
+#endif
+
+/* ################################################################################################
+ * >>chapter-functions
+ * Functions in Python and C.
+ *
+ * Knows:  Functions in Python or C that run in sandboxes: source, arguments and result travel as
+ *         files; one call, many calls, or a call on this machine.
+ * Never:  Wire and dialects. It uses sessions, sandboxes, commands and files much as a caller
+ *         does.
+ *
+ *     cws_function --call---> cwsi_invocation --> a new sandbox, or the one that was kept warm
+ *          |------map----> cwsi_map: many invocations, at most `limit` at the same time
+ *          `------local--> C: called in this process; Python: a process of this machine
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-function
@@ -21214,6 +22707,7 @@ struct cws_function {
     char warm_token[33]; /* of the last call there */
 };
 
+/* Drop one hold. The last one frees the function; a warm sandbox was let go before. */
 static void cwsi_function_unref(cws_function *fn)
 {
     cws_client *c = fn->client;
@@ -21246,6 +22740,7 @@ static bool cwsi_is_json(const char *text, size_t len, cwsi_json_kind kind)
     return cwsi_json_skip(&j) && cwsi_json_next(&j) == CWSI_JSON_END;
 }
 
+/* NULL, or a text of JSON of this kind; else FUNCTION_SERIALIZATION. */
 static cws_status cwsi_check_json(cws_error *err, const char *name, const char *text,
                                   cwsi_json_kind kind)
 {
@@ -21256,6 +22751,7 @@ static cws_status cwsi_check_json(cws_error *err, const char *name, const char *
                                                 : "");
 }
 
+/* May it stand in a Python name? Every byte of a character beyond ASCII may. */
 static bool cwsi_is_name_char(char c)
 {
     return cwsi_is_alnum(c) || c == '_' || CWSI_CAST(unsigned char, c) >= 0x80;
@@ -21288,6 +22784,7 @@ static bool cwsi_is_async(const char *source, const char *name)
     return found;
 }
 
+/* A name of Python or C: letters, digits and _, no digit first. */
 static cws_status cwsi_check_identifier(cws_error *err, const char *name)
 {
     const char *p = name;
@@ -21325,6 +22822,7 @@ static cws_status cwsi_check_language(cws_error *err, const cws_function_opts *o
     return cwsi_check_json(err, "closure_vars", o->closure_vars, CWSI_JSON_OBJECT);
 }
 
+/* NULL, or a list whose first entry names a program. */
 static cws_status cwsi_check_program(cws_error *err, const char *name, const char *const *argv)
 {
     if (argv && (!argv[0] || !argv[0][0]))
@@ -21362,6 +22860,7 @@ static cws_status cwsi_check_function(cws_error *err, const cws_function_opts *o
  * "RESULT_SERIALIZATION_ERROR:type:text", and the exit code is 1.
  * ============================================================================================= */
 
+/* The script that runs a Python function. It reads no input but its arguments and files. */
 static const char *cwsi_script_python(void)
 {
     return
@@ -21408,6 +22907,7 @@ static const char *cwsi_script_python(void)
         "    file.write(value)\n";
 }
 
+/* The C program up to the body; #line makes the compiler count lines from the body. */
 static const char *cwsi_program_head(void)
 {
     return
@@ -21424,6 +22924,7 @@ static const char *cwsi_program_head(void)
         "{\n(void)input;\n(void)input_size;\n(void)io;\n#line 1 \"CWS_FUNCTION\"\n";
 }
 
+/* The C program behind the body: cws_io, and main, which reads and writes the files. */
 static const char *cwsi_program_tail(void)
 {
     return
@@ -21531,14 +23032,15 @@ static bool cwsi_put_payload(cwsi_buf *buf, const cws_function *fn, const cwsi_i
 
 /* ================================================================================================
  * >>impl-function-error
- * What went wrong in a function: read from what it left on stderr.
+ * What went wrong in a function, or in compiling it: read from what was left on stderr.
  * ============================================================================================= */
 
 typedef struct cwsi_raised {
     cwsi_str type, text; /* len 0: not known */
-    bool no_json;        /* text is why what was returned can not be handed over */
+    bool no_json;        /* the result could not be serialized; text says why */
 } cwsi_raised;
 
+/* Without blanks before it, and blanks and line ends behind it. Borrowed. */
 static cwsi_str cwsi_trim(cwsi_str s)
 {
     for (; s.len && (*s.at == ' ' || *s.at == '\t'); s.len--) s.at++;
@@ -21563,6 +23065,7 @@ static cwsi_str cwsi_behind(cwsi_str line, const char *prefix)
     return rest;
 }
 
+/* What one line of stderr tells: our two markers, or the "SomeError: text" of a traceback. */
 static void cwsi_raised_line(cwsi_raised *r, cwsi_str line)
 {
     cwsi_str rest = cwsi_behind(line, "RESULT_SERIALIZATION_ERROR:"), type = line;
@@ -21611,6 +23114,7 @@ static cwsi_raised cwsi_raised_in(const char *text, size_t len)
     return r;
 }
 
+/* Add metadata to err, the value cut to most - 1 bytes; an empty one is left out. */
 static void cwsi_add_cut(cws_error *err, const char *key, cwsi_str text, size_t most)
 {
     char cut[320];
@@ -21687,6 +23191,7 @@ typedef struct cwsi_invocation {
     cws_op *map;            /* wants to know of the end; not held: it holds this */
 } cwsi_invocation;
 
+/* What a call does in this step, for error messages. */
 static const char *cwsi_function_step_name(int step)
 {
     static const char *const names[] = {"making its sandbox", "starting its sandbox",
@@ -21723,6 +23228,7 @@ static const char *cwsi_function_path(cwsi_invocation *v, const char *what, cons
     return path;
 }
 
+/* The path of a payload or result; "": there is no token. NULL: op->err is set. */
 static const char *cwsi_function_data_path(cwsi_invocation *v, const char *what, const char *token)
 {
     bool json = v->fn->serialization == CWS_SERIALIZE_JSON;
@@ -21815,6 +23321,7 @@ static cwsi_str cwsi_function_output(const cwsi_invocation *v)
     return s;
 }
 
+/* Make temp_dir, once per sandbox, unless it is /tmp. */
 static cwsi_turn cwsi_function_directory(cwsi_invocation *v, int64_t now)
 {
     const char *argv[] = {"mkdir", "-p", "--", NULL, NULL};
@@ -21828,6 +23335,7 @@ static cwsi_turn cwsi_function_directory(cwsi_invocation *v, int64_t now)
     return CWSI_READY;
 }
 
+/* Compile the C program, once per sandbox; nothing to do for Python. */
 static cwsi_turn cwsi_function_compile(cwsi_invocation *v, int64_t now)
 {
     cws_op *op = &v->op;
@@ -21879,6 +23387,7 @@ static bool cwsi_function_command(cwsi_invocation *v, const char ***out)
     return !v->op.err.status;
 }
 
+/* Run the function itself. An exit code other than 0 is op->err. */
 static cwsi_turn cwsi_function_execute(cwsi_invocation *v, int64_t now)
 {
     cws_op *op = &v->op;
@@ -21909,6 +23418,7 @@ static void cwsi_function_file_done(cwsi_invocation *v)
     v->file = NULL;
 }
 
+/* Write a file, and wait for it. path NULL: op->err is set already. */
 static cwsi_turn cwsi_function_write(cwsi_invocation *v, const char *path, const void *data,
                                      size_t size, int64_t now)
 {
@@ -21922,6 +23432,7 @@ static cwsi_turn cwsi_function_write(cwsi_invocation *v, const char *path, const
     return CWSI_READY;
 }
 
+/* Write the C program, once per sandbox; nothing to do for Python. */
 static cwsi_turn cwsi_function_source(cwsi_invocation *v, int64_t now)
 {
     const cws_function *fn = v->fn;
@@ -21948,6 +23459,7 @@ static cws_status cwsi_check_result(const cws_function *fn, const cws_bytes *byt
                      fn->name);
 }
 
+/* Read the result file and check it; v->bytes is the result, or op->err is set. */
 static cwsi_turn cwsi_function_result(cwsi_invocation *v, int64_t now)
 {
     cws_op *op = &v->op;
@@ -21996,6 +23508,7 @@ static cws_op *cwsi_function_settle(cwsi_invocation *v)
     return cwsi_function_begin_stop(sb);
 }
 
+/* Keep the sandbox warm, or wait for its stop, whose failure is only logged. */
 static cwsi_turn cwsi_function_stop(cwsi_invocation *v)
 {
     cws_op *op = &v->op, *stop = cwsi_function_settle(v);
@@ -22047,6 +23560,7 @@ static void cwsi_function_broke(cwsi_invocation *v)
     op->step = CWSI_FUNCTION_STOP;
 }
 
+/* One turn of the step at hand. READY: it is over, op->err says how. */
 static cwsi_turn cwsi_function_step(cwsi_invocation *v, int64_t now)
 {
     switch (v->op.step) {
@@ -22077,6 +23591,7 @@ static cwsi_turn cwsi_function_run(cws_op *op, int64_t now)
     }
 }
 
+/* Name the step that took too long; in STOP the outcome of the function counts. */
 static bool cwsi_function_expire(cws_op *op)
 {
     cwsi_invocation *v = CWSI_AS(cwsi_invocation, op);
@@ -22090,6 +23605,7 @@ static bool cwsi_function_expire(cws_op *op)
     return true;
 }
 
+/* However it ended: cancel what runs, keep or stop the sandbox, wake the map. */
 static void cwsi_function_ended(cws_op *op)
 {
     cwsi_invocation *v = CWSI_AS(cwsi_invocation, op);
@@ -22112,12 +23628,21 @@ static void cwsi_function_destroy(cws_op *op)
     cwsi_function_unref(v->fn);
 }
 
+/* cwsi_op_kind.take: the result. */
+static void *cwsi_function_take(cws_op *op)
+{
+    cws_bytes *bytes = CWSI_AS(cwsi_invocation, op)->bytes;
+    CWSI_AS(cwsi_invocation, op)->bytes = NULL;
+    return bytes;
+}
+
 static const cwsi_op_kind *cwsi_function_kind(void)
 {
     static const char *const steps[] = {CWSI_FUNCTION_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Call function",     steps,
                                       cwsi_function_run,   cwsi_function_expire,
-                                      cwsi_function_ended, cwsi_function_destroy};
+                                      cwsi_function_ended, cwsi_function_destroy,
+                                      CWSI_GIVES_BYTES, cwsi_function_take};
     return &kind;
 }
 
@@ -22148,8 +23673,8 @@ static cwsi_invocation *cwsi_invocation_new(cws_function *fn, const cwsi_input *
 
 /* ================================================================================================
  * >>impl-op-map
- * Many calls of a function, so many at the same time. Calls that failed are kept as they are: they
- * have the error.
+ * Many calls of a function, at most `limit` of them at the same time. A call that failed is kept as
+ * an operation: it has the error.
  *
  *      RUN --every call ended--> done
  * ============================================================================================= */
@@ -22179,6 +23704,7 @@ typedef struct cwsi_map {
     cws_function_results *results;
 } cwsi_map;
 
+/* Free the results; calls that failed are freed with them. NULL is fine. */
 static void cwsi_results_free(cws_function_results *r)
 {
     cws_client *c;
@@ -22218,6 +23744,7 @@ static void cwsi_map_harvest(cwsi_mapped *item)
     cws_op_free(&v->op);
 }
 
+/* Fill free slots with new calls. READY: no call is in flight and none is left. */
 static cwsi_turn cwsi_map_run(cws_op *op, int64_t now)
 {
     cwsi_map *m = CWSI_AS(cwsi_map, op);
@@ -22238,7 +23765,7 @@ static cwsi_turn cwsi_map_run(cws_op *op, int64_t now)
     return running ? CWSI_PENDING : CWSI_READY;
 }
 
-/* Cancelled: every call is. */
+/* If the map was cancelled, so is every call in flight. */
 static void cwsi_map_ended(cws_op *op)
 {
     cwsi_map *m = CWSI_AS(cwsi_map, op);
@@ -22259,11 +23786,20 @@ static void cwsi_map_destroy(cws_op *op)
     cwsi_function_unref(m->fn);
 }
 
+/* cwsi_op_kind.take: the results of all calls. */
+static void *cwsi_map_take(cws_op *op)
+{
+    cws_function_results *results = CWSI_AS(cwsi_map, op)->results;
+    CWSI_AS(cwsi_map, op)->results = NULL;
+    return results;
+}
+
 static const cwsi_op_kind *cwsi_map_kind(void)
 {
     static const char *const steps[] = {CWSI_MAP_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Map function", steps,          cwsi_map_run,
-                                      NULL,           cwsi_map_ended, cwsi_map_destroy};
+                                      NULL,           cwsi_map_ended, cwsi_map_destroy,
+                                      CWSI_GIVES_RESULTS, cwsi_map_take};
     return &kind;
 }
 
@@ -22328,6 +23864,7 @@ typedef struct cwsi_local_io {
     char why[280];
 } cwsi_local_io;
 
+/* cws_io.fail of a call without a sandbox; only the first failure counts. */
 static void cwsi_local_fail(cws_io *io, const char *text)
 {
     cwsi_local_io *l = CWSI_AS(cwsi_local_io, io);
@@ -22337,6 +23874,7 @@ static void cwsi_local_fail(cws_io *io, const char *text)
     cwsi_copy_text(l->why, sizeof(l->why), text, strlen(text));
 }
 
+/* cws_io.write of a call without a sandbox. False: out of memory, or over 256 MiB. */
 static bool cwsi_local_write(cws_io *io, const void *data, size_t size)
 {
     cwsi_local_io *l = CWSI_AS(cwsi_local_io, io);
@@ -22345,6 +23883,7 @@ static bool cwsi_local_write(cws_io *io, const void *data, size_t size)
     return false;
 }
 
+/* Call the C body in this process. *out is the result, if CWS_OK. */
 static cws_status cwsi_local_c(cws_function *fn, const cwsi_input *in, cws_bytes **out,
                                cws_error *err)
 {
@@ -22386,6 +23925,7 @@ typedef struct cwsi_local_call {
     const char *payload, *result, *errors; /* paths in it */
 } cwsi_local_call;
 
+/* Something of this machine failed, with this errno. Returns CWS_ERR_FILE. */
 static cws_status cwsi_local_broken(const cwsi_local_call *l, const char *what, int code,
                                     cws_error *err)
 {
@@ -22406,6 +23946,7 @@ static void cwsi_local_make_dir(cwsi_local_call *l)
     }
 }
 
+/* Write the payload into a new file that only this user can read. */
 static cws_status cwsi_local_put(const cwsi_local_call *l, const cwsi_buf *data, cws_error *err)
 {
     int fd = open(l->payload, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -22472,7 +24013,8 @@ static int cwsi_local_spawn(const cwsi_local_call *l, pid_t *pid)
     return code;
 }
 
-/* Wait for the child, and kill it when its time is over. Its exit code, 128 + signal, or -1. */
+/* Wait for the child, and kill it when its time is over. Its exit code, 128 + signal, or -1: its
+ * time was over. 0, too, if another part of the program has reaped it. */
 static int cwsi_local_wait(cws_client *c, pid_t pid, int64_t until)
 {
     int state = 0, pause = 1;
@@ -22526,6 +24068,7 @@ static cws_status cwsi_local_result(const cwsi_local_call *l, int code, cws_byte
     return *out ? CWS_OK : cwsi_no_memory(err, l->fn->name);
 }
 
+/* Folder, payload, script, result; all of it is removed again, whatever happens. */
 static cws_status cwsi_local_run(cwsi_local_call *l, const cwsi_input *in, cws_bytes **out,
                                  cws_error *err)
 {
@@ -22570,6 +24113,7 @@ static const char *cwsi_local_path(cwsi_local_call *l, const char *what, const c
     return path;
 }
 
+/* Run the Python script in a process of this machine, until it ends or its time is over. */
 static cws_status cwsi_local_python(cws_function *fn, const cwsi_input *in, cws_bytes **out,
                                     cws_error *err)
 {
@@ -22727,6 +24271,7 @@ static cws_status cwsi_check_args(const cws_function *fn, const char *label, con
     return status;
 }
 
+/* Fill the input of a call that takes bytes; they stay borrowed. */
 static cws_status cwsi_check_blob(const char *label, const void *data, size_t size, cwsi_input *in,
                                   cws_error *err)
 {
@@ -22739,6 +24284,7 @@ static cws_status cwsi_check_blob(const char *label, const void *data, size_t si
     return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but size is not 0", label);
 }
 
+/* Begin one call from checked input, and hand it out. */
 static cws_status cwsi_invocation_give(cws_function *fn, const cwsi_input *in, cws_op **out,
                                        cws_error *err)
 {
@@ -22774,37 +24320,32 @@ CWS_API cws_status cws_function_call_bytes_begin(cws_function *function, const v
     return status ? status : cwsi_invocation_give(function, &in, out, err);
 }
 
-/* Run a begun call to its end. */
-static cws_status cwsi_function_finish(cws_status begun, cws_op *op, cws_bytes **out,
-                                       cws_error *err)
-{
-    if (begun) return begun;
-    begun = cws_op_wait(op, -1, err);
-    if (!begun) *out = cws_op_take_bytes(op);
-    cws_op_free(op);
-    return begun;
-}
-
 CWS_API cws_status cws_function_call(cws_function *function, const char *args_json,
                                      const char *kwargs_json, cws_bytes **out, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
+    cws_status status;
     if (out) *out = NULL;
     if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_function_call_begin(function, args_json, kwargs_json, out ? &op : NULL, err);
-    return cwsi_function_finish(begun, op, out, err);
+    status = cwsi_run_begun(cws_function_call_begin(function, args_json, kwargs_json,
+                                                    out ? &op : NULL, err), &op, err);
+    if (!status) *out = cws_op_take_bytes(op);
+    cws_op_free(op);
+    return status;
 }
 
 CWS_API cws_status cws_function_call_bytes(cws_function *function, const void *data, size_t size,
                                            cws_bytes **out, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
+    cws_status status;
     if (out) *out = NULL;
     if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_function_call_bytes_begin(function, data, size, out ? &op : NULL, err);
-    return cwsi_function_finish(begun, op, out, err);
+    status = cwsi_run_begun(cws_function_call_bytes_begin(function, data, size, out ? &op : NULL,
+                                                          err), &op, err);
+    if (!status) *out = cws_op_take_bytes(op);
+    cws_op_free(op);
+    return status;
 }
 
 CWS_API const cws_result *cws_op_function_output(const cws_op *op)
@@ -22815,21 +24356,12 @@ CWS_API const cws_result *cws_op_function_output(const cws_op *op)
     return v && v->called && v->process && v->process->began ? v->process->result : NULL;
 }
 
-CWS_API cws_bytes *cws_op_take_bytes(cws_op *op)
-{
-    cwsi_file *f = CWSI_AS(cwsi_file, cwsi_ended(op, cwsi_file_kind(CWSI_READ_FILE)));
-    cwsi_invocation *v = CWSI_AS(cwsi_invocation, cwsi_ended(op, cwsi_function_kind()));
-    cws_bytes *bytes = f ? f->bytes : v ? v->bytes : NULL;
-    if (f) f->bytes = NULL;
-    if (v) v->bytes = NULL;
-    return bytes;
-}
-
 /* ================================================================================================
  * >>impl-public-map
  * The functions of >>functions that make many calls, and those that make one without a sandbox.
  * ============================================================================================= */
 
+/* What every map checks first: the function, its kind of input, the list, the session. */
 static cws_status cwsi_check_map(cws_function *fn, cws_serialization how, const void *list,
                                  size_t count, const cws_map_opts *o, const void *out,
                                  cws_error *err)
@@ -22900,27 +24432,19 @@ CWS_API cws_status cws_function_map_bytes_begin(cws_function *function, const cw
     return *out ? CWS_OK : cwsi_no_memory(err, "Map function");
 }
 
-/* Run a begun map to its end. */
-static cws_status cwsi_map_finish(cws_status begun, cws_op *op, cws_function_results **out,
-                                  cws_error *err)
-{
-    if (begun) return begun;
-    begun = cws_op_wait(op, -1, err);
-    if (!begun) *out = cws_op_take_results(op);
-    cws_op_free(op);
-    return begun;
-}
-
 CWS_API cws_status cws_function_map(cws_function *function, const char *const *args_json,
                                     size_t count, const cws_map_opts *opts,
                                     cws_function_results **out, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
+    cws_status status;
     if (out) *out = NULL;
     if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_function_map_begin(function, args_json, count, opts, out ? &op : NULL, err);
-    return cwsi_map_finish(begun, op, out, err);
+    status = cwsi_run_begun(cws_function_map_begin(function, args_json, count, opts,
+                                                   out ? &op : NULL, err), &op, err);
+    if (!status) *out = cws_op_take_results(op);
+    cws_op_free(op);
+    return status;
 }
 
 CWS_API cws_status cws_function_map_bytes(cws_function *function, const cws_blob *inputs,
@@ -22928,11 +24452,14 @@ CWS_API cws_status cws_function_map_bytes(cws_function *function, const cws_blob
                                           cws_function_results **out, cws_error *err)
 {
     cws_op *op = NULL;
-    cws_status begun;
+    cws_status status;
     if (out) *out = NULL;
     if (function && cwsi_may_block(function->client, err)) return CWS_ERR_REENTRANT;
-    begun = cws_function_map_bytes_begin(function, inputs, count, opts, out ? &op : NULL, err);
-    return cwsi_map_finish(begun, op, out, err);
+    status = cwsi_run_begun(cws_function_map_bytes_begin(function, inputs, count, opts,
+                                                         out ? &op : NULL, err), &op, err);
+    if (!status) *out = cws_op_take_results(op);
+    cws_op_free(op);
+    return status;
 }
 
 CWS_API size_t cws_function_results_count(const cws_function_results *results)
@@ -22961,6 +24488,7 @@ CWS_API void cws_function_results_free(cws_function_results *results)
     cwsi_results_free(results);
 }
 
+/* A call without a sandbox: C or Python; what comes back is checked as from a sandbox. */
 static cws_status cwsi_function_here(cws_function *fn, const cwsi_input *in, cws_bytes **out,
                                      cws_error *err)
 {
@@ -22997,20 +24525,23 @@ CWS_API cws_status cws_function_local_bytes(cws_function *function, const void *
     return status ? status : cwsi_function_here(function, &in, out, err);
 }
 
-CWS_API cws_function_results *cws_op_take_results(cws_op *op)
-{
-    cwsi_map *m = CWSI_AS(cwsi_map, cwsi_ended(op, cwsi_map_kind()));
-    cws_function_results *results = m ? m->results : NULL;
-    if (m) m->results = NULL;
-    return results;
-}
+/* ################################################################################################
+ * >>chapter-pool
+ * Sandboxes started ahead of need.
+ *
+ * Knows:  Sandboxes that are started ahead, and handed out when they run, first come first
+ *         served.
+ * Never:  Wire, dialects, calls: a pool uses public functions.
+ *
+ *     cws_pool --slots---> cwsi_slot: one sandbox, and its wait or its stop
+ *        |------takers--> cwsi_taking: those who wait for a sandbox, in order
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-pool
- * The functions of >>pool, on the public ones: a slot for each sandbox, whose wait or stop reports
- * to it.
+ * The functions of >>pool: a slot for each sandbox, whose wait or stop reports to it.
  *
- *      STARTING --runs--> READY --taken--> (the caller's)
+ *      STARTING --runs--> READY --kept for a taker--> RESERVED --taken--> (the caller's)
  *          |                `--too old--> STOPPING --> EMPTY --> STARTING
  *          `--failed---------------------^
  * ============================================================================================= */
@@ -23021,14 +24552,18 @@ typedef enum cwsi_slot_state {
     CWSI_SLOT_EMPTY,
     CWSI_SLOT_STARTING,
     CWSI_SLOT_READY,
+    CWSI_SLOT_RESERVED,
     CWSI_SLOT_STOPPING
 } cwsi_slot_state;
+
+typedef struct cwsi_taking cwsi_taking;
 
 typedef struct cwsi_slot {
     cws_pool *pool;
     cwsi_slot_state state;
     cws_sandbox *sandbox;
-    cws_op *op; /* the wait or the stop; it may have ended */
+    cws_op *op;         /* the wait or the stop; it may have ended */
+    cwsi_taking *taker; /* RESERVED: for whom */
     int64_t since_ms;
 } cwsi_slot;
 
@@ -23042,19 +24577,25 @@ struct cws_pool {
     size_t failures;    /* in a row */
     cws_error why;      /* the last of them */
     bool closed;
+    cwsi_taking *takers; /* those who wait, the first come first */
+    cws_op *close_op;    /* in flight */
 };
 
 static void cwsi_pool_fill(cws_pool *pool, bool insist);
 static cws_status cwsi_slot_stop(cwsi_slot *slot, cws_error *err);
 
+/* Empty the slot: its operation and its handle are freed, the sandbox is not stopped. */
 static void cwsi_slot_clear(cwsi_slot *slot)
 {
     cws_op_free(slot->op);
     cws_sandbox_free(slot->sandbox);
     slot->op = NULL;
     slot->sandbox = NULL;
+    slot->taker = NULL;
     slot->state = CWSI_SLOT_EMPTY;
 }
+
+static void cwsi_pool_serve(cws_pool *pool);
 
 /* A wait or a stop has ended. The operation itself is freed later: this is its callback. */
 static void cwsi_slot_done(cws_op *op, void *user)
@@ -23062,7 +24603,7 @@ static void cwsi_slot_done(cws_op *op, void *user)
     cwsi_slot *slot = CWSI_CAST(cwsi_slot *, user);
     cws_pool *pool = slot->pool;
     cws_error err;
-    bool ready = cws_op_result(op, &err) == CWS_OK && slot->state == CWSI_SLOT_STARTING;
+    bool ready = cws_op_status(op, &err) == CWS_OK && slot->state == CWSI_SLOT_STARTING;
     if (ready) {
         slot->state = CWSI_SLOT_READY;
         slot->since_ms = cwsi_now(pool->session->client);
@@ -23075,6 +24616,7 @@ static void cwsi_slot_done(cws_op *op, void *user)
         slot->state = CWSI_SLOT_EMPTY;
     }
     cwsi_pool_fill(pool, false);
+    cwsi_pool_serve(pool);
     if (ready && pool->opts.on_ready) pool->opts.on_ready(pool, pool->opts.user);
 }
 
@@ -23084,7 +24626,7 @@ static void cwsi_slot_start(cwsi_slot *slot)
     cws_pool *pool = slot->pool;
     cwsi_slot_clear(slot);
     if (cws_session_sandbox(pool->session, &pool->sandbox, &slot->sandbox, &pool->why) ||
-        cws_sandbox_wait_begin(slot->sandbox, 0, &slot->op, &pool->why)) {
+        cws_sandbox_wait_begin(slot->sandbox, NULL, &slot->op, &pool->why)) {
         pool->failures++;
         if (slot->sandbox) (void)cws_session_release(pool->session, slot->sandbox, NULL);
         cwsi_slot_clear(slot);
@@ -23122,6 +24664,7 @@ static cws_status cwsi_slot_stop(cwsi_slot *slot, cws_error *err)
     opts.missing_ok = true; /* it may have ended meanwhile */
     cws_op_free(slot->op);
     slot->op = NULL;
+    slot->taker = NULL;
     status = cws_sandbox_stop_begin(slot->sandbox, &opts, &slot->op, err);
     if (status) {
         cwsi_slot_clear(slot);
@@ -23156,6 +24699,208 @@ static cwsi_slot *cwsi_pool_pick(cws_pool *pool)
     }
     return best;
 }
+
+/* Give out what the slot holds, and begin to start another. */
+static cws_sandbox *cwsi_slot_take(cwsi_slot *slot)
+{
+    cws_sandbox *sb = slot->sandbox;
+    slot->sandbox = NULL;
+    cwsi_slot_clear(slot);
+    cwsi_pool_fill(slot->pool, false);
+    return sb;
+}
+
+/* Is there nothing more to wait for? Then pool->why says what went wrong. insist: try once more
+ * first, but only once: what fails again and again must not be repeated for ever. */
+static bool cwsi_pool_is_stuck(cws_pool *pool, bool insist)
+{
+    bool stuck = pool->failures >= CWSI_POOL_FAILURES;
+    cwsi_pool_fill(pool, insist);
+    if (cwsi_pool_count(pool, CWSI_SLOT_STARTING) || cwsi_pool_count(pool, CWSI_SLOT_RESERVED))
+        return false;
+    return (stuck && !insist) || !cwsi_pool_count(pool, CWSI_SLOT_STOPPING);
+}
+
+/* ================================================================================================
+ * >>impl-op-pool
+ * The two operations of a pool: one waits for a sandbox, one closes.
+ *
+ *      take:   WAIT --a slot is reserved, or the pool is stuck--> done
+ *      close:  STOP --every stop begun--> WAIT --every stop ended--> done
+ * ============================================================================================= */
+
+#define CWSI_TAKE_STEPS(X) X(WAIT)
+#define CWSI_POOL_CLOSE_STEPS(X) X(STOP) X(WAIT)
+#define CWSI_AS_POOL_CLOSE_STEP(name) CWSI_POOL_CLOSE_##name,
+enum { CWSI_POOL_CLOSE_STEPS(CWSI_AS_POOL_CLOSE_STEP) CWSI_POOL_CLOSE_STEP_COUNT };
+
+struct cwsi_taking {
+    cws_op op;
+    cws_pool *pool; /* NULL: it was freed */
+    cwsi_slot *slot;
+    bool insist; /* start one although the last ones have failed */
+    cwsi_taking *next;
+};
+
+/* Wake those who wait: something has changed. */
+static void cwsi_pool_serve(cws_pool *pool)
+{
+    cwsi_taking *t;
+    for (t = pool->takers; t; t = t->next) cwsi_op_wake(&t->op);
+}
+
+/* Out of the queue of those who wait, if it is there. */
+static void cwsi_taking_unlink(cwsi_taking *t)
+{
+    cwsi_taking **link;
+    if (!t->pool) return;
+    for (link = &t->pool->takers; *link && *link != t; link = &(*link)->next) {}
+    if (*link) *link = t->next;
+}
+
+/* First come, first served. READY: a slot is reserved, or op->err is set. */
+static cwsi_turn cwsi_taking_run(cws_op *op, int64_t now)
+{
+    cwsi_taking *t = CWSI_AS(cwsi_taking, op);
+    cws_pool *pool = t->pool;
+    bool insist = t->insist;
+    (void)now;
+    if (!pool || pool->closed || pool->session->closed)
+        return cwsi_failed(cwsi_fail(&op->err, CWS_ERR_CLOSED,
+                                     "the pool or its session is closed"));
+    if (pool->takers != t) return CWSI_PENDING; /* others come first */
+    t->slot = cwsi_pool_pick(pool);
+    if (t->slot) {
+        t->slot->state = CWSI_SLOT_RESERVED;
+        t->slot->taker = t;
+        return CWSI_READY;
+    }
+    t->insist = false;
+    if (!cwsi_pool_is_stuck(pool, insist)) return CWSI_PENDING;
+    (void)cwsi_copy_error(&op->err, &pool->why);
+    return CWSI_READY;
+}
+
+/* The next one's turn. */
+static void cwsi_taking_ended(cws_op *op)
+{
+    cwsi_taking *t = CWSI_AS(cwsi_taking, op);
+    cwsi_taking_unlink(t);
+    if (t->pool && t->pool->takers) cwsi_op_wake(&t->pool->takers->op);
+}
+
+/* cwsi_op_kind.take: the sandbox of the reserved slot. NULL: a close was quicker. */
+static void *cwsi_taking_take(cws_op *op)
+{
+    cwsi_taking *t = CWSI_AS(cwsi_taking, op);
+    cwsi_slot *slot = t->slot;
+    t->slot = NULL;
+    return slot ? cwsi_slot_take(slot) : NULL;
+}
+
+/* What nobody took goes back. */
+static void cwsi_taking_destroy(cws_op *op)
+{
+    cwsi_taking *t = CWSI_AS(cwsi_taking, op);
+    if (!t->slot) return;
+    t->slot->state = CWSI_SLOT_READY;
+    t->slot->taker = NULL;
+    cwsi_pool_serve(t->pool);
+}
+
+static const cwsi_op_kind *cwsi_taking_kind(void)
+{
+    static const char *const steps[] = {CWSI_TAKE_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Take from pool",    steps, cwsi_taking_run, NULL,
+                                      cwsi_taking_ended,   cwsi_taking_destroy,
+                                      CWSI_GIVES_SANDBOX,  cwsi_taking_take};
+    return &kind;
+}
+
+typedef struct cwsi_pool_close {
+    cws_op op;
+    cws_pool *pool; /* NULL: it was freed, or */
+    bool joined;    /* this one waits for another close */
+    size_t at, failed;
+    cws_error first;
+} cwsi_pool_close;
+
+/* Count a sandbox that did not stop; the first reason is kept. */
+static void cwsi_pool_close_failed(cwsi_pool_close *c, const cws_error *why)
+{
+    if (c->failed++ == 0) c->first = *why;
+}
+
+/* Nobody takes any more, and everything that is left is told to stop. */
+static void cwsi_pool_close_begin_stops(cwsi_pool_close *c)
+{
+    cws_pool *pool = c->pool;
+    cws_error why;
+    size_t i;
+    for (i = 0; i < pool->opts.size; i++) {
+        cwsi_slot *slot = &pool->slots[i];
+        if (slot->taker) slot->taker->slot = NULL;
+        if (slot->state != CWSI_SLOT_EMPTY && slot->state != CWSI_SLOT_STOPPING &&
+            cwsi_slot_stop(slot, &why) != CWS_OK)
+            cwsi_pool_close_failed(c, &why);
+        cws_op_on_done(slot->op, NULL, NULL);
+    }
+    cwsi_pool_serve(pool);
+}
+
+/* READY: every slot is empty, or another close has done it. op->err names failures. */
+static cwsi_turn cwsi_pool_close_run(cws_op *op, int64_t now)
+{
+    cwsi_pool_close *c = CWSI_AS(cwsi_pool_close, op);
+    (void)now;
+    if (c->joined) {
+        if (op->child->done) (void)cwsi_copy_error(&op->err, &op->child->err);
+        return op->child->done ? CWSI_READY : CWSI_PENDING;
+    }
+    if (!c->pool) return cwsi_failed(cwsi_fail(&op->err, CWS_ERR_CLOSED, "the pool was freed"));
+    for (;;) {
+        switch (op->step) {
+        case CWSI_POOL_CLOSE_STOP:
+            cwsi_pool_close_begin_stops(c);
+            op->step = CWSI_POOL_CLOSE_WAIT;
+            break;
+        case CWSI_POOL_CLOSE_WAIT:
+            for (; c->at < c->pool->opts.size; c->at++) {
+                cwsi_slot *slot = &c->pool->slots[c->at];
+                if (slot->op && !cwsi_op_await(op, slot->op)) return CWSI_PENDING;
+                if (slot->op && slot->op->err.status) cwsi_pool_close_failed(c, &slot->op->err);
+                cwsi_op_leave(op);
+                cwsi_slot_clear(slot);
+            }
+            if (c->failed)
+                (void)cwsi_fail(&op->err, CWS_ERR_SANDBOX,
+                                "%zu sandboxes of the pool failed to stop and may still be "
+                                "running; first: %s",
+                                c->failed, c->first.message);
+            return CWSI_READY;
+        }
+    }
+}
+
+/* Another close may begin. */
+static void cwsi_pool_close_ended(cws_op *op)
+{
+    cws_pool *pool = CWSI_AS(cwsi_pool_close, op)->pool;
+    if (pool && pool->close_op == op) pool->close_op = NULL;
+}
+
+static const cwsi_op_kind *cwsi_pool_close_kind(void)
+{
+    static const char *const steps[] = {CWSI_POOL_CLOSE_STEPS(CWSI_AS_STEP_NAME) NULL};
+    static const cwsi_op_kind kind = {"Close pool",          steps, cwsi_pool_close_run, NULL,
+                                      cwsi_pool_close_ended, NULL,  CWSI_GIVES_NOTHING,  NULL};
+    return &kind;
+}
+
+/* ================================================================================================
+ * >>impl-public-pool
+ * The functions of >>pool.
+ * ============================================================================================= */
 
 CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts, cws_pool **out,
                                  cws_error *err)
@@ -23203,7 +24948,7 @@ CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts
     return CWS_OK;
 }
 
-CWS_API size_t cws_pool_ready(const cws_pool *pool)
+CWS_API size_t cws_pool_ready_count(const cws_pool *pool)
 {
     size_t i, n = 0;
     for (i = 0; pool && i < pool->opts.size; i++)
@@ -23211,294 +24956,148 @@ CWS_API size_t cws_pool_ready(const cws_pool *pool)
     return n;
 }
 
-CWS_API cws_status cws_pool_take(cws_pool *pool, int64_t timeout_ms, cws_sandbox **out,
-                                 cws_error *err)
+/* What both ways of taking check first. */
+static cws_status cwsi_enter_pool(const cws_pool *pool, const void *out, cws_error *err)
 {
-    cws_client *c;
-    cwsi_slot *slot;
-    int64_t until;
-    cws_status status;
-    bool insist = true; /* once: what fails again and again must not be repeated for ever */
-    if (out) *out = NULL;
     cwsi_error_clear(err);
-    if (!pool || !out)
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s must not be NULL",
-                         pool ? "out" : "pool");
-    c = pool->session->client;
+    if (!pool) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "pool must not be NULL");
     if (pool->closed || pool->session->closed)
         return cwsi_fail(err, CWS_ERR_CLOSED, "the pool or its session is closed");
-    if (timeout_ms && cwsi_may_block(c, err)) return CWS_ERR_REENTRANT;
-    until = cwsi_until(c, timeout_ms);
-    while (!(slot = cwsi_pool_pick(pool))) {
-        int64_t now = cwsi_now(c);
-        cwsi_pool_fill(pool, insist);
-        insist = false;
-        if (!cwsi_pool_count(pool, CWSI_SLOT_STARTING) &&
-            !cwsi_pool_count(pool, CWSI_SLOT_STOPPING))
-            return cwsi_copy_error(err, &pool->why);
-        if (timeout_ms == 0 || (until != CWSI_NEVER && now >= until))
-            return cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT, "no sandbox of the pool is ready yet");
-        status = cwsi_loop_turn(c, until == CWSI_NEVER ? -1 : until - now, err);
-        if (status) return status;
-        if (pool->failures >= CWSI_POOL_FAILURES && !cwsi_pool_count(pool, CWSI_SLOT_STARTING) &&
-            !cwsi_pool_count(pool, CWSI_SLOT_READY))
-            return cwsi_copy_error(err, &pool->why);
+    return cwsi_enter(pool->session->client, out, err);
+}
+
+CWS_API cws_status cws_pool_take_begin(cws_pool *pool, cws_op **out, cws_error *err)
+{
+    cwsi_taking *t, **link;
+    cws_op *op;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_enter_pool(pool, out, err);
+    if (status) return status;
+    op = cwsi_op_new(pool->session->client, sizeof(cwsi_taking), cwsi_taking_kind(), NULL);
+    if (!op) return cwsi_no_memory(err, "Take from pool");
+    t = CWSI_AS(cwsi_taking, op);
+    t->pool = pool;
+    t->insist = true;
+    for (link = &pool->takers; *link; link = &(*link)->next) {}
+    *link = t;
+    *out = op;
+    return CWS_OK;
+}
+
+static cws_status cwsi_pool_not_ready(cws_error *err)
+{
+    return cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT, "no sandbox of the pool is ready yet");
+}
+
+/* Without waiting, and without moving anything. */
+static cws_status cwsi_pool_take_now(cws_pool *pool, cws_sandbox **out, cws_error *err)
+{
+    cwsi_slot *slot = pool->takers ? NULL : cwsi_pool_pick(pool);
+    if (slot) {
+        *out = cwsi_slot_take(slot);
+        return CWS_OK;
     }
-    *out = slot->sandbox;
-    slot->sandbox = NULL;
-    cwsi_slot_clear(slot);
-    cwsi_pool_fill(pool, false);
+    if (!pool->takers && cwsi_pool_is_stuck(pool, true)) return cwsi_copy_error(err, &pool->why);
+    return cwsi_pool_not_ready(err);
+}
+
+CWS_API cws_status cws_pool_take(cws_pool *pool, double timeout_seconds, cws_sandbox **out,
+                                 cws_error *err)
+{
+    cws_op *op = NULL;
+    int64_t timeout_ms = 0;
+    cws_status status;
+    if (out) *out = NULL;
+    status = cwsi_check_wait(err, timeout_seconds, &timeout_ms);
+    if (!status) status = cwsi_enter_pool(pool, out, err);
+    if (status) return status;
+    if (timeout_ms == 0) return cwsi_pool_take_now(pool, out, err);
+    if (cwsi_may_block(pool->session->client, err)) return CWS_ERR_REENTRANT;
+    status = cws_pool_take_begin(pool, &op, err);
+    if (status) return status;
+    status = cwsi_run_until(op, cwsi_until(op->client, timeout_ms), err);
+    if (!status) *out = cws_op_take_sandbox(op);
+    if (status == CWS_ERR_WAIT_TIMEOUT) {
+        cwsi_error_clear(err);
+        status = cwsi_pool_not_ready(err);
+    }
+    cws_op_free(op);
+    return status;
+}
+
+CWS_API cws_status cws_pool_close_begin(cws_pool *pool, cws_op **out, cws_error *err)
+{
+    cws_op *op;
+    cws_status status;
+    if (out) *out = NULL;
+    cwsi_error_clear(err);
+    if (!pool) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "pool must not be NULL");
+    status = cwsi_enter(pool->session->client, out, err);
+    if (status) return status;
+    op = cwsi_op_new(pool->session->client, sizeof(cwsi_pool_close), cwsi_pool_close_kind(), NULL);
+    if (!op) return cwsi_no_memory(err, "Close pool");
+    pool->closed = true;
+    if (pool->close_op) {
+        CWSI_AS(cwsi_pool_close, op)->joined = true;
+        (void)cwsi_op_await(op, pool->close_op);
+    } else {
+        CWSI_AS(cwsi_pool_close, op)->pool = pool;
+        pool->close_op = op;
+    }
+    *out = op;
     return CWS_OK;
 }
 
 CWS_API cws_status cws_pool_close(cws_pool *pool, cws_error *err)
 {
-    cws_error first;
-    cws_status status = CWS_OK;
-    size_t i, failed = 0;
-    cwsi_error_clear(err);
-    memset(&first, 0, sizeof(first));
-    if (!pool) return CWS_OK;
+    cws_op *op = NULL;
+    if (!pool) {
+        cwsi_error_clear(err);
+        return CWS_OK;
+    }
     if (cwsi_may_block(pool->session->client, err)) return CWS_ERR_REENTRANT;
-    pool->closed = true;
-    for (i = 0; i < pool->opts.size; i++) {
-        cwsi_slot *slot = &pool->slots[i];
-        if (slot->state == CWSI_SLOT_STARTING || slot->state == CWSI_SLOT_READY)
-            failed += cwsi_slot_stop(slot, failed ? NULL : &first) != CWS_OK;
-        cws_op_on_done(slot->op, NULL, NULL);
-    }
-    for (i = 0; i < pool->opts.size; i++) {
-        cwsi_slot *slot = &pool->slots[i];
-        if (slot->state == CWSI_SLOT_STOPPING) {
-            status = cws_op_wait(slot->op, -1, failed ? NULL : &first);
-            failed += status != CWS_OK;
-        }
-        cwsi_slot_clear(slot);
-    }
-    if (!failed) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_SANDBOX,
-                     "%zu sandboxes of the pool failed to stop and may still be running; first: %s",
-                     failed, first.message);
+    return cwsi_finish(cws_pool_close_begin(pool, &op, err), &op, err);
 }
 
 CWS_API void cws_pool_free(cws_pool *pool)
 {
     cws_session *s;
+    cwsi_taking *t;
     size_t i;
     if (!pool) return;
     s = pool->session;
+    pool->closed = true;
     for (i = 0; i < pool->opts.size; i++) {
+        if (pool->slots[i].taker) pool->slots[i].taker->slot = NULL;
         cws_op_on_done(pool->slots[i].op, NULL, NULL);
         cwsi_slot_clear(&pool->slots[i]);
     }
+    for (t = pool->takers; t; t = t->next) {
+        t->pool = NULL;
+        cwsi_op_wake(&t->op);
+    }
+    if (pool->close_op) CWSI_AS(cwsi_pool_close, pool->close_op)->pool = NULL;
+    if (pool->close_op) cwsi_op_wake(pool->close_op);
     cwsi_arena_clear(&pool->arena);
     cwsi_free(&s->client->mem, pool->slots);
     cwsi_free(&s->client->mem, pool);
     cwsi_session_unref(s);
 }
 
-/* ================================================================================================
- * >>impl-guard
- * Closing sessions when the process ends: the only state and the only handlers of the process.
- * ============================================================================================= */
-
-#ifdef CWS_EXIT_GUARD
-
-typedef void (*cwsi_handler)(int);
-
-#ifndef SA_SIGINFO /* no POSIX, or a strict dialect of C that hides it */
-
-typedef cwsi_handler cwsi_disposition;
-
-/* The handler may have been taken away when it was called: put it back. */
-static void cwsi_signal_keep(int number, cwsi_handler handler)
-{
-    (void)signal(number, handler);
-}
-
-static void cwsi_signal_catch(int number, cwsi_handler handler, cwsi_disposition *before)
-{
-    *before = signal(number, handler);
-}
-
-/* Unless somebody else has put another one in its place. */
-static void cwsi_signal_restore(int number, cwsi_handler handler, const cwsi_disposition *before)
-{
-    cwsi_handler now = *before == SIG_ERR ? SIG_ERR : signal(number, *before);
-    if (now != handler && now != SIG_ERR) (void)signal(number, now);
-}
-
-static void cwsi_signal_again(int number)
-{
-    (void)raise(number);
-}
-
-#else
-
-typedef struct sigaction cwsi_disposition;
-
-static void cwsi_signal_keep(int number, cwsi_handler handler)
-{
-    (void)number, (void)handler;
-}
-
-static void cwsi_signal_catch(int number, cwsi_handler handler, cwsi_disposition *before)
-{
-    struct sigaction action;
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = handler;
-    action.sa_flags = SA_RESTART; /* of the user's calls; waits end all the same */
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(number, &action, before);
-}
-
-/* Unless somebody else has put another one in its place. */
-static void cwsi_signal_restore(int number, cwsi_handler handler, const cwsi_disposition *before)
-{
-    struct sigaction now;
-    if (sigaction(number, NULL, &now) == 0 && now.sa_handler == handler)
-        (void)sigaction(number, before, NULL);
-}
-
-/* To the process: this thread may have blocked it. */
-static void cwsi_signal_again(int number)
-{
-    (void)kill(getpid(), number);
-}
-
-#endif
-
-typedef struct cwsi_guards {
-    cws_session *first; /* each held */
-    bool at_exit, installed;
-    long process;               /* a forked one must not close what is its parent's */
-    cwsi_disposition before[2]; /* of SIGINT and SIGTERM */
-    volatile sig_atomic_t caught, cleaning;
-} cwsi_guards;
-
-static cwsi_guards cwsi_guard;
-
-static long cwsi_process(void)
-{
-#if CWSI_UNIX
-    return CWSI_CAST(long, getpid());
-#else
-    return 0;
-#endif
-}
-
-static void cwsi_guard_handler(int number);
-
-/* Both as they were before. */
-static void cwsi_guard_restore(void)
-{
-    cwsi_signal_restore(SIGINT, cwsi_guard_handler, &cwsi_guard.before[0]);
-    cwsi_signal_restore(SIGTERM, cwsi_guard_handler, &cwsi_guard.before[1]);
-}
-
-/* Nothing but noting it is safe here; a second signal does not wait for the closing. */
-static void cwsi_guard_handler(int number)
-{
-    if (cwsi_guard.process != cwsi_process()) {
-        cwsi_guard_restore();
-        cwsi_signal_again(number);
-        return;
-    }
-    if (cwsi_guard.cleaning) _Exit(128 + number);
-    cwsi_signal_keep(number, cwsi_guard_handler);
-    cwsi_guard.caught = number;
-}
-
-static void cwsi_guard_install(void)
-{
-    if (cwsi_guard.installed) return;
-    cwsi_guard.installed = true;
-    cwsi_signal_catch(SIGINT, cwsi_guard_handler, &cwsi_guard.before[0]);
-    cwsi_signal_catch(SIGTERM, cwsi_guard_handler, &cwsi_guard.before[1]);
-}
-
-/* What was caught does now what it did before. */
-static void cwsi_guard_remove(void)
-{
-    int number = CWSI_CAST(int, cwsi_guard.caught);
-    if (!cwsi_guard.installed) return;
-    cwsi_guard.installed = false;
-    cwsi_guard_restore();
-    cwsi_guard.caught = 0;
-    cwsi_guard.cleaning = 0;
-    if (number) cwsi_signal_again(number);
-}
-
-static void cwsi_unguard(cws_session *s)
-{
-    cws_session **link = &cwsi_guard.first;
-    if (!s->guarded) return;
-    while (*link != s) link = &(*link)->guard_next;
-    *link = s->guard_next;
-    s->guarded = false;
-    if (!cwsi_guard.first && !cwsi_guard.cleaning) cwsi_guard_remove();
-    cwsi_session_unref(s);
-}
-
-static void cwsi_guard_close_all(void)
-{
-    cws_error err;
-    while (cwsi_guard.first) {
-        cws_session *s = cwsi_guard.first;
-        s->refs++;
-        if (!s->client->dead && cws_session_close(s, &err))
-            cwsi_log(s->client, CWS_LOG_ERROR, "at the end of the process: %s", err.message);
-        cwsi_unguard(s);
-        cwsi_session_unref(s);
-    }
-}
-
-static void cwsi_guard_exit(void)
-{
-    if (cwsi_guard.process == cwsi_process()) cwsi_guard_close_all();
-}
-
-/* Has a signal come? Then close, and let it do what it did before. True: there is a guard. */
-static int64_t cwsi_guard_look(void)
-{
-    if (!cwsi_guard.caught || cwsi_guard.cleaning)
-        return cwsi_guard.installed ? CWSI_GUARD_MS : CWSI_NEVER;
-    cwsi_guard.cleaning = 1;
-    cwsi_guard_close_all();
-    cwsi_guard_remove();
-    return 0; /* what was waited for may have ended */
-}
-
-CWS_API cws_status cws_session_guard(cws_session *session, bool on, cws_error *err)
-{
-    cws_status status;
-    if (session && !on) {
-        cwsi_error_clear(err);
-        cwsi_unguard(session);
-        return CWS_OK;
-    }
-    status = cwsi_enter_session(session, session, err);
-    if (status || session->guarded) return status;
-    if (!cwsi_guard.at_exit && atexit(cwsi_guard_exit))
-        return cwsi_fail(err, CWS_ERR_NO_MEMORY, "guard: atexit takes no more functions");
-    cwsi_guard.at_exit = true;
-    session->guarded = true;
-    session->refs++;
-    session->guard_next = cwsi_guard.first;
-    cwsi_guard.first = session;
-    cwsi_guard.process = cwsi_process();
-    cwsi_guard_install();
-    return CWS_OK;
-}
-
-#else
-
-static void cwsi_unguard(cws_session *s)
-{
-    (void)s;
-}
-
-#endif
+/* ################################################################################################
+ * >>chapter-curl
+ * The transport over libcurl.
+ *
+ * Knows:  The default transport: the seven functions of cws_transport over one multi handle of
+ *         libcurl, and how versions from 7.68 on differ.
+ * Never:  Messages, calls, operations: it moves bytes and headers, and reports what happens.
+ *
+ *     cwsi_curl (one per client) --multi--> libcurl
+ *         |-- all -------> cwsi_curl_exchange: one easy handle, one request and response
+ *         `-- waiting ---> unary calls that are not admitted yet (P11)
+ *     a poll: admit, kicks, nudge --> curl_multi_poll, _perform --> ends, trailers --> admit
+ * ############################################################################################# */
 
 /* ================================================================================================
  * >>impl-curl
@@ -23533,6 +25132,8 @@ static void cwsi_unguard(cws_session *s)
  *   P11 a burst opens one connection a request in 7.88: at most a few unary calls run at once
  *   P12 no HTTP/2 keepalive pings: TCP keepalive
  *   P13 a cut response may look whole before 8.0: the library above compares lengths
+ *   P14 large unary calls fail on shared HTTP/2 in 8.2 (CURLE_HTTP2_STREAM): HTTP/1.1; gRPC: a
+ *       connection each
  *   P15 low-speed limits count paused streams: not used
  *   P16 before 8.16, an idle h2c connection that never answered makes later requests wait for ever:
  *       such a connection is closed with the exchange that used it
@@ -23611,11 +25212,13 @@ static bool cwsi_curl_forgetful(const cwsi_curl *t)
     return cwsi_curl_before(t, 8, 4);
 }
 
+/* P14 is of 8.2.x only. */
 static bool cwsi_curl_is_8_2(const cwsi_curl *t)
 {
     return t->version >> 8 == 0x0802;
 }
 
+/* The value of CURLOPT_HTTP_VERSION for an exchange; http2: it can do with nothing less. */
 static long cwsi_curl_http_version(const cwsi_curl *t, bool http2)
 {
     if (t->only_1_1) return CURL_HTTP_VERSION_1_1;
@@ -23639,6 +25242,7 @@ static bool cwsi_curl_dedicated(const cwsi_curl *t, bool http2, bool stream)
  * What libcurl calls. None of these may call the multi handle.
  * ============================================================================================= */
 
+/* CURLOPT_READFUNCTION: the body, then what send queued, then a pause or the end. */
 static size_t cwsi_curl_on_read(char *buffer, size_t size, size_t count, void *user)
 {
     cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, user);
@@ -23756,6 +25360,7 @@ static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *u
     return whole;
 }
 
+/* CURLOPT_WRITEFUNCTION: report the bytes, or pause while the window is closed. */
 static size_t cwsi_curl_on_write(char *data, size_t size, size_t count, void *user)
 {
     cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, user);
@@ -23774,6 +25379,7 @@ static size_t cwsi_curl_on_write(char *data, size_t size, size_t count, void *us
  * Setting up one exchange.
  * ============================================================================================= */
 
+/* Append a header line; an empty value removes one of libcurl's own. False: out of memory. */
 static bool cwsi_curl_add_line(cwsi_curl_exchange *x, const char *name, const char *separator,
                                const char *value)
 {
@@ -23805,7 +25411,7 @@ static bool cwsi_curl_may_signal(const cwsi_curl *t)
     return cwsi_curl_before(t, 7, 88) && t->async_names;
 }
 
-/* Is this URL below the client's address? */
+/* Does this URL lead to another server than the client's? */
 static bool cwsi_curl_is_foreign(const cwsi_curl *t, const char *url)
 {
     size_t len = strlen(t->client->base_url);
@@ -23820,6 +25426,7 @@ static bool cwsi_curl_is_near(const char *url)
     return cwsi_is_loopback(host, host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/"));
 }
 
+/* What keeps credentials and connections safe: TLS files, proxies, redirects, keepalive. */
 static CURLcode cwsi_curl_set_safety(cwsi_curl_exchange *x, const char *url)
 {
     const cwsi_curl *t = x->curl;
@@ -23846,6 +25453,7 @@ static CURLcode cwsi_curl_set_safety(cwsi_curl_exchange *x, const char *url)
     return code;
 }
 
+/* URL, headers, HTTP version, and the callbacks of this exchange. */
 static CURLcode cwsi_curl_set_request(cwsi_curl_exchange *x, const cws_http_request *request)
 {
     const cwsi_curl *t = x->curl;
@@ -23888,6 +25496,7 @@ static void cwsi_curl_exchange_free(cwsi_curl_exchange *x)
     cwsi_free(&t->client->mem, x);
 }
 
+/* Make the easy handle and set all its options. False: free the exchange. */
 static bool cwsi_curl_prepare(cwsi_curl_exchange *x, const cws_http_request *request)
 {
     size_t i;
@@ -23908,6 +25517,7 @@ static bool cwsi_curl_prepare(cwsi_curl_exchange *x, const cws_http_request *req
  * The transport's functions for one exchange: open, send, window, cancel.
  * ============================================================================================= */
 
+/* Give the exchange to the multi handle. False: libcurl did not take it. */
 static bool cwsi_curl_start(cwsi_curl_exchange *x)
 {
     if (curl_multi_add_handle(x->curl->multi, x->easy) != CURLM_OK) return false;
@@ -23925,6 +25535,7 @@ static void cwsi_curl_link(cwsi_curl_exchange *x)
     t->all = x;
 }
 
+/* cws_transport.open. A unary call beyond the limit waits in a queue (P11). */
 static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *request,
                                           cws_exchange *exchange, void **handle)
 {
@@ -23960,6 +25571,7 @@ static cws_status cwsi_curl_open_exchange(void *user, const cws_http_request *re
     return CWS_OK;
 }
 
+/* cws_transport.send: queue what fits, and say how much. Libcurl hears of it in the poll. */
 static size_t cwsi_curl_send(void *user, void *handle, const void *data, size_t size, bool fin)
 {
     cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, handle);
@@ -23977,6 +25589,7 @@ static size_t cwsi_curl_send(void *user, void *handle, const void *data, size_t 
     return take;
 }
 
+/* cws_transport.window; it takes effect in the next poll. */
 static void cwsi_curl_window(void *user, void *handle, bool open)
 {
     cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, handle);
@@ -23999,6 +25612,7 @@ static void cwsi_curl_nudge(cwsi_curl *t)
     }
 }
 
+/* Out of the list of all exchanges, and of the queue if it was not started. */
 static void cwsi_curl_unlink(cwsi_curl_exchange *x)
 {
     cwsi_curl *t = x->curl;
@@ -24015,6 +25629,7 @@ static void cwsi_curl_unlink(cwsi_curl_exchange *x)
         }
 }
 
+/* Take it out of the multi handle, if it is there, and make room for another. */
 static void cwsi_curl_remove(cwsi_curl_exchange *x)
 {
     if (!x->running) return;
@@ -24024,6 +25639,7 @@ static void cwsi_curl_remove(cwsi_curl_exchange *x)
     if (x->touched) x->curl->touched_running--;
 }
 
+/* cws_transport.cancel: end it if need be, free it; nothing is reported any more. */
 static void cwsi_curl_cancel(void *user, void *handle)
 {
     cwsi_curl *t = CWSI_CAST(cwsi_curl *, user);
@@ -24059,6 +25675,7 @@ static bool cwsi_curl_is_refusal(const char *text)
     return strstr(text, "alert") && (strstr(text, "certificate") || strstr(text, "unknown ca"));
 }
 
+/* How an exchange ended, from libcurl's code; reset 7 is REFUSED_STREAM of HTTP/2. */
 static cws_end cwsi_curl_end_of(CURLcode code, int32_t reset)
 {
     switch (CWSI_CAST(int, code)) {
@@ -24087,6 +25704,7 @@ static cws_end cwsi_curl_end_of(CURLcode code, int32_t reset)
     }
 }
 
+/* libcurl is done with the exchange: report fields, note and end, in this order. */
 static void cwsi_curl_ended(cwsi_curl_exchange *x, CURLcode code)
 {
     const char *text = x->error[0] ? x->error : curl_easy_strerror(code);
@@ -24126,6 +25744,7 @@ static void cwsi_curl_apply_kicks(cwsi_curl *t)
     }
 }
 
+/* Start unary calls that wait, as many as there is room for. */
 static void cwsi_curl_admit(cwsi_curl *t)
 {
     while (t->waiting && t->unary_running < t->unary_most) {
@@ -24157,6 +25776,7 @@ static bool cwsi_curl_nudge_due(cwsi_curl *t, int64_t now, int *timeout_ms)
     return due;
 }
 
+/* cws_transport.poll: one turn of the multi handle, at most timeout_ms long. */
 static cws_status cwsi_curl_poll(void *user, int timeout_ms)
 {
     cwsi_curl *t = CWSI_CAST(cwsi_curl *, user);
@@ -24192,6 +25812,7 @@ static void cwsi_curl_wakeup(void *user)
     (void)curl_multi_wakeup(CWSI_CAST(cwsi_curl *, user)->multi);
 }
 
+/* cws_transport.close: cancel every exchange, then free the transport. */
 static void cwsi_curl_close(void *user)
 {
     cwsi_curl *t = CWSI_CAST(cwsi_curl *, user);
@@ -24202,6 +25823,7 @@ static void cwsi_curl_close(void *user)
     if (global) curl_global_cleanup();
 }
 
+/* All that is decided once per client: versions, limits, TLS files. *ok: memory sufficed. */
 static void cwsi_curl_configure(cwsi_curl *t, const cws_client_opts *o, bool *ok)
 {
     const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
@@ -24226,6 +25848,7 @@ static void cwsi_curl_configure(cwsi_curl *t, const cws_client_opts *o, bool *ok
                         : 64;
 }
 
+/* Make the default transport, and fill *out. On failure nothing is left behind. */
 static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_transport *out,
                                  cws_error *err)
 {
@@ -24296,6 +25919,26 @@ static cws_status cwsi_curl_open(cws_client *c, const cws_client_opts *o, cws_tr
 #undef CWSI_HAS_REP
 #undef CWSI_HAS_MAP
 
-/* MIT License, see the file LICENSE or https://opensource.org/license/mit */
+/* MIT License
+ *
+ * Copyright (c) 2026 cwsandbox.h contributors
+ *
+ * Permission is hereby granted, free of charge, to any person obtaining a copy
+ * of this software and associated documentation files (the "Software"), to deal
+ * in the Software without restriction, including without limitation the rights
+ * to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+ * copies of the Software, and to permit persons to whom the Software is
+ * furnished to do so, subject to the following conditions:
+ *
+ * The above copyright notice and this permission notice shall be included in all
+ * copies or substantial portions of the Software.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+ * LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+ * OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+ * SOFTWARE. */
 
 #endif /* CWSANDBOX_IMPLEMENTATION */

@@ -1,5 +1,5 @@
 /* custom_transport.c: the library over an HTTP client of your own. Here it is the curl command; the
- * function `perform` is all that the blocking tier asks for. Everything unary works over it:
+ * function `perform` is all that the blocking tier asks for, and everything unary works over it:
  * sessions, lifecycle, files, commands. Without CWSANDBOX_API_KEY it talks to a server on loopback
  * that this program starts.
  *
@@ -64,44 +64,46 @@ static cws_end perform(void *user, const cws_http_request *request, cws_exchange
     return code == 28 ? CWS_END_TIMEOUT : code ? CWS_END_LOST : CWS_END_OK;
 }
 
-int main(void)
+/* The main job over it. */
+static int run(const cws_client_opts *client)
 {
     const char *argv[] = {"uname", "-s", NULL};
-    char dir[] = "/tmp/custom_transport.XXXXXX", url[64];
-    cws_transport transport = {0};
-    cws_client_opts client = {0};
-    cws_session_opts opts = {0};
+    const cws_session_opts opts = {.client_opts = client};
+    const cws_exec_opts check = {.check = true};
     cws_session *session;
-    cws_sandbox *box;
+    cws_sandbox *box = NULL;
     cws_result *result = NULL;
     cws_error err;
+    int failed;
+    if (cws_session_open(&opts, &session, &err)) return complain(&err);
+    failed = cws_session_sandbox(session, NULL, &box, &err) ||
+             cws_exec(box, argv, &check, &result, &err);
+    if (failed) complain(&err);
+    else printf("the sandbox runs %s", cws_result_stdout(result));
+    if (cws_session_close(session, &err)) failed = complain(&err);
+    cws_result_free(result);
+    cws_sandbox_free(box);
+    cws_session_free(session);
+    return failed;
+}
+
+int main(void)
+{
+    char dir[] = "/tmp/custom_transport.XXXXXX", text[64];
+    cws_transport transport = {.user = dir, .perform = perform};
+    cws_client_opts client = {.transport = &transport};
     pid_t server = -1;
     int failed;
     umask(077); /* what this writes is nobody else's business */
     if (!mkdtemp(dir)) return perror(dir), 1;
     if (!getenv("CWSANDBOX_API_KEY")) {
-        server = loopback_server_start(url, sizeof(url));
-        client.base_url = url;
-        fprintf(stderr, "no CWSANDBOX_API_KEY: talking to %s, a server of this program\n", url);
+        server = loopback_server_start(text, sizeof(text));
+        if (server < 0) return perror("loopback server"), 1;
+        client.base_url = text;
+        fprintf(stderr, "no CWSANDBOX_API_KEY: talking to %s, a server of this program\n", text);
     }
-    transport.user = dir;
-    transport.perform = perform;
-    client.transport = &transport;
-    opts.client_opts = &client;
-    failed = cws_session_open(&opts, &session, &err);
-    if (!failed) {
-        failed = cws_session_sandbox(session, NULL, &box, &err) ||
-                 cws_exec(box, argv, NULL, &result, &err);
-        if (failed) fprintf(stderr, "%s\n", err.message);
-        else printf("the sandbox runs %s", cws_result_stdout(result, NULL));
-        cws_result_free(result);
-        if (cws_session_close(session, &err)) fprintf(stderr, "%s\n", err.message), failed = 1;
-        cws_sandbox_free(box);
-        cws_session_free(session);
-    } else {
-        fprintf(stderr, "%s\n", err.message);
-    }
+    failed = run(&client);
     if (server > 0) kill(server, SIGKILL), waitpid(server, NULL, 0);
-    snprintf(url, sizeof(url), "rm -rf %s", dir);
-    return failed || system(url) != 0;
+    snprintf(text, sizeof(text), "rm -rf %s", dir);
+    return failed || system(text) != 0;
 }

@@ -1,6 +1,5 @@
-/* quickstart.c: a session starts three sandboxes at once, runs commands in them, moves files in and
- * out, lists them, and stops them all. Needs CWSANDBOX_API_KEY for the real service; runs on this
- * machine without.
+/* quickstart.c: the main job. A session starts three sandboxes at once, runs commands in them,
+ * moves files in and out, lists them, and stops them all.
  *
  *     cc -o quickstart quickstart.c -lcurl
  *
@@ -8,7 +7,8 @@
  */
 #include "example.h"
 
-#define BOXES 3
+enum { BOXES = 3 };
+static const cws_exec_opts check = {.check = true}; /* a non-zero exit code is an error */
 
 static double now(void)
 {
@@ -17,99 +17,84 @@ static double now(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* Every failure ends here: say what failed, stop what runs. */
-static int give_up(const cws_error *err, cws_session *session)
+/* One command in each sandbox. Nothing waits but cws_wait_many: beginning a command also starts its
+ * sandbox, and all of them move at the same time, on this one thread. */
+static cws_status run_commands(cws_session *session, cws_sandbox **boxes, cws_error *err)
 {
-    cws_error closing;
-    fprintf(stderr, "%s: %s\n", cws_status_name(err->status), err->message);
-    if (session && cws_session_close(session, &closing)) fprintf(stderr, "%s\n", closing.message);
-    cws_session_free(session);
-    return 1;
+    static const char work[] = "sleep 1; echo \"$NAME counted $(seq $FROM $TO | wc -l) numbers\"";
+    static const char *const names[BOXES] = {"alpha", "beta", "gamma"};
+    const char *argv[] = {"/bin/sh", "-c", work, NULL};
+    cws_process *runs[BOXES] = {NULL};
+    cws_op *ops[BOXES] = {NULL};
+    cws_status status = CWS_OK;
+    int i;
+    for (i = 0; i < BOXES && !status; i++) {
+        cws_pair own[] = {{"NAME", names[i]}, {NULL, NULL}};
+        cws_sandbox_opts opts = {.environment_variables = own}; /* added to the session's */
+        status = cws_session_sandbox(session, &opts, &boxes[i], err);
+        if (!status) status = cws_exec_begin(boxes[i], argv, &check, &runs[i], err);
+        if (!status) ops[i] = cws_process_op(runs[i]);
+    }
+    if (!status) status = cws_wait_many(ops, BOXES, CWS_ALL, CWS_FOREVER, NULL, NULL, err);
+    for (i = 0; i < BOXES && !status; i++) {
+        const cws_result *result; /* lives as long as the process */
+        status = cws_process_wait(runs[i], 0, &result, err);
+        if (!status) printf("%s: %s", cws_sandbox_id(boxes[i]), cws_result_stdout(result));
+    }
+    for (i = 0; i < BOXES; i++) cws_process_free(runs[i]);
+    return status;
+}
+
+/* A file in, a command over it, a file out. */
+static cws_status move_files(cws_sandbox *box, cws_error *err)
+{
+    const char *shout[] = {"/bin/sh", "-c", "tr a-z A-Z < /tmp/note.txt > /tmp/LOUD.txt", NULL};
+    cws_result *result = NULL;
+    cws_bytes *file = NULL;
+    cws_status status = cws_write_file(box, "/tmp/note.txt", "small steps\n", 12, NULL, err);
+    if (!status) status = cws_exec(box, shout, &check, &result, err);
+    if (!status) status = cws_read_file(box, "/tmp/LOUD.txt", NULL, &file, err);
+    if (!status)
+        printf("12 bytes in, %zu out: %s", cws_bytes_size(file),
+               (const char *)cws_bytes_data(file));
+    cws_result_free(result);
+    cws_bytes_free(file);
+    return status;
+}
+
+/* What runs under the session's tags, as the service sees it. */
+static cws_status list(cws_session *session, cws_error *err)
+{
+    cws_sandboxes *found = NULL;
+    cws_sandbox *box;
+    cws_status status = cws_session_list(session, NULL, &found, err);
+    size_t i;
+    for (i = 0; !status && (box = cws_sandboxes_at(found, i)) != NULL; i++)
+        printf("listed %s  %s\n", cws_sandbox_id(box), cws_state_name(cws_sandbox_state(box)));
+    cws_sandboxes_free(found);
+    return status;
 }
 
 int main(void)
 {
-    static const char work[] = "sleep 1; echo \"$NAME counted $(seq $FROM $TO | wc -l) numbers\"";
-    const char *argv[] = {"/bin/sh", "-c", work, NULL};
-    const char *shout[] = {"/bin/sh", "-c", "tr a-z A-Z < /tmp/note.txt > /tmp/LOUD.txt", NULL};
     const char *tags[] = {"quickstart", NULL};
-    cws_pair environment[] = {{"FROM", "1"}, {"TO", "1000"}, {NULL, NULL}};
-    cws_client_opts client = {0};
-    cws_session_opts opts = {0};
-    cws_sandbox_opts defaults = {0};
-    cws_transport local;
-    cws_session *session = NULL;
-    cws_sandbox *box[BOXES];
-    cws_process *process[BOXES];
-    cws_op *ops[BOXES];
-    cws_sandbox_list *found;
-    cws_result *result = NULL;
-    cws_bytes *file;
+    const cws_pair variables[] = {{"FROM", "1"}, {"TO", "1000"}, {NULL, NULL}};
+    const cws_sandbox_opts defaults = {
+        .tags = tags, .environment_variables = variables, .max_lifetime_seconds = 300};
+    const cws_session_opts opts = {.defaults = &defaults};
+    cws_session *session;
+    cws_sandbox *boxes[BOXES] = {NULL};
     cws_error err;
-    double start = now(), step;
-    size_t i;
-
-    /* A session: defaults for every sandbox, and one close for all of them. */
-    defaults.tags = tags;
-    defaults.environment_variables = environment;
-    defaults.max_lifetime_seconds = 300;
-    opts.client_opts = &client;
-    opts.defaults = &defaults;
-    if (example_client_opts(&client, &local, &err) || cws_session_open(&opts, &session, &err))
-        return give_up(&err, NULL);
-
-    /* One command in each of three sandboxes. Nothing waits here: beginning a command also starts
-     * its sandbox, and all of it moves in cws_wait_many, on this one thread. */
-    step = now();
-    for (i = 0; i < BOXES; i++) {
-        const char *names[BOXES] = {"alpha", "beta", "gamma"};
-        cws_pair own[] = {{"NAME", names[i]}, {NULL, NULL}};
-        cws_sandbox_opts more = {0};
-        cws_exec_opts run = {0};
-        more.environment_variables = own; /* added to the session's */
-        run.check = true;                 /* a non-zero exit code is an error */
-        if (cws_session_sandbox(session, &more, &box[i], &err) ||
-            cws_exec_begin(box[i], argv, &run, &process[i], &err))
-            return give_up(&err, session);
-        ops[i] = cws_process_op(process[i]);
-    }
-    if (cws_wait_many(ops, BOXES, CWS_ALL, -1, NULL, NULL, &err)) return give_up(&err, session);
-    for (i = 0; i < BOXES; i++) {
-        const cws_result *done;
-        if (cws_process_wait(process[i], -1, &done, &err)) return give_up(&err, session);
-        printf("%s  $ %s\n    %s", cws_sandbox_id(box[i]), work, cws_result_stdout(done, NULL));
-        cws_process_free(process[i]);
-    }
-    printf("%d sandboxes started and ran a command of 1 s: %.2f s\n", BOXES, now() - step);
-
-    /* A file in, a command over it, a file out. */
-    step = now();
-    if (cws_write_file(box[0], "/tmp/note.txt", "small steps\n", 12, NULL, &err) ||
-        cws_exec(box[0], shout, NULL, &result, &err) ||
-        cws_read_file(box[0], "/tmp/LOUD.txt", NULL, &file, &err))
-        return give_up(&err, session);
-    printf("/tmp/note.txt (12 bytes) in, /tmp/LOUD.txt (%zu bytes) out: %s",
-           cws_bytes_size(file), (const char *)cws_bytes_data(file, NULL));
-    printf("two files moved: %.2f s\n", now() - step);
-    cws_result_free(result);
-    cws_bytes_free(file);
-
-    /* What runs under the session's tags, as the service sees it. */
-    if (cws_session_list(session, NULL, &found, &err)) return give_up(&err, session);
-    for (i = 0; i < cws_sandbox_list_count(found); i++) {
-        const cws_sandbox_info *info = cws_sandbox_get_info(cws_sandbox_list_at(found, i));
-        printf("listed %s  %s\n", info->sandbox_id, cws_state_name(info->state));
-    }
-    cws_sandbox_list_free(found);
-
-    /* Stop them all, at once. A failure here names what may still run. */
-    step = now();
-    if (cws_session_close(session, &err)) return give_up(&err, session);
-    printf("%d sandboxes stopped: %.2f s; memory of the library at most %llu KiB\n", BOXES,
-           now() - step,
-           (unsigned long long)cws_client_memory(cws_session_client(session)).peak_bytes / 1024);
-    for (i = 0; i < BOXES; i++) cws_sandbox_free(box[i]);
+    int i, failed;
+    double start = now();
+    if (example_open(&opts, &session, &err)) return complain(&err);
+    failed = run_commands(session, boxes, &err) != CWS_OK;
+    if (!failed) printf("%d sandboxes, a command of 1 s in each: %.2f s\n", BOXES, now() - start);
+    failed = failed || move_files(boxes[0], &err) || list(session, &err);
+    if (failed) complain(&err);
+    if (cws_session_close(session, &err)) failed = complain(&err); /* stops them, all at once */
+    for (i = 0; i < BOXES; i++) cws_sandbox_free(boxes[i]);
     cws_session_free(session);
-    printf("whole run: %.2f s\nmain job: ok\n", now() - start);
-    return 0;
+    printf("main job: %s\n", failed ? "failed" : "ok");
+    return failed;
 }

@@ -7,54 +7,44 @@
  */
 #include "example.h"
 
-static const char *text_of(const cws_bytes *bytes)
-{
-    return (const char *)cws_bytes_data(bytes, NULL);
-}
-
 /* What every sandbox of the session has, unless its own options say otherwise. */
-static cws_status open_session(const cws_client_opts *client, cws_session **out, cws_error *err)
+static cws_status open_session(cws_session **out, cws_error *err)
 {
-    static const char *const tags[] = {"example-session", NULL};
-    static const cws_pair variables[] = {{"GREETING", "hello"}, {NULL, NULL}};
-    cws_resources small = {0};
-    cws_sandbox_opts defaults = {0};
-    cws_session_opts opts = {0};
-    small.cpu = "500m";
-    small.memory = "256Mi";
-    defaults.tags = tags;
-    defaults.environment_variables = variables;
-    defaults.resources = &small;
-    defaults.max_lifetime_seconds = 600;
-    opts.client_opts = client;
-    opts.defaults = &defaults;
-    opts.metrics_path = "example.metrics"; /* a line of JSON for each report; W&B by WANDB_RUN_ID */
-    return cws_session_open(&opts, out, err);
+    const char *tags[] = {"example-session", NULL};
+    const cws_pair variables[] = {{"GREETING", "hello"}, {NULL, NULL}};
+    const cws_resources small = {.cpu = "500m", .memory = "256Mi"};
+    const cws_sandbox_opts defaults = {.tags = tags,
+                                       .environment_variables = variables,
+                                       .resources = &small,
+                                       .max_lifetime_seconds = 600};
+    const cws_session_opts opts = {
+        .defaults = &defaults,
+        .metrics_path = "example.metrics" /* a line of JSON for each report; W&B by WANDB_RUN_ID */
+    };
+    return example_open(&opts, out, err); /* all of it is copied */
 }
 
-/* Two sandboxes that share the defaults; the second one has a variable of its own besides. Both
- * commands run at once: the sandboxes are started by the first thing that needs them. */
+/* Two sandboxes that share the defaults. Both commands run at once: the sandboxes are started by
+ * the first thing that needs them. */
 static cws_status run_commands(cws_session *session, cws_error *err)
 {
+    static const char *const names[] = {"the first", "the second"};
     const char *argv[] = {"/bin/sh", "-c", "echo $GREETING from $WHO", NULL};
-    const cws_pair own[] = {{"WHO", "the second"}, {NULL, NULL}};
-    cws_exec_opts who = {0};
-    cws_sandbox_opts second = {0};
+    const cws_exec_opts check = {.check = true}; /* a non-zero exit code is an error */
     cws_sandbox *boxes[2] = {NULL, NULL};
     cws_process *runs[2] = {NULL, NULL};
     const cws_result *result;
-    cws_pair first[] = {{"WHO", "the first"}, {NULL, NULL}};
-    cws_status status;
+    cws_status status = CWS_OK;
     int i;
-    who.env = first;
-    second.environment_variables = own;
-    status = cws_session_sandbox(session, NULL, &boxes[0], err);
-    if (!status) status = cws_session_sandbox(session, &second, &boxes[1], err);
-    if (!status) status = cws_exec_begin(boxes[0], argv, &who, &runs[0], err);
-    if (!status) status = cws_exec_begin(boxes[1], argv, NULL, &runs[1], err);
     for (i = 0; i < 2 && !status; i++) {
-        status = cws_process_wait(runs[i], -1, &result, err);
-        if (!status) printf("%s", (const char *)cws_result_stdout(result, NULL));
+        const cws_pair own[] = {{"WHO", names[i]}, {NULL, NULL}};
+        const cws_sandbox_opts opts = {.environment_variables = own}; /* added to the defaults */
+        status = cws_session_sandbox(session, &opts, &boxes[i], err);
+        if (!status) status = cws_exec_begin(boxes[i], argv, &check, &runs[i], err);
+    }
+    for (i = 0; i < 2 && !status; i++) {
+        status = cws_process_wait(runs[i], CWS_FOREVER, &result, err);
+        if (!status) printf("%s", cws_result_stdout(result));
     }
     for (i = 0; i < 2; i++) {
         cws_process_free(runs[i]);
@@ -66,18 +56,18 @@ static cws_status run_commands(cws_session *session, cws_error *err)
 /* A function runs in a sandbox of its own, which is gone when it returns. */
 static cws_status call_function(cws_session *session, cws_error *err)
 {
-    static const char *const python[] = {"python3", NULL};
-    cws_function_opts opts = {0};
+    const char *python[] = {"python3", NULL};
+    const cws_function_opts opts = {
+        .source = "def add(x, y, scale=1):\n    return {'sum': (x + y) * scale}\n",
+        .name = "add",
+        .interpreter = python,
+        .temp_dir = "/tmp/functions" /* made if it is not there */
+    };
     cws_function *add = NULL;
     cws_bytes *sum = NULL;
-    cws_status status;
-    opts.source = "def add(x, y, scale=1):\n    return {'sum': (x + y) * scale}\n";
-    opts.name = "add";
-    opts.interpreter = python;
-    opts.temp_dir = "/tmp/functions"; /* made if it is not there */
-    status = cws_session_function(session, &opts, &add, err);
+    cws_status status = cws_session_function(session, &opts, &add, err);
     if (!status) status = cws_function_call(add, "[2, 3]", "{\"scale\": 10}", &sum, err);
-    if (!status) printf("add(2, 3, scale=10) = %s\n", text_of(sum));
+    if (!status) printf("add(2, 3, scale=10) = %s\n", (const char *)cws_bytes_data(sum));
     cws_bytes_free(sum);
     cws_function_free(add);
     return status;
@@ -87,23 +77,24 @@ static cws_status call_function(cws_session *session, cws_error *err)
  * is adopted is stopped with the session. */
 static cws_status find_sandboxes(cws_session *session, cws_error *err)
 {
-    cws_list_opts opts = {0};
-    cws_sandbox_list *list = NULL;
-    cws_sandbox *again = NULL;
-    cws_status status;
+    const cws_session_list_opts opts = {.state = CWS_STATE_RUNNING, .adopt = true};
+    cws_sandboxes *list = NULL;
+    cws_sandbox *box, *again = NULL;
+    cws_status status = cws_session_list(session, &opts, &list, err);
     size_t i;
-    opts.status = CWS_STATE_RUNNING;
-    opts.adopt = true;
-    status = cws_session_list(session, &opts, &list, err);
-    for (i = 0; !status && i < cws_sandbox_list_count(list); i++)
-        printf("found %s\n", cws_sandbox_id(cws_sandbox_list_at(list, i)));
-    if (!status && i > 0) /* by its id; false: adopt it, which it is already */
-        status = cws_session_from_id(session, cws_sandbox_id(cws_sandbox_list_at(list, 0)), false,
-                                     &again, err);
-    if (!status && again) status = cws_session_adopt(session, again, err); /* once more: harmless */
-    printf("the session has %d sandboxes\n", (int)cws_session_sandbox_count(session));
+    for (i = 0; !status && (box = cws_sandboxes_at(list, i)) != NULL; i++)
+        printf("found %s\n", cws_sandbox_id(box));
+    box = cws_sandboxes_at(list, 0);
+    if (!status && box) { /* by its id, without and then with adopting: it is adopted already */
+        status = cws_session_from_id(session, cws_sandbox_id(box), false, &again, err);
+        if (!status) status = cws_session_adopt(session, again, err);
+    }
+    for (i = 0; (box = cws_session_sandbox_at(session, i)) != NULL; i++)
+        printf("%d of %d to be stopped: %s, %s\n", (int)i + 1,
+               (int)cws_session_sandbox_count(session), cws_sandbox_id(box),
+               cws_state_name(cws_sandbox_state(box)));
     cws_sandbox_free(again);
-    cws_sandbox_list_free(list);
+    cws_sandboxes_free(list);
     return status;
 }
 
@@ -111,34 +102,40 @@ static cws_status show_metrics(cws_session *session, cws_error *err)
 {
     cws_metrics now;
     cws_metric list[CWS_METRICS_MAX];
-    size_t i, n;
-    bool logged = false;
     cws_status status;
-    cws_session_get_metrics(session, &now);
-    n = cws_metrics_list(&now, list, CWS_METRICS_MAX);
+    size_t i, n;
+    bool logged;
+    cws_session_metrics(session, &now);
+    n = cws_metrics_values(&now, list, CWS_METRICS_MAX);
     for (i = 0; i < n; i++) printf("%s %g\n", list[i].name, list[i].number);
-    status = cws_session_log_metrics(session, 1, false, &logged, err); /* step 1; begin anew */
+    status = cws_session_log_metrics(session, 1, true, &logged, err); /* step 1; then reset */
     if (!status) printf("logged: %s\n", logged ? "yes" : "no");
     return status;
 }
 
+/* Stop all of them, at once, and log what is left. A failure names what may still run. */
+static int close_session(cws_session *session)
+{
+    const cws_sandbox *box;
+    const cws_error *why;
+    cws_error err;
+    size_t i;
+    if (cws_session_close(session, &err) == CWS_OK) return 0;
+    for (i = 0; cws_session_failed_at(session, i, &box, &why); i++)
+        fprintf(stderr, "%s may still run: %s\n", cws_sandbox_id(box), why->message);
+    return complain(&err);
+}
+
 int main(void)
 {
-    cws_client_opts client = {0};
-    cws_transport local;
-    cws_session *session = NULL;
+    cws_session *session;
     cws_error err;
-    cws_status status = example_client_opts(&client, &local, &err);
-    if (!status) status = open_session(&client, &session, &err);
-    if (!status) status = run_commands(session, &err);
-    if (!status) status = call_function(session, &err);
-    if (!status) status = find_sandboxes(session, &err);
-    if (!status) status = show_metrics(session, &err);
-    if (status) fprintf(stderr, "%s: %s\n", cws_status_name(status), err.message);
-    if (session && cws_session_close(session, &err)) { /* stops both, at once; logs what is left */
-        status = err.status;
-        fprintf(stderr, "%s\n", err.message);
-    }
+    int failed;
+    if (open_session(&session, &err)) return complain(&err);
+    failed = run_commands(session, &err) || call_function(session, &err) ||
+             find_sandboxes(session, &err) || show_metrics(session, &err);
+    if (failed) complain(&err);
+    failed = close_session(session) || failed;
     cws_session_free(session);
-    return status ? 1 : 0;
+    return failed;
 }

@@ -30,11 +30,9 @@ static void on_signal(int number)
 static void prepare_terminal(void)
 {
     static const int signals[] = {SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT};
-    struct sigaction action;
+    const struct sigaction action = {.sa_handler = on_signal};
     struct termios keys;
     size_t i;
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = on_signal;
     for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         (void)sigaction(signals[i], &action, NULL);
     if (tcgetattr(STDIN_FILENO, &before)) return; /* it is no terminal */
@@ -61,7 +59,7 @@ static bool window_size(uint32_t *width, uint32_t *height)
 /* The screen. A callback that can not write gives the shell up. */
 static cws_flow show(cws_stream_id stream, const void *data, size_t size, void *user)
 {
-    const char *at = (const char *)data;
+    const char *at = data;
     int to = stream == CWS_STDERR ? STDERR_FILENO : STDOUT_FILENO;
     (void)user;
     while (size) {
@@ -85,7 +83,7 @@ static cws_status type_keys(cws_process *shell, char *keys, size_t room, size_t 
         if (got > 0) *held += (size_t)got;
         else if (got == 0 || errno != EINTR) *end = true;
     }
-    status = cws_process_write(shell, keys, *held, 0, &n, err);
+    status = cws_process_write(shell, keys, *held, 0, &n, err); /* 0: do not wait */
     memmove(keys, keys + n, *held - n);
     *held -= n;
     if (*end && *held == 0 && !status) status = cws_process_close_stdin(shell, err);
@@ -93,16 +91,18 @@ static cws_status type_keys(cws_process *shell, char *keys, size_t room, size_t 
 }
 
 /* Until the shell has ended: what the sandbox says, what the keyboard says. */
-static cws_status converse(cws_client *client, cws_process *shell, cws_error *err)
+static cws_status converse(cws_process *shell, cws_error *err)
 {
+    cws_op *op = cws_process_op(shell);
     char keys[4096];
     size_t held = 0;
     bool end = false;
     uint32_t width, height;
     cws_status status = CWS_OK;
-    while (!status && !stopped && !cws_op_done(cws_process_op(shell))) {
-        status = cws_client_poll(client, 15, err); /* ms; output ends the wait at once */
-        if (status || cws_op_done(cws_process_op(shell))) break;
+    while (!status && !stopped) {
+        /* 15 ms, so soon a key is noticed; output ends the wait at once */
+        status = cws_client_poll(cws_op_client(op), 0.015, err);
+        if (status || cws_op_done(op)) break;
         if (resized) {
             resized = 0; /* first: another one may come meanwhile */
             if (!window_size(&width, &height)) continue;
@@ -119,34 +119,26 @@ static cws_status begin(cws_sandbox *box, const char *const *argv, cws_process *
                         cws_error *err)
 {
     static const char *const bash[] = {"/bin/bash", NULL};
-    cws_pair env[] = {{"TERM", getenv("TERM")}, {NULL, NULL}};
-    cws_shell_opts shell = {0};
-    cws_exec_opts command = {0};
-    if (!isatty(STDIN_FILENO)) {
-        command.with_stdin = true;
-        command.on_output = show;
-        command.timeout_seconds = 3600;
-        return cws_exec_begin(box, argv ? argv : bash, &command, out, err);
-    }
-    if (!env[0].value) env[0].value = "xterm-256color";
-    shell.env = env;
-    shell.on_output = show;
+    const char *term = getenv("TERM");
+    const cws_pair variables[] = {{"TERM", term ? term : "xterm-256color"}, {NULL, NULL}};
+    const cws_exec_opts command = {
+        .with_stdin = true, .on_output = show, .timeout_seconds = 3600};
+    cws_shell_opts shell = {.environment_variables = variables, .on_output = show};
+    if (!isatty(STDIN_FILENO)) return cws_exec_begin(box, argv ? argv : bash, &command, out, err);
     (void)window_size(&shell.width, &shell.height);
     return cws_shell_begin(box, argv, &shell, out, err); /* NULL: /bin/bash */
 }
 
-static int run_shell(cws_sandbox *box, cws_client *client, char **argv)
+static int run_shell(cws_sandbox *box, char **argv)
 {
     cws_process *shell;
     cws_error err;
     int32_t code = 1;
-    if (begin(box, argv[1] ? (const char *const *)(argv + 1) : NULL, &shell, &err)) {
-        fprintf(stderr, "shell: %s\n", err.message);
-        return 1;
-    }
+    if (begin(box, argv[1] ? (const char *const *)(argv + 1) : NULL, &shell, &err))
+        return complain(&err);
     prepare_terminal();
-    (void)converse(client, shell, &err); /* how the shell ended says more */
-    if (cws_process_wait(shell, stopped ? 0 : -1, NULL, &err) && !stopped)
+    (void)converse(shell, &err); /* how the shell ended says more */
+    if (cws_process_wait(shell, stopped ? 0 : CWS_FOREVER, NULL, &err) && !stopped)
         fprintf(stderr, "\r\nshell: %s\r\n", err.message);
     (void)cws_process_poll(shell, &code);
     cws_process_free(shell);
@@ -156,26 +148,17 @@ static int run_shell(cws_sandbox *box, cws_client *client, char **argv)
 
 int main(int argc, char **argv)
 {
-    cws_client_opts client;
-    cws_session_opts opts = {0};
-    cws_sandbox_opts sandbox = {0};
-    cws_transport local;
+    const cws_sandbox_opts opts = {.max_lifetime_seconds = 3600};
     cws_session *session;
     cws_sandbox *box = NULL;
     cws_error err;
-    int code = 1;
+    int code;
     (void)argc;
-    sandbox.max_lifetime_seconds = 3600;
-    if (example_client_opts(&client, &local, &err)) return 1;
-    opts.client_opts = &client;
-    if (cws_session_open(&opts, &session, &err)) {
-        fprintf(stderr, "shell: %s\n", err.message);
-        return 1;
-    }
-    if (cws_session_sandbox(session, &sandbox, &box, &err) || cws_sandbox_wait(box, 0, &err))
-        fprintf(stderr, "shell: %s\n", err.message);
-    else code = run_shell(box, cws_session_client(session), argv);
-    if (cws_session_close(session, &err)) fprintf(stderr, "shell: %s\n", err.message);
+    if (example_open(NULL, &session, &err)) return complain(&err);
+    if (cws_session_sandbox(session, &opts, &box, &err) || cws_sandbox_wait(box, NULL, &err))
+        code = complain(&err);
+    else code = run_shell(box, argv);
+    if (cws_session_close(session, &err) && !code) code = complain(&err);
     cws_sandbox_free(box);
     cws_session_free(session);
     return code;

@@ -56,9 +56,30 @@ static script_reply *sn_stopped(api *t, const char *ids)
 
 /* One function per operation that goes the way of the mode; the error is in t->err. */
 
+/* One object as the list of one that the checks are written for: it is what owns the object. */
+#define SN_DEFINE_ONE(kind)                                                                        \
+    static cws_##kind *sn_no_##kind;                                                               \
+    static cws_##kind##s *sn_take_##kind(cws_op *op)                                               \
+    {                                                                                              \
+        cws_##kind *one = cws_op_take_##kind(op);                                                  \
+        return one ? (cws_##kind##s *)one->owner : NULL;                                           \
+    }                                                                                              \
+    static cws_status sn_list_##kind(cws_status status, cws_##kind *const *one,                    \
+                                     cws_##kind##s **out)                                          \
+    {                                                                                              \
+        if (out) *out = *one ? (cws_##kind##s *)(*one)->owner : NULL;                              \
+        return status;                                                                             \
+    }
+
+SN_DEFINE_ONE(snapshot)
+SN_DEFINE_ONE(runner)
+SN_DEFINE_ONE(profile)
+
 #define SN_LIST_WAY(kind, taken, others, blocking, begin)                                          \
     cws_op *op = NULL;                                                                             \
+    cws_##kind *one = NULL;                                                                        \
     cws_status status;                                                                             \
+    (void)one;                                                                                     \
     if (!api_async(t)) return blocking;                                                            \
     *out = NULL;                                                                                   \
     status = begin;                                                                                \
@@ -69,7 +90,7 @@ static script_reply *sn_stopped(api *t, const char *ids)
     }                                                                                              \
     CHECK(!taken(op)); /* not yet */                                                               \
     status = api_drive(t, op);                                                                     \
-    CHECK(!others(op) && !cws_op_take_list(op) && !cws_op_take_sandbox(op));                       \
+    CHECK(!others(op) && !cws_op_take_sandboxes(op) && !cws_op_take_sandbox(op));                  \
     *out = taken(op);                                                                              \
     CHECK(!*out == !!status);                                                                      \
     CHECK(!taken(op)); /* only once */                                                             \
@@ -77,52 +98,56 @@ static script_reply *sn_stopped(api *t, const char *ids)
     return status;
 
 static cws_status sn_create(api *t, cws_sandbox *sb, const cws_snapshot_opts *o,
-                            cws_snapshot_list **out)
+                            cws_snapshots **out)
 {
-    SN_LIST_WAY(snapshot, cws_op_take_snapshots, cws_op_take_runners,
-                cws_snapshot_create(sb, o, out, &t->err),
+    SN_LIST_WAY(snapshot, sn_take_snapshot, cws_op_take_snapshots,
+                sn_list_snapshot(cws_snapshot_create(sb, o, out ? &one : NULL, &t->err), &one, out),
                 cws_snapshot_create_begin(sb, o, &op, &t->err))
 }
 
-static cws_status sn_get(api *t, const char *id, cws_snapshot_list **out)
+static cws_status sn_get(api *t, const char *id, cws_snapshots **out)
 {
-    SN_LIST_WAY(snapshot, cws_op_take_snapshots, cws_op_take_profiles,
-                cws_snapshot_get(api_client(t), id, out, &t->err),
+    SN_LIST_WAY(snapshot, sn_take_snapshot, cws_op_take_snapshots,
+                sn_list_snapshot(cws_snapshot_get(api_client(t), id, out ? &one : NULL, &t->err),
+                                 &one, out),
                 cws_snapshot_get_begin(api_client(t), id, &op, &t->err))
 }
 
-static cws_status sn_find(api *t, const cws_snapshot_list_opts *o, cws_snapshot_list **out)
+static cws_status sn_find(api *t, const cws_snapshot_list_opts *o, cws_snapshots **out)
 {
-    SN_LIST_WAY(snapshot, cws_op_take_snapshots, cws_op_take_runners,
-                cws_snapshot_find(api_client(t), o, out, &t->err),
-                cws_snapshot_find_begin(api_client(t), o, &op, &t->err))
+    SN_LIST_WAY(snapshot, cws_op_take_snapshots, cws_op_take_snapshot,
+                cws_snapshot_list(api_client(t), o, out, &t->err),
+                cws_snapshot_list_begin(api_client(t), o, &op, &t->err))
 }
 
-static cws_status sn_runners(api *t, const cws_runner_opts *o, cws_runner_list **out)
+static cws_status sn_runners(api *t, const cws_runner_list_opts *o, cws_runners **out)
 {
     SN_LIST_WAY(runner, cws_op_take_runners, cws_op_take_snapshots,
-                cws_runner_find(api_client(t), o, out, &t->err),
-                cws_runner_find_begin(api_client(t), o, &op, &t->err))
+                cws_runner_list(api_client(t), o, out, &t->err),
+                cws_runner_list_begin(api_client(t), o, &op, &t->err))
 }
 
-static cws_status sn_runner(api *t, const char *id, const char *org, cws_runner_list **out)
+static cws_status sn_runner(api *t, const char *id, const char *org, cws_runners **out)
 {
-    SN_LIST_WAY(runner, cws_op_take_runners, cws_op_take_profiles,
-                cws_runner_get(api_client(t), id, org, out, &t->err),
+    SN_LIST_WAY(runner, sn_take_runner, cws_op_take_runners,
+                sn_list_runner(cws_runner_get(api_client(t), id, org, out ? &one : NULL, &t->err),
+                               &one, out),
                 cws_runner_get_begin(api_client(t), id, org, &op, &t->err))
 }
 
-static cws_status sn_profiles(api *t, const cws_profile_opts *o, cws_profile_list **out)
+static cws_status sn_profiles(api *t, const cws_profile_list_opts *o, cws_profiles **out)
 {
     SN_LIST_WAY(profile, cws_op_take_profiles, cws_op_take_runners,
-                cws_profile_find(api_client(t), o, out, &t->err),
-                cws_profile_find_begin(api_client(t), o, &op, &t->err))
+                cws_profile_list(api_client(t), o, out, &t->err),
+                cws_profile_list_begin(api_client(t), o, &op, &t->err))
 }
 
-static cws_status sn_profile(api *t, const char *name, const char *runner, cws_profile_list **out)
+static cws_status sn_profile(api *t, const char *name, const char *runner, cws_profiles **out)
 {
-    SN_LIST_WAY(profile, cws_op_take_profiles, cws_op_take_snapshots,
-                cws_profile_get(api_client(t), name, runner, out, &t->err),
+    SN_LIST_WAY(profile, sn_take_profile, cws_op_take_profiles,
+                sn_list_profile(cws_profile_get(api_client(t), name, runner, out ? &one : NULL,
+                                                &t->err),
+                                &one, out),
                 cws_profile_get_begin(api_client(t), name, runner, &op, &t->err))
 }
 
@@ -172,37 +197,37 @@ static cws_status sn_bucket_set(api *t, const char *name, const char *region,
 
 /* What a list of snapshots holds, "id state reason size sandbox volume trigger token bucket times",
  * and frees it. */
-static const char *sn_snapshots(cws_snapshot_list *list)
+static const char *sn_snapshots(cws_snapshots *list)
 {
     static char text[2000];
     size_t i, n = 0;
     text[0] = '\0';
     if (!list) return "(none)";
-    for (i = 0; i < cws_snapshot_list_count(list); i++) {
-        const cws_snapshot *s = cws_snapshot_list_at(list, i);
+    for (i = 0; i < cws_snapshots_count(list); i++) {
+        const cws_snapshot *s = cws_snapshots_at(list, i);
         n += (size_t)snprintf(text + n, sizeof(text) - n,
                               "%s%s,%d,%s,%lld,%s,%s,%d,%s,%s,%lld,%lld,%lld", i ? " " : "",
-                              s->snapshot_id, (int)s->state, s->status_reason,
+                              s->snapshot_id, (int)s->state, s->state_reason,
                               (long long)s->size_bytes, s->source_sandbox_id,
                               s->source_volume_name, (int)s->trigger, s->request_id,
                               s->object_bucket, (long long)s->create_unix_ms,
                               (long long)s->update_unix_ms, (long long)s->complete_unix_ms);
     }
-    CHECK(!cws_snapshot_list_at(list, i) && !cws_snapshot_list_at(list, SIZE_MAX));
-    cws_snapshot_list_free(list);
+    CHECK(!cws_snapshots_at(list, i) && !cws_snapshots_at(list, SIZE_MAX));
+    cws_snapshots_free(list);
     return text;
 }
 
 /* The ids only. */
-static const char *sn_ids(cws_snapshot_list *list)
+static const char *sn_ids(cws_snapshots *list)
 {
     static char text[1000];
     size_t i, n = 0;
     text[0] = '\0';
-    for (i = 0; i < cws_snapshot_list_count(list); i++)
+    for (i = 0; i < cws_snapshots_count(list); i++)
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? " " : "",
-                              cws_snapshot_list_at(list, i)->snapshot_id);
-    cws_snapshot_list_free(list);
+                              cws_snapshots_at(list, i)->snapshot_id);
+    cws_snapshots_free(list);
     return text;
 }
 
@@ -220,7 +245,7 @@ static const char *sn_join(const char *const *list)
 }
 
 /* The ids that a stop has taken. */
-#define TAKEN(sb) sn_join(cws_sandbox_get_info(sb)->snapshot_ids)
+#define TAKEN(sb) sn_join(cws_sandbox_last_info(sb)->snapshot_ids)
 
 static void sn_release(api *t, cws_op *op)
 {
@@ -235,7 +260,7 @@ static void sn_test_create(void)
     V1_EACH("56: create sends the only volume and the token, then asks until it is ready") {
         cws_sandbox *sb = nw_scratch(t, NULL);
         cws_snapshot_opts o = {.request_id = "tok"};
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         sn_made(t, "fs-1", "CREATING");
         sn_seen(t, "fs-1", "CREATING", "")->times = 8;
         sn_seen(t, "fs-1", "READY", "");
@@ -252,7 +277,7 @@ static void sn_test_create(void)
     B2_EACH("56: create waits at the service, which gets 5 s less than the call") {
         cws_sandbox *sb = nw_scratch(t, NULL);
         cws_snapshot_opts o = {.request_id = "tok"};
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         sn_made(t, "fs-1", NULL);
         CHECK_INT(sn_create(t, sb, &o, &list), CWS_OK);
         CHECK_STR(sn_snapshots(list), "fs-1,2,,0,sb-1,,1,tok,,0,0,0");
@@ -263,24 +288,24 @@ static void sn_test_create(void)
         o.timeout_seconds = 60;
         sn_made(t, "fs-2", NULL);
         CHECK_INT(sn_create(t, sb, &o, &list), CWS_OK);
-        cws_snapshot_list_free(list);
+        cws_snapshots_free(list);
         HAS(script_json(&t->s, MAKE, 1), "\"maxTimeoutSeconds\":55}");
         CHECK_INT(script_call_at(&t->s, MAKE, 1)->timeout_ms, 60000);
         o.timeout_seconds = 0.5;
         sn_made(t, "fs-3", NULL);
         CHECK_INT(sn_create(t, sb, &o, &list), CWS_OK);
-        cws_snapshot_list_free(list);
+        cws_snapshots_free(list);
         HAS(script_json(&t->s, MAKE, 2), "\"maxTimeoutSeconds\":1}");
         CHECK_INT(script_call_at(&t->s, MAKE, 2)->timeout_ms, 500);
     }
     BOTH("56: create without waiting: one call within the request timeout") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_opts o = {.request_id = "tok", .no_wait = true};
-        cws_snapshot_list *list = NULL;
+        cws_snapshot_opts o = {.request_id = "tok", .no_wait_for_ready = true};
+        cws_snapshots *list = NULL;
         sn_made(t, "fs-1", "CREATING");
         CHECK_INT(sn_create(t, sb, &o, &list), CWS_OK);
-        CHECK_INT(cws_snapshot_list_count(list), 1);
-        CHECK_INT(cws_snapshot_list_at(list, 0)->state, CWS_SNAPSHOT_CREATING);
+        CHECK_INT(cws_snapshots_count(list), 1);
+        CHECK_INT(cws_snapshots_at(list, 0)->state, CWS_SNAPSHOT_CREATING);
         CHECK_STR(sn_ids(list), "fs-1");
         if (t->s.b2)
             IS(MAKE, 0, "{'sandboxId':'sb-1','idempotencyKey':'tok','waitForReady':false}");
@@ -289,12 +314,12 @@ static void sn_test_create(void)
         o.timeout_seconds = 7;
         sn_made(t, "fs-1", "CREATING");
         CHECK_INT(sn_create(t, sb, &o, &list), CWS_OK);
-        cws_snapshot_list_free(list);
+        cws_snapshots_free(list);
         CHECK_INT(script_call_at(&t->s, MAKE, 1)->timeout_ms, 7000);
     }
     V1_EACH("56: create that is answered with a ready one asks no more") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         sn_made(t, "fs-1", "READY");
         CHECK_INT(sn_create(t, sb, NULL, &list), CWS_OK);
         CHECK_STR(sn_ids(list), "fs-1");
@@ -302,7 +327,7 @@ static void sn_test_create(void)
     }
     V1_EACH("56: a snapshot that fails is an error with the service's reason") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         sn_made(t, "fs-1", "CREATING");
         sn_seen(t, "fs-1", "CREATING", "");
         sn_seen(t, "fs-1", "FAILED", "disk on fire");
@@ -319,7 +344,7 @@ static void sn_test_create(void)
     V1_EACH("56: not ready in time: the id is in the metadata, and the snapshot goes on") {
         cws_sandbox *sb = nw_scratch(t, NULL);
         cws_snapshot_opts o = {.timeout_seconds = 20};
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         int64_t before = t->s.now;
         sn_made(t, "fs-1", "CREATING")->times = -1;
         sn_seen(t, "fs-1", "CREATING", "")->times = -1;
@@ -336,7 +361,7 @@ static void sn_test_create(void)
     }
     V1_EACH("56: whatever fails after it was accepted, the id is in the metadata") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         sn_made(t, "fs-1", "CREATING")->times = 2;
         nw_fail(t, LOOK, "permission_denied", NULL);
         CHECK_INT(sn_create(t, sb, NULL, &list), CWS_ERR_AUTHENTICATION);
@@ -348,8 +373,8 @@ static void sn_test_create(void)
     }
     BOTH("56: one that has failed at once is no success, also if nobody waits for it") {
         cws_sandbox *sb;
-        cws_snapshot_opts o = {.no_wait = true};
-        cws_snapshot_list *list = NULL;
+        cws_snapshot_opts o = {.no_wait_for_ready = true};
+        cws_snapshots *list = NULL;
         if (api_v1_only(t, "the state is not told")) continue;
         sb = nw_scratch(t, NULL);
         sn_made(t, "fs-1", "FAILED");
@@ -360,8 +385,8 @@ static void sn_test_create(void)
     }
     BOTH("56: one token for all attempts; a new one for each create") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_opts o = {.no_wait = true};
-        cws_snapshot_list *list = NULL;
+        cws_snapshot_opts o = {.no_wait_for_ready = true};
+        cws_snapshots *list = NULL;
         char first[200];
         nw_fail(t, MAKE, "unavailable", NULL);
         script_end(&t->s, MAKE, CWS_END_LOST);
@@ -394,7 +419,7 @@ static void sn_test_create(void)
                     {"not_found", NULL, CWS_ERR_NOT_FOUND},
                     {"unauthenticated", NULL, CWS_ERR_AUTHENTICATION}};
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         size_t i;
         for (i = 0; i < CWSI_COUNT(rows); i++) {
             nw_fail(t, MAKE, rows[i].code, rows[i].reason);
@@ -405,7 +430,7 @@ static void sn_test_create(void)
     }
     BOTH("56: a create that is never answered is not sent twice") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         int64_t before = t->s.now;
         script_never(&t->s, MAKE);
         CHECK(cws_status_is(sn_create(t, sb, NULL, &list), CWS_ERR_TIMEOUT));
@@ -415,7 +440,7 @@ static void sn_test_create(void)
         HAS(script_json(&t->s, MAKE, 0), t->err.request_id);
     }
     BOTH("56: without a budget nothing is repeated") {
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         cws_sandbox *sb;
         t->copts.poll_retry_budget_seconds = CWS_NONE;
         sb = nw_scratch(t, NULL);
@@ -427,7 +452,7 @@ static void sn_test_create(void)
     }
     V1_EACH("56: transient failures while waiting are repeated; a lost snapshot is not found") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         sn_made(t, "fs-1", "CREATING");
         nw_fail(t, LOOK, "unavailable", NULL);
         script_end(&t->s, LOOK, CWS_END_LOST);
@@ -444,8 +469,8 @@ static void sn_test_create(void)
     }
     BOTH("56: an unstarted sandbox is started first, one that has ended is refused") {
         cws_sandbox *sb = nw_unstarted(t, NULL);
-        cws_snapshot_opts o = {.no_wait = true};
-        cws_snapshot_list *list = NULL;
+        cws_snapshot_opts o = {.no_wait_for_ready = true};
+        cws_snapshots *list = NULL;
         script_ok(&t->s, CREATE, nw_box(t, "PENDING"));
         nw_state(t, "PENDING");
         nw_state(t, "RUNNING");
@@ -465,7 +490,7 @@ static void sn_test_create(void)
     }
     BOTH("56: an unstarted sandbox that fails to start has no snapshot") {
         cws_sandbox *sb = nw_unstarted(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         nw_fail(t, CREATE, "invalid_argument", NULL);
         CHECK(sn_create(t, sb, NULL, &list) != CWS_OK);
         CHECK(!list);
@@ -476,8 +501,8 @@ static void sn_test_create(void)
                                                    {.name = "b", .mount_path = "/b"}),
                                 .volume_count = 2};
         cws_sandbox *sb = nw_unstarted(t, &own);
-        cws_snapshot_opts o = {.volume = "b", .no_wait = true, .request_id = "r"};
-        cws_snapshot_list *list = NULL;
+        cws_snapshot_opts o = {.volume = "b", .no_wait_for_ready = true, .request_id = "r"};
+        cws_snapshots *list = NULL;
         CHECK_INT(sn_create(t, sb, NULL, &list), CWS_ERR_SNAPSHOT);
         HAS(t->err.message, "name one");
         CHECK_INT(t->s.call_count, 0);
@@ -491,7 +516,7 @@ static void sn_test_create(void)
     }
     V1_EACH("56: the service may tell of more volumes once the sandbox runs") {
         cws_sandbox *sb = nw_unstarted(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         script_ok(&t->s, CREATE, nw_box(t, "PENDING"));
         nw_ok(t, GET, "{'sandboxId':'sb-1','spec':{'volumes':[{'name':'x','scratch':{}},{'name':"
                       "'y','scratch':{}}]},'status':{'state':'STATE_RUNNING'}}");
@@ -504,19 +529,19 @@ static void sn_test_create(void)
                                                     .mount_path = "/d"},
                                                    {.name = "s", .mount_path = "/s"}),
                                 .volume_count = 2};
-        cws_snapshot_opts o = {.no_wait = true, .request_id = "r"};
-        cws_snapshot_list *list = NULL;
+        cws_snapshot_opts o = {.no_wait_for_ready = true, .request_id = "r"};
+        cws_snapshots *list = NULL;
         sn_made(t, "fs-1", "CREATING")->times = 2;
         CHECK_INT(sn_create(t, nw_scratch(t, &none), &o, &list), CWS_OK);
-        cws_snapshot_list_free(list);
+        cws_snapshots_free(list);
         IS(MAKE, 0, "{'sandboxId':'sb-1','requestId':'r'}");
         CHECK_INT(sn_create(t, nw_scratch(t, &own), &o, &list), CWS_OK);
-        cws_snapshot_list_free(list);
+        cws_snapshots_free(list);
         IS(MAKE, 0, "{'sandboxId':'sb-1','requestId':'r','scratchVolumeName':'s'}");
     }
     BOTH("56: replies without an id are no snapshot") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         nw_ok(t, MAKE, t->s.b2 ? "{'success':true}" : "{'state':'SNAPSHOT_STATE_READY'}");
         CHECK_INT(sn_create(t, sb, NULL, &list), CWS_ERR_PROTOCOL);
         HAS(t->err.message, "id");
@@ -524,7 +549,7 @@ static void sn_test_create(void)
     }
     B2_EACH("56: success=false is a snapshot error with the server's text") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         nw_ok(t, MAKE, "{'errorMessage':'no room for it','fileSystemSnapshotId':'fs-1'}");
         CHECK_INT(sn_create(t, sb, NULL, &list), CWS_ERR_SNAPSHOT);
         HAS(t->err.message, "no room for it");
@@ -545,8 +570,8 @@ static void sn_test_create(void)
                                    {.timeout_seconds = -3},
                                    {.timeout_seconds = CWS_NONE}};
         cws_snapshot_opts named = {.volume = "workspace"};
-        cws_snapshot_opts longest = {.request_id = token + 1, .no_wait = true};
-        cws_snapshot_list *list = NULL;
+        cws_snapshot_opts longest = {.request_id = token + 1, .no_wait_for_ready = true};
+        cws_snapshots *list = NULL;
         size_t i;
         memset(token, 'x', 129);
         token[129] = '\0';
@@ -554,7 +579,7 @@ static void sn_test_create(void)
             cws_status status = sn_create(t, sb, &bad[i], &list);
             CHECK(status == CWS_ERR_INVALID_ARGUMENT ||
                   (t->s.b2 && bad[i].volume && status == CWS_ERR_UNSUPPORTED));
-            if (status == CWS_OK) cws_snapshot_list_free(list);
+            if (status == CWS_OK) cws_snapshots_free(list);
         }
         CHECK_INT(sn_create(t, NULL, NULL, &list), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_snapshot_create_begin(sb, NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
@@ -567,7 +592,7 @@ static void sn_test_create(void)
         CHECK(!list);
         sn_made(t, "fs-1", "CREATING");
         CHECK_INT(sn_create(t, sb, &longest, &list), CWS_OK);
-        cws_snapshot_list_free(list);
+        cws_snapshots_free(list);
         HAS(script_json(&t->s, MAKE, 0), token + 1);
     }
     BOTH("56: nobody has to take the list, or have an error told") {
@@ -603,7 +628,7 @@ static const char sn_b2_snaps[] =
 static void sn_test_get(void)
 {
     BOTH("56: all that is known of a snapshot") {
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         nw_ok(t, LOOK,
               t->s.b2 ? "{'fileSystemSnapshotId':'fs-1','status':"
                         "'FILE_SYSTEM_SNAPSHOT_STATUS_DELETING','statusReason':'why','sizeBytes':"
@@ -631,7 +656,7 @@ static void sn_test_get(void)
         CHECK_STR(sn_snapshots(list), ",0,,0,,,1,,,0,0,0");
     }
     BOTH("56: unknown numbers are unspecified, odd values are themselves") {
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         nw_ok(t, LOOK, t->s.b2 ? "{'fileSystemSnapshotId':'x','status':99,'trigger':-7,"
                                  "'sizeBytes':'-5'}"
                                : "{'fileSystemSnapshotId':'x','state':99,'trigger':-7,"
@@ -665,7 +690,7 @@ static void sn_test_get(void)
                     {"internal", "CWSANDBOX_RUNNER_NOT_FOUND", CWS_ERR_SANDBOX},
                     {"internal", NULL, CWS_ERR_SANDBOX},
                     {"permission_denied", NULL, CWS_ERR_AUTHENTICATION}};
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         size_t i;
         for (i = 0; i < CWSI_COUNT(rows); i++) {
             nw_fail(t, LOOK, rows[i].code, rows[i].reason);
@@ -679,7 +704,7 @@ static void sn_test_get(void)
         CHECK_INT(sn_get(t, "fs-1", &list), CWS_ERR_SANDBOX);
     }
     BOTH("56: a get is repeated within its deadline") {
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         nw_fail(t, LOOK, "unavailable", NULL);
         nw_fail(t, LOOK, "resource_exhausted", "CWSANDBOX_FSS_BACKEND_THROTTLED");
         sn_seen(t, "fs-1", "READY", "");
@@ -694,7 +719,7 @@ static void sn_test_get(void)
                                         {.state = (cws_snapshot_state)-1},
                                         {.source_sandbox_id = "\xff"},
                                         {.timeout_seconds = -3}};
-        cws_snapshot_list *list = (cws_snapshot_list *)&list;
+        cws_snapshots *list = (cws_snapshots *)&list;
         cws_op *op = (cws_op *)&op;
         size_t i;
         for (i = 0; i < CWSI_COUNT(blank); i++) {
@@ -709,19 +734,19 @@ static void sn_test_get(void)
             CHECK(!list);
         }
         CHECK_INT(cws_snapshot_get(t->client, "x", NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_snapshot_find(t->client, NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_snapshot_get(NULL, "x", &list, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_snapshot_find(NULL, NULL, &list, NULL), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_snapshot_list(t->client, NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_snapshot_get(NULL, "x", &sn_no_snapshot, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_snapshot_list(NULL, NULL, &list, NULL), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_snapshot_delete(NULL, "x", true, &t->err), CWS_ERR_INVALID_ARGUMENT);
         HAS(t->err.message, "client");
         CHECK_INT(cws_snapshot_delete_begin(t->client, "x", true, NULL, NULL),
                   CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_snapshot_find_begin(NULL, NULL, &op, NULL), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_snapshot_list_begin(NULL, NULL, &op, NULL), CWS_ERR_INVALID_ARGUMENT);
         CHECK(!op && !list);
         CHECK_INT(t->s.call_count, 0);
-        CHECK_INT(cws_snapshot_list_count(NULL), 0);
-        CHECK(!cws_snapshot_list_at(NULL, 0));
-        cws_snapshot_list_free(NULL);
+        CHECK_INT(cws_snapshots_count(NULL), 0);
+        CHECK(!cws_snapshots_at(NULL, 0));
+        cws_snapshots_free(NULL);
         CHECK(!cws_op_take_snapshots(NULL) && !cws_op_snapshot_bucket(NULL, NULL));
     }
 }
@@ -730,7 +755,7 @@ static void sn_test_list(void)
 {
     BOTH("56: list: the sandbox is asked for or filtered, the state is filtered here") {
         cws_snapshot_list_opts o = {.source_sandbox_id = "s1"};
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         nw_ok(t, LIST, SNAPS(t))->times = 5;
         CHECK_INT(sn_find(t, NULL, &list), CWS_OK);
         CHECK_STR(sn_ids(list), "a b c");
@@ -750,12 +775,12 @@ static void sn_test_list(void)
         CHECK_INT(script_call_at(&t->s, LIST, 3)->timeout_ms, 3000);
         o.state = CWS_SNAPSHOT_CREATING;
         CHECK_INT(sn_find(t, &o, &list), CWS_OK);
-        CHECK_INT(cws_snapshot_list_count(list), 0);
-        CHECK(list && !cws_snapshot_list_at(list, 0));
-        cws_snapshot_list_free(list);
+        CHECK_INT(cws_snapshots_count(list), 0);
+        CHECK(list && !cws_snapshots_at(list, 0));
+        cws_snapshots_free(list);
     }
     BOTH("56: list: all pages under one deadline, whatever fails in between is repeated") {
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         cws_snapshot_list_opts o = {.timeout_seconds = 10};
         nw_ok(t, LIST, "{'fileSystemSnapshots':[{'fileSystemSnapshotId':'a'}],'nextPageToken':'p'}")
             ->delay = 4000;
@@ -771,7 +796,7 @@ static void sn_test_list(void)
         CHECK_INT(script_call_at(&t->s, LIST, 1)->timeout_ms, 6000);
     }
     BOTH("56: list: out of time between the pages") {
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         cws_snapshot_list_opts o = {.timeout_seconds = 10};
         int64_t before = (api_session(t), t->s.now);
         nw_ok(t, LIST, "{'fileSystemSnapshots':[{'fileSystemSnapshotId':'a'}],'nextPageToken':'p'}")
@@ -782,7 +807,7 @@ static void sn_test_list(void)
         CHECK_INT(t->s.now - before, 10000);
     }
     BOTH("56: list: a repeated token and more than 100 pages are errors") {
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         int i;
         nw_ok(t, LIST, "{'nextPageToken':'p'}");
         nw_ok(t, LIST, "{'nextPageToken':'q'}");
@@ -806,11 +831,11 @@ static void sn_test_list(void)
             nw_ok(t, LIST, json);
         }
         CHECK_INT(sn_find(t, NULL, &list), CWS_OK);
-        CHECK_INT(cws_snapshot_list_count(list), 0);
-        cws_snapshot_list_free(list);
+        CHECK_INT(cws_snapshots_count(list), 0);
+        cws_snapshots_free(list);
     }
     BOTH("56: list: a page that fails is the end; nothing of the pages before is given") {
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         nw_ok(t, LIST, "{'fileSystemSnapshots':[{'fileSystemSnapshotId':'a'}],'nextPageToken':'p'"
                        "}");
         nw_fail(t, LIST, "internal", NULL);
@@ -955,7 +980,7 @@ static void sn_test_stop(void)
     for (i = 0; i < CWSI_COUNT(graces); i++)
         BOTH("51: fields, grace, the limit at the service and the deadline; ids are captured") {
             cws_sandbox *sb = nw_scratch(t, NULL);
-            cws_stop_opts o = {.snapshot = true,
+            cws_stop_opts o = {.snapshot_on_stop = true,
                                .graceful_shutdown_seconds = graces[i].grace,
                                .request_id = i ? NULL : "tok"};
             char json[300], grace[60] = "";
@@ -987,7 +1012,7 @@ static void sn_test_stop(void)
         }
     BOTH("51: a plain stop sends nothing of it") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {0}, no[] = {{.request_id = "r"}, {.snapshot_no_wait = true},
+        cws_stop_opts o = {0}, no[] = {{.request_id = "r"}, {.no_wait_for_ready = true},
                                        {.snapshot_volumes = STRINGS("v")}};
         int i;
         for (i = 0; i < 3; i++) { /* what would be thrown away is not kept by a stop without */
@@ -1005,7 +1030,7 @@ static void sn_test_stop(void)
     }
     BOTH("51: without waiting for the snapshots") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true, .snapshot_no_wait = true};
+        cws_stop_opts o = {.snapshot_on_stop = true, .no_wait_for_ready = true};
         sn_stopped(t, "fs-1");
         nw_state(t, "TERMINATING");
         nw_state(t, "COMPLETED");
@@ -1021,7 +1046,7 @@ static void sn_test_stop(void)
                                                    {.name = "b", .mount_path = "/b"}),
                                 .volume_count = 3};
         cws_sandbox *sb = nw_scratch(t, &own);
-        cws_stop_opts o = {.snapshot = true};
+        cws_stop_opts o = {.snapshot_on_stop = true};
         sn_stopped(t, "fs-1','fs-2");
         sn_seen(t, "fs-1", "CREATING", "");
         nw_fail(t, LOOK, "unavailable", NULL); /* transient, while it is archived */
@@ -1040,11 +1065,11 @@ static void sn_test_stop(void)
         CHECK_STR(script_calls(&t->s), "DeleteSandbox " LOOK " " LOOK " " LOOK " " LOOK " " LOOK
                                        " " LOOK " GetSandbox GetSandbox");
         CHECK_STR(TAKEN(sb), "fs-1+fs-2");
-        CHECK(!cws_sandbox_get_info(sb)->snapshot_ids[2]);
+        CHECK(!cws_sandbox_last_info(sb)->snapshot_ids[2]);
     }
     V1_EACH("51: named volumes only, in their order") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true, .snapshot_no_wait = true,
+        cws_stop_opts o = {.snapshot_on_stop = true, .no_wait_for_ready = true,
                            .snapshot_volumes = STRINGS("z", "a")};
         sn_stopped(t, "fs-z','fs-a");
         nw_state(t, "COMPLETED");
@@ -1055,7 +1080,7 @@ static void sn_test_stop(void)
     V1_EACH("51: no scratch volume known: refused before any network, and nothing is stopped") {
         cws_sandbox_opts none = {0};
         cws_sandbox *sb = nw_scratch(t, &none);
-        cws_stop_opts o = {.snapshot = true};
+        cws_stop_opts o = {.snapshot_on_stop = true};
         CHECK_INT(api_stop(t, sb, &o), CWS_ERR_SNAPSHOT);
         o.snapshot_volumes = (const char *const[]){NULL};
         CHECK_INT(api_stop(t, sb, &o), CWS_ERR_SNAPSHOT);
@@ -1071,7 +1096,7 @@ static void sn_test_stop(void)
     B2_EACH("51: no file system known: the service decides") {
         cws_sandbox_opts none = {0};
         cws_sandbox *sb = nw_scratch(t, &none);
-        cws_stop_opts o = {.snapshot = true};
+        cws_stop_opts o = {.snapshot_on_stop = true};
         nw_fail(t, "Stop", "failed_precondition", "CWSANDBOX_FSS_NOT_SUPPORTED");
         CHECK_INT(api_stop(t, sb, &o), CWS_ERR_SNAPSHOT_NOT_SUPPORTED);
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
@@ -1080,13 +1105,13 @@ static void sn_test_stop(void)
     BOTH("51: options that are wrong, before any network") {
         cws_sandbox *sb = nw_scratch(t, NULL);
         char token[130];
-        cws_stop_opts bad[] = {{.snapshot = true, .must_be_zero = 1},
-                               {.snapshot = true, .request_id = token},
-                               {.snapshot = true, .request_id = "\xff"},
-                               {.snapshot = true, .snapshot_volumes = STRINGS("\xff")},
-                               {.snapshot = true, .graceful_shutdown_seconds = 300.5},
-                               {.snapshot = true, .timeout_seconds = -3}};
-        cws_stop_opts named = {.snapshot = true, .snapshot_volumes = STRINGS("workspace")};
+        cws_stop_opts bad[] = {{.snapshot_on_stop = true, .must_be_zero = 1},
+                               {.snapshot_on_stop = true, .request_id = token},
+                               {.snapshot_on_stop = true, .request_id = "\xff"},
+                               {.snapshot_on_stop = true, .snapshot_volumes = STRINGS("\xff")},
+                               {.snapshot_on_stop = true, .graceful_shutdown_seconds = 300.5},
+                               {.snapshot_on_stop = true, .timeout_seconds = -3}};
+        cws_stop_opts named = {.snapshot_on_stop = true, .snapshot_volumes = STRINGS("workspace")};
         size_t k;
         memset(token, 'x', 129);
         token[129] = '\0';
@@ -1098,7 +1123,7 @@ static void sn_test_stop(void)
     }
     BOTH("51: the caller's own limit counts for the whole stop") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true, .timeout_seconds = 20};
+        cws_stop_opts o = {.snapshot_on_stop = true, .timeout_seconds = 20};
         int64_t before = t->s.now;
         script_never(&t->s, STOP);
         CHECK(cws_status_is(api_stop(t, sb, &o), CWS_ERR_TIMEOUT));
@@ -1107,7 +1132,7 @@ static void sn_test_stop(void)
     }
     V1_EACH("51: a snapshot that is not ready in the caller's time is told as that") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true, .timeout_seconds = 20};
+        cws_stop_opts o = {.snapshot_on_stop = true, .timeout_seconds = 20};
         sn_stopped(t, "fs-1");
         sn_seen(t, "fs-1", "CREATING", "")->times = -1;
         nw_state(t, "COMPLETED"); /* which it is at that time */
@@ -1116,7 +1141,7 @@ static void sn_test_stop(void)
     }
     V1_EACH("51: a snapshot that is never ready: the stop goes on without, and tells") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true, .timeout_seconds = 1000};
+        cws_stop_opts o = {.snapshot_on_stop = true, .timeout_seconds = 1000};
         int64_t before = t->s.now;
         sn_stopped(t, "fs-1");
         sn_seen(t, "fs-1", "CREATING", "")->times = -1;
@@ -1130,7 +1155,7 @@ static void sn_test_stop(void)
     V1_EACH("51: a snapshot that fails while the sandbox ends: the error is told, the session "
             "forgets") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true};
+        cws_stop_opts o = {.snapshot_on_stop = true};
         sn_stopped(t, "fs-1','fs-2");
         sn_seen(t, "fs-1", "FAILED", "disk on fire");
         sn_seen(t, "fs-2", "READY", "");
@@ -1149,7 +1174,7 @@ static void sn_test_stop(void)
     }
     BOTH("51: a service that takes none, although asked") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true};
+        cws_stop_opts o = {.snapshot_on_stop = true};
         nw_ok(t, STOP, t->s.b2 ? "{'success':true}" : DELETED("TERMINATING"));
         CHECK_INT(api_stop(t, sb, &o), CWS_ERR_SNAPSHOT_CONFLICT);
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_TERMINATING);
@@ -1162,7 +1187,7 @@ static void sn_test_stop(void)
     }
     V1_EACH("51: an id that is empty is none") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true};
+        cws_stop_opts o = {.snapshot_on_stop = true};
         sn_stopped(t, "");
         CHECK_INT(api_stop(t, sb, &o), CWS_ERR_PROTOCOL);
         CHECK_INT(script_count(&t->s, LOOK), 0);
@@ -1170,7 +1195,7 @@ static void sn_test_stop(void)
     }
     V1_EACH("51: ids without a sandbox: the stop is accepted") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true, .missing_ok = true};
+        cws_stop_opts o = {.snapshot_on_stop = true, .missing_ok = true};
         nw_ok(t, STOP, "{'fileSystemSnapshotIds':['fs-1']}");
         sn_seen(t, "fs-1", "READY", "");
         nw_state(t, "COMPLETED");
@@ -1179,7 +1204,7 @@ static void sn_test_stop(void)
     }
     V1_EACH("51: the sandbox has ended when the stop is answered: its snapshots are awaited") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true};
+        cws_stop_opts o = {.snapshot_on_stop = true};
         nw_ok(t, STOP, "{'sandbox':{'sandboxId':'sb-1','status':{'state':'STATE_COMPLETED'}},"
                        "'fileSystemSnapshotIds':['fs-1']}");
         sn_seen(t, "fs-1", "CREATING", "");
@@ -1190,7 +1215,7 @@ static void sn_test_stop(void)
     }
     B2_EACH("51: a stop with snapshot that says no") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true};
+        cws_stop_opts o = {.snapshot_on_stop = true};
         nw_ok(t, STOP, "{'errorMessage':'archive broken'}");
         CHECK_INT(api_stop(t, sb, &o), CWS_ERR_SANDBOX);
         HAS(t->err.message, "archive broken");
@@ -1199,7 +1224,7 @@ static void sn_test_stop(void)
     }
     BOTH("51: what the service tells later does not take the ids away") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true, .snapshot_no_wait = true};
+        cws_stop_opts o = {.snapshot_on_stop = true, .no_wait_for_ready = true};
         sn_stopped(t, "fs-1");
         nw_state(t, "TERMINATING")->times = 3;
         nw_state(t, "COMPLETED");
@@ -1210,7 +1235,8 @@ static void sn_test_stop(void)
     }
     BOTH("51: a stop with snapshot in doubt is repeated with the same message") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true, .snapshot_no_wait = true, .request_id = "tok"};
+        cws_stop_opts o = {.snapshot_on_stop = true, .no_wait_for_ready = true,
+                           .request_id = "tok"};
         nw_fail(t, STOP, "unavailable", NULL);
         sn_stopped(t, "fs-1");
         nw_state(t, "COMPLETED");
@@ -1222,7 +1248,7 @@ static void sn_test_stop(void)
 
 static void sn_test_conflict(void)
 {
-    static const cws_stop_opts with = {.snapshot = true};
+    static const cws_stop_opts with = {.snapshot_on_stop = true};
     BOTH("52: too late: terminating, or ended without a snapshot") {
         static const char *const states[] = {"TERMINATING", "COMPLETED", "FAILED", "TERMINATED"};
         size_t i;
@@ -1253,7 +1279,7 @@ static void sn_test_conflict(void)
         CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &plain, &t->err), CWS_OK);
         CHECK_INT(cws_sandbox_stop_begin(sb, &with, &late, &t->err), CWS_ERR_SNAPSHOT_CONFLICT);
         CHECK(!late);
-        CHECK_INT(cws_client_poll(t->client, 10, NULL), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0.01, NULL), CWS_OK);
         CHECK_INT(cws_sandbox_stop(sb, &with, &t->err), CWS_ERR_SNAPSHOT_CONFLICT);
         CHECK(!cws_op_done(plain));
         CHECK_INT(cws_op_wait(plain, -1, &t->err), CWS_OK);
@@ -1264,7 +1290,7 @@ static void sn_test_conflict(void)
     }
     BOTH_STREAMING("52: joining: snapshot with snapshot, plain with snapshot, plain with plain") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts first = {.snapshot = true, .graceful_shutdown_seconds = 5};
+        cws_stop_opts first = {.snapshot_on_stop = true, .graceful_shutdown_seconds = 5};
         cws_op *op[4];
         size_t i;
         sn_stopped(t, "fs-1")->delay = 1000;
@@ -1273,11 +1299,11 @@ static void sn_test_conflict(void)
         CHECK_INT(cws_sandbox_stop_begin(sb, &first, &op[0], &t->err), CWS_OK);
         CHECK_INT(cws_sandbox_stop_begin(sb, &with, &op[1], &t->err), CWS_OK);
         CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &op[2], &t->err), CWS_OK);
-        CHECK_INT(cws_client_poll(t->client, 10, NULL), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0.01, NULL), CWS_OK);
         CHECK_INT(cws_sandbox_stop_begin(sb, &with, &op[3], &t->err), CWS_OK);
         CHECK_INT(cws_wait_many(op, 4, CWS_ALL, -1, NULL, NULL, &t->err), CWS_OK);
         for (i = 0; i < 4; i++) {
-            CHECK_INT(cws_op_result(op[i], &t->err), CWS_OK);
+            CHECK_INT(cws_op_status(op[i], &t->err), CWS_OK);
             cws_op_free(op[i]);
         }
         CHECK_INT(script_count(&t->s, STOP), 1);
@@ -1326,7 +1352,7 @@ static void sn_test_conflict(void)
     }
     BOTH("52: not found with missing_ok is too late; without it is not found") {
         static const char *const reasons[] = {NULL, "CWSANDBOX_SANDBOX_NOT_FOUND"};
-        cws_stop_opts o = {.snapshot = true};
+        cws_stop_opts o = {.snapshot_on_stop = true};
         int i;
         for (i = 0; i < 4; i++) {
             cws_sandbox *sb = nw_scratch(t, NULL);
@@ -1342,7 +1368,7 @@ static void sn_test_conflict(void)
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
     }
     V1_EACH("52: INVALID_REQUEST with missing_ok is too late, if the service itself says so") {
-        cws_stop_opts o = {.snapshot = true, .missing_ok = true};
+        cws_stop_opts o = {.snapshot_on_stop = true, .missing_ok = true};
         cws_sandbox *sb = nw_scratch(t, NULL);
         nw_fail(t, STOP, "invalid_argument", "CWSANDBOX_INVALID_REQUEST");
         CHECK_INT(api_stop(t, sb, &o), CWS_ERR_SNAPSHOT_CONFLICT);
@@ -1357,7 +1383,7 @@ static void sn_test_conflict(void)
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
     }
     V1_EACH("52: an empty reply with missing_ok is too late") {
-        cws_stop_opts o = {.snapshot = true, .missing_ok = true};
+        cws_stop_opts o = {.snapshot_on_stop = true, .missing_ok = true};
         cws_sandbox *sb = nw_scratch(t, NULL);
         nw_ok(t, STOP, "{}");
         CHECK_INT(api_stop(t, sb, &o), CWS_ERR_SNAPSHOT_CONFLICT);
@@ -1379,7 +1405,7 @@ static void sn_test_conflict(void)
     }
     BOTH_STREAMING("52: a joiner that wants a snapshot does not take none for success") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true, .missing_ok = true};
+        cws_stop_opts o = {.snapshot_on_stop = true, .missing_ok = true};
         cws_op *a, *b;
         nw_fail(t, STOP, "not_found", NULL)->delay = 1000;
         CHECK_INT(cws_sandbox_stop_begin(sb, &with, &a, &t->err), CWS_OK);
@@ -1445,7 +1471,7 @@ static void sn_test_conflict(void)
         CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
         HAS(t->err.message, "sb-1");
         CHECK(!cws_op_done(stop));
-        CHECK(cws_session_failed(t->session, 0, NULL, NULL));
+        CHECK(cws_session_failed_at(t->session, 0, NULL, NULL));
         cws_op_free(stop);
     }
 }
@@ -1453,14 +1479,14 @@ static void sn_test_conflict(void)
 /* ---- discovery ------------------------------------------------------------------------------- */
 
 /* All of a list of runners, which is freed. */
-static const char *sn_shown(cws_runner_list *list)
+static const char *sn_shown(cws_runners *list)
 {
     static char text[3000];
     size_t i, k, n = 0;
     text[0] = '\0';
     if (!list) return "(none)";
-    for (i = 0; i < cws_runner_list_count(list); i++) {
-        const cws_runner *r = cws_runner_list_at(list, i);
+    for (i = 0; i < cws_runners_count(list); i++) {
+        const cws_runner *r = cws_runners_at(list, i);
         n += (size_t)snprintf(
             text + n, sizeof(text) - n, "%s%s,%s,%s,[%s],%d,%d,%lld max %lld,%lld,%lld "
             "[%s] [%s] %d [%s] [%s] vis",
@@ -1477,39 +1503,39 @@ static const char *sn_shown(cws_runner_list *list)
                               (long long)r->available_memory_bytes,
                               (long long)r->available_gpu_count, (int)r->running_sandboxes);
     }
-    CHECK(!cws_runner_list_at(list, i));
-    cws_runner_list_free(list);
+    CHECK(!cws_runners_at(list, i));
+    cws_runners_free(list);
     return text;
 }
 
-static const char *sn_runner_ids(cws_runner_list *list)
+static const char *sn_runner_ids(cws_runners *list)
 {
     static char text[1000];
     size_t i, n = 0;
     text[0] = '\0';
     if (!list) return "(none)";
-    for (i = 0; i < cws_runner_list_count(list); i++)
+    for (i = 0; i < cws_runners_count(list); i++)
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i ? " " : "",
-                              cws_runner_list_at(list, i)->runner_id);
-    cws_runner_list_free(list);
+                              cws_runners_at(list, i)->runner_id);
+    cws_runners_free(list);
     return text;
 }
 
-static const char *sn_profiles_shown(cws_profile_list *list)
+static const char *sn_profiles_shown(cws_profiles *list)
 {
     static char text[2000];
     size_t i, n = 0;
     text[0] = '\0';
     if (!list) return "(none)";
-    for (i = 0; i < cws_profile_list_count(list); i++) {
-        const cws_profile *p = cws_profile_list_at(list, i);
+    for (i = 0; i < cws_profiles_count(list); i++) {
+        const cws_profile *p = cws_profiles_at(list, i);
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s,%s [%s] [%s] [%s] [%s]",
                               i ? " | " : "", p->profile_name, p->runner_id,
                               sn_join(p->gpu_types), sn_join(p->architectures),
                               sn_join(p->service_exposure_modes), sn_join(p->egress_modes));
     }
-    CHECK(!cws_profile_list_at(list, i));
-    cws_profile_list_free(list);
+    CHECK(!cws_profiles_at(list, i));
+    cws_profiles_free(list);
     return text;
 }
 
@@ -1524,8 +1550,8 @@ static const char *sn_profiles_shown(cws_profile_list *list)
 static void sn_test_runners(void)
 {
     BOTH("57: a runner with all that can be told, and with nothing") {
-        cws_runner_list *list = NULL;
-        cws_runner_opts o = {.include_resources = true};
+        cws_runners *list = NULL;
+        cws_runner_list_opts o = {.include_resources = true};
         char json[1500];
         (void)snprintf(
             json, sizeof(json),
@@ -1549,19 +1575,20 @@ static void sn_test_runners(void)
                             "0,0 max 0,0,0 [] [] 0 [] [] vis free 0,0,0,0,0");
     }
     BOTH("57: what is asked for: view, filters, pages of 100, 30 s") {
-        cws_runner_list *list = NULL;
-        cws_runner_opts all = {.runner_group_id = "g", .gpu_type = "H100", .architecture = "arm64",
+        cws_runners *list = NULL;
+        cws_runner_list_opts all = {.runner_group_id = "g", .gpu_type = "H100",
+                                    .architecture = "arm64",
                                .healthy_only = true};
         nw_ok(t, RUNNERS, "{}")->times = 5;
         CHECK_INT(sn_runners(t, NULL, &list), CWS_OK);
-        CHECK_INT(cws_runner_list_count(list), 0);
-        cws_runner_list_free(list);
+        CHECK_INT(cws_runners_count(list), 0);
+        cws_runners_free(list);
         IS(RUNNERS, 0, "{'pageSize':100,'view':'RUNNER_VIEW_BASIC'}");
         CHECK_INT(script_call_at(&t->s, RUNNERS, 0)->timeout_ms, 30000);
         HAS(script_call_at(&t->s, RUNNERS, 0)->url, t->s.b2 ? "v1beta2.DiscoveryService/"
                                                             : "v1.DiscoveryService/");
         CHECK_INT(sn_runners(t, &all, &list), CWS_OK);
-        cws_runner_list_free(list);
+        cws_runners_free(list);
         IS(RUNNERS, 1, "{'runnerGroupId':'g','gpuType':'H100','architecture':'arm64',"
                        "'healthyOnly':true,'pageSize':100,'view':'RUNNER_VIEW_BASIC'}");
         memset(&all, 0, sizeof(all));
@@ -1574,7 +1601,7 @@ static void sn_test_runners(void)
             all.service_visibility = CWS_VISIBILITY_PUBLIC;
         }
         CHECK_INT(sn_runners(t, &all, &list), CWS_OK);
-        cws_runner_list_free(list);
+        cws_runners_free(list);
         IS(RUNNERS, 2,
            t->s.b2 ? "{'profileName':'p','excludeShared':true,'pageSize':100,'view':"
                      "'RUNNER_VIEW_FULL'}"
@@ -1584,12 +1611,12 @@ static void sn_test_runners(void)
         memset(&all, 0, sizeof(all));
         all.min_available_cpu_millicores = 1;
         CHECK_INT(sn_runners(t, &all, &list), CWS_OK);
-        cws_runner_list_free(list);
+        cws_runners_free(list);
         HAS(script_json(&t->s, RUNNERS, 3), "RUNNER_VIEW_FULL");
         memset(&all, 0, sizeof(all));
         all.min_available_memory_bytes = 1;
         CHECK_INT(sn_runners(t, &all, &list), CWS_OK);
-        cws_runner_list_free(list);
+        cws_runners_free(list);
         HAS(script_json(&t->s, RUNNERS, 4), "RUNNER_VIEW_FULL");
     }
     BOTH("57: what must be free: enough is enough, unknown is not") {
@@ -1599,10 +1626,10 @@ static void sn_test_runners(void)
             RUNNER_FREE("memory", "100", "199", "3") "," RUNNER_FREE("gpu", "100", "200", "2") ","
             RUNNER_FREE("more", "101", "9000000000", "4") ","
             RUNNER_FREE("hostile", "-9223372036854775808", "-1", "-1") "]}";
-        cws_runner_opts o = {.min_available_cpu_millicores = 100,
+        cws_runner_list_opts o = {.min_available_cpu_millicores = 100,
                              .min_available_memory_bytes = 200,
                              .min_available_gpu_count = 3};
-        cws_runner_list *list = NULL;
+        cws_runners *list = NULL;
         nw_ok(t, RUNNERS, page)->times = 5;
         CHECK_INT(sn_runners(t, &o, &list), CWS_OK);
         CHECK_STR(sn_runner_ids(list), "exact more");
@@ -1617,11 +1644,11 @@ static void sn_test_runners(void)
         CHECK_INT(sn_runners(t, &o, &list), CWS_OK);
         CHECK_STR(sn_runner_ids(list), "");
         CHECK_INT(sn_runners(t, NULL, &list), CWS_OK);
-        CHECK_INT(cws_runner_list_count(list), 7);
-        cws_runner_list_free(list);
+        CHECK_INT(cws_runners_count(list), 7);
+        cws_runners_free(list);
     }
     BOTH("57: many pages, one budget; repetitions within it; too many, and a loop") {
-        cws_runner_list *list = NULL;
+        cws_runners *list = NULL;
         int i;
         nw_ok(t, RUNNERS, "{'runners':[" RUNNER_ID("a") "],'nextPageToken':'p'}")->delay = 8000;
         nw_fail(t, RUNNERS, "unavailable", NULL);
@@ -1643,8 +1670,8 @@ static void sn_test_runners(void)
         CHECK(!list);
     }
     BOTH("57: out of time: a discovery error that may go better another time") {
-        cws_runner_list *list = NULL;
-        cws_runner_opts o = {.timeout_seconds = 3};
+        cws_runners *list = NULL;
+        cws_runner_list_opts o = {.timeout_seconds = 3};
         int64_t before = (api_session(t), t->s.now);
         nw_ok(t, RUNNERS, "{'runners':[" RUNNER_ID("a") "],'nextPageToken':'p'}")->delay = 20000;
         script_never(&t->s, RUNNERS);
@@ -1659,7 +1686,7 @@ static void sn_test_runners(void)
         CHECK_INT(t->s.now - before, 33000);
     }
     BOTH("57: get one") {
-        cws_runner_list *list = NULL;
+        cws_runners *list = NULL;
         nw_ok(t, "GetAvailableRunner", RUNNER_FREE("r-1", "1", "2", "3"));
         CHECK_INT(sn_runner(t, "r-1", "org", &list), CWS_OK);
         CHECK_STR(sn_shown(list), "r-1,,,[],0,0,0 max 0,0,0 [] [] 0 [] [] vis free 1,1,2,3,0");
@@ -1680,7 +1707,7 @@ static void sn_test_runners(void)
     }
     BOTH("57: wrong arguments, before any network") {
         static const char *const blank[] = {NULL, "", "  ", "\t\r\n ", "\xff"};
-        cws_runner_opts bad[] = {{.must_be_zero = 1},
+        cws_runner_list_opts bad[] = {{.must_be_zero = 1},
                                  {.min_available_cpu_millicores = -1},
                                  {.min_available_memory_bytes = -1},
                                  {.min_available_gpu_count = INT64_MIN},
@@ -1689,8 +1716,8 @@ static void sn_test_runners(void)
                                  {.gpu_type = "\xff"},
                                  {.architecture = "\xff"},
                                  {.timeout_seconds = -3}};
-        cws_runner_opts lacks[4];
-        cws_runner_list *list = (cws_runner_list *)&list;
+        cws_runner_list_opts lacks[4];
+        cws_runners *list = (cws_runners *)&list;
         size_t i;
         for (i = 0; i < CWSI_COUNT(bad); i++) {
             CHECK_INT(sn_runners(t, &bad[i], &list), CWS_ERR_INVALID_ARGUMENT);
@@ -1713,12 +1740,12 @@ static void sn_test_runners(void)
         if (t->s.b2) CHECK_INT(sn_runners(t, &lacks[0], &list), CWS_ERR_UNSUPPORTED);
         for (i = 1; t->s.b2 && i < 4; i++)
             CHECK_INT(sn_runners(t, &lacks[i], &list), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_runner_find(NULL, NULL, &list, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_runner_find(t->client, NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_runner_get(NULL, "x", "y", &list, NULL), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_runner_list(NULL, NULL, &list, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_runner_list(t->client, NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_runner_get(NULL, "x", "y", &sn_no_runner, NULL), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_runner_get(t->client, "x", "y", NULL, NULL), CWS_ERR_INVALID_ARGUMENT);
-        CHECK(!list && !cws_runner_list_at(NULL, 0) && !cws_runner_list_count(NULL));
-        cws_runner_list_free(NULL);
+        CHECK(!list && !cws_runners_at(NULL, 0) && !cws_runners_count(NULL));
+        cws_runners_free(NULL);
         CHECK_INT(t->s.call_count, 0);
     }
     BOTH("57: how failures of discovery are told") {
@@ -1742,7 +1769,7 @@ static void sn_test_runners(void)
         const char *violation = script_detail(
             &t->s, "google.rpc.BadRequest",
             "{\"fieldViolations\":[{\"field\":\"gpu_type\",\"description\":\"no such\"}]}");
-        cws_runner_list *list = NULL;
+        cws_runners *list = NULL;
         const char *field = NULL;
         size_t i;
         for (i = 0; i < CWSI_COUNT(rows); i++) {
@@ -1761,7 +1788,7 @@ static void sn_test_runners(void)
         script_error(&t->s, RUNNERS, "invalid_argument", "bad", violation);
         CHECK_INT(sn_runners(t, NULL, &list), CWS_ERR_VALIDATION);
         CHECK(!cws_status_is(t->err.status, CWS_ERR_SANDBOX));
-        CHECK(cws_error_violation(&t->err, 0, &field, NULL));
+        CHECK(cws_error_violation_at(&t->err, 0, &field, NULL));
         CHECK_STR(field, "gpu_type");
         script_raw(&t->s, RUNNERS, 200, "application/proto", "\xff\xff", 2);
         CHECK_INT(sn_runners(t, NULL, &list), CWS_ERR_DISCOVERY);
@@ -1774,8 +1801,8 @@ static void sn_test_runners(void)
 static void sn_test_profiles(void)
 {
     B2_EACH("57: profiles: conversions, what is asked for, modes filtered here") {
-        cws_profile_list *list = NULL;
-        cws_profile_opts o = {.gpu_type = "g", .architecture = "a", .runner_id = "r",
+        cws_profiles *list = NULL;
+        cws_profile_list_opts o = {.gpu_type = "g", .architecture = "a", .runner_id = "r",
                               .exclude_shared = true};
         nw_ok(t, "ListProfiles",
               "{'profiles':[{'profileName':'p1','runnerId':'r','supportedGpuTypes':['H'],"
@@ -1789,14 +1816,14 @@ static void sn_test_profiles(void)
         IS("ListProfiles", 0, "{'pageSize':100}");
         CHECK_INT(script_call_at(&t->s, "ListProfiles", 0)->timeout_ms, 30000);
         CHECK_INT(sn_profiles(t, &o, &list), CWS_OK);
-        cws_profile_list_free(list);
+        cws_profiles_free(list);
         IS("ListProfiles", 1, "{'gpuType':'g','architecture':'a','excludeShared':true,"
                               "'pageSize':100,'runnerId':'r'}");
         memset(&o, 0, sizeof(o));
         o.service_exposure_mode = "pub";
         CHECK_INT(sn_profiles(t, &o, &list), CWS_OK);
-        CHECK_INT(cws_profile_list_count(list), 2);
-        cws_profile_list_free(list);
+        CHECK_INT(cws_profiles_count(list), 2);
+        cws_profiles_free(list);
         o.egress_mode = "none";
         CHECK_INT(sn_profiles(t, &o, &list), CWS_OK);
         CHECK_STR(sn_profiles_shown(list), "p2,r2 [] [] [pub] [none]");
@@ -1806,7 +1833,7 @@ static void sn_test_profiles(void)
         CHECK_STR(sn_profiles_shown(list), "");
     }
     B2_EACH("57: profiles: many pages") {
-        cws_profile_list *list = NULL;
+        cws_profiles *list = NULL;
         nw_ok(t, "ListProfiles", "{'profiles':[{'profileName':'a'}],'nextPageToken':'p'}");
         nw_ok(t, "ListProfiles", "{'profiles':[{'profileName':'b'}]}");
         CHECK_INT(sn_profiles(t, NULL, &list), CWS_OK);
@@ -1814,13 +1841,13 @@ static void sn_test_profiles(void)
         IS("ListProfiles", 1, "{'pageSize':100,'pageToken':'p'}");
     }
     B2_EACH("57: one profile, and how it is not found") {
-        cws_profile_list *list = NULL;
+        cws_profiles *list = NULL;
         nw_ok(t, "GetProfile", "{'profileName':'p'}")->times = 2;
         CHECK_INT(sn_profile(t, "p", NULL, &list), CWS_OK);
         CHECK_STR(sn_profiles_shown(list), "p, [] [] [] []");
         IS("GetProfile", 0, "{'profileName':'p'}");
         CHECK_INT(sn_profile(t, "p", "r", &list), CWS_OK);
-        cws_profile_list_free(list);
+        cws_profiles_free(list);
         IS("GetProfile", 1, "{'profileName':'p','runnerId':'r'}");
         nw_fail(t, "GetProfile", "not_found", NULL);
         CHECK_INT(sn_profile(t, "p", NULL, &list), CWS_ERR_PROFILE_NOT_FOUND);
@@ -1838,8 +1865,9 @@ static void sn_test_profiles(void)
         CHECK(!list);
     }
     BOTH("57: profiles: wrong arguments; v1 has none") {
-        cws_profile_list *list = (cws_profile_list *)&list;
-        cws_profile_opts bad[] = {{.must_be_zero = 1}, {.runner_id = "\xff"}, {.gpu_type = "\xff"},
+        cws_profiles *list = (cws_profiles *)&list;
+        cws_profile_list_opts bad[] = {{.must_be_zero = 1}, {.runner_id = "\xff"},
+                                       {.gpu_type = "\xff"},
                                   {.architecture = "\xff"}, {.service_exposure_mode = "\xff"},
                                   {.egress_mode = "\xff"}, {.timeout_seconds = -3}};
         size_t i;
@@ -1850,18 +1878,18 @@ static void sn_test_profiles(void)
         CHECK_INT(sn_profile(t, " \t", NULL, &list), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(sn_profile(t, NULL, NULL, &list), CWS_ERR_INVALID_ARGUMENT);
         HAS(t->err.message, "profile_name");
-        CHECK_INT(cws_profile_find(NULL, NULL, &list, NULL), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_profile_get(NULL, "p", NULL, &list, NULL), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_profile_list(NULL, NULL, &list, NULL), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_profile_get(NULL, "p", NULL, &sn_no_profile, NULL), CWS_ERR_INVALID_ARGUMENT);
         if (t->s.b2) {
-            CHECK_INT(cws_profile_find(t->client, NULL, NULL, NULL), CWS_ERR_INVALID_ARGUMENT);
+            CHECK_INT(cws_profile_list(t->client, NULL, NULL, NULL), CWS_ERR_INVALID_ARGUMENT);
             CHECK_INT(cws_profile_get(t->client, "p", NULL, NULL, NULL), CWS_ERR_INVALID_ARGUMENT);
         } else {
             CHECK_INT(sn_profiles(t, NULL, &list), CWS_ERR_UNSUPPORTED);
             CHECK_INT(sn_profile(t, "p", NULL, &list), CWS_ERR_UNSUPPORTED);
             HAS(t->err.message, "profiles");
         }
-        CHECK(!list && !cws_profile_list_count(NULL) && !cws_profile_list_at(NULL, 0));
-        cws_profile_list_free(NULL);
+        CHECK(!list && !cws_profiles_count(NULL) && !cws_profiles_at(NULL, 0));
+        cws_profiles_free(NULL);
         CHECK_INT(t->s.call_count, 0);
     }
     B2_EACH("57: runners by mode: any profile of a runner may offer it, another one the other") {
@@ -1872,8 +1900,8 @@ static void sn_test_profiles(void)
             "{'profiles':[" PROFILE("p", "both", "pub", "net") ","
             PROFILE("q", "two", "pub", "x") "," PROFILE("r", "two", "x", "net") ","
             PROFILE("s", "in", "pub", "x") "," PROFILE("t", "out", "x", "net") "]}";
-        cws_runner_opts o = {.service_exposure_mode = "pub", .profile_name = "z"};
-        cws_runner_list *list = NULL;
+        cws_runner_list_opts o = {.service_exposure_mode = "pub", .profile_name = "z"};
+        cws_runners *list = NULL;
         nw_ok(t, RUNNERS, runners)->times = 3;
         nw_ok(t, "ListProfiles", profiles)->times = -1;
         CHECK_INT(sn_runners(t, &o, &list), CWS_OK);
@@ -1888,17 +1916,17 @@ static void sn_test_profiles(void)
         CHECK_STR(sn_runner_ids(list), "both two out");
     }
     B2_EACH("57: runners by mode: no runner left, no profiles asked for") {
-        cws_runner_opts o = {.service_exposure_mode = "pub", .egress_mode = "net",
+        cws_runner_list_opts o = {.service_exposure_mode = "pub", .egress_mode = "net",
                              .min_available_gpu_count = 1};
-        cws_runner_list *list = NULL;
+        cws_runners *list = NULL;
         nw_ok(t, RUNNERS, "{'runners':[" RUNNER_ID("a") "]}");
         CHECK_INT(sn_runners(t, &o, &list), CWS_OK);
         CHECK_STR(sn_runner_ids(list), "");
         CHECK_STR(script_calls(&t->s), RUNNERS);
     }
     B2_EACH("57: runners by mode: pages of profiles, and what is left of the budget") {
-        cws_runner_opts o = {.egress_mode = "net"};
-        cws_runner_list *list = NULL;
+        cws_runner_list_opts o = {.egress_mode = "net"};
+        cws_runners *list = NULL;
         int64_t before = (api_session(t), t->s.now);
         nw_ok(t, RUNNERS, "{'runners':[" RUNNER_ID("a") "]}")->delay = 10000;
         nw_ok(t, "ListProfiles", "{'nextPageToken':'p'}")->delay = 5000;
@@ -1935,7 +1963,7 @@ static void sn_test_volumes(void)
                                                   .restore_from_snapshot_id = "fs-9"}),
                               .volume_count = 2, .file_system = &f};
         cws_sandbox *sb = nw_unstarted(t, &o);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         static const char known[] = "a:v-1:/a:s:-:0:-:1 m:-:/m:-:1Gi:2:fs-9:0 "
                                     "workspace:-:/w:-:9Gi:0:fs-0:0";
         CHECK_STR(nw_volumes(sb), known);
@@ -1956,7 +1984,7 @@ static void sn_test_volumes(void)
         CHECK_INT(api_status(t, sb, NULL), CWS_OK);
         CHECK_STR(nw_volumes(sb), "x:-:/x:u:5Gi:0:fs-5:1 y:v-2:/y:-:-:0:-:0 unset:-:-:-:-:0:-:0");
         {
-            cws_stop_opts with = {.snapshot = true, .snapshot_no_wait = true};
+            cws_stop_opts with = {.snapshot_on_stop = true, .no_wait_for_ready = true};
             sn_stopped(t, "fs-1','fs-2");
             nw_state(t, "COMPLETED");
             CHECK_INT(api_stop(t, sb, &with), CWS_OK);
@@ -1964,15 +1992,15 @@ static void sn_test_volumes(void)
         }
     }
     V1_EACH("volumes: of a sandbox that was attached to; with one, it is the one") {
-        cws_snapshot_opts o = {.no_wait = true, .request_id = "r"};
-        cws_snapshot_list *list = NULL;
+        cws_snapshot_opts o = {.no_wait_for_ready = true, .request_id = "r"};
+        cws_snapshots *list = NULL;
         cws_sandbox *sb = nw_found(t, "{'sandboxId':'sb-1','spec':{'volumes':[{'name':'x',"
                                       "'volumeId':'v'},{'name':'y'}]},'status':{'state':"
                                       "'STATE_RUNNING'}}");
         CHECK_STR(nw_volumes(sb), "x:v:-:-:-:0:-:0 y:-:-:-:-:0:-:0");
         sn_made(t, "fs-1", "CREATING");
         CHECK_INT(sn_create(t, sb, &o, &list), CWS_OK);
-        cws_snapshot_list_free(list);
+        cws_snapshots_free(list);
         IS(MAKE, 0, "{'sandboxId':'sb-1','requestId':'r','scratchVolumeName':'y'}");
     }
     V1_EACH("volumes: the options may be gone, and hostile answers do not count") {
@@ -1994,8 +2022,8 @@ static void sn_test_volumes(void)
         nw_ok(t, GET, "{'sandboxId':'sb-1','spec':{'volumes':[{},{'name':'x','scratch':{'medium':"
                       "-7}},{'name':'x'}]},'status':{'state':'STATE_RUNNING'}}");
         CHECK_INT(api_wait(t, sb, 0), CWS_OK);
-        CHECK_INT(cws_sandbox_get_info(sb)->volume_count, 3);
-        CHECK_INT(cws_sandbox_get_info(sb)->volumes[1].medium, CWS_STORAGE_DEFAULT);
+        CHECK_INT(cws_sandbox_last_info(sb)->volume_count, 3);
+        CHECK_INT(cws_sandbox_last_info(sb)->volumes[1].medium, CWS_STORAGE_DEFAULT);
     }
 }
 
@@ -2004,21 +2032,21 @@ static void sn_test_volumes(void)
 /* Begin each kind of operation; the i-th, or NULL past the last one. */
 static cws_op *sn_begin(api *t, cws_sandbox *sb, int i)
 {
-    static const cws_stop_opts with = {.snapshot = true};
+    static const cws_stop_opts with = {.snapshot_on_stop = true};
     cws_op *op = NULL;
     cws_status status = CWS_OK;
     switch (i) {
     case 0: status = cws_snapshot_create_begin(sb, NULL, &op, &t->err); break;
     case 1: status = cws_snapshot_get_begin(t->client, "fs-1", &op, &t->err); break;
-    case 2: status = cws_snapshot_find_begin(t->client, NULL, &op, &t->err); break;
+    case 2: status = cws_snapshot_list_begin(t->client, NULL, &op, &t->err); break;
     case 3: status = cws_snapshot_delete_begin(t->client, "fs-1", true, &op, &t->err); break;
     case 4: status = cws_snapshot_bucket_get_begin(t->client, &op, &t->err); break;
     case 5: status = cws_snapshot_bucket_set_begin(t->client, "b", "r", &op, &t->err); break;
-    case 6: status = cws_runner_find_begin(t->client, NULL, &op, &t->err); break;
+    case 6: status = cws_runner_list_begin(t->client, NULL, &op, &t->err); break;
     case 7: status = cws_runner_get_begin(t->client, "r", "o", &op, &t->err); break;
     case 8: status = cws_sandbox_stop_begin(sb, &with, &op, &t->err); break;
     case 9:
-        if (t->s.b2) status = cws_profile_find_begin(t->client, NULL, &op, &t->err);
+        if (t->s.b2) status = cws_profile_list_begin(t->client, NULL, &op, &t->err);
         break;
     case 10:
         if (t->s.b2) status = cws_profile_get_begin(t->client, "p", NULL, &op, &t->err);
@@ -2064,33 +2092,36 @@ static void sn_callback(cws_op *op, void *user)
 {
     sn_inside *in = (sn_inside *)user;
     api *t = in->t;
-    cws_snapshot_list *snapshots = NULL;
-    cws_runner_list *runners = NULL;
-    cws_profile_list *profiles = NULL;
+    cws_snapshots *snapshots = NULL;
+    cws_runners *runners = NULL;
+    cws_profiles *profiles = NULL;
+    cws_snapshot *snapshot = NULL;
+    cws_runner *runner = NULL;
+    cws_profile *profile = NULL;
     cws_snapshot_bucket bucket;
     size_t pending = cws_client_pending(t->client);
     cws_error e;
     int i;
     in->calls++;
     CHECK(cws_op_done(op));
-    CHECK_INT(cws_snapshot_create(in->sb, NULL, &snapshots, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_snapshot_create(in->sb, NULL, &snapshot, &e), CWS_ERR_REENTRANT);
     CHECK_INT(e.status, CWS_ERR_REENTRANT);
-    CHECK_INT(cws_snapshot_get(t->client, "x", &snapshots, &e), CWS_ERR_REENTRANT);
-    CHECK_INT(cws_snapshot_find(t->client, NULL, &snapshots, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_snapshot_get(t->client, "x", &snapshot, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_snapshot_list(t->client, NULL, &snapshots, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_snapshot_delete(t->client, "x", true, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_snapshot_bucket_get(t->client, &bucket, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_snapshot_bucket_set(t->client, NULL, NULL, &bucket, &e), CWS_ERR_REENTRANT);
-    CHECK_INT(cws_runner_find(t->client, NULL, &runners, &e), CWS_ERR_REENTRANT);
-    CHECK_INT(cws_runner_get(t->client, "x", "y", &runners, &e), CWS_ERR_REENTRANT);
-    CHECK_INT(cws_profile_find(t->client, NULL, &profiles, &e), CWS_ERR_REENTRANT);
-    CHECK_INT(cws_profile_get(t->client, "x", NULL, &profiles, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_runner_list(t->client, NULL, &runners, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_runner_get(t->client, "x", "y", &runner, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_profile_list(t->client, NULL, &profiles, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_profile_get(t->client, "x", NULL, &profile, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_sandbox_pause(in->sb, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_sandbox_resume(in->sb, NULL), CWS_ERR_REENTRANT);
-    CHECK(!snapshots && !runners && !profiles);
+    CHECK(!snapshots && !runners && !profiles && !snapshot && !runner && !profile);
     CHECK_INT(cws_client_pending(t->client), pending);
     snapshots = cws_op_take_snapshots(op); /* taking is allowed */
     CHECK(snapshots != NULL);
-    cws_snapshot_list_free(snapshots);
+    cws_snapshots_free(snapshots);
     for (i = 0; i < 13; i++) cws_op_free(sn_begin(t, in->sb, i));
 }
 
@@ -2105,13 +2136,15 @@ static void sn_test_handles(void)
                 cws_op *op = sn_begin(t, sb, i);
                 int k;
                 if (!op) continue;
-                for (k = 0; k < when; k++) CHECK_INT(cws_client_poll(t->client, 50, NULL), CWS_OK);
+                for (k = 0; k < when; k++) CHECK_INT(cws_client_poll(t->client, 0.05, NULL),
+                                                     CWS_OK);
                 CHECK(!cws_op_done(op));
                 if (i % 2) {
                     CHECK(cws_op_cancel(op));
-                    CHECK_INT(cws_op_result(op, &t->err), CWS_ERR_CANCELLED);
+                    CHECK_INT(cws_op_status(op, &t->err), CWS_ERR_CANCELLED);
                     CHECK(!cws_op_take_snapshots(op) && !cws_op_take_runners(op) &&
-                          !cws_op_take_profiles(op));
+                          !cws_op_take_profiles(op) && !cws_op_take_snapshot(op) &&
+                          !cws_op_take_runner(op) && !cws_op_take_profile(op));
                 }
                 cws_op_free(op);
             }
@@ -2119,19 +2152,19 @@ static void sn_test_handles(void)
     }
     BOTH_ONCE("the sandbox is freed under a snapshot of it, which ends all the same") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_list *list;
+        cws_snapshots *list;
         cws_op *op;
         sn_made(t, "fs-1", "READY")->delay = 100;
         CHECK_INT(cws_snapshot_create_begin(sb, NULL, &op, &t->err), CWS_OK);
         api_drop(t, sb);
         CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_OK);
-        list = cws_op_take_snapshots(op);
+        list = sn_take_snapshot(op);
         cws_op_free(op);
         CHECK_STR(sn_ids(list), "fs-1");
     }
     BOTH("a list outlives client and session") {
-        cws_snapshot_list *list = NULL;
-        cws_runner_list *runners = NULL;
+        cws_snapshots *list = NULL;
+        cws_runners *runners = NULL;
         nw_ok(t, LIST, SNAPS(t));
         nw_ok(t, RUNNERS, "{'runners':[" RUNNER_ID("a") "]}");
         CHECK_INT(sn_find(t, NULL, &list), CWS_OK);
@@ -2147,21 +2180,20 @@ static void sn_test_handles(void)
     BOTH_STREAMING("the client is freed under everything: all end, nothing is left") {
         cws_sandbox *sb = nw_scratch(t, NULL);
         cws_op *op[13];
-        cws_snapshot_list *list = NULL;
         int i;
         sn_answers(t, true);
         for (i = 0; i < 13; i++) op[i] = sn_begin(t, sb, i);
-        CHECK_INT(cws_client_poll(t->client, 10, NULL), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0.01, NULL), CWS_OK);
         cws_session_free(t->session);
         cws_client_free(t->client);
         for (i = 0; i < 13; i++) {
             if (!op[i]) continue;
             CHECK(cws_op_done(op[i]));
-            CHECK(cws_op_result(op[i], &t->err) != CWS_OK);
-            CHECK(!cws_op_take_snapshots(op[i]));
+            CHECK(cws_op_status(op[i], &t->err) != CWS_OK);
+            CHECK(!cws_op_take_snapshots(op[i]) && !cws_op_take_snapshot(op[i]));
             cws_op_free(op[i]);
         }
-        CHECK(cws_snapshot_create(sb, NULL, &list, &t->err) == CWS_ERR_CLOSED);
+        CHECK(cws_snapshot_create(sb, NULL, NULL, &t->err) == CWS_ERR_CLOSED);
         api_drop(t, sb);
         t->session = NULL;
         t->client = NULL;
@@ -2171,9 +2203,9 @@ static void sn_test_handles(void)
         sn_inside in = {t, sb, 0};
         cws_op *op;
         sn_answers(t, false);
-        CHECK_INT(cws_snapshot_find_begin(t->client, NULL, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_snapshot_list_begin(t->client, NULL, &op, &t->err), CWS_OK);
         cws_op_on_done(op, sn_callback, &in);
-        while (!in.calls) CHECK_INT(cws_client_poll(t->client, 1000, NULL), CWS_OK);
+        while (!in.calls) CHECK_INT(cws_client_poll(t->client, 1, NULL), CWS_OK);
         CHECK_INT(in.calls, 1);
         sn_release(t, op);
     }
@@ -2186,7 +2218,7 @@ static void sn_test_handles(void)
         for (i = 0; i < 8; i++) op[i] = sn_begin(t, sb, i);
         CHECK_INT(cws_wait_many(op, 8, CWS_ALL, -1, NULL, NULL, &t->err), CWS_OK);
         for (i = 0; i < 8; i++) {
-            cws_status status = cws_op_result(op[i], &t->err);
+            cws_status status = cws_op_status(op[i], &t->err);
             if (t->s.b2 && i == 3) CHECK_INT(status, CWS_ERR_SNAPSHOT); /* success=false */
             else CHECK_INT(status, CWS_OK);
             cws_op_free(op[i]);
@@ -2197,8 +2229,8 @@ static void sn_test_handles(void)
 static void sn_test_hostile(void)
 {
     BOTH("hostile: a page with a hundred thousand empty snapshots, or runners with long lists") {
-        cws_snapshot_list *list = NULL;
-        cws_runner_list *runners = NULL;
+        cws_snapshots *list = NULL;
+        cws_runners *runners = NULL;
         const size_t many = 100000;
         char *body = (char *)malloc(2 * many + 10);
         size_t i, n = 0;
@@ -2208,9 +2240,9 @@ static void sn_test_hostile(void)
         }
         script_raw(&t->s, LIST, 200, "application/proto", body, 2 * many);
         CHECK_INT(sn_find(t, NULL, &list), CWS_OK);
-        CHECK_INT(cws_snapshot_list_count(list), many);
-        CHECK_STR(cws_snapshot_list_at(list, many - 1)->snapshot_id, "");
-        cws_snapshot_list_free(list);
+        CHECK_INT(cws_snapshots_count(list), many);
+        CHECK_STR(cws_snapshots_at(list, many - 1)->snapshot_id, "");
+        cws_snapshots_free(list);
         /* one runner with as many tags, each empty: field 3 */
         body[n++] = 0x0a;
         body[n++] = (char)(0x80 | (20000 & 0x7f));
@@ -2222,13 +2254,13 @@ static void sn_test_hostile(void)
         }
         script_raw(&t->s, RUNNERS, 200, "application/proto", body, n);
         CHECK_INT(sn_runners(t, NULL, &runners), CWS_OK);
-        for (i = 0; cws_runner_list_at(runners, 0)->tags[i]; i++) {}
+        for (i = 0; cws_runners_at(runners, 0)->tags[i]; i++) {}
         CHECK_INT(i, 10000);
-        cws_runner_list_free(runners);
+        cws_runners_free(runners);
         free(body);
     }
     BOTH("hostile: too much for the memory limit is an error, and nothing is left") {
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         const size_t many = 200000;
         char *body = (char *)malloc(2 * many);
         size_t i;
@@ -2245,23 +2277,23 @@ static void sn_test_hostile(void)
     BOTH("hostile: cut, mixed up, and not UTF-8") {
         static const char *const bodies[] = {"\x0a\x05zz", "\x0a", "\xff\xff\xff", "\x08\x01",
                                              "\x0a\x03\x0a\x01\xff", "\x12\x02\xc3\x28"};
-        cws_snapshot_list *list = NULL;
-        cws_runner_list *runners = NULL;
+        cws_snapshots *list = NULL;
+        cws_runners *runners = NULL;
         size_t i;
         for (i = 0; i < CWSI_COUNT(bodies); i++) {
             cws_status status;
             script_raw(&t->s, LIST, 200, "application/proto", bodies[i], strlen(bodies[i]));
             status = sn_find(t, NULL, &list);
             CHECK(status == CWS_ERR_PROTOCOL || status == CWS_OK);
-            if (!status) cws_snapshot_list_free(list);
+            if (!status) cws_snapshots_free(list);
             script_raw(&t->s, RUNNERS, 200, "application/proto", bodies[i], strlen(bodies[i]));
             status = sn_runners(t, NULL, &runners);
             CHECK(status == CWS_ERR_DISCOVERY || status == CWS_OK);
-            if (!status) cws_runner_list_free(runners);
+            if (!status) cws_runners_free(runners);
         }
     }
     BOTH("hostile: times that can not be are unknown") {
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         /* created: seconds 2^62 */
         static const char v1[] = "\x0a\x01x\x3a\x0a\x08\x80\x80\x80\x80\x80\x80\x80\x80\x40";
         static const char b2[] = "\x0a\x01x\x2a\x0a\x08\x80\x80\x80\x80\x80\x80\x80\x80\x40";
@@ -2272,21 +2304,21 @@ static void sn_test_hostile(void)
     V1_EACH("hostile: a snapshot that changes its id while it is awaited; one that is being "
             "deleted") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_snapshot_list *list = NULL;
+        cws_snapshots *list = NULL;
         cws_snapshot_opts o = {.timeout_seconds = 5};
         sn_made(t, "fs-1", "CREATING")->times = 2;
         sn_seen(t, "", "CREATING", "");
         sn_seen(t, "other", "READY", "");
         CHECK_INT(sn_create(t, sb, NULL, &list), CWS_OK);
         IS(LOOK, 1, "{'fileSystemSnapshotId':'fs-1'}"); /* the first one is asked for */
-        cws_snapshot_list_free(list);
+        cws_snapshots_free(list);
         sn_seen(t, "fs-1", "DELETING", "")->times = -1;
         CHECK(cws_status_is(sn_create(t, sb, &o, &list), CWS_ERR_SANDBOX));
         CHECK(!list);
     }
     V1_EACH("hostile: more snapshots than volumes") {
         cws_sandbox *sb = nw_scratch(t, NULL);
-        cws_stop_opts o = {.snapshot = true, .snapshot_no_wait = true};
+        cws_stop_opts o = {.snapshot_on_stop = true, .no_wait_for_ready = true};
         sn_stopped(t, "a','b','c','d','e");
         nw_state(t, "COMPLETED");
         CHECK_INT(api_stop(t, sb, &o), CWS_OK);
@@ -2322,16 +2354,16 @@ static void sn_job_script(api *t, int job)
 /* Do a job; what is wrong with a success is checked. */
 static cws_status sn_job(api *t, cws_sandbox *sb, int job)
 {
-    static const cws_stop_opts stop = {.snapshot = true, .request_id = "tok"};
+    static const cws_stop_opts stop = {.snapshot_on_stop = true, .request_id = "tok"};
     static const cws_snapshot_opts create = {.request_id = "tok"};
     cws_container c = {.name = "c", .image = "i",
                        .mounts = MOUNTS({.volume = "workspace", .mount_path = "/s"}),
                        .mount_count = 1};
     cws_file_system f = {.mount_path = "/w"};
     cws_sandbox_opts o = {.containers = &c, .container_count = 1, .file_system = &f};
-    cws_runner_opts find = {.min_available_cpu_millicores = 1};
-    cws_snapshot_list *list = NULL;
-    cws_runner_list *runners = NULL;
+    cws_runner_list_opts find = {.min_available_cpu_millicores = 1};
+    cws_snapshots *list = NULL;
+    cws_runners *runners = NULL;
     cws_sandbox *made = NULL;
     cws_status status;
     if (t->s.b2) {
@@ -2357,7 +2389,7 @@ static cws_status sn_job(api *t, cws_sandbox *sb, int job)
     default:
         status = cws_session_sandbox(t->session, &o, &made, &t->err);
         if (status) return status;
-        CHECK_INT(cws_sandbox_get_info(made)->volume_count, 1);
+        CHECK_INT(cws_sandbox_last_info(made)->volume_count, 1);
         status = api_start(t, made);
         cws_sandbox_free(made);
         return status;
@@ -2412,9 +2444,41 @@ static void sn_test_memory(void)
             }
 }
 
+static void sn_test_single(void)
+{
+    BOTH_ONCE("a get gives one object, which outlives the client and is freed alone") {
+        cws_snapshot *one = NULL;
+        cws_snapshots *list = NULL;
+        const cws_snapshot *borrowed;
+        sn_seen(t, "fs-1", "READY", "");
+        CHECK_INT(cws_snapshot_get(api_client(t), "fs-1", &one, &t->err), CWS_OK);
+        if (CHECK(one != NULL)) CHECK_STR(one->snapshot_id, "fs-1");
+        cws_snapshot_free(one);
+        cws_snapshot_free(NULL);
+        cws_runner_free(NULL);
+        cws_profile_free(NULL);
+        nw_ok(t, LIST, "{'fileSystemSnapshots':[{'fileSystemSnapshotId':'a'}]}");
+        CHECK_INT(cws_snapshot_list(t->client, NULL, &list, &t->err), CWS_OK);
+        borrowed = cws_snapshots_at(list, 0);
+        CHECK(borrowed && !borrowed->owner); /* of a list: not freed alone */
+        cws_snapshots_free(list);
+    }
+    BOTH_ONCE("a list for the sandbox \"\" is refused: it must not mean all") {
+        cws_snapshot_list_opts o;
+        cws_snapshots *list = NULL;
+        memset(&o, 0, sizeof(o));
+        o.source_sandbox_id = "";
+        CHECK_INT(cws_snapshot_list(api_client(t), &o, &list, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "source_sandbox_id");
+        CHECK(!list);
+        CHECK_INT(t->s.call_count, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     test_init(argc, argv);
+    sn_test_single();
     sn_test_create();
     sn_test_get();
     sn_test_list();

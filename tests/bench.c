@@ -31,6 +31,7 @@
 #define CWSANDBOX_IMPLEMENTATION
 #include "cwsandbox.h"
 
+#include "decode_json.h"
 #include "bench_server.h"
 
 #include <stdarg.h>
@@ -197,7 +198,7 @@ static void open_ours(bench_case *b)
     so.client = b->client;
     check_ok(b, cws_session_open(&so, &b->session, &err), &err);
     check_ok(b,
-             cws_session_from_id(b->session, "4a7f1c52-93f0-4a0e-8a63-5d1a7c3b9e21", true, &b->box,
+             cws_session_from_id(b->session, "4a7f1c52-93f0-4a0e-8a63-5d1a7c3b9e21", false, &b->box,
                                  &err),
              &err);
 }
@@ -235,7 +236,7 @@ static void one_stream(bench_case *b)
     cws_process *p = begin_exec(b);
     const cws_result *result;
     cws_error err;
-    check_ok(b, cws_process_wait(p, 60000, &result, &err), &err);
+    check_ok(b, cws_process_wait(p, 60, &result, &err), &err);
     if (b->keep) counted += cws_result_stdout_size(result);
     if (cws_result_bytes_produced(result, CWS_STDOUT) != MESSAGES * MESSAGE)
         die("%s: output is missing", b->name);
@@ -253,15 +254,15 @@ static void ours_batch(bench_case *b)
     }
     if (b->flight == 1) {
         cws_state state;
-        check_ok(b, cws_sandbox_get_status(b->box, &state, &err), &err);
+        check_ok(b, cws_sandbox_get_state(b->box, &state, &err), &err);
         if (state != CWS_STATE_RUNNING) die("%s: a wrong state", b->name);
         return;
     }
     for (i = 0; i < b->flight; i++)
-        check_ok(b, cws_sandbox_get_status_begin(b->box, &ops[i], &err), &err);
-    check_ok(b, cws_wait_many(ops, b->flight, CWS_ALL, 60000, NULL, NULL, &err), &err);
+        check_ok(b, cws_sandbox_get_state_begin(b->box, &ops[i], &err), &err);
+    check_ok(b, cws_wait_many(ops, b->flight, CWS_ALL, 60, NULL, NULL, &err), &err);
     for (i = 0; i < b->flight; i++) {
-        check_ok(b, cws_op_result(ops[i], &err), &err);
+        check_ok(b, cws_op_status(ops[i], &err), &err);
         cws_op_free(ops[i]);
     }
 }
@@ -336,7 +337,7 @@ static void open_bare(bench_case *b)
     cws_error err;
     size_t i;
     if (b->stream) p = begin_exec(b);
-    else check_ok(b, cws_sandbox_get_status_begin(b->box, &op, &err), &err);
+    else check_ok(b, cws_sandbox_get_state_begin(b->box, &op, &err), &err);
     cwsi_run_ready(b->client); /* as far as its request, but nothing of the reply */
     take_request(b, p ? cws_process_op(p) : op);
     cws_op_free(op);

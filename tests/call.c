@@ -85,7 +85,7 @@ static void api_test_wire(void)
                       "\"stateReason\":\"why it is so, at some length\"}}")
                 ->chunk = n;
             CHECK_INT(api_status(t, sb, NULL), CWS_OK);
-            CHECK_STR(cws_sandbox_get_info(sb)->status_reason, "why it is so, at some length");
+            CHECK_STR(cws_sandbox_last_info(sb)->state_reason, "why it is so, at some length");
         }
     }
     EACH("a unary reply cut at every byte is an error or, where a field ends, another message") {
@@ -819,13 +819,13 @@ static void api_test_retries(void)
         cws_op *a, *b, *c;
         script_error(&t->s, "GetSandbox", "unavailable", "", script_hint(&t->s, "8s"));
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
-        CHECK_INT(cws_sandbox_wait_begin(sb, 2, &a, &t->err), CWS_OK);
-        CHECK_INT(cws_sandbox_wait_begin(sb, 60, &b, &t->err), CWS_OK);
-        CHECK_INT(cws_sandbox_wait_begin(sb, 60, &c, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_begin(sb, wait_for(2), &a, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_begin(sb, wait_for(60), &b, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_begin(sb, wait_for(60), &c, &t->err), CWS_OK);
         CHECK_INT(cws_op_wait(a, -1, &t->err), CWS_ERR_TIMEOUT);
         CHECK(cws_op_cancel(c)); /* during the pause before the retry */
         CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_OK);
-        CHECK_INT(cws_op_result(c, &t->err), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_op_status(c, &t->err), CWS_ERR_CANCELLED);
         cws_op_free(a);
         cws_op_free(b);
         cws_op_free(c);

@@ -95,23 +95,23 @@ typedef struct found {
 
 static found look(cws_session *session, cws_state status, bool stopped, bool by_tag)
 {
-    cws_list_opts o = {0};
-    cws_sandbox_list *list = NULL;
+    cws_session_list_opts o = {0};
+    cws_sandboxes *list = NULL;
     cws_error err;
     found f = {0};
     f.count = 1000;
-    o.status = status;
+    o.state = status;
     o.include_stopped = stopped;
     o.tags = by_tag ? tags : NULL;
     if (ok(cws_session_list(session, &o, &list, &err), &err)) {
-        f.count = cws_sandbox_list_count(list);
+        f.count = cws_sandboxes_count(list);
         if (f.count == 1) {
-            cws_sandbox *one = cws_sandbox_list_at(list, 0);
+            cws_sandbox *one = cws_sandboxes_at(list, 0);
             snprintf(f.id, sizeof f.id, "%s", cws_sandbox_id(one));
             f.state = cws_sandbox_state(one);
         }
     }
-    cws_sandbox_list_free(list);
+    cws_sandboxes_free(list);
     return f;
 }
 
@@ -144,7 +144,7 @@ static bool start_held(setup *s)
 
 static void let_go(setup *s)
 {
-    cws_complete_opts o = {0};
+    cws_wait_opts o = {0};
     cws_error err;
     o.timeout_seconds = 20;
     /* The end may come before the answer. If the file is not there, the wait says so. */
@@ -159,7 +159,7 @@ static void check_says(cws_sandbox *box, const char *script, const char *expecte
     cws_error err;
     if (ok(run_in(box, script, 20, &result, &err), &err)) {
         CHECK_INT(cws_result_exit_code(result), 0);
-        CHECK_STR(cws_result_stdout(result, NULL), expected);
+        CHECK_STR(cws_result_stdout(result), expected);
     }
     cws_result_free(result);
 }
@@ -205,7 +205,7 @@ static void from_id_of_stopped(setup *s)
     if (!start_held(s)) return;
     let_go(s);
     other = other_session(s);
-    if (ok(cws_session_from_id(other, cws_sandbox_id(s->box), false, &again, &err), &err)) {
+    if (ok(cws_session_from_id(other, cws_sandbox_id(s->box), true, &again, &err), &err)) {
         cws_state state = cws_sandbox_state(again);
         CHECK_STR(cws_sandbox_id(again), cws_sandbox_id(s->box));
         if (!CHECK(cws_state_is_terminal(state) || state == CWS_STATE_UNSPECIFIED))
@@ -235,7 +235,7 @@ static void stop_reaches_terminal(setup *s)
 
 static void stop_then_wait(setup *s)
 {
-    cws_complete_opts lenient = {0};
+    cws_wait_opts lenient = {0};
     cws_error err;
     lenient.allow_termination = true;
     if (!start_box(s)) return;
@@ -249,7 +249,7 @@ static void natural_exit(setup *s)
 {
     static const char *const args[] = {"the end is near", NULL};
     cws_sandbox_opts o = {0};
-    cws_complete_opts c = {0};
+    cws_wait_opts c = {0};
     cws_error err;
     o.command = "echo";
     o.args = args;
@@ -257,15 +257,15 @@ static void natural_exit(setup *s)
     s->box = box_of(s->session, &o);
     (void)ok(cws_sandbox_wait_until_complete(s->box, &c, &err), &err);
     CHECK_STR(cws_state_name(cws_sandbox_state(s->box)), "completed");
-    CHECK(cws_sandbox_get_info(s->box)->has_exit_code);
-    CHECK_INT(cws_sandbox_get_info(s->box)->exit_code, 0);
+    CHECK(cws_sandbox_last_info(s->box)->has_exit_code);
+    CHECK_INT(cws_sandbox_last_info(s->box)->exit_code, 0);
 }
 
 /* In either order, and by another handle too, which has not asked for the end. */
 static void concurrent_stop_and_wait(setup *s)
 {
     cws_session *other = other_session(s);
-    cws_complete_opts c = {0};
+    cws_wait_opts c = {0};
     cws_sandbox *same = NULL;
     cws_op *ops[3] = {NULL, NULL, NULL};
     cws_error err;
@@ -275,17 +275,17 @@ static void concurrent_stop_and_wait(setup *s)
         c.allow_termination = order == 0;
         c.timeout_seconds = 20;
         if (!start_box(s)) break;
-        (void)ok(cws_session_from_id(other, cws_sandbox_id(s->box), true, &same, &err), &err);
+        (void)ok(cws_session_from_id(other, cws_sandbox_id(s->box), false, &same, &err), &err);
         if (order == 0) CHECK_INT(cws_sandbox_stop_begin(s->box, NULL, &ops[0], &err), CWS_OK);
         CHECK_INT(cws_sandbox_wait_until_complete_begin(s->box, &c, &ops[1], &err), CWS_OK);
         if (order == 1) CHECK_INT(cws_sandbox_stop_begin(s->box, NULL, &ops[0], &err), CWS_OK);
         c.allow_termination = true;
         CHECK_INT(cws_sandbox_wait_until_complete_begin(same, &c, &ops[2], &err), CWS_OK);
-        CHECK_INT(cws_wait_many(ops, 3, CWS_ALL, 25000, NULL, &done, &err), CWS_OK);
+        CHECK_INT(cws_wait_many(ops, 3, CWS_ALL, 25, NULL, &done, &err), CWS_OK);
         CHECK_INT(done, 3);
-        (void)ok(cws_op_result(ops[0], &err), &err);
-        CHECK_INT(cws_op_result(ops[1], &err), order ? CWS_ERR_TERMINATED : CWS_OK);
-        (void)ok(cws_op_result(ops[2], &err), &err);
+        (void)ok(cws_op_status(ops[0], &err), &err);
+        CHECK_INT(cws_op_status(ops[1], &err), order ? CWS_ERR_TERMINATED : CWS_OK);
+        (void)ok(cws_op_status(ops[2], &err), &err);
         CHECK(cws_state_is_terminal(cws_sandbox_state(s->box)));
         CHECK_STR(cws_state_name(cws_sandbox_state(same)),
                   cws_state_name(cws_sandbox_state(s->box)));
@@ -375,10 +375,10 @@ static void check_deadline(setup *s, cws_sandbox *box, int seconds)
              s->protocol == CWS_PROTOCOL_GRPC ? "\"grpc-timeout\":\"%d000m\""
                                               : "\"connect-timeout-ms\":\"%d000\"",
              seconds + 5); /* so that the server can speak first */
-    if (!ok(cws_sandbox_wait(box, 20, &err), &err)) return;
+    if (!ok(cws_sandbox_wait(box, wait_for(20), &err), &err)) return;
     CHECK(server_forget());
     if (ok(cws_exec(box, argv, NULL, &result, &err), &err))
-        CHECK_STR(cws_result_stdout(result, NULL), "in time\n");
+        CHECK_STR(cws_result_stdout(result), "in time\n");
     cws_result_free(result);
     CHECK_INT(server_count("StreamExec\""), 1);
     CHECK_INT(server_count(field), 1);
@@ -402,7 +402,7 @@ static void sandbox_after_close(setup *s)
 {
     cws_error err;
     cws_sandbox *box = NULL;
-    cws_sandbox_list *list = NULL;
+    cws_sandboxes *list = NULL;
     (void)ok(cws_session_close(s->session, &err), &err);
     CHECK_INT(cws_session_sandbox(s->session, NULL, &box, &err), CWS_ERR_CLOSED);
     HAS(err.message, "closed");
@@ -430,7 +430,7 @@ static void close_stops_orphans(setup *s)
 static bool drive(cws_op *op)
 {
     cws_error err;
-    bool good = ok(cws_op_wait(op, 20000, &err), &err);
+    bool good = ok(cws_op_wait(op, 20, &err), &err);
     CHECK(cws_op_done(op));
     return good;
 }
@@ -440,7 +440,7 @@ static void async_session(setup *s)
     static const char *const argv[] = {"echo", "from afar", NULL};
     cws_process *p = NULL;
     cws_op *op = NULL;
-    cws_sandbox_list *list;
+    cws_sandboxes *list;
     cws_error err;
     s->box = box_of(s->session, NULL);
     if (!ok(cws_exec_begin(s->box, argv, NULL, &p, &err), &err)) return;
@@ -448,9 +448,9 @@ static void async_session(setup *s)
     check_output(p, "from afar\n");
     if (!ok(cws_session_list_begin(s->session, NULL, &op, &err), &err)) return;
     CHECK(drive(op));
-    list = cws_op_take_list(op);
-    CHECK(list && cws_sandbox_list_count(list) >= 1);
-    cws_sandbox_list_free(list);
+    list = cws_op_take_sandboxes(op);
+    CHECK(list && cws_sandboxes_count(list) >= 1);
+    cws_sandboxes_free(list);
     cws_op_free(op);
     if (!ok(cws_session_close_begin(s->session, &op, &err), &err)) return;
     CHECK(drive(op));
@@ -468,7 +468,7 @@ static void session_lists(setup *s)
     if (!start_held(s)) return;
     other = other_session(s);
     foreign = box_of(other, NULL);
-    (void)ok(cws_sandbox_wait(foreign, 20, &err), &err);
+    (void)ok(cws_sandbox_wait(foreign, wait_for(20), &err), &err);
     check_found(look(s->session, CWS_STATE_NOT_STARTED, false, false), s->box, CWS_STATE_RUNNING);
     CHECK(look(other, CWS_STATE_NOT_STARTED, false, false).count >= 2);
     cws_sandbox_free(foreign);
@@ -521,7 +521,7 @@ static void check_call(cws_function *fn, const char *args, const char *expected)
     cws_bytes *out = NULL;
     cws_error err;
     if (ok(cws_function_call(fn, args, NULL, &out, &err), &err))
-        CHECK_STR((const char *)cws_bytes_data(out, NULL), expected);
+        CHECK_STR((const char *)cws_bytes_data(out), expected);
     cws_bytes_free(out);
 }
 
@@ -547,7 +547,7 @@ static void check_bytes(setup *s, const char *source, const char *in, char *out,
     out[0] = '\0';
     if (ok(cws_function_call_bytes(fn, in, strlen(in), &bytes, &err), &err)) {
         CHECK(cws_bytes_size(bytes) < size);
-        snprintf(out, size, "%s", (const char *)cws_bytes_data(bytes, NULL));
+        snprintf(out, size, "%s", (const char *)cws_bytes_data(bytes));
     }
     cws_bytes_free(bytes);
     cws_function_free(fn);
@@ -619,14 +619,14 @@ static void function_raises(setup *s)
     fn = function_with(s, &o, source, "f");
     if (ok(cws_function_call_begin(fn, NULL, NULL, &op, &err), &err)) {
         const cws_result *result;
-        CHECK_INT(cws_op_wait(op, 30000, &err), CWS_ERR_EXECUTION);
+        CHECK_INT(cws_op_wait(op, 30, &err), CWS_ERR_EXECUTION);
         CHECK(err.exit_code != 0);
         CHECK_STR(cws_error_metadata(&err, "exception_type"), "ValueError");
         CHECK_STR(cws_error_metadata(&err, "exception_message"), "not this one");
         result = cws_op_function_output(op);
         if (CHECK(result != NULL)) {
             CHECK_INT(cws_result_exit_code(result), err.exit_code);
-            HAS(cws_result_stderr(result, NULL), "Traceback");
+            HAS(cws_result_stderr(result), "Traceback");
         }
         CHECK(cws_op_take_bytes(op) == NULL);
     }
@@ -719,7 +719,7 @@ static bool report_to(setup *s, noted *n, bool run, const char *path)
 static cws_metrics metrics_of(setup *s)
 {
     cws_metrics m;
-    cws_session_get_metrics(s->session, &m);
+    cws_session_metrics(s->session, &m);
     return m;
 }
 
@@ -727,7 +727,7 @@ static bool logged(setup *s, int64_t step, bool keep)
 {
     bool taken = false;
     cws_error err;
-    (void)ok(cws_session_log_metrics(s->session, step, keep, &taken, &err), &err);
+    (void)ok(cws_session_log_metrics(s->session, step, !keep, &taken, &err), &err);
     return taken;
 }
 
@@ -827,16 +827,16 @@ static void start_in(cws_session *session, cws_session *other, int64_t seconds)
     cws_sandbox *box = box_of(session, NULL), *same = NULL;
     cws_metrics before, after;
     cws_error err;
-    cws_session_get_metrics(session, &before);
+    cws_session_metrics(session, &before);
     script_freeze(&script_clock, true);
     if (ok(cws_sandbox_start(box, &err), &err) &&
-        ok(cws_session_from_id(other, cws_sandbox_id(box), true, &same, &err), &err) &&
-        ok(cws_sandbox_wait(same, 20, &err), &err)) {
+        ok(cws_session_from_id(other, cws_sandbox_id(box), false, &same, &err), &err) &&
+        ok(cws_sandbox_wait(same, wait_for(20), &err), &err)) {
         script_clock.at += seconds * 1000;
-        (void)ok(cws_sandbox_wait(box, 20, &err), &err);
+        (void)ok(cws_sandbox_wait(box, wait_for(20), &err), &err);
     }
     script_freeze(&script_clock, false);
-    cws_session_get_metrics(session, &after);
+    cws_session_metrics(session, &after);
     CHECK_INT(after.startup_count, before.startup_count + 1);
     cws_sandbox_free(same);
     cws_sandbox_free(box);
@@ -863,7 +863,7 @@ static void metrics_startup(setup *s)
     start_in(session, s->session, 2);
     start_in(session, s->session, 4);
     start_in(session, s->session, 6);
-    cws_session_get_metrics(session, &m);
+    cws_session_metrics(session, &m);
     CHECK_INT(m.startup_count, 3);
     CHECK(m.avg_startup_seconds == 4 && m.min_startup_seconds == 2 && m.max_startup_seconds == 6);
     end_session(session);
@@ -896,7 +896,7 @@ static void check_uncounted(setup *s, const char *const *names)
     m = metrics_of(s);
     CHECK(!m.enabled);
     CHECK_INT(m.sandboxes_created, 0);
-    CHECK_INT(cws_metrics_list(&m, values, CWS_METRICS_MAX), 0);
+    CHECK_INT(cws_metrics_values(&m, values, CWS_METRICS_MAX), 0);
     CHECK(!logged(s, 1, false));
     (void)ok(cws_session_close(s->session, &err), &err);
 }

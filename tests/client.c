@@ -368,7 +368,8 @@ static void api_test_privacy(void)
         o.environment_variables = env;
         o.mounted_files = &file;
         o.mounted_file_count = 1;
-        if (!t->s.b2 || t->mode != API_PERFORM) eo.env = exec_env; /* a unary one has none */
+        if (!t->s.b2 || t->mode != API_PERFORM) /* a unary one has none */
+            eo.environment_variables = exec_env;
         sb = api_box(t, &o);
         if (!t->s.b2) script_error(&t->s, "CreateSandbox", "unavailable", "x", NULL);
         script_ok(&t->s, "CreateSandbox",
@@ -437,7 +438,7 @@ static void op_test_trace(void)
         cws_result *r = NULL;
         script_reply *reply = op_stream(t, "StreamExec");
         memset(&e, 0, sizeof(e));
-        e.env = PAIRS({"NAME", "hidden-6"});
+        e.environment_variables = PAIRS({"NAME", "hidden-6"});
         op_says(t, reply, "{'ready':{}}");
         op_output(t, reply, "STDOUT", "hidden-7");
         op_says(t, reply, "{'exit':{}}");

@@ -25,7 +25,7 @@ static void test_main_job(setup *s)
     static char data[300000];
     cws_result *result;
     cws_bytes *bytes;
-    cws_sandbox_list *list;
+    cws_sandboxes *list;
     cws_error err;
     size_t i;
     for (i = 0; i < sizeof(data); i++) data[i] = (char)(i * 31 + i / 251);
@@ -34,21 +34,21 @@ static void test_main_job(setup *s)
     CHECK_INT(run(s, "echo out; echo err >&2; exit 7", &result, &err), CWS_OK);
     if (result) {
         CHECK_INT(cws_result_exit_code(result), 7);
-        CHECK_STR(cws_result_stdout(result, NULL), "out\n");
-        CHECK_STR(cws_result_stderr(result, NULL), "err\n");
+        CHECK_STR(cws_result_stdout(result), "out\n");
+        CHECK_STR(cws_result_stderr(result), "err\n");
     }
     cws_result_free(result);
     CHECK_INT(cws_write_file(s->box, "/tmp/data", data, sizeof(data), NULL, &err), CWS_OK);
     CHECK_INT(cws_read_file(s->box, "/tmp/data", NULL, &bytes, &err), CWS_OK);
     CHECK_INT(cws_bytes_size(bytes), sizeof(data));
-    if (bytes) CHECK(memcmp(cws_bytes_data(bytes, NULL), data, sizeof(data)) == 0);
+    if (bytes) CHECK(memcmp(cws_bytes_data(bytes), data, sizeof(data)) == 0);
     cws_bytes_free(bytes);
     CHECK_INT(cws_read_file(s->box, "/tmp/nothing", NULL, &bytes, &err), CWS_ERR_FILE);
     CHECK_STR(err.reason, "CWSANDBOX_FILE_NOT_FOUND");
     CHECK_STR(err.filepath, "/tmp/nothing");
     CHECK_INT(cws_session_list(s->session, NULL, &list, &err), CWS_OK);
-    CHECK_INT(cws_sandbox_list_count(list), 1);
-    cws_sandbox_list_free(list);
+    CHECK_INT(cws_sandboxes_count(list), 1);
+    cws_sandboxes_free(list);
     CHECK_INT(run(s, "head -c 20000000 /dev/zero", &result, &err), CWS_OK);
     if (result && s->h2) {
         CHECK_INT(cws_result_bytes_produced(result, CWS_STDOUT), 20000000);
@@ -76,7 +76,7 @@ static void test_three_at_once(setup *s)
         CHECK_INT(cws_exec_begin(box[i], argv, NULL, &p[i], &err), CWS_OK);
         ops[i] = cws_process_op(p[i]);
     }
-    CHECK_INT(cws_wait_many(ops, 3, CWS_ALL, 20000, NULL, NULL, &err), CWS_OK);
+    CHECK_INT(cws_wait_many(ops, 3, CWS_ALL, 20, NULL, NULL, &err), CWS_OK);
     CHECK(now_s() - start < 5.5); /* below the sum, whatever the machine does meanwhile */
     for (i = 0; i < 3; i++) {
         CHECK(cws_process_poll(p[i], NULL));
@@ -97,11 +97,11 @@ static void test_many_unary(setup *s)
     s->status_seconds = 100; /* a busy machine takes its time for 1000 connections */
     if (!ops || !open_setup(s, 0, 0) || !start_box(s)) return;
     s->status_seconds = 0;
-    for (i = 0; i < CALLS; i++) CHECK(!cws_sandbox_get_status_begin(s->box, &ops[i], &err));
-    CHECK_INT(cws_wait_many(ops, CALLS, CWS_ALL, 120000, NULL, &n, &err), CWS_OK);
+    for (i = 0; i < CALLS; i++) CHECK(!cws_sandbox_get_state_begin(s->box, &ops[i], &err));
+    CHECK_INT(cws_wait_many(ops, CALLS, CWS_ALL, 120, NULL, &n, &err), CWS_OK);
     CHECK_INT(n, CALLS);
     for (i = n = 0; i < CALLS; i++) {
-        if (cws_op_result(ops[i], &err) == CWS_OK) n++;
+        if (cws_op_status(ops[i], &err) == CWS_OK) n++;
         else if (n == i) printf("    the first that failed: %s\n", err.message);
         cws_op_free(ops[i]);
     }
@@ -126,11 +126,11 @@ static void test_many_streams(setup *s)
         CHECK_INT(cws_exec_begin(s->box, argv, NULL, &p[i], &err), CWS_OK);
         ops[i] = cws_process_op(p[i]);
     }
-    CHECK_INT(cws_wait_many(ops, STREAMS, CWS_ALL, 60000, NULL, NULL, &err), CWS_OK);
+    CHECK_INT(cws_wait_many(ops, STREAMS, CWS_ALL, 60, NULL, NULL, &err), CWS_OK);
     for (i = 0; i < STREAMS; i++) {
         const cws_result *r = NULL;
         if (cws_process_wait(p[i], 0, &r, &err) == CWS_OK &&
-            strcmp(cws_result_stdout(r, NULL), "begin\nend\n") == 0)
+            strcmp(cws_result_stdout(r), "begin\nend\n") == 0)
             good++;
         cws_process_free(p[i]);
     }
@@ -155,15 +155,15 @@ static void test_wakeup(setup *s)
     if (!open_setup(s, 0, 0) || !start_box(s)) return;
     CHECK_INT(cws_exec_begin(s->box, argv, NULL, &p, &err), CWS_OK);
     start = now_s();
-    while (now_s() - start < 0.3) cws_client_poll(s->client, 50, &err); /* the command runs */
+    while (now_s() - start < 0.3) cws_client_poll(s->client, 0.05, &err); /* the command runs */
     pthread_create(&thread, NULL, wake_later, s->client);
     start = now_s();
-    CHECK_INT(cws_client_poll(s->client, 10000, &err), CWS_OK);
+    CHECK_INT(cws_client_poll(s->client, 10, &err), CWS_OK);
     idle = now_s() - start;
     CHECK(idle < 8);
     pthread_join(thread, NULL);
     CHECK(cws_process_cancel(p));
-    CHECK_INT(cws_process_wait(p, 1000, NULL, &err), CWS_ERR_CANCELLED);
+    CHECK_INT(cws_process_wait(p, 1, NULL, &err), CWS_ERR_CANCELLED);
     cws_process_free(p);
     check_usable(s);
     close_setup(s);
@@ -181,10 +181,10 @@ static void test_cancel_reaches_server(setup *s)
     CHECK(server_forget());
     CHECK_INT(cws_exec_begin(s->box, argv, NULL, &p, &err), CWS_OK);
     start = now_s();
-    while (now_s() - start < 20 && server_count(rpc) < 1) cws_client_poll(s->client, 50, &err);
+    while (now_s() - start < 20 && server_count(rpc) < 1) cws_client_poll(s->client, 0.05, &err);
     CHECK_INT(server_count(rpc), 1);
     cws_process_free(p); /* in mid-flight */
-    cws_client_poll(s->client, 50, &err);
+    cws_client_poll(s->client, 0.05, &err);
     CHECK(server_stat_reaches("reset_by_client", before + 1));
     check_usable(s);
     close_setup(s);
@@ -348,7 +348,7 @@ static cws_status ask_for(setup *s, ask what, bool in_vain, cws_error *err)
         break;
     case STREAM: status = cws_exec(s->box, argv, &eo, &result, err); break;
     }
-    if (result) CHECK_STR(cws_result_stdout(result, NULL), "one\ntwo\n");
+    if (result) CHECK_STR(cws_result_stdout(result), "one\ntwo\n");
     cws_result_free(result);
     cws_bytes_free(bytes);
     return status;
@@ -451,14 +451,14 @@ static void test_input(setup *s)
     int i;
     if (!open_setup(s, 0, 0) || !start_box(s)) return;
     p = begin_input(s, "wc -c", 20);
-    CHECK_INT(cws_process_write(p, data, sizeof(data), 10000, NULL, &err), CWS_OK);
+    CHECK_INT(cws_process_write(p, data, sizeof(data), 10, NULL, &err), CWS_OK);
     for (i = 0; i < 3; i++) CHECK_INT(cws_process_close_stdin(p, &err), CWS_OK);
-    CHECK_INT(cws_process_write(p, data, 1, 1000, NULL, &err), CWS_ERR_EXECUTION);
+    CHECK_INT(cws_process_write(p, data, 1, 1, NULL, &err), CWS_ERR_EXECUTION);
     check_output(p, "204800\n");
     p = begin_input(s, "sort", 20);
     for (i = 9; i >= 0; i--) {
         snprintf(text, sizeof text, "line %d", i);
-        CHECK_INT(cws_process_write_line(p, text, 10000, &err), CWS_OK);
+        CHECK_INT(cws_process_write_line(p, text, 10, &err), CWS_OK);
     }
     CHECK_INT(cws_process_close_stdin(p, &err), CWS_OK);
     check_output(p, "line 0\nline 1\nline 2\nline 3\nline 4\nline 5\nline 6\nline 7\nline 8\n"
@@ -466,20 +466,20 @@ static void test_input(setup *s)
     p = begin_input(s, "while read x; do echo got $x; done", 20); /* a conversation */
     for (i = 0; i < 20; i++) {
         snprintf(text, sizeof text, "%d", i);
-        CHECK_INT(cws_process_write_line(p, text, 10000, &err), CWS_OK);
-        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, sizeof text - 1, 10000, &n, &err), CWS_OK);
+        CHECK_INT(cws_process_write_line(p, text, 10, &err), CWS_OK);
+        CHECK_INT(cws_process_read(p, CWS_STDOUT, text, sizeof text - 1, 10, &n, &err), CWS_OK);
         text[n] = '\0';
         CHECK(strncmp(text, "got ", 4) == 0 && atoi(text + 4) == i);
     }
     CHECK_INT(cws_process_close_stdin(p, &err), CWS_OK);
     check_output(p, "");
     p = begin_input(s, "exit 3", 20);
-    while (!cws_process_poll(p, &i)) CHECK_INT(cws_client_poll(s->client, 1000, &err), CWS_OK);
+    while (!cws_process_poll(p, &i)) CHECK_INT(cws_client_poll(s->client, 1, &err), CWS_OK);
     CHECK_INT(i, 3);
-    CHECK_INT(cws_process_write(p, "x", 1, 1000, NULL, &err), CWS_ERR_EXECUTION);
+    CHECK_INT(cws_process_write(p, "x", 1, 1, NULL, &err), CWS_ERR_EXECUTION);
     cws_process_free(p);
     p = begin_input(s, "cat", 2); /* the local wait is over before the command's time is */
-    CHECK_INT(cws_process_wait(p, 300, NULL, &err), CWS_ERR_WAIT_TIMEOUT);
+    CHECK_INT(cws_process_wait(p, 0.3, NULL, &err), CWS_ERR_WAIT_TIMEOUT);
     cws_process_free(p);
     check_usable(s);
     close_setup(s);
@@ -498,13 +498,13 @@ static void test_through(setup *s)
     if (!in || !out || !open_setup(s, 0, 0) || !start_box(s)) return;
     for (i = 0; i < SIZE; i++) in[i] = (char)(i * 7 + i / 251);
     p = begin_input(s, "cat", 60);
-    CHECK_INT(cws_process_write(p, in, SIZE, 60000, NULL, &err), CWS_OK);
+    CHECK_INT(cws_process_write(p, in, SIZE, 60, NULL, &err), CWS_OK);
     CHECK_INT(cws_process_close_stdin(p, &err), CWS_OK);
-    if (!CHECK_INT(cws_process_wait(p, 60000, &result, &err), CWS_OK))
+    if (!CHECK_INT(cws_process_wait(p, 60, &result, &err), CWS_OK))
         printf("    %s\n", err.message);
     CHECK_INT(cws_result_stdout_size(result), SIZE);
     if (result && cws_result_stdout_size(result) == SIZE)
-        CHECK(memcmp(cws_result_stdout(result, NULL), in, SIZE) == 0);
+        CHECK(memcmp(cws_result_stdout(result), in, SIZE) == 0);
     cws_process_free(p);
     p = begin_input(s, "cat", 60);
     while (status == CWS_OK && got < SIZE) {
@@ -515,7 +515,7 @@ static void test_through(setup *s)
             if (put == SIZE) CHECK_INT(cws_process_close_stdin(p, &err), CWS_OK);
         }
         if (!status)
-            status = cws_process_read(p, CWS_STDOUT, out + got, SIZE - got, 20000, &n, &err);
+            status = cws_process_read(p, CWS_STDOUT, out + got, SIZE - got, 20, &n, &err);
         got += n;
     }
     if (!CHECK_INT(status, CWS_OK)) printf("    %s\n", err.message);
@@ -573,7 +573,7 @@ static void test_reuse(setup *s)
     long before;
     if (!open_setup(s, 0, 0) || !start_box(s)) return;
     before = server_stat("connections");
-    for (i = 0; i < 50; i++) CHECK(!cws_sandbox_get_status(s->box, &state, &err));
+    for (i = 0; i < 50; i++) CHECK(!cws_sandbox_get_state(s->box, &state, &err));
     before = server_stat("connections") - before;
     if (!one_connection_each(s)) CHECK(before <= 1);
     close_setup(s);
@@ -591,10 +591,10 @@ static void test_narrow(setup *s)
     for (i = 0; i < sizeof(data); i++) data[i] = (char)(i * 7 + i / 256);
     CHECK(server_settings("{\"maxConcurrentStreams\":2}"));
     if (!open_setup(s, 0, 0) || !start_box(s)) return;
-    for (i = 0; i < CALLS; i++) CHECK(!cws_sandbox_get_status_begin(s->box, &ops[i], &err));
-    CHECK_INT(cws_wait_many(ops, CALLS, CWS_ALL, 20000, NULL, &n, &err), CWS_OK);
+    for (i = 0; i < CALLS; i++) CHECK(!cws_sandbox_get_state_begin(s->box, &ops[i], &err));
+    CHECK_INT(cws_wait_many(ops, CALLS, CWS_ALL, 20, NULL, &n, &err), CWS_OK);
     for (i = 0; i < CALLS; i++) {
-        CHECK_INT(cws_op_result(ops[i], &err), CWS_OK);
+        CHECK_INT(cws_op_status(ops[i], &err), CWS_OK);
         cws_op_free(ops[i]);
     }
     close_setup(s);
@@ -603,7 +603,7 @@ static void test_narrow(setup *s)
     CHECK_INT(cws_write_file(s->box, "/tmp/data", data, sizeof(data), NULL, &err), CWS_OK);
     CHECK_INT(cws_read_file(s->box, "/tmp/data", NULL, &bytes, &err), CWS_OK);
     if (CHECK_INT(cws_bytes_size(bytes), sizeof(data)))
-        CHECK(memcmp(cws_bytes_data(bytes, NULL), data, sizeof(data)) == 0);
+        CHECK(memcmp(cws_bytes_data(bytes), data, sizeof(data)) == 0);
     cws_bytes_free(bytes);
     check_usable(s);
     close_setup(s);
@@ -706,7 +706,7 @@ static void test_credentials(setup *s)
 static void test_mutual_tls(setup *s)
 {
     setup mutual = {0};
-    cws_sandbox_list *list = NULL;
+    cws_sandboxes *list = NULL;
     cws_error err;
     mutual.name = "mutual TLS", mutual.url = server_url_mtls, mutual.ca = server_ca;
     mutual.protocol = s->protocol;
@@ -747,13 +747,13 @@ static void test_create_ambiguous(setup *s)
     CHECK(server_faults("[{\"match\":\"CreateSandbox\",\"action\":\"reset_after_bytes\","
                         "\"bytes\":3,\"times\":2}]"));
     CHECK_INT(cws_session_sandbox(s->session, NULL, &s->box, &err), CWS_OK);
-    CHECK_INT(cws_sandbox_wait(s->box, 20, &err), CWS_OK);
+    CHECK_INT(cws_sandbox_wait(s->box, wait_for(20), &err), CWS_OK);
     CHECK_INT(server_count("/CreateSandbox"), 3); /* with one request id: one sandbox */
     {
-        cws_sandbox_list *list;
+        cws_sandboxes *list;
         CHECK_INT(cws_session_list(s->session, NULL, &list, &err), CWS_OK);
-        CHECK_INT(cws_sandbox_list_count(list), 1);
-        cws_sandbox_list_free(list);
+        CHECK_INT(cws_sandboxes_count(list), 1);
+        cws_sandboxes_free(list);
     }
     close_setup(s);
 }
@@ -779,7 +779,7 @@ static void test_cut_connections(setup *s)
     cws_state state;
     if (!open_setup(s, 0, 0) || !start_box(s)) return;
     CHECK(server_cut());
-    CHECK_INT(cws_sandbox_get_status(s->box, &state, &err), CWS_OK);
+    CHECK_INT(cws_sandbox_get_state(s->box, &state, &err), CWS_OK);
     CHECK_INT(state, CWS_STATE_RUNNING);
     check_usable(s);
     close_setup(s);
@@ -795,15 +795,15 @@ static void test_close_names_failures(setup *s)
     if (!open_setup(s, CWS_NONE, 0)) return;
     for (i = 0; i < 3; i++) {
         CHECK_INT(cws_session_sandbox(s->session, NULL, &box[i], &err), CWS_OK);
-        CHECK_INT(cws_sandbox_wait(box[i], 20, &err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait(box[i], wait_for(20), &err), CWS_OK);
     }
     CHECK(server_faults("[{\"match\":\"DeleteSandbox\",\"action\":\"status\",\"status\":500,"
                         "\"times\":1}]"));
     CHECK_INT(cws_session_close(s->session, &err), CWS_ERR_SANDBOX);
     CHECK(strncmp(err.message, "1 of", 4) == 0);
-    CHECK(cws_session_failed(s->session, 0, &which, &why));
+    CHECK(cws_session_failed_at(s->session, 0, &which, &why));
     CHECK(which == box[0] || which == box[1] || which == box[2]);
-    CHECK(!cws_session_failed(s->session, 1, NULL, NULL));
+    CHECK(!cws_session_failed_at(s->session, 1, NULL, NULL));
     CHECK_INT(cws_session_sandbox_count(s->session), 1);
     for (i = 0; i < 3; i++) cws_sandbox_free(box[i]);
     close_setup(s); /* the second close stops the one that is left */
@@ -885,7 +885,7 @@ static void die_in_starts(const setup *s, cws_api_version version, const char *p
             cws_sandbox_start_begin(box[i], &start[i], NULL))
             _exit(2);
     while (n < 7) {
-        if (cws_client_poll(so.client, 1000, NULL)) _exit(3);
+        if (cws_client_poll(so.client, 1, NULL)) _exit(3);
         for (n = i = 0; i < STARTS; i++) n += cws_op_done(start[i]);
     }
     (void)raise(SIGKILL);
@@ -905,7 +905,7 @@ static void test_crash(setup *s, cws_api_version version)
 {
     cws_session_opts so = {0};
     cws_session *session = NULL;
-    cws_sandbox_list *list = NULL;
+    cws_sandboxes *list = NULL;
     cws_error err;
     char path[100];
     size_t stopped = 0, live;
@@ -937,8 +937,8 @@ static void test_crash(setup *s, cws_api_version version)
             printf("    %s\n", err.message);
         CHECK(stopped >= live && stopped <= STARTS);
         CHECK_INT(cws_session_list(session, NULL, &list, &err), CWS_OK);
-        CHECK_INT(cws_sandbox_list_count(list), 0); /* the server has none left */
-        cws_sandbox_list_free(list);
+        CHECK_INT(cws_sandboxes_count(list), 0); /* the server has none left */
+        cws_sandboxes_free(list);
         CHECK_INT(cws_session_close(session, &err), CWS_OK);
         cws_session_free(session);
     } else {
@@ -965,7 +965,8 @@ static void wait_guarded(const setup *s, int told)
         cws_session_guard(session, true, NULL))
         _exit(1);
     for (i = 0; i < 3; i++)
-        if (cws_session_sandbox(session, NULL, &box[i], NULL) || cws_sandbox_wait(box[i], 20, NULL))
+        if (cws_session_sandbox(session, NULL, &box[i], NULL) ||
+            cws_sandbox_wait(box[i], wait_for(20), NULL))
             _exit(2);
     if (write(told, "!", 1) != 1) _exit(3);
     (void)cws_exec(box[0], argv, NULL, &result, NULL);
@@ -975,7 +976,7 @@ static void test_guard(setup *s)
 {
     cws_session_opts so = {0};
     cws_session *session = NULL;
-    cws_sandbox_list *list = NULL;
+    cws_sandboxes *list = NULL;
     cws_error err;
     char byte = 0;
     int told[2], status = 0;
@@ -1000,8 +1001,8 @@ static void test_guard(setup *s)
     so.client = open_dialect(s, CWS_API_V1);
     if (CHECK_INT(cws_session_open(&so, &session, &err), CWS_OK)) {
         CHECK_INT(cws_session_list(session, NULL, &list, &err), CWS_OK);
-        CHECK_INT(cws_sandbox_list_count(list), 0);
-        cws_sandbox_list_free(list);
+        CHECK_INT(cws_sandboxes_count(list), 0);
+        cws_sandboxes_free(list);
         cws_session_free(session);
     }
     cws_client_free(so.client);

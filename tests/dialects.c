@@ -103,7 +103,7 @@ static void op_check_resources(const cws_resources *r, const char *cpu, const ch
 static void op_test_echo_v1(void)
 {
     EACH("14, 35: what the service made of the options: resources, services, names") {
-        const cws_sandbox_info *info = cws_sandbox_get_info(nw_found(t, V1_FULL));
+        const cws_sandbox_info *info = cws_sandbox_last_info(nw_found(t, V1_FULL));
         const cws_service_info *s = info->services;
         op_check_v1(info);
         op_check_resources(&info->resources, "1", "1Gi");
@@ -126,7 +126,7 @@ static void op_test_echo_v1(void)
         const cws_sandbox_info *info;
         nw_ok(t, "CreateSandbox", V1_FULL);
         CHECK_INT(api_start(t, sb), CWS_OK);
-        info = cws_sandbox_get_info(sb);
+        info = cws_sandbox_last_info(sb);
         op_check_v1(info);
         CHECK_STR(info->services ? info->services[0].url : "", "u");
         nw_ok(t, "GetSandbox", "{'sandboxId':'sb-1','status':{'state':'STATE_CREATING','services':"
@@ -153,7 +153,7 @@ static void op_test_echo_v1(void)
             t, "{'sandboxId':'sb-1','status':{'state':'STATE_RUNNING','effectiveResources':{'cpu':"
                "'9'},'effectiveResourceRequirements':{'requests':{'cpu':'1','gpu':{'count':'2',"
                "'memoryGb':'80'}},'limits':{'memory':'1Gi'}}}}");
-        const cws_resources *r = &cws_sandbox_get_info(sb)->resources;
+        const cws_resources *r = &cws_sandbox_last_info(sb)->resources;
         CHECK_STR(r->request_cpu, "1");
         CHECK(r->request_memory == NULL && r->limit_cpu == NULL);
         CHECK_STR(r->limit_memory, "1Gi");
@@ -178,7 +178,7 @@ static void op_test_echo_b2(void)
         const cws_sandbox_info *info;
         nw_ok(t, "Start", B2_FULL_START);
         CHECK_INT(api_start(t, sb), CWS_OK);
-        info = cws_sandbox_get_info(sb);
+        info = cws_sandbox_last_info(sb);
         op_check_b2(info);
         CHECK_STR(info->resources.request_cpu, NULL);
         CHECK_STR(info->resources.limit_cpu, "1");
@@ -199,8 +199,8 @@ static void op_test_echo_b2(void)
         CHECK_INT(info->service_count, 1);
     }
     B2_EACH("27: a Get and a list tell them as well, but not the resources") {
-        cws_sandbox_list *list = NULL;
-        const cws_sandbox_info *info = cws_sandbox_get_info(nw_found(t, B2_FULL));
+        cws_sandboxes *list = NULL;
+        const cws_sandbox_info *info = cws_sandbox_last_info(nw_found(t, B2_FULL));
         int i;
         for (i = 0; i < 2; i++) {
             op_check_b2(info);
@@ -211,15 +211,15 @@ static void op_test_echo_b2(void)
                              "'a','exposedPorts':[{'containerPort':1}],'appliedIngressMode':'i',"
                              "'appliedEgressMode':'e'}]}");
             CHECK_INT(api_list(t, NULL, &list), CWS_OK);
-            CHECK_INT(cws_sandbox_list_count(list), 1);
-            if (cws_sandbox_list_count(list) != 1) break;
-            info = cws_sandbox_get_info(cws_sandbox_list_at(list, 0));
+            CHECK_INT(cws_sandboxes_count(list), 1);
+            if (cws_sandboxes_count(list) != 1) break;
+            info = cws_sandbox_last_info(cws_sandboxes_at(list, 0));
         }
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
     }
     B2_EACH("27: what is empty is not known") {
         cws_sandbox *sb = nw_started(t);
-        const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+        const cws_sandbox_info *info = cws_sandbox_last_info(sb);
         CHECK_STR(info->profile_id, "");
         CHECK_STR(info->service_address, "");
         CHECK_STR(info->ingress_mode, "");
@@ -238,11 +238,11 @@ static void op_test_replies(void)
             NW_ROW(b2 ? "v1beta2" : "v1", "35: a reply with everything", (size_t)i, b2)
             {
                 cws_sandbox *sb = nw_found(t, b2 ? B2_FULL : V1_FULL);
-                const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+                const cws_sandbox_info *info = cws_sandbox_last_info(sb);
                 CHECK_STR(info->sandbox_id, "sb-1");
                 CHECK_INT(info->state, CWS_STATE_RUNNING);
                 CHECK_INT(info->state_number, 2);
-                CHECK_STR(info->status_reason, "well");
+                CHECK_STR(info->state_reason, "well");
                 CHECK_STR(info->runner_id, "run");
                 CHECK_STR(info->runner_group_id, "grp");
                 CHECK_INT(info->create_unix_ms, b2 ? 0 : 1767323045678);
@@ -264,11 +264,11 @@ static void op_test_replies(void)
             NW_ROW(b2 ? "v1beta2" : "v1", "a reply with nothing but an id", (size_t)i, b2)
             {
                 cws_sandbox *sb = nw_found(t, "{'sandboxId':'sb-1'}");
-                const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+                const cws_sandbox_info *info = cws_sandbox_last_info(sb);
                 CHECK_STR(info->sandbox_id, "sb-1");
                 CHECK_INT(info->state, CWS_STATE_UNSPECIFIED);
                 CHECK_INT(info->state_number, 0);
-                CHECK_STR(info->status_reason, "");
+                CHECK_STR(info->state_reason, "");
                 CHECK_STR(info->runner_id, "");
                 CHECK_STR(info->runner_group_id, "");
                 CHECK_INT(info->create_unix_ms, 0);
@@ -295,8 +295,8 @@ static void op_test_replies(void)
                 CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
                 if (!sb) continue;
                 CHECK_INT(cws_sandbox_state(sb), CWS_STATE_UNSPECIFIED);
-                CHECK_INT(cws_sandbox_get_info(sb)->state_number, 77);
-                CHECK_STR(cws_sandbox_get_info(sb)->runner_id, "run");
+                CHECK_INT(cws_sandbox_last_info(sb)->state_number, 77);
+                CHECK_STR(cws_sandbox_last_info(sb)->runner_id, "run");
                 op_strange(t, nw_ok(t, create, "{'sandboxId':'sb-2'}"));
                 sb = api_box(t, NULL);
                 CHECK_INT(api_start(t, sb), CWS_OK);
@@ -332,12 +332,12 @@ static void op_test_cut(void)
                 if (i >= size) copy[i - size] = (char)~copy[i - size];
                 whole->body = copy;
                 whole->size = i < size ? i : size;
-                if (cws_session_from_id(t->session, "sb-1", true, &sb, &t->err)) {
+                if (cws_session_from_id(t->session, "sb-1", false, &sb, &t->err)) {
                     CHECK(sb == NULL);
                 } else {
-                    const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+                    const cws_sandbox_info *info = cws_sandbox_last_info(sb);
                     CHECK(info->sandbox_id[0] && strlen(info->sandbox_id) < 128);
-                    CHECK(info->status_reason && info->runner_id && info->runner_group_id);
+                    CHECK(info->state_reason && info->runner_id && info->runner_group_id);
                     CHECK(cws_state_name(info->state)[0] != '\0');
                 }
                 if (sb) cws_sandbox_free(sb);

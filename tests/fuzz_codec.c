@@ -9,6 +9,7 @@
 #define CWSANDBOX_IMPLEMENTATION
 #include "cwsandbox.h"
 
+#include "decode_json.h"
 #include "fuzz_main.h"
 
 static void fuzz_valid_json(const char *text, size_t len)

@@ -9,6 +9,7 @@
 #define CWSANDBOX_IMPLEMENTATION
 #include "cwsandbox.h"
 
+#include "decode_json.h"
 #include "fuzz_main.h"
 
 /* Reads a document and writes it again, compactly. False: it is malformed. */

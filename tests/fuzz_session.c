@@ -151,7 +151,7 @@ static void fuzz_session_run(cws_session *session)
     cws_sandbox *box = NULL, *found = NULL;
     cws_result *result = NULL;
     cws_bytes *bytes = NULL;
-    cws_sandbox_list *list = NULL;
+    cws_sandboxes *list = NULL;
     cws_exec_opts unary = {0};
     cws_error err;
     unary.unary = true;
@@ -164,10 +164,10 @@ static void fuzz_session_run(cws_session *session)
     cws_bytes_free(bytes);
     (void)cws_write_file(box, "/f", "x", 1, NULL, &err);
     (void)cws_session_list(session, NULL, &list, &err);
-    cws_sandbox_list_free(list);
-    (void)cws_session_from_id(session, "other", false, &found, &err);
+    cws_sandboxes_free(list);
+    (void)cws_session_from_id(session, "other", true, &found, &err);
     cws_sandbox_free(found);
-    (void)cws_sandbox_get_status(box, NULL, &err);
+    (void)cws_sandbox_get_state(box, NULL, &err);
     (void)cws_sandbox_stop(box, NULL, &err);
     (void)cws_session_close(session, &err);
     cws_sandbox_free(box);

@@ -411,7 +411,7 @@ static void fuzz_begin(world *w, cws_sandbox *box, slot *s)
         if (s->calls_back) o.source = fuzz_source;
         else o.data = text;
         o.size = how & 2 || !s->calls_back ? take(w) % sizeof(text) : 0;
-        o.atomic = how & 4;
+        o.write_mode = how & 4 ? CWS_WRITE_ATOMIC : CWS_WRITE_DEFAULT;
         if (how & 8) o.on_progress = fuzz_on_progress;
         o.user = s;
         (void)cws_upload_begin(box, "/f", &o, &s->op, &err);
@@ -425,7 +425,7 @@ static void fuzz_begin(world *w, cws_sandbox *box, slot *s)
 static void fuzz_drop(slot *s)
 {
     cws_bytes *bytes = cws_op_take_bytes(s->op);
-    const char *data = bytes ? (const char *)cws_bytes_data(bytes, NULL) : NULL;
+    const char *data = bytes ? (const char *)cws_bytes_data(bytes) : NULL;
     FUZZ_REQUIRE(!bytes || data[cws_bytes_size(bytes)] == '\0');
     fuzz_check_held(s);
     cws_bytes_free(bytes);
@@ -445,7 +445,7 @@ static void fuzz_next(slot *s, int64_t timeout_ms)
     cws_item item;
     if (!stream || s->calls_back) return;
     fuzz_check_held(s);
-    status = cws_stream_next(stream, timeout_ms, &item, &err);
+    status = cws_stream_next(stream, timeout_ms / 1000.0, &item, &err);
     if (s->stream != stream) return; /* freed meanwhile */
     if (status == CWS_ERR_WAIT_TIMEOUT || status == CWS_ERR_REENTRANT) {
         FUZZ_REQUIRE(!item.data && !s->over);
@@ -458,7 +458,7 @@ static void fuzz_next(slot *s, int64_t timeout_ms)
         return;
     }
     FUZZ_REQUIRE(!item.data && cws_op_done(s->op));
-    later = cws_op_result(s->op, NULL);
+    later = cws_op_status(s->op, NULL);
     FUZZ_REQUIRE(later == status);
     s->over = true;
 }
@@ -473,7 +473,7 @@ static void fuzz_act(world *w, slot *from, unsigned what)
     int32_t code;
     if (!s->op) return;
     switch (what >> 1 & 7) {
-    case 0: (void)cws_client_poll(w->client, (int)wait, NULL); break;
+    case 0: (void)cws_client_poll(w->client, ((int)wait) / 1000.0, NULL); break;
     case 1:
     case 2: fuzz_next(s, wait); break;
     case 3: cws_op_resume(s->op); break;
@@ -482,14 +482,15 @@ static void fuzz_act(world *w, slot *from, unsigned what)
         break;
     case 5:
         if (!s->process) break;
-        (void)cws_process_write(s->process, "keys", 4, wait, &n, NULL);
+        (void)cws_process_write(s->process, "keys", 4, wait / 1000.0, &n, NULL);
         (void)cws_process_resize(s->process, 1 + take(w), 1 + take(w), NULL);
         if (take(w) % 4 == 0) (void)cws_process_close_stdin(s->process, NULL);
         break;
     case 6:
         if (!s->process) break;
         n = 0;
-        if (!cws_process_read(s->process, CWS_STDOUT, buffer, 1 + take(w) % 16, wait, &n, NULL))
+        if (!cws_process_read(s->process, CWS_STDOUT, buffer, 1 + take(w) % 16, wait / 1000.0, &n,
+                              NULL))
             FUZZ_REQUIRE(n <= sizeof(buffer) && (n || cws_op_done(s->op)));
         (void)cws_process_poll(s->process, &code);
         break;
@@ -506,7 +507,7 @@ static void fuzz_run_streams(world *w, cws_session *session)
     size_t k;
     w->client = cws_session_client(session);
     FUZZ_REQUIRE(cws_session_sandbox(session, NULL, &box, &err) == CWS_OK);
-    FUZZ_REQUIRE(cws_sandbox_wait(box, 0, &err) == CWS_OK);
+    FUZZ_REQUIRE(cws_sandbox_wait(box, NULL, &err) == CWS_OK);
     for (k = 0; k < 2; k++) fuzz_begin(w, box, &w->slots[k]);
     while (w->at < w->end && steps++ < 300) fuzz_act(w, NULL, take(w));
     for (k = 0; k < 2; k++) { /* to the end, whatever it is */
@@ -514,7 +515,7 @@ static void fuzz_run_streams(world *w, cws_session *session)
         for (steps = 0; steps < 1000 && s->op && !cws_op_done(s->op); steps++) {
             cws_op_resume(s->op);
             if (s->stream && !s->calls_back) fuzz_next(s, 1000);
-            else if (cws_client_poll(w->client, 1000, NULL)) break;
+            else if (cws_client_poll(w->client, 1, NULL)) break;
         }
         for (steps = 0; steps < 70000 && s->stream && !s->calls_back && !s->over; steps++)
             fuzz_next(s, 0);

@@ -31,7 +31,7 @@ static int64_t fuzz_now(void *user)
     return ((world *)user)->now;
 }
 
-static void fuzz_random(void *user, void *out, size_t size)
+static void fuzz_random(void *out, size_t size, void *user)
 {
     (void)user;
     memset(out, 0x5a, size);

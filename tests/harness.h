@@ -241,12 +241,12 @@ TEST_FN cws_status api_drive(api *t, cws_op *op)
     cws_op_on_done(op, api_count, &called);
     CHECK_INT(called, 0);
     while (!cws_op_done(op)) {
-        CHECK_INT(cws_op_result(op, NULL), CWS_ERR_PENDING);
-        if (!CHECK_INT(cws_client_poll(t->client, 100000, NULL), CWS_OK)) break;
+        CHECK_INT(cws_op_status(op, NULL), CWS_ERR_PENDING);
+        if (!CHECK_INT(cws_client_poll(t->client, 100, NULL), CWS_OK)) break;
     }
     CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
     CHECK_INT(called, 1);
-    return cws_op_result(op, &t->err);
+    return cws_op_status(op, &t->err);
 }
 
 TEST_FN cws_status api_finish(api *t, cws_status begun, cws_op *op)
@@ -276,12 +276,12 @@ TEST_FN cws_status api_wait(api *t, cws_sandbox *sb, double seconds)
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (!api_async(t)) return cws_sandbox_wait(sb, seconds, &t->err);
-    begun = cws_sandbox_wait_begin(sb, seconds, &op, &t->err);
+    if (!api_async(t)) return cws_sandbox_wait(sb, wait_for(seconds), &t->err);
+    begun = cws_sandbox_wait_begin(sb, wait_for(seconds), &op, &t->err);
     return api_finish(t, begun, op);
 }
 
-TEST_FN cws_status api_complete(api *t, cws_sandbox *sb, const cws_complete_opts *o)
+TEST_FN cws_status api_complete(api *t, cws_sandbox *sb, const cws_wait_opts *o)
 {
     cws_op *op = NULL;
     cws_status begun;
@@ -294,8 +294,8 @@ TEST_FN cws_status api_status(api *t, cws_sandbox *sb, cws_state *state)
 {
     cws_op *op = NULL;
     cws_status begun;
-    if (!api_async(t)) return cws_sandbox_get_status(sb, state, &t->err);
-    begun = cws_sandbox_get_status_begin(sb, &op, &t->err);
+    if (!api_async(t)) return cws_sandbox_get_state(sb, state, &t->err);
+    begun = cws_sandbox_get_state_begin(sb, &op, &t->err);
     begun = api_finish(t, begun, op);
     if (state) *state = cws_sandbox_state(sb);
     return begun;
@@ -364,7 +364,7 @@ TEST_FN cws_status api_write(api *t, cws_sandbox *sb, const char *path, const vo
     return api_finish(t, begun, op);
 }
 
-TEST_FN cws_status api_list(api *t, const cws_list_opts *o, cws_sandbox_list **out)
+TEST_FN cws_status api_list(api *t, const cws_session_list_opts *o, cws_sandboxes **out)
 {
     cws_op *op = NULL;
     cws_status status;
@@ -373,7 +373,7 @@ TEST_FN cws_status api_list(api *t, const cws_list_opts *o, cws_sandbox_list **o
     status = cws_session_list_begin(api_session(t), o, &op, &t->err);
     if (status) return status;
     status = api_drive(t, op);
-    *out = cws_op_take_list(op);
+    *out = cws_op_take_sandboxes(op);
     cws_op_free(op);
     return status;
 }
@@ -384,9 +384,9 @@ TEST_FN cws_status api_from_id(api *t, const char *id, bool no_adopt, cws_sandbo
     cws_status status;
     *out = NULL;
     if (!api_async(t)) {
-        status = cws_session_from_id(api_session(t), id, no_adopt, out, &t->err);
+        status = cws_session_from_id(api_session(t), id, !no_adopt, out, &t->err);
     } else {
-        status = cws_session_from_id_begin(api_session(t), id, no_adopt, &op, &t->err);
+        status = cws_session_from_id_begin(api_session(t), id, !no_adopt, &op, &t->err);
         if (status) return status;
         status = api_drive(t, op);
         *out = cws_op_take_sandbox(op);
@@ -512,7 +512,7 @@ TEST_FN void api_settle(api *t)
 {
     int i;
     for (i = 0; i < 100000 && cws_client_pending(t->client); i++)
-        CHECK_INT(cws_client_poll(t->client, 100000, NULL), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 100, NULL), CWS_OK);
     CHECK_INT(cws_client_pending(t->client), 0);
 }
 
@@ -555,8 +555,8 @@ TEST_FN const char *api_shown(const cws_result *r)
     if (!r) return "(none)";
     if (cws_result_has_exit_code(r))
         (void)snprintf(code, sizeof(code), "%d", (int)cws_result_exit_code(r));
-    (void)snprintf(text, sizeof(text), "%s|%s|%s", code, cws_result_stdout(r, NULL),
-                   cws_result_stderr(r, NULL));
+    (void)snprintf(text, sizeof(text), "%s|%s|%s", code, cws_result_stdout(r),
+                   cws_result_stderr(r));
     return text;
 }
 

@@ -43,7 +43,7 @@ static void hostile_begin(hostile *h)
                                       "\"STATE_CREATING\"}}");
     script_ok(&h->s, "GetSandbox", "{\"sandboxId\":\"sb-1\",\"status\":{\"state\":"
                                    "\"STATE_RUNNING\"}}")->times = -1;
-    CHECK_INT(cws_sandbox_wait(h->box, 0, &h->err), CWS_OK);
+    CHECK_INT(cws_sandbox_wait(h->box, NULL, &h->err), CWS_OK);
 }
 
 static void hostile_end(hostile *h)
@@ -111,11 +111,11 @@ static void hostile_pause_at_the_end(void)
     hostile_logs(&h, "{}", hostile_entry(&h, "one\ntw", "a", "6"), NULL);
     CHECK_INT(cws_logs_begin(h.box, &o, &h.stream, &h.err), CWS_OK);
     (void)alarm(10); /* it ends the program */
-    for (i = 0; i < 10; i++) CHECK_INT(cws_client_poll(h.client, 10, &h.err), CWS_OK);
+    for (i = 0; i < 10; i++) CHECK_INT(cws_client_poll(h.client, 0.01, &h.err), CWS_OK);
     (void)alarm(0);
     CHECK(!cws_op_done(cws_stream_op(h.stream)));
     cws_op_resume(cws_stream_op(h.stream));
-    CHECK_INT(cws_op_wait(cws_stream_op(h.stream), 1000, &h.err), CWS_OK);
+    CHECK_INT(cws_op_wait(cws_stream_op(h.stream), 1, &h.err), CWS_OK);
     CHECK_STR(h.bytes, "one\ntw");
     hostile_end(&h);
 }
@@ -136,7 +136,7 @@ static void hostile_item_at_hand(void)
     CHECK_INT(cws_logs_begin(h.box, &o, &h.stream, &h.err), CWS_OK);
     CHECK_INT(cws_stream_next(h.stream, -1, &item, &h.err), CWS_OK);
     CHECK(item.size == 199 && !strcmp(item.data, line) && !strcmp(item.session_id, "a"));
-    for (i = 0; i < 20; i++) CHECK_INT(cws_client_poll(h.client, 1, &h.err), CWS_OK);
+    for (i = 0; i < 20; i++) CHECK_INT(cws_client_poll(h.client, 0.001, &h.err), CWS_OK);
     CHECK(item.size == 199 && memcmp(item.data, line, 199) == 0);
     CHECK(item.data[item.size] == '\0');
     CHECK_STR(item.session_id, "a");
@@ -160,7 +160,7 @@ static void hostile_freed_while_awaited(void)
     cws_status status;
     hostile_begin(&h);
     hostile_logs(&h, NULL, hostile_entry(&h, "one\ntwo\n", "a", "8"), NULL)->hold = true;
-    CHECK_INT(cws_sandbox_get_status_begin(h.box, &h.op, &h.err), CWS_OK); /* has its turn last */
+    CHECK_INT(cws_sandbox_get_state_begin(h.box, &h.op, &h.err), CWS_OK); /* has its turn last */
     CHECK_INT(cws_logs_begin(h.box, &o, &h.stream, &h.err), CWS_OK);
     cws_op_on_done(h.op, hostile_free_stream, &h);
     status = cws_stream_next(h.stream, -1, &item, &h.err);
@@ -381,7 +381,7 @@ static void hostile_read_cut_by_unary(void)
                             "\"stdoutBytesProduced\":\"60000000\"}")
         ->times = -1; /* it is not asked for */
     CHECK(cws_read_file(h.box, "/f", NULL, &bytes, &h.err) != CWS_OK);
-    if (bytes) printf("    \"%s\"\n", (const char *)cws_bytes_data(bytes, NULL));
+    if (bytes) printf("    \"%s\"\n", (const char *)cws_bytes_data(bytes));
     cws_bytes_free(bytes);
     hostile_end(&h);
 }
@@ -439,11 +439,11 @@ static void hostile_download_paused_at_the_end(void)
     script_stream(&h.s, "{}", READY, script_output(&h.s, "STDOUT", "4\n", 2), EXIT_0, NULL);
     script_stream(&h.s, "{}", READY, script_output(&h.s, "STDOUT", "abcd", 4), EXIT_0, NULL);
     CHECK_INT(cws_download_begin(h.box, "/f", &o, &h.stream, &h.err), CWS_OK);
-    for (i = 0; i < 20; i++) CHECK_INT(cws_client_poll(h.client, 1, &h.err), CWS_OK);
+    for (i = 0; i < 20; i++) CHECK_INT(cws_client_poll(h.client, 0.001, &h.err), CWS_OK);
     CHECK_STR(h.bytes, "abcd");
     CHECK(!cws_op_done(cws_stream_op(h.stream)));
     cws_op_resume(cws_stream_op(h.stream));
-    CHECK_INT(cws_op_wait(cws_stream_op(h.stream), 1000, &h.err), CWS_OK);
+    CHECK_INT(cws_op_wait(cws_stream_op(h.stream), 1, &h.err), CWS_OK);
     hostile_end(&h);
 }
 
@@ -585,7 +585,7 @@ static void hostile_free_self(int kind)
         CHECK_INT(cws_upload_begin(h.box, "/f", &upload, &h.op, &h.err), CWS_OK);
     }
     for (i = 0; i < 1000 && (h.stream || h.op || h.process); i++)
-        CHECK_INT(cws_client_poll(h.client, 100, &h.err), CWS_OK);
+        CHECK_INT(cws_client_poll(h.client, 0.1, &h.err), CWS_OK);
     if (!CHECK(!h.stream && !h.op && !h.process)) printf("    kind %d\n", kind);
     CHECK_INT(cws_client_poll(h.client, 0, &h.err), CWS_OK);
     CHECK_INT(cws_client_pending(h.client), 0);
@@ -620,7 +620,7 @@ static void hostile_next_inside(const cws_progress *progress, void *user)
     (void)progress;
     CHECK(!status || status == CWS_ERR_WAIT_TIMEOUT);
     if (!status && item.data) (void)hostile_item(&item, h);
-    CHECK_INT(cws_stream_next(h->stream, 5, &item, NULL) == CWS_OK && item.data,
+    CHECK_INT(cws_stream_next(h->stream, 0.005, &item, NULL) == CWS_OK && item.data,
               false); /* nothing is moved here */
 }
 
@@ -681,7 +681,7 @@ static void hostile_resizes(void)
     hostile_begin(&h);
     script_stream(&h.s, NULL, READY, NULL)->hold = true;
     CHECK_INT(cws_shell_begin(h.box, NULL, NULL, &h.process, &h.err), CWS_OK);
-    for (i = 0; i < 20; i++) CHECK_INT(cws_client_poll(h.client, 1, &h.err), CWS_OK);
+    for (i = 0; i < 20; i++) CHECK_INT(cws_client_poll(h.client, 0.001, &h.err), CWS_OK);
     h.s.send_most = 1;
     for (i = 1; i < 1000; i++) {
         CHECK_INT(cws_process_resize(h.process, (uint32_t)i, 5, &h.err), CWS_OK);

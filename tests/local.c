@@ -12,6 +12,7 @@
 
 #include "local_transport.h"
 
+#include "decode_json.h"
 #include "test.h"
 
 #include <time.h>
@@ -69,7 +70,7 @@ static void read_error(exchange *x, cwsi_arena *arena, cwsi_str body)
     CHECK(cwsi_read_details(&err, arena, verdict.details));
     n = (size_t)snprintf(x->text, sizeof x->text, "%s %s: %.*s", cwsi_code_names[verdict.code],
                          err.reason, (int)verdict.message.len, verdict.message.at);
-    for (i = 0; cws_error_violation(&err, i, &field, &why); i++)
+    for (i = 0; cws_error_violation_at(&err, i, &field, &why); i++)
         n += (size_t)snprintf(x->text + n, sizeof x->text - n, " [%s]", field);
 }
 

@@ -248,16 +248,16 @@ static void st_test_logs(void)
         CHECK_INT(cws_stream_next(stream, 0, &item, &t->err), CWS_ERR_WAIT_TIMEOUT);
         CHECK_INT(script_count(&t->s, "StreamLogs"), 0); /* nothing was moved */
         from = t->s.now;
-        CHECK_INT(cws_stream_next(stream, 300, &item, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_stream_next(stream, 0.3, &item, &t->err), CWS_ERR_WAIT_TIMEOUT);
         CHECK_INT(t->s.now - from, 300);
         CHECK(!item.data);
-        CHECK_INT(cws_stream_next(stream, 5000, &item, &t->err), CWS_OK);
+        CHECK_INT(cws_stream_next(stream, 5, &item, &t->err), CWS_OK);
         CHECK_STR(item.data, "a\n");
         CHECK_INT(cws_stream_next(stream, 0, &item, &t->err), CWS_OK);
         CHECK_STR(item.data, "b\n");
         CHECK_INT(cws_stream_next(stream, -1, &item, &t->err), CWS_OK);
         CHECK(!item.data);
-        CHECK_INT(cws_op_result(cws_stream_op(stream), NULL), CWS_OK);
+        CHECK_INT(cws_op_status(cws_stream_op(stream), NULL), CWS_OK);
         cws_stream_free(stream);
     }
     STREAMING("a wait for the operation ends when all items but those at hand were taken") {
@@ -267,12 +267,12 @@ static void st_test_logs(void)
         int i;
         script_logs(&t->s, "{}", st_log(t, "a\n", NULL, 0), st_log(t, "b\nc\nd", NULL, 0), NULL);
         CHECK_INT(cws_logs_begin(sb, NULL, &stream, &t->err), CWS_OK);
-        CHECK_INT(cws_op_wait(cws_stream_op(stream), 1000, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_op_wait(cws_stream_op(stream), 1, &t->err), CWS_ERR_WAIT_TIMEOUT);
         for (i = 0; i < 4; i++) {
             CHECK_INT(cws_stream_next(stream, -1, &item, &t->err), CWS_OK);
             CHECK(item.data && item.data[0] == "abcd"[i]);
         }
-        CHECK_INT(cws_op_wait(cws_stream_op(stream), 1000, &t->err), CWS_OK);
+        CHECK_INT(cws_op_wait(cws_stream_op(stream), 1, &t->err), CWS_OK);
         CHECK_INT(cws_stream_next(stream, -1, &item, &t->err), CWS_OK);
         CHECK(!item.data);
         cws_stream_free(stream);
@@ -1189,7 +1189,7 @@ static cws_flow st_ask_inside(const cws_item *item, void *user)
     CHECK_STR(other.data, "other\n");
     CHECK_INT(cws_stream_next(st_other, 0, &other, &err), CWS_ERR_WAIT_TIMEOUT);
     CHECK_INT(cws_stream_next(st_other, -1, &other, &err), CWS_ERR_REENTRANT);
-    CHECK_INT(cws_stream_next(st_other, 10, &other, &err), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_stream_next(st_other, 0.01, &other, &err), CWS_ERR_REENTRANT);
     ++*(int *)user;
     return CWS_FLOW_CONTINUE;
 }

@@ -9,6 +9,7 @@
 #define CWSANDBOX_IMPLEMENTATION
 #include "cwsandbox.h"
 
+#include "decode_json.h"
 #include "test.h"
 
 #include "bytes.h"

@@ -39,8 +39,8 @@ static const char *me_now(api *t)
     cws_metric list[CWS_METRICS_MAX];
     cws_metrics m;
     size_t n;
-    cws_session_get_metrics(api_session(t), &m);
-    n = cws_metrics_list(&m, list, CWS_METRICS_MAX);
+    cws_session_metrics(api_session(t), &m);
+    n = cws_metrics_values(&m, list, CWS_METRICS_MAX);
     CHECK(n <= CWS_METRICS_MAX);
     return me_text(list, n);
 }
@@ -48,7 +48,7 @@ static const char *me_now(api *t)
 static cws_metrics me_get(api *t)
 {
     cws_metrics m;
-    cws_session_get_metrics(api_session(t), &m);
+    cws_session_metrics(api_session(t), &m);
     return m;
 }
 
@@ -61,14 +61,15 @@ static bool me_log(api *t, int64_t step, bool keep)
     bool logged = true;
     cws_op *op = NULL;
     if (!api_async(t)) {
-        CHECK_INT(cws_session_log_metrics(api_session(t), step, keep, &logged, &t->err), CWS_OK);
+        CHECK_INT(cws_session_log_metrics(api_session(t), step, !keep, &logged, &t->err), CWS_OK);
         return logged;
     }
-    if (!CHECK_INT(cws_session_log_metrics_begin(api_session(t), step, keep, &op, &t->err), CWS_OK))
+    if (!CHECK_INT(cws_session_log_metrics_begin(api_session(t), step, !keep, &op, &t->err),
+                   CWS_OK))
         return false;
-    CHECK(!cws_op_logged(op));
+    CHECK(!cws_op_metrics_logged(op));
     CHECK_INT(api_drive(t, op), CWS_OK);
-    logged = cws_op_logged(op);
+    logged = cws_op_metrics_logged(op);
     cws_op_free(op);
     return logged;
 }
@@ -100,9 +101,9 @@ static bool me_take(const cws_metric *list, size_t count, int64_t step, void *us
     if (k->again) {
         cws_op *op = NULL;
         k->again = false;
-        CHECK_INT(cws_session_log_metrics(k->t->session, CWS_NO_STEP, false, NULL, NULL),
+        CHECK_INT(cws_session_log_metrics(k->t->session, CWS_NO_STEP, true, NULL, NULL),
                   CWS_ERR_REENTRANT);
-        CHECK_INT(cws_session_log_metrics_begin(k->t->session, CWS_NO_STEP, false, &op, NULL),
+        CHECK_INT(cws_session_log_metrics_begin(k->t->session, CWS_NO_STEP, true, &op, NULL),
                   CWS_OK);
         cws_op_free(op);
     }
@@ -139,11 +140,11 @@ static void me_test_counting(void)
         CHECK_STR(me_now(t), ZEROS);
         CHECK(m.enabled);
         CHECK_INT(m.startup_count + m.sandbox_count, 0);
-        cws_session_get_metrics(NULL, &m);
+        cws_session_metrics(NULL, &m);
         CHECK(!m.enabled);
-        CHECK_INT(cws_metrics_list(&m, NULL, 0), 0);
-        CHECK_INT(cws_metrics_list(NULL, NULL, 0), 0);
-        cws_session_get_metrics(api_session(t), NULL);
+        CHECK_INT(cws_metrics_values(&m, NULL, 0), 0);
+        CHECK_INT(cws_metrics_values(NULL, NULL, 0), 0);
+        cws_session_metrics(api_session(t), NULL);
     }
     EACH("ME-2 ME-3 ME-11: each outcome moves its own counter, and the rates count no non-zero")
     {
@@ -324,7 +325,7 @@ static void me_test_counting(void)
         me_exec(t, sb, 0);
         CHECK_INT(me_get(t).executions, 1);
         CHECK_INT(me_get(t).max_execs_per_sandbox, 1);
-        cws_session_get_metrics(other, &m);
+        cws_session_metrics(other, &m);
         CHECK_INT(m.executions, 2);
         CHECK_INT(m.sandboxes_created, 0);
         CHECK_INT(m.min_execs_per_sandbox, 2);
@@ -347,7 +348,7 @@ static void *me_read(void *user)
     me_reader *r = (me_reader *)user;
     while (!__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE)) {
         cws_metrics m;
-        cws_session_get_metrics(r->session, &m);
+        cws_session_metrics(r->session, &m);
         r->reads++;
         if (m.executions != m.exec_completed_ok || m.executions < r->last ||
             m.max_execs_per_sandbox != m.executions)
@@ -457,18 +458,18 @@ static void me_test_reporting(void)
         cws_op *op = NULL;
         bool logged = true;
         me_sink_on(t, &k, &r);
-        CHECK_INT(cws_session_log_metrics(NULL, 1, false, &logged, &t->err),
+        CHECK_INT(cws_session_log_metrics(NULL, 1, true, &logged, &t->err),
                   CWS_ERR_INVALID_ARGUMENT);
         CHECK(!logged);
-        CHECK_INT(cws_session_log_metrics(api_session(t), -2, false, NULL, &t->err),
+        CHECK_INT(cws_session_log_metrics(api_session(t), -2, true, NULL, &t->err),
                   CWS_ERR_INVALID_ARGUMENT);
         HAS(t->err.message, "CWS_NO_STEP");
-        CHECK_INT(cws_session_log_metrics_begin(t->session, 1, false, NULL, &t->err),
+        CHECK_INT(cws_session_log_metrics_begin(t->session, 1, true, NULL, &t->err),
                   CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_session_log_metrics_begin(t->session, -2, false, &op, NULL),
+        CHECK_INT(cws_session_log_metrics_begin(t->session, -2, true, &op, NULL),
                   CWS_ERR_INVALID_ARGUMENT);
         CHECK(!op);
-        CHECK(!cws_op_logged(NULL));
+        CHECK(!cws_op_metrics_logged(NULL));
         CHECK_STR(cws_session_run_url(NULL), "");
         CHECK_STR(cws_session_run_url(t->session), "");
     }

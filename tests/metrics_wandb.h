@@ -424,7 +424,7 @@ static void mw_test_trouble(void)
         mw_attach(t, MW_FOUND(MW_ENDED));
         mw_rows(t)->times = 2;
         CHECK(me_log(t, (int64_t)1 << 53, true));
-        CHECK_INT(cws_session_log_metrics_begin(t->session, INT64_MAX, true, &op, &t->err),
+        CHECK_INT(cws_session_log_metrics_begin(t->session, INT64_MAX, false, &op, &t->err),
                   CWS_ERR_INVALID_ARGUMENT);
         HAS(t->err.message, "2^53");
         CHECK(me_log(t, CWS_NO_STEP, true));
@@ -543,7 +543,7 @@ static void mw_test_trouble(void)
         mw_attach(t, MW_FOUND(MW_ENDED));
         for (round = 0; round < 2; round++) { /* first it fails, then it does not */
             mw_reply(t, "file_stream", round ? 200 : 400, "{}")->delay = 300;
-            CHECK_INT(cws_session_log_metrics_begin(t->session, CWS_NO_STEP, false, &op, NULL),
+            CHECK_INT(cws_session_log_metrics_begin(t->session, CWS_NO_STEP, true, &op, NULL),
                       CWS_OK);
             while (script_count(&t->s, "file_stream") == (size_t)round)
                 CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
@@ -552,7 +552,7 @@ static void mw_test_trouble(void)
             CHECK_INT(me_get(t).executions, 2 + round); /* all that was not taken yet */
             CHECK_INT(me_get(t).max_execs_per_sandbox, 2 + round);
             CHECK_INT(api_drive(t, op), CWS_OK);
-            CHECK_INT(cws_op_logged(op), round);
+            CHECK_INT(cws_op_metrics_logged(op), round);
             cws_op_free(op);
             CHECK_INT(me_get(t).executions, round ? 1 : 2);
             CHECK_INT(me_get(t).max_execs_per_sandbox, round ? 1 : 2);
@@ -569,28 +569,28 @@ static void mw_test_trouble(void)
         (void)api_box(t, NULL);
         for (way = 0; way < 2; way++) {
             script_never(&t->s, "graphql");
-            CHECK_INT(cws_session_log_metrics_begin(t->session, 1, false, &op[0], NULL), CWS_OK);
+            CHECK_INT(cws_session_log_metrics_begin(t->session, 1, true, &op[0], NULL), CWS_OK);
             CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
             mw_attach(t, MW_FOUND(MW_ENDED));
             mw_rows(t);
-            CHECK_INT(cws_session_log_metrics_begin(t->session, 2, true, &op[1], NULL), CWS_OK);
+            CHECK_INT(cws_session_log_metrics_begin(t->session, 2, false, &op[1], NULL), CWS_OK);
             CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
             if (way) CHECK(cws_op_cancel(op[0]));
             else cws_op_free(op[0]);
             CHECK_INT(api_drive(t, op[1]), CWS_OK);
-            CHECK(cws_op_logged(op[1]));
-            if (way) CHECK_INT(cws_op_result(op[0], NULL), CWS_ERR_CANCELLED);
+            CHECK(cws_op_metrics_logged(op[1]));
+            if (way) CHECK_INT(cws_op_status(op[0], NULL), CWS_ERR_CANCELLED);
             if (way) cws_op_free(op[0]);
             cws_op_free(op[1]);
             CHECK_INT(me_get(t).sandboxes_created, 1);
             t->session->wandb->attached = false;
         }
         script_never(&t->s, "graphql"); /* left in flight for the end of everything */
-        CHECK_INT(cws_session_log_metrics_begin(t->session, 1, false, &op[0], NULL), CWS_OK);
+        CHECK_INT(cws_session_log_metrics_begin(t->session, 1, true, &op[0], NULL), CWS_OK);
         CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
         cws_client_free(t->client);
-        CHECK_INT(cws_op_result(op[0], NULL), CWS_ERR_CANCELLED);
-        CHECK_INT(cws_session_log_metrics(t->session, 1, false, NULL, NULL), CWS_ERR_CLOSED);
+        CHECK_INT(cws_op_status(op[0], NULL), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_session_log_metrics(t->session, 1, true, NULL, NULL), CWS_ERR_CLOSED);
         cws_op_free(op[0]);
         t->client = NULL;
     }
@@ -601,7 +601,7 @@ static void mw_test_trouble(void)
 static bool mw_log_of(cws_session *s, int64_t step)
 {
     bool logged = false;
-    CHECK_INT(cws_session_log_metrics(s, step, false, &logged, NULL), CWS_OK);
+    CHECK_INT(cws_session_log_metrics(s, step, true, &logged, NULL), CWS_OK);
     return logged;
 }
 
@@ -652,11 +652,11 @@ static void mw_test_sessions(void)
         cwsi_metrics_created(other->metrics);
         mw_attach(t, MW_FOUND(MW_ENDED));
         mw_rows(t)->times = 2;
-        CHECK_INT(cws_session_log_metrics_begin(other, 1, false, &op[0], NULL), CWS_OK);
-        CHECK_INT(cws_session_log_metrics_begin(t->session, 1, false, &op[1], NULL), CWS_OK);
+        CHECK_INT(cws_session_log_metrics_begin(other, 1, true, &op[0], NULL), CWS_OK);
+        CHECK_INT(cws_session_log_metrics_begin(t->session, 1, true, &op[1], NULL), CWS_OK);
         CHECK_INT(api_drive(t, op[0]), CWS_OK);
         CHECK_INT(api_drive(t, op[1]), CWS_OK);
-        CHECK(cws_op_logged(op[0]) && cws_op_logged(op[1]));
+        CHECK(cws_op_metrics_logged(op[0]) && cws_op_metrics_logged(op[1]));
         CHECK_STR(script_calls(&t->s), "graphql graphql file_stream file_stream");
         CHECK_INT(mw_offset(t, 0) + mw_offset(t, 1), 1);
         cws_op_free(op[0]);
@@ -670,11 +670,11 @@ static void mw_test_sessions(void)
         (void)api_box(t, NULL);
         mw_attach(t, MW_FOUND(MW_ENDED));
         mw_rows(t);
-        CHECK_INT(cws_session_log_metrics_begin(t->session, 1, false, &op, NULL), CWS_OK);
+        CHECK_INT(cws_session_log_metrics_begin(t->session, 1, true, &op, NULL), CWS_OK);
         cws_session_free(t->session);
         t->session = NULL;
         CHECK_INT(api_drive(t, op), CWS_OK);
-        CHECK(cws_op_logged(op));
+        CHECK(cws_op_metrics_logged(op));
         cws_op_free(op);
     }
     STREAMING("W&B: sandboxes freed, and used, while a report is under way are counted right")
@@ -690,7 +690,7 @@ static void mw_test_sessions(void)
             }
             if (round == 0) mw_attach(t, MW_FOUND(MW_ENDED));
             mw_reply(t, "file_stream", round ? 400 : 200, "{}")->delay = 300;
-            CHECK_INT(cws_session_log_metrics_begin(t->session, CWS_NO_STEP, false, &op, NULL),
+            CHECK_INT(cws_session_log_metrics_begin(t->session, CWS_NO_STEP, true, &op, NULL),
                       CWS_OK);
             while (script_count(&t->s, "file_stream") == 0)
                 CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
@@ -700,7 +700,7 @@ static void mw_test_sessions(void)
             api_drop(t, sb[0]);
             api_drop(t, sb[1]);
             CHECK_INT(api_drive(t, op), CWS_OK);
-            CHECK_INT(cws_op_logged(op), !round);
+            CHECK_INT(cws_op_metrics_logged(op), !round);
             cws_op_free(op);
             CHECK_INT(me_get(t).executions, round ? 5 : 1);
             CHECK_INT(me_get(t).sandbox_count, round ? 4 : 1);
@@ -958,7 +958,7 @@ static void mw_test_memory(void)
                 mw_reply(t, "graphql", 200, MW_UPSERTED)->times = -1;
                 mw_rows(t)->times = -1;
                 test_alloc_fail_at(n, false);
-                status = cws_session_log_metrics(t->session, 3, false, &logged, &t->err);
+                status = cws_session_log_metrics(t->session, 3, true, &logged, &t->err);
                 failed = test_alloc_failed();
                 test_alloc_fail_at(-1, false);
                 CHECK(status == CWS_OK || status == CWS_ERR_NO_MEMORY);

@@ -171,7 +171,7 @@ TEST_FN cws_sandbox *nw_scratch(api *t, const cws_sandbox_opts *o)
 TEST_FN const char *nw_volumes(const cws_sandbox *sb)
 {
     static char text[1000];
-    const cws_sandbox_info *info = cws_sandbox_get_info(sb);
+    const cws_sandbox_info *info = cws_sandbox_last_info(sb);
     size_t i, n = 0;
     text[0] = '\0';
 #define SN_OR(p) ((p) ? (p) : "-")

@@ -251,22 +251,22 @@ static void api_test_errors(void)
         CHECK_INT(api_delete(t, "x", false), CWS_ERR_SANDBOX_VALIDATION);
         CHECK(cws_status_is(t->err.status, CWS_ERR_VALIDATION));
         HAS(t->err.message, "Delete sandbox failed: bad; field violations: a: d1; b: loc; c: R");
-        CHECK(cws_error_violation(&t->err, 1, &field, &text));
+        CHECK(cws_error_violation_at(&t->err, 1, &field, &text));
         CHECK_STR(field, "b");
         CHECK_STR(text, "loc");
-        CHECK(cws_error_violation(&t->err, 3, &field, &text));
+        CHECK(cws_error_violation_at(&t->err, 3, &field, &text));
         CHECK_STR(field, "");
         CHECK_STR(text, "d4");
-        CHECK(cws_error_violation(&t->err, 2, NULL, NULL));
-        CHECK(!cws_error_violation(&t->err, 4, &field, &text));
-        CHECK(!cws_error_violation(NULL, 0, &field, &text));
+        CHECK(cws_error_violation_at(&t->err, 2, NULL, NULL));
+        CHECK(!cws_error_violation_at(&t->err, 4, &field, &text));
+        CHECK(!cws_error_violation_at(NULL, 0, &field, &text));
         (void)snprintf(both, sizeof(both), "%s,%s", script_reason(s, "R", "cwsandbox.com"), bad);
         script_error(s, "DeleteSandbox", "invalid_argument", "", both);
         CHECK_INT(api_delete(t, "x", false), CWS_ERR_SANDBOX_VALIDATION);
         CHECK_STR(t->err.reason, "R");
         script_error(s, "DeleteSandbox", "internal", "x", bad); /* another code: not that class */
         CHECK_INT(api_delete(t, "x", false), CWS_ERR_SANDBOX);
-        CHECK(cws_error_violation(&t->err, 0, NULL, NULL));
+        CHECK(cws_error_violation_at(&t->err, 0, NULL, NULL));
     }
     EACH("an error text longer than the record is cut at a character") {
         char text[1201], body[1400];
@@ -305,32 +305,32 @@ static void api_blocked(api_inside *in)
     cws_error e;
     cws_result *result = NULL;
     cws_bytes *bytes = NULL;
-    cws_sandbox_list *list = NULL;
+    cws_sandboxes *list = NULL;
     cws_sandbox *sb = NULL;
     cws_op *op = NULL;
     size_t pending = cws_client_pending(t->client), done = 0;
     cws_exec_stats stats = cws_sandbox_exec_stats(in->sb);
     CHECK_INT(cws_sandbox_start(in->sb, &e), CWS_ERR_REENTRANT);
-    CHECK_INT(cws_sandbox_wait(in->sb, 0, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_sandbox_wait(in->sb, NULL, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_sandbox_wait_until_complete(in->sb, NULL, &e), CWS_ERR_REENTRANT);
-    CHECK_INT(cws_sandbox_get_status(in->sb, NULL, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_sandbox_get_state(in->sb, NULL, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_sandbox_stop(in->sb, NULL, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_sandbox_delete(t->client, "x", false, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_exec(in->sb, api_true, NULL, &result, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_read_file(in->sb, "/x", NULL, &bytes, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_write_file(in->sb, "/x", "", 0, NULL, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_session_list(t->session, NULL, &list, &e), CWS_ERR_REENTRANT);
-    CHECK_INT(cws_session_from_id(t->session, "x", false, &sb, &e), CWS_ERR_REENTRANT);
+    CHECK_INT(cws_session_from_id(t->session, "x", true, &sb, &e), CWS_ERR_REENTRANT);
     CHECK_INT(e.status, CWS_ERR_REENTRANT);
     CHECK_INT(cws_client_poll(t->client, 0, &e), CWS_ERR_REENTRANT);
     CHECK(!result && !bytes && !list && !sb);
     CHECK_INT(cws_client_pending(t->client), pending); /* and nothing was left behind */
     CHECK_INT(cws_sandbox_exec_stats(in->sb).exec_count, stats.exec_count);
-    CHECK_INT(cws_sandbox_get_status_begin(in->sb, &op, &e), CWS_OK);
+    CHECK_INT(cws_sandbox_get_state_begin(in->sb, &op, &e), CWS_OK);
     CHECK_INT(cws_op_wait(op, 0, &e), CWS_ERR_REENTRANT);
     CHECK_INT(cws_wait_many(&op, 1, 1, 0, NULL, &done, &e), CWS_ERR_REENTRANT);
     CHECK(cws_op_cancel(op));
-    CHECK_INT(cws_op_result(op, &e), CWS_ERR_PENDING);
+    CHECK_INT(cws_op_status(op, &e), CWS_ERR_PENDING);
     cws_op_free(op);
     CHECK_INT(cws_session_close(t->session, &e), CWS_ERR_REENTRANT);
 }
@@ -344,7 +344,7 @@ static void api_inside_work(api_inside *in)
     api_blocked(in);
     CHECK_INT(cws_session_sandbox(t->session, NULL, &extra, &t->err), CWS_OK);
     cws_sandbox_free(extra);
-    CHECK_INT(cws_sandbox_get_status_begin(in->sb, &in->begun, &t->err), CWS_OK);
+    CHECK_INT(cws_sandbox_get_state_begin(in->sb, &in->begun, &t->err), CWS_OK);
     if (in->spare) CHECK(cws_process_cancel(in->spare));
     cws_process_free(in->spare);
     cws_client_wakeup(t->client);
@@ -401,7 +401,7 @@ static void api_again(cws_op *op, void *user)
     cws_op *next = NULL;
     (void)op;
     if (++in->calls > 1000) return;
-    if (cws_sandbox_get_status_begin(in->sb, &next, NULL) == CWS_OK) {
+    if (cws_sandbox_get_state_begin(in->sb, &next, NULL) == CWS_OK) {
         cws_op_on_done(next, api_again, in);
         in->begun = next;
     }
@@ -419,7 +419,7 @@ static void api_test_callbacks(void)
         CHECK_INT(cws_exec_begin(sb, api_true, NULL, &in.spare, &t->err), CWS_OK);
         script_never(&t->s, "StreamExec");
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"))->times = 2;
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &op, &t->err), CWS_OK);
         cws_op_on_done(op, api_inside_done, &in);
         CHECK_INT(in.calls, 0);
         CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_OK);
@@ -477,7 +477,7 @@ static void api_test_callbacks(void)
         cws_op *op;
         int called = 0;
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"))->times = 2;
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &op, &t->err), CWS_OK);
         CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_OK);
         cws_op_on_done(op, api_count, &called);
         CHECK_INT(called, 0);
@@ -490,7 +490,7 @@ static void api_test_callbacks(void)
         CHECK_INT(called, 1);
         cws_op_free(op);
         called = 0;
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &op, &t->err), CWS_OK);
         cws_op_on_done(op, api_free_op, &called);
         api_settle(t);
         CHECK_INT(called, 1);
@@ -499,12 +499,12 @@ static void api_test_callbacks(void)
         cws_sandbox *sb = api_running(t);
         cws_op *op;
         int called = 0;
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &op, &t->err), CWS_OK);
         cws_op_on_done(op, api_count, &called);
         cws_op_free(op);
         CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
         CHECK_INT(called, 0);
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &op, &t->err), CWS_OK);
         cws_op_on_done(op, api_count, &called);
         CHECK(cws_op_cancel(op));
         CHECK_INT(called, 0); /* not from inside cancel */
@@ -517,13 +517,13 @@ static void api_test_callbacks(void)
         cws_sandbox *sb = api_running(t);
         cws_op *op, *late = NULL;
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &op, &t->err), CWS_OK);
         cws_op_on_done(op, api_free_client, t);
         CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_OK);
         CHECK_INT(t->traces, 12345);
         CHECK_INT(t->s.closes, 1);
         CHECK_INT(cws_client_pending(t->client), 0);
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &late, &t->err), CWS_ERR_CLOSED);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &late, &t->err), CWS_ERR_CLOSED);
         CHECK(late == NULL);
         CHECK_INT(cws_session_sandbox(t->session, NULL, &sb, &t->err), CWS_ERR_CLOSED);
         cws_op_free(op);
@@ -535,7 +535,7 @@ static void api_test_callbacks(void)
         memset(&in, 0, sizeof(in));
         in.sb = sb;
         script_never(&t->s, "GetSandbox");
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &in.begun, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &in.begun, &t->err), CWS_OK);
         cws_op_on_done(in.begun, api_again, &in);
         CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
         cws_client_free(t->client);
@@ -555,14 +555,14 @@ static bool api_begin_some(api *t, cws_sandbox *sb, size_t k, cws_op **op, cws_p
     *p = NULL;
     switch (k) {
     case 0: status = cws_sandbox_start_begin(sb, op, &t->err); break;
-    case 1: status = cws_sandbox_wait_begin(sb, 0, op, &t->err); break;
+    case 1: status = cws_sandbox_wait_begin(sb, NULL, op, &t->err); break;
     case 2: status = cws_sandbox_wait_until_complete_begin(sb, NULL, op, &t->err); break;
     case 3: status = cws_sandbox_stop_begin(sb, NULL, op, &t->err); break;
     case 4: status = cws_read_file_begin(sb, "/x", NULL, op, &t->err); break;
     case 5: status = cws_write_file_begin(sb, "/x", "abc", 3, NULL, op, &t->err); break;
     case 6: status = cws_exec_begin(sb, api_true, NULL, p, &t->err); break;
     case 7: status = cws_session_list_begin(t->session, NULL, op, &t->err); break;
-    case 8: status = cws_session_from_id_begin(t->session, "sb-2", false, op, &t->err); break;
+    case 8: status = cws_session_from_id_begin(t->session, "sb-2", true, op, &t->err); break;
     case 9: status = cws_sandbox_delete_begin(t->client, "sb-2", true, op, &t->err); break;
     case 10: status = cws_session_close_begin(t->session, op, &t->err); break;
     case 11: status = cws_exec_begin(sb, api_true, NULL, p, &t->err); break;
@@ -610,7 +610,7 @@ static void api_test_freeing(void)
                     if (r->times > 0) r->used = 0;
                 CHECK(api_begin_some(t, sb, k, &op, &p));
                 for (i = 0; i < turns && !cws_op_done(op); i++)
-                    CHECK_INT(cws_client_poll(t->client, 5, &t->err), CWS_OK);
+                    CHECK_INT(cws_client_poll(t->client, 0.005, &t->err), CWS_OK);
                 running = !cws_op_done(op);
                 CHECK(cws_op_cancel(op) == running);
                 CHECK_INT(cws_op_wait(op, -1, &t->err) == CWS_ERR_CANCELLED, running);
@@ -650,7 +650,7 @@ static void api_test_freeing(void)
                     CHECK(api_begin_some(t, sb, k, &op, &p));
                     cws_op_on_done(op, api_count, &called);
                     for (i = 0; i < turns; i++)
-                        CHECK_INT(cws_client_poll(t->client, 5, &t->err), CWS_OK);
+                        CHECK_INT(cws_client_poll(t->client, 0.005, &t->err), CWS_OK);
                     for (at = orders[o]; *at; at++) {
                         if (*at == 'o' && p) cws_process_free(p);
                         else if (*at == 'o') cws_op_free(op);
@@ -679,7 +679,7 @@ static void api_test_freeing(void)
         cws_sandbox *sb = api_running(t);
         cws_result *r = NULL;
         cws_bytes *bytes = NULL;
-        cws_sandbox_list *list = NULL;
+        cws_sandboxes *list = NULL;
         cws_op *op = NULL;
         api_answer(t, 0, "kept", "");
         CHECK_INT(api_exec(t, sb, api_true, NULL, &r), CWS_OK);
@@ -690,15 +690,15 @@ static void api_test_freeing(void)
         cws_client_free(t->client);
         t->client = NULL;
         CHECK_STR(api_shown(r), "0|kept|");
-        CHECK_STR((const char *)cws_bytes_data(bytes, NULL), "abc");
-        CHECK_STR(cws_sandbox_id(cws_sandbox_list_at(list, 0)), "q");
+        CHECK_STR((const char *)cws_bytes_data(bytes), "abc");
+        CHECK_STR(cws_sandbox_id(cws_sandboxes_at(list, 0)), "q");
         CHECK_INT(cws_sandbox_start(sb, &t->err), CWS_ERR_CLOSED);
         CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &op, &t->err), CWS_ERR_CLOSED);
         CHECK_INT(cws_session_close(t->session, &t->err), CWS_ERR_CLOSED);
         CHECK_INT(cws_session_sandbox_count(t->session), 1);
         cws_result_free(r);
         cws_bytes_free(bytes);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
     }
     STREAMING("cws_client_free ends what is in flight as cancelled, each with its callback") {
         cws_sandbox *sb = api_running(t);
@@ -708,7 +708,7 @@ static void api_test_freeing(void)
         script_never(&t->s, "StreamExec");
         script_never(&t->s, "GetSandbox");
         CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &op, &t->err), CWS_OK);
         cws_op_on_done(cws_process_op(p), api_count, &called);
         cws_op_on_done(op, api_count, &called);
         CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
@@ -716,7 +716,7 @@ static void api_test_freeing(void)
         cws_client_free(t->client);
         t->client = NULL;
         CHECK_INT(called, 2);
-        CHECK_INT(cws_op_result(op, &t->err), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_op_status(op, &t->err), CWS_ERR_CANCELLED);
         CHECK_INT(cws_process_wait(p, -1, NULL, &t->err), CWS_ERR_CANCELLED);
         cws_op_free(op);
         cws_process_free(p);
@@ -736,7 +736,7 @@ static void api_test_freed_by_another(void)
         cws_sandbox *sb = api_started(t);
         cws_op *op = NULL;
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &op, NULL), CWS_OK);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &op, NULL), CWS_OK);
         cws_op_on_done(op, api_free_it, NULL);
         CHECK_INT(cws_op_wait(op, 0, NULL), CWS_OK);
     }
@@ -758,11 +758,11 @@ static void api_test_many(void)
         CHECK_INT(cws_exec_begin(sb, api_true, NULL, &p, &t->err), CWS_OK);
         ops[0] = cws_process_op(p);
         CHECK_INT(cws_read_file_begin(sb, "/x", NULL, &ops[1], &t->err), CWS_OK);
-        CHECK_INT(cws_sandbox_get_status_begin(sb, &ops[2], &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_get_state_begin(sb, &ops[2], &t->err), CWS_OK);
         CHECK_INT(cws_wait_many(ops, 3, CWS_ALL, -1, done, &n, &t->err), CWS_OK);
         CHECK_INT(n, 3);
         CHECK(done[0] && done[1] && done[2]);
-        CHECK_INT(cws_op_result(ops[1], &t->err), CWS_ERR_SANDBOX);
+        CHECK_INT(cws_op_status(ops[1], &t->err), CWS_ERR_SANDBOX);
         CHECK_INT(cws_wait_many(ops, 3, 1, 0, done, &n, &t->err), CWS_OK);
         CHECK(n == 1 && done[0] && !done[1] && !done[2]);
         cws_process_free(p);
@@ -801,16 +801,16 @@ static void api_test_many(void)
         CHECK_INT(cws_wait_many(ops, 4, 4, 0, done, &n, &t->err), CWS_OK); /* a poll */
         CHECK_INT(n, 0);
         CHECK_INT(t->s.now, from);
-        CHECK_INT(cws_wait_many(ops, 4, CWS_ALL, 100, done, &n, &t->err), CWS_OK);
+        CHECK_INT(cws_wait_many(ops, 4, CWS_ALL, 0.1, done, &n, &t->err), CWS_OK);
         CHECK_INT(t->s.now - from, 100);
         CHECK(n == 0 && !done[0] && !done[1] && !done[2] && !done[3]);
         CHECK_INT(cws_wait_many(ops, 4, 2, -1, done, &n, &t->err), CWS_OK);
         CHECK_INT(t->s.now - from, 600);
         CHECK(n == 2 && !done[0] && done[1] && done[2] && !done[3]);
-        CHECK_INT(cws_wait_many(ops, 4, CWS_ALL, 1000, done, &n, &t->err), CWS_OK);
+        CHECK_INT(cws_wait_many(ops, 4, CWS_ALL, 1, done, &n, &t->err), CWS_OK);
         CHECK_INT(t->s.now - from, 1600);
         CHECK(n == 3 && done[0] && !done[3]);
-        CHECK_INT(cws_op_result(ops[3], &t->err), CWS_ERR_PENDING); /* nothing is cancelled */
+        CHECK_INT(cws_op_status(ops[3], &t->err), CWS_ERR_PENDING); /* nothing is cancelled */
         CHECK_INT(cws_client_pending(t->client), 1);
         for (i = 0; i < 4; i++) cws_op_free(ops[i]);
     }
@@ -833,6 +833,81 @@ static void api_test_many(void)
     }
 }
 
+/* ---- what an operation tells of itself, and waits -------------------------------------------- */
+
+static void api_test_accessors(void)
+{
+    ONCE("an operation has a name, a client, and a pointer of the caller's") {
+        cws_sandbox *sb = api_box(t, NULL);
+        int mine = 0;
+        cws_op *op = NULL;
+        script_ok(&t->s, "CreateSandbox", BOX("PENDING"));
+        CHECK_INT(cws_sandbox_start_begin(sb, &op, &t->err), CWS_OK);
+        CHECK_STR(cws_op_name(op), "Start sandbox");
+        CHECK(cws_op_client(op) == t->client);
+        CHECK(cws_op_user(op) == NULL);
+        cws_op_set_user(op, &mine);
+        cws_op_on_done(op, NULL, t); /* that of the callback is another one */
+        CHECK(cws_op_user(op) == &mine);
+        CHECK_INT(cws_op_wait(op, CWS_FOREVER, &t->err), CWS_OK);
+        CHECK(cws_op_user(op) == &mine);
+        cws_op_free(op);
+        cws_op_set_user(NULL, &mine);
+        CHECK(!cws_op_user(NULL) && !cws_op_client(NULL));
+        CHECK_STR(cws_op_name(NULL), "");
+    }
+    ONCE("waits are in seconds: fractions are rounded up, and what is no number is refused") {
+        volatile double zero = 0;
+        double nan = zero / zero;
+        cws_sandbox *sb = api_box(t, NULL);
+        cws_op *op = NULL;
+        size_t n = 0;
+        int64_t from;
+        script_never(&t->s, "CreateSandbox");
+        CHECK_INT(cws_sandbox_start_begin(sb, &op, &t->err), CWS_OK);
+        from = t->s.now;
+        CHECK_INT(cws_op_wait(op, 0.0001, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(t->s.now - from, 1);
+        CHECK_INT(cws_op_wait(op, 1.5, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(t->s.now - from, 1501);
+        CHECK_INT(cws_wait_many(&op, 1, 1, 0.25, NULL, &n, &t->err), CWS_OK);
+        CHECK_INT(t->s.now - from, 1751);
+        CHECK_INT(n, 0);
+        CHECK_INT(cws_op_wait(op, nan, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "timeout_seconds");
+        CHECK_INT(cws_wait_many(&op, 1, 1, nan, NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_client_poll(t->client, nan, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(t->s.now - from, 1751);
+        CHECK(!cws_op_done(op));
+        cws_op_free(op);
+    }
+    ONCE("the metadata of an error can be walked") {
+        const char *key = NULL, *value = NULL;
+        cws_sandbox *sb = api_box(t, NULL);
+        script_error(&t->s, "CreateSandbox", "failed_precondition", "no",
+                     script_detail(&t->s, "google.rpc.ErrorInfo",
+                                   "{\"reason\":\"CWSANDBOX_X\",\"domain\":\"cwsandbox.com\","
+                                   "\"metadata\":{\"a\":\"1\",\"b\":\"2\"}}"));
+        CHECK(cws_sandbox_start(sb, &t->err) != CWS_OK);
+        CHECK(cws_error_metadata_at(&t->err, 0, &key, &value));
+        CHECK_STR(key, "a");
+        CHECK_STR(value, "1");
+        CHECK(cws_error_metadata_at(&t->err, 1, NULL, &value));
+        CHECK_STR(value, "2");
+        CHECK(!cws_error_metadata_at(&t->err, 2, &key, &value));
+        CHECK(!cws_error_metadata_at(NULL, 0, &key, &value));
+        CHECK(!cws_error_violation_at(&t->err, 0, &key, &value));
+    }
+    ONCE("the version can be asked for before compiling") {
+#if !CWS_VERSION_AT_LEAST(0, 2) || CWS_VERSION_AT_LEAST(99, 0)
+        CHECK(false);
+#endif
+        CHECK_INT(CWS_VERSION_AT_LEAST(CWS_VERSION_MAJOR, CWS_VERSION_MINOR), 1);
+        CHECK_INT(CWS_VERSION_AT_LEAST(CWS_VERSION_MAJOR, CWS_VERSION_MINOR + 1), 0);
+        CHECK_INT(CWS_VERSION_AT_LEAST(CWS_VERSION_MAJOR + 1, 0), 0);
+    }
+}
+
 static void (*const both[])(void) = {
     api_test_error_record,
     api_test_errors,
@@ -844,5 +919,6 @@ static void (*const both[])(void) = {
 int main(int argc, char **argv)
 {
     test_init(argc, argv);
+    api_test_accessors();
     return api_both_dialects(both, CWSI_COUNT(both));
 }

@@ -561,14 +561,14 @@ static void api_test_arguments(void)
         cws_session *session = NULL;
         cws_result *result = NULL;
         cws_bytes *bytes = NULL;
-        cws_sandbox_list *list = NULL;
+        cws_sandboxes *list = NULL;
         cws_session_opts so = t->sopts;
         cws_sandbox_opts bo;
-        cws_complete_opts co;
+        cws_wait_opts co;
         cws_stop_opts st;
         cws_exec_opts eo;
         cws_file_opts fo;
-        cws_list_opts lo;
+        cws_session_list_opts lo;
         memset(&bo, 0, sizeof(bo));
         memset(&co, 0, sizeof(co));
         memset(&st, 0, sizeof(st));
@@ -587,7 +587,7 @@ static void api_test_arguments(void)
         so.defaults = &bo;
         CHECK_INT(cws_session_open(&so, &session, &t->err), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(api_complete(t, sb, &co), CWS_ERR_INVALID_ARGUMENT);
-        HAS(t->err.message, "cws_complete_opts");
+        HAS(t->err.message, "cws_wait_opts");
         CHECK_INT(api_stop(t, sb, &st), CWS_ERR_INVALID_ARGUMENT);
         HAS(t->err.message, "cws_stop_opts");
         CHECK_INT(api_exec(t, sb, api_true, &eo, &result), CWS_ERR_INVALID_ARGUMENT);
@@ -596,7 +596,7 @@ static void api_test_arguments(void)
         HAS(t->err.message, "cws_file_opts");
         CHECK_INT(api_write(t, sb, "/x", "", 0, &fo), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(api_list(t, &lo, &list), CWS_ERR_INVALID_ARGUMENT);
-        HAS(t->err.message, "cws_list_opts");
+        HAS(t->err.message, "cws_session_list_opts");
         CHECK(!result && !bytes && !list);
         CHECK_INT(t->s.call_count, 0);
         CHECK_INT(cws_client_pending(t->client), 0);
@@ -609,14 +609,14 @@ static void api_test_arguments(void)
         cws_session *session = NULL;
         cws_result *result = NULL;
         cws_bytes *bytes = NULL;
-        cws_sandbox_list *list = NULL;
+        cws_sandboxes *list = NULL;
         cws_session_opts so = t->sopts;
         cws_sandbox_opts bo;
-        cws_complete_opts co;
+        cws_wait_opts co;
         cws_stop_opts st;
         cws_exec_opts eo;
         cws_file_opts fo;
-        cws_list_opts lo;
+        cws_session_list_opts lo;
         size_t i;
         memset(&bo, 0, sizeof(bo));
         memset(&co, 0, sizeof(co));
@@ -664,7 +664,7 @@ static void api_test_arguments(void)
         CHECK_INT(cws_exec(t->boxes[0], api_true, NULL, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_read_file(t->boxes[0], "/x", NULL, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_session_list(t->session, NULL, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_session_from_id(t->session, "x", false, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_session_from_id(t->session, "x", true, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_session_sandbox(t->session, NULL, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_session_sandbox(NULL, NULL, &t->boxes[1], &e), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_session_close(NULL, &e), CWS_ERR_INVALID_ARGUMENT);
@@ -672,11 +672,12 @@ static void api_test_arguments(void)
         CHECK_INT(cws_sandbox_delete(NULL, "x", false, &e), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_client_poll(NULL, 0, &e), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_op_wait(NULL, 0, &e), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_op_result(NULL, &e), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_op_status(NULL, &e), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_process_wait(NULL, 0, NULL, &e), CWS_ERR_INVALID_ARGUMENT);
         CHECK(!cws_op_cancel(NULL) && !cws_process_cancel(NULL));
-        CHECK(!cws_session_failed(NULL, 0, NULL, NULL));
-        CHECK(!cws_op_take_bytes(NULL) && !cws_op_take_list(NULL) && !cws_op_take_sandbox(NULL));
+        CHECK(!cws_session_failed_at(NULL, 0, NULL, NULL));
+        CHECK(!cws_op_take_bytes(NULL) && !cws_op_take_sandboxes(NULL) &&
+              !cws_op_take_sandbox(NULL));
         cws_client_free(NULL);
         cws_session_free(NULL);
         cws_sandbox_free(NULL);
@@ -684,7 +685,7 @@ static void api_test_arguments(void)
         cws_process_free(NULL);
         cws_result_free(NULL);
         cws_bytes_free(NULL);
-        cws_sandbox_list_free(NULL);
+        cws_sandboxes_free(NULL);
         cws_client_wakeup(NULL);
         CHECK_INT(t->s.call_count, 0);
     }
@@ -820,8 +821,8 @@ static void op_test_lacks(void)
         }
     }
     ONCE("not in v1: filters of a list by profile") {
-        cws_list_opts o;
-        cws_sandbox_list *list = NULL;
+        cws_session_list_opts o;
+        cws_sandboxes *list = NULL;
         memset(&o, 0, sizeof(o));
         o.profile_ids = STRINGS("p");
         CHECK_INT(api_list(t, &o, &list), CWS_ERR_UNSUPPORTED);
@@ -919,7 +920,7 @@ static const op_bad op_bads[] = {
     BAD_SECRET("secrets[0].name", "s", NULL, NULL, NULL),
     BAD_SECRET("secrets[0].name", "s", "", NULL, NULL),
     BAD_SECRET("secrets[0].env_var", "s", "n", NULL, ""),
-    BAD_SECRET("secrets.field", "s", "n", "\xff", NULL),
+    BAD_SECRET("secrets[0].field", "s", "n", "\xff", NULL),
     {"secrets: 'n' and 'm'", {.secrets = SECRETS({"s", "n", NULL, "V"}, {"s", "m", NULL, "V"}),
                               .secret_count = 2}},
     {"secrets: 'n' and 'n'", {.secrets = SECRETS({"s", "n", NULL, NULL}, {"s", "n", "f", NULL}),
@@ -1018,8 +1019,8 @@ static const op_bad op_bads[] = {
     {"ports", {.port_count = 1}},
     {"ports.container_port", {.ports = PORTS({0, NULL, NULL}), .port_count = 1}},
     {"ports.container_port", {.ports = PORTS({65536, NULL, NULL}), .port_count = 1}},
-    {"ports.name", {.ports = PORTS({1, "\xff", NULL}), .port_count = 1}},
-    {"ports.protocol", {.ports = PORTS({1, NULL, "\xff"}), .port_count = 1}},
+    {"ports[0].name", {.ports = PORTS({1, "\xff", NULL}), .port_count = 1}},
+    {"ports[0].protocol", {.ports = PORTS({1, NULL, "\xff"}), .port_count = 1}},
     /* storage */
     {"volumes", {.volume_count = 1}},
     BAD_VOLUME("volumes[0]", {.name = "v"}),
@@ -1369,18 +1370,18 @@ static void sn_test_containers(void)
             {{.name = "c", .image = "i", .secret_count = 1}, "[1].secrets"},
             {{.name = "c", .image = "i", .mounted_file_count = 1}, "[1].mounted_files"},
             {{.name = "c", .image = "i", .mounts = MOUNTS({.mount_path = "/x"}),
-              .mount_count = 1}, "[1].mounts: volume"},
+              .mount_count = 1}, "[1].mounts[0].volume"},
             {{.name = "c", .image = "i", .mounts = MOUNTS({.volume = "", .mount_path = "/x"}),
-              .mount_count = 1}, "[1].mounts: volume"},
+              .mount_count = 1}, "[1].mounts[0].volume"},
             {{.name = "c", .image = "i", .mounts = MOUNTS({.volume = "v"}), .mount_count = 1},
-             "[1].mounts: mount_path"},
+             "[1].mounts[0].mount_path"},
             {{.name = "c", .image = "i", .mounts = MOUNTS({.volume = "v", .mount_path = "x"}),
-              .mount_count = 1}, "[1].mounts: mount_path"},
+              .mount_count = 1}, "[1].mounts[0].mount_path"},
             {{.name = "c", .image = "i", .mounts = MOUNTS({.volume = "v", .mount_path = "/"}),
-              .mount_count = 1}, "[1].mounts: mount_path"},
+              .mount_count = 1}, "[1].mounts[0].mount_path"},
             {{.name = "c", .image = "i",
               .mounts = MOUNTS({.volume = "v", .mount_path = "/x", .sub_path = "\xff"}),
-              .mount_count = 1}, "[1].mounts: sub_path"},
+              .mount_count = 1}, "[1].mounts[0].sub_path"},
             {{.name = "c", .image = "i",
               .mounts = MOUNTS({.volume = "v", .mount_path = "/x"},
                                {.volume = "other", .mount_path = "/y"}),
@@ -1724,6 +1725,133 @@ static void op_test_copies(void)
     }
 }
 
+/* ---- options as they will be sent ------------------------------------------------------------ */
+
+static void op_test_resolve(void)
+{
+    ONCE("the options of a sandbox can be read as they will be sent") {
+        const char *const tags[] = {"d", NULL}, *const more[] = {"e", NULL};
+        const char *const hosts[] = {" PyPI.org ", NULL};
+        cws_pair env[] = {{"A", "1"}, {"B", "2"}, {NULL, NULL}}, own[] = {{"B", "3"}, {NULL, NULL}};
+        cws_network network = {.egress_hostnames = hosts};
+        cws_sandbox_opts d = {.tags = tags, .environment_variables = env,
+                              .max_lifetime_seconds = 600, .network = &network};
+        cws_mounted_file file = {"/a", "content", 7};
+        cws_sandbox_opts o = {.tags = more, .environment_variables = own,
+                              .mounted_files = &file, .mounted_file_count = 1};
+        const cws_sandbox_opts *r = NULL;
+        t->sopts.defaults = &d;
+        CHECK_INT(cws_session_resolve(api_session(t), &o, &r, &t->err), CWS_OK);
+        if (CHECK(r != NULL)) {
+            CHECK_STR(r->container_image, "python:3.11");
+            CHECK_STR(r->command, "/bin/sh");
+            CHECK(r->args && r->args[0] && r->args[1] && !r->args[2]);
+            CHECK(r->tags && !strcmp(r->tags[0], "d") && !strcmp(r->tags[1], "e") && !r->tags[2]);
+            CHECK(!strcmp(r->environment_variables[1].value, "3"));
+            CHECK_INT(r->max_lifetime_seconds, 600);
+            CHECK(r->request_timeout_seconds > 299 && r->request_timeout_seconds < 301);
+            CHECK_STR(r->network->egress_hostnames[0], " PyPI.org "); /* copied as it was given */
+            CHECK(r->mounted_files != &file && r->mounted_files[0].size == 7);
+            CHECK_STR((const char *)r->mounted_files[0].content, "content");
+        }
+        cws_sandbox_opts_free(r);
+        cws_sandbox_opts_free(NULL);
+        o.command = "/bin/true";
+        CHECK_INT(cws_session_resolve(t->session, &o, &r, &t->err), CWS_OK);
+        CHECK(r && !r->args && !strcmp(r->command, "/bin/true"));
+        cws_sandbox_opts_free(r);
+        CHECK_INT(cws_session_resolve(t->session, NULL, &r, &t->err), CWS_OK);
+        CHECK(r && r->tags && !r->tags[1]);
+        cws_sandbox_opts_free(r);
+        o.max_lifetime_seconds = -1;
+        CHECK_INT(cws_session_resolve(t->session, &o, &r, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(!r);
+        CHECK_INT(cws_session_resolve(NULL, NULL, &r, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_session_resolve(t->session, NULL, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_session_sandbox_count(t->session), 0);
+        CHECK_INT(t->s.call_count, 0);
+    }
+    ONCE("resolving without memory leaves nothing") {
+        const char *const tags[] = {"d", NULL};
+        cws_sandbox_opts o = {.tags = tags};
+        const cws_sandbox_opts *r = NULL;
+        size_t live;
+        bool failed = true;
+        long n;
+        (void)api_session(t);
+        live = test_alloc_live();
+        for (n = 0; failed && n < 100; n++) {
+            cws_status status;
+            test_alloc_fail_at(n, false);
+            status = cws_session_resolve(t->session, &o, &r, &t->err);
+            failed = test_alloc_failed();
+            test_alloc_fail_at(-1, false);
+            CHECK_INT(status, failed ? CWS_ERR_NO_MEMORY : CWS_OK);
+            cws_sandbox_opts_free(r);
+            CHECK_INT(test_alloc_live(), live);
+        }
+        CHECK(n > 2 && n < 100);
+    }
+    ONCE("each text that is not UTF-8 is named by its path") {
+        static const char bad[] = "\xff";
+        cws_volume volumes[2] = {{.name = "a", .mount_path = "/a"},
+                                 {.name = "b", .mount_path = "/b", .sub_path = bad}};
+        cws_port_range range = {.protocol = bad, .port = 1};
+        cws_network_rule rules[2] = {{.any = true},
+                                     {.any = true, .ports = &range, .port_count = 1}};
+        cws_network network = {.egress = rules, .egress_count = 2};
+        cws_service service = {.port = 1, .name = bad};
+        cws_security security = {.seccomp_profile = bad};
+        cws_image_credentials pull = {bad, "s", "n", NULL};
+        cws_file_system fs = {"/w", NULL, bad, NULL};
+        cws_secret secrets[1] = {{"s", "n", NULL, bad}};
+        cws_mount mount = {.volume = "a", .mount_path = bad};
+        cws_container side = {.name = "x", .image = "i", .mounts = &mount, .mount_count = 1};
+        const struct {
+            cws_sandbox_opts o;
+            const char *label;
+        } rows[] = {
+            {{.volumes = volumes, .volume_count = 2}, "volumes[1].sub_path is"},
+            {{.network = &network}, "network.egress[1].ports[0].protocol is"},
+            {{.services = &service, .service_count = 1}, "services[0].name is"},
+            {{.security = &security}, "security.seccomp_profile is"},
+            {{.image_credentials = &pull}, "image_credentials.registry is"},
+            {{.file_system = &fs}, "file_system.snapshot_id is"},
+            {{.secrets = secrets, .secret_count = 1}, "secrets[0].env_var is"},
+            {{.containers = &side, .container_count = 1}, "containers[0].mounts[0].mount_path is"},
+            {{.working_dir = bad}, "working_dir is"}};
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            cws_sandbox *sb = NULL;
+            CHECK_INT(cws_session_sandbox(api_session(t), &rows[i].o, &sb, &t->err),
+                      CWS_ERR_INVALID_ARGUMENT);
+            if (!CHECK(strstr(t->err.message, rows[i].label) != NULL))
+                printf("    %s\n", t->err.message);
+        }
+    }
+    ONCE("every field of the options has its row in the tables") {
+        unsigned char bytes[sizeof(cws_sandbox_opts)];
+        size_t i, pointers = 0;
+        cwsi_table table = cwsi_table_of(CWSI_T_SANDBOX);
+        memset(bytes, 0, sizeof(bytes));
+        for (i = 0; i < table.count; i++) {
+            size_t k;
+            for (k = 0; k < cwsi_option_size(&table.rows[i]); k++)
+                bytes[table.rows[i].at + k] = 1;
+            if (cwsi_option_counts(&table.rows[i]))
+                for (k = 0; k < sizeof(size_t); k++) bytes[table.rows[i].count_at + k] = 1;
+        }
+        for (i = 0; i + sizeof(void *) <= offsetof(cws_sandbox_opts, must_be_zero);
+             i += sizeof(void *)) {
+            size_t k, told = 0;
+            for (k = 0; k < sizeof(void *); k++) told += bytes[i + k];
+            pointers += told > 0;
+            if (!CHECK(told > 0)) printf("    no row for the bytes at %lu\n", (unsigned long)i);
+        }
+        CHECK(pointers > 30);
+    }
+}
+
 static void (*const both[])(void) = {
     api_test_defaults,
     api_test_resources,
@@ -1739,5 +1867,6 @@ int main(int argc, char **argv)
     sn_test_containers();
     op_test_template();
     op_test_copies();
+    op_test_resolve();
     return api_both_dialects(both, CWSI_COUNT(both));
 }

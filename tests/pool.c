@@ -276,7 +276,7 @@ static void child_thread(api *t)
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (pthread_create(&thread, NULL, thread_signal, NULL)) abort();
     while (!cwsi_guard.caught) (void)usleep(1000);
-    CHECK_INT(cws_client_poll(t->client, 100000, &t->err), CWS_OK);
+    CHECK_INT(cws_client_poll(t->client, 100, &t->err), CWS_OK);
     (void)usleep(2000000); /* the other thread dies of it, and with it the process */
     say("alive ");
 }
@@ -288,12 +288,12 @@ static void child_looks(api *t)
     guarded(t);
     svc.hang_gets = true;
     svc.most_wait = 0;
-    CHECK_INT(cws_sandbox_get_status_begin(t->boxes[0], &op, &t->err), CWS_OK);
-    (void)cws_op_wait(op, 4000, &t->err);
+    CHECK_INT(cws_sandbox_get_state_begin(t->boxes[0], &op, &t->err), CWS_OK);
+    (void)cws_op_wait(op, 4, &t->err);
     CHECK(svc.most_wait > 0 && svc.most_wait <= 500);
     CHECK_INT(cws_session_guard(t->session, false, &t->err), CWS_OK);
     svc.most_wait = 0;
-    (void)cws_op_wait(op, 4000, &t->err);
+    (void)cws_op_wait(op, 4, &t->err);
     CHECK(svc.most_wait > 500);
     cws_op_free(op);
 }
@@ -364,7 +364,7 @@ static void child_exit_in_callback(api *t)
     cws_op *op = NULL;
     guarded(t);
     svc.say = -1;
-    CHECK_INT(cws_sandbox_get_status_begin(t->boxes[0], &op, &t->err), CWS_OK);
+    CHECK_INT(cws_sandbox_get_state_begin(t->boxes[0], &op, &t->err), CWS_OK);
     cws_op_on_done(op, exit_inside, NULL);
     (void)cws_op_wait(op, -1, &t->err);
 }
@@ -380,7 +380,7 @@ static void child_own_client(api *t)
     svc.say = -1;
     CHECK_INT(cws_session_open(&so, &s, &t->err), CWS_OK);
     CHECK_INT(cws_session_sandbox(s, NULL, &sb, &t->err), CWS_OK);
-    CHECK_INT(cws_sandbox_wait(sb, 0, &t->err), CWS_OK);
+    CHECK_INT(cws_sandbox_wait(sb, NULL, &t->err), CWS_OK);
     CHECK_INT(cws_session_guard(s, true, &t->err), CWS_OK);
     svc.say = out;
     cws_sandbox_free(sb);
@@ -458,14 +458,14 @@ static cws_pool *open_pool(api *t, cws_pool_opts *o, size_t size)
 static void pool_fills(api *t, cws_pool *pool, size_t n)
 {
     int64_t from = t->s.now;
-    while (cws_pool_ready(pool) < n && t->s.now - from < 60000)
-        CHECK_INT(cws_client_poll(t->client, 1000, NULL), CWS_OK);
-    CHECK_INT(cws_pool_ready(pool), n);
+    while (cws_pool_ready_count(pool) < n && t->s.now - from < 60000)
+        CHECK_INT(cws_client_poll(t->client, 1, NULL), CWS_OK);
+    CHECK_INT(cws_pool_ready_count(pool), n);
 }
 
 static cws_status pool_take(api *t, cws_pool *pool, int64_t ms, cws_sandbox **out)
 {
-    cws_status status = cws_pool_take(pool, ms, out, &t->err);
+    cws_status status = cws_pool_take(pool, ms / 1000.0, out, &t->err);
     CHECK_INT(status == CWS_OK, *out != NULL);
     CHECK_INT(t->err.status, status);
     if (*out) t->boxes[t->box_count++] = *out;
@@ -484,9 +484,9 @@ static void pool_on_ready(cws_pool *pool, void *user)
 {
     pool_seen *seen = (pool_seen *)user;
     cws_sandbox *sb = NULL;
-    seen->ready = cws_pool_ready(pool);
+    seen->ready = cws_pool_ready_count(pool);
     if (seen->take && seen->calls < 10) {
-        seen->blocked = cws_pool_take(pool, 5, &sb, NULL);
+        seen->blocked = cws_pool_take(pool, 0.005, &sb, NULL);
         CHECK(sb == NULL);
         seen->closed = cws_pool_close(pool, NULL);
         CHECK_INT(cws_pool_take(pool, 0, &seen->taken[seen->calls], NULL), CWS_OK);
@@ -529,7 +529,7 @@ static void test_pool(void)
         CHECK(pool == NULL);
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
         CHECK_INT(cws_pool_take(NULL, 0, &sb, &t->err), CWS_ERR_INVALID_ARGUMENT);
-        CHECK_INT(cws_pool_ready(NULL), 0);
+        CHECK_INT(cws_pool_ready_count(NULL), 0);
         CHECK_INT(cws_pool_close(NULL, &t->err), CWS_OK);
         cws_pool_free(NULL);
         CHECK_INT(api_close(t), CWS_OK);
@@ -567,7 +567,7 @@ static void test_pool(void)
         CHECK_INT(cws_pool_take(pool, 0, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
         CHECK_INT(svc_running(), 5); /* those that were taken */
-        CHECK_INT(cws_pool_ready(pool), 0);
+        CHECK_INT(cws_pool_ready_count(pool), 0);
         CHECK_INT(pool_take(t, pool, 0, &sb), CWS_ERR_CLOSED);
         CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK); /* twice is once */
         cws_pool_free(pool);
@@ -641,9 +641,9 @@ static void test_pool(void)
         CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
         CHECK_STR(cws_sandbox_id(sb), "sb-1");
         pool_fills(t, pool, 2); /* sb-3 */
-        CHECK_INT(cws_pool_ready(pool), 2);
+        CHECK_INT(cws_pool_ready_count(pool), 2);
         t->s.now += 5000;
-        CHECK_INT(cws_pool_ready(pool), 1); /* sb-2 is too old */
+        CHECK_INT(cws_pool_ready_count(pool), 1); /* sb-2 is too old */
         CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
         CHECK_STR(cws_sandbox_id(sb), "sb-3");
         t->s.now += 60000;
@@ -671,7 +671,7 @@ static void test_pool(void)
         HAS(t->err.message, "not this one");
         CHECK_INT(svc.creates, 3);
         api_settle(t);
-        CHECK_INT(cws_client_poll(t->client, 60000, NULL), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 60, NULL), CWS_OK);
         CHECK_INT(svc.creates, 3); /* by itself it does not */
         CHECK_INT(pool_take(t, pool, -1, &sb), CWS_ERR_SANDBOX);
         CHECK_INT(svc.creates, 4);
@@ -726,7 +726,7 @@ static void test_pool(void)
         pool = open_pool(t, &o, 2);
         CHECK_INT(seen.calls, 0);
         for (i = 0; i < 1000 && seen.calls < 10; i++)
-            CHECK_INT(cws_client_poll(t->client, 1000, NULL), CWS_OK);
+            CHECK_INT(cws_client_poll(t->client, 1, NULL), CWS_OK);
         CHECK(seen.calls >= 10);
         CHECK_INT(seen.blocked, CWS_ERR_REENTRANT);
         CHECK_INT(seen.closed, CWS_ERR_REENTRANT);
@@ -754,7 +754,7 @@ static void test_pool(void)
         o.user = &seen;
         seen.free_it = true;
         (void)open_pool(t, &o, 3);
-        while (!seen.calls) CHECK_INT(cws_client_poll(t->client, 1000, NULL), CWS_OK);
+        while (!seen.calls) CHECK_INT(cws_client_poll(t->client, 1, NULL), CWS_OK);
         api_settle(t);
         CHECK_INT(seen.calls, 1);
         CHECK_INT(api_close(t), CWS_OK);
@@ -769,7 +769,7 @@ static void test_pool(void)
             cws_sandbox *sb = NULL;
             pool = open_pool(t, &o, 3);
             while (t->s.now - from < when)
-                CHECK_INT(cws_client_poll(t->client, 100, NULL), CWS_OK);
+                CHECK_INT(cws_client_poll(t->client, 0.1, NULL), CWS_OK);
             if (cws_pool_take(pool, 0, &sb, NULL) == CWS_OK) t->boxes[t->box_count++] = sb;
             cws_pool_free(pool);
             api_settle(t);
@@ -828,7 +828,7 @@ static void test_pool(void)
         memset(&o, 0, sizeof(o));
         svc.create_ms = 1000;
         pool = open_pool(t, &o, 3);
-        CHECK_INT(cws_client_poll(t->client, 100, NULL), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0.1, NULL), CWS_OK);
         cws_client_free(t->client);
         CHECK(pool_take(t, pool, -1, &sb) != CWS_OK);
         CHECK(pool_take(t, pool, 0, &sb) != CWS_OK);
@@ -901,11 +901,134 @@ static void test_pool_memory(void)
 static void (*const both[])(void) = {
     api_test_pool_fails};
 
+/* ---- takes and closes that are begun --------------------------------------------------------- */
+
+static cws_op *take_begun(api *t, cws_pool *pool)
+{
+    cws_op *op = NULL;
+    CHECK_INT(cws_pool_take_begin(pool, &op, &t->err), CWS_OK);
+    if (!op) abort();
+    return op;
+}
+
+static void test_pool_begun(void)
+{
+    STREAMING("pool: takes that are begun are served in order; what is not used goes back") {
+        cws_pool_opts o;
+        cws_pool *pool;
+        cws_op *op[3];
+        cws_sandbox *sb = NULL;
+        int i;
+        svc_serve(t);
+        memset(&o, 0, sizeof(o));
+        svc.create_ms = 1000, svc.run_ms = 1000;
+        pool = open_pool(t, &o, 1);
+        for (i = 0; i < 3; i++) op[i] = take_begun(t, pool);
+        CHECK_STR(cws_op_name(op[0]), "Take from pool");
+        CHECK_INT(cws_op_wait(op[0], CWS_FOREVER, &t->err), CWS_OK);
+        CHECK(!cws_op_done(op[1]) && !cws_op_done(op[2]));
+        CHECK_INT(cws_pool_ready_count(pool), 0); /* it is reserved */
+        CHECK_INT(pool_take(t, pool, 0, &sb), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(svc.creates, 1);
+        cws_op_free(op[0]); /* nobody took it: the next one gets it, and nothing was started */
+        CHECK_INT(cws_op_wait(op[1], CWS_FOREVER, &t->err), CWS_OK);
+        CHECK_INT(svc.creates, 1);
+        sb = cws_op_take_sandbox(op[1]);
+        CHECK(sb && !cws_op_take_sandbox(op[1]));
+        t->boxes[t->box_count++] = sb;
+        CHECK_INT(cws_op_wait(op[2], CWS_FOREVER, &t->err), CWS_OK);
+        CHECK(svc.creates >= 2);
+        cws_op_free(op[1]);
+        cws_op_free(op[2]);
+        CHECK_INT(cws_pool_ready_count(pool), 1);
+        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
+        cws_pool_free(pool);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(svc_running(), 0);
+    }
+    STREAMING("pool: a take that is cancelled makes room for the next") {
+        cws_pool_opts o;
+        cws_pool *pool;
+        cws_op *a, *b;
+        svc_serve(t);
+        memset(&o, 0, sizeof(o));
+        svc.create_ms = 1000;
+        pool = open_pool(t, &o, 1);
+        a = take_begun(t, pool);
+        b = take_begun(t, pool);
+        CHECK(cws_op_cancel(a));
+        CHECK_INT(cws_op_wait(b, CWS_FOREVER, &t->err), CWS_OK);
+        CHECK_INT(cws_op_status(a, NULL), CWS_ERR_CANCELLED);
+        t->boxes[t->box_count++] = cws_op_take_sandbox(b);
+        cws_op_free(a);
+        cws_op_free(b);
+        cws_pool_free(pool);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(svc_running(), 0);
+    }
+    STREAMING("pool: a close or a free under takes: they end, and what they had is stopped") {
+        cws_pool_opts o;
+        cws_pool *pool;
+        cws_op *had, *waits, *late, *close[2];
+        int freed;
+        for (freed = 0; freed < 2; freed++) {
+            svc_serve(t);
+            memset(&o, 0, sizeof(o));
+            svc.create_ms = 1000;
+            pool = open_pool(t, &o, 1);
+            had = take_begun(t, pool);
+            waits = take_begun(t, pool);
+            CHECK_INT(cws_op_wait(had, CWS_FOREVER, &t->err), CWS_OK);
+            if (freed) cws_pool_free(pool);
+            else {
+                CHECK_INT(cws_pool_close_begin(pool, &close[0], &t->err), CWS_OK);
+                CHECK_INT(cws_pool_close_begin(pool, &close[1], &t->err), CWS_OK);
+                CHECK_INT(cws_pool_take_begin(pool, &late, &t->err), CWS_ERR_CLOSED);
+                CHECK(!late);
+                CHECK_INT(cws_op_wait(close[1], CWS_FOREVER, &t->err), CWS_OK);
+                CHECK_INT(cws_op_wait(close[0], CWS_FOREVER, &t->err), CWS_OK);
+                cws_op_free(close[0]);
+                cws_op_free(close[1]);
+                CHECK_INT(svc_running(), 0);
+                cws_pool_free(pool);
+            }
+            CHECK_INT(cws_op_wait(waits, CWS_FOREVER, &t->err), CWS_ERR_CLOSED);
+            cws_op_free(waits);
+            CHECK(!cws_op_take_sandbox(had)); /* it is gone, though the take ended well */
+            cws_op_free(had);
+        }
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(svc_running(), 0);
+    }
+    STREAMING("pool: freed while it is closed: the close says so, and the session stops the rest") {
+        cws_pool_opts o;
+        cws_pool *pool;
+        cws_op *close;
+        svc_serve(t);
+        memset(&o, 0, sizeof(o));
+        pool = open_pool(t, &o, 3);
+        pool_fills(t, pool, 3);
+        CHECK_INT(cws_pool_close_begin(pool, &close, &t->err), CWS_OK);
+        cws_pool_free(pool);
+        CHECK_INT(cws_op_wait(close, CWS_FOREVER, &t->err), CWS_ERR_CLOSED);
+        cws_op_free(close);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(svc_running(), 0);
+    }
+    ONCE("pool: begun with wrong arguments") {
+        cws_op *op = NULL;
+        CHECK_INT(cws_pool_take_begin(NULL, &op, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_INT(cws_pool_close_begin(NULL, &op, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(!op);
+    }
+}
+
 int main(int argc, char **argv)
 {
     test_init(argc, argv);
     test_guard();
     test_pool();
+    test_pool_begun();
     test_pool_memory();
     remove_journals();
     return api_both_dialects(both, CWSI_COUNT(both));

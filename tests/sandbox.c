@@ -21,7 +21,7 @@ static void api_test_start(void)
         CHECK_INT(api_start(t, sb), CWS_OK);
         CHECK_STR(cws_sandbox_id(sb), "sb-1");
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_PENDING);
-        CHECK(cws_sandbox_get_info(sb)->updated_unix_ms == script_unix(&t->s));
+        CHECK(cws_sandbox_last_info(sb)->updated_unix_ms == script_unix(&t->s));
         CHECK_INT(api_start(t, sb), CWS_OK);
         CHECK_STR(script_calls(&t->s), "CreateSandbox");
         CHECK_INT(cws_session_sandbox_count(t->session), 1);
@@ -37,7 +37,7 @@ static void api_test_start(void)
         CHECK_INT(cws_wait_many(ops, 5, CWS_ALL, -1, NULL, &done, &t->err), CWS_OK);
         CHECK_INT(done, 5);
         for (i = 0; i < 5; i++) {
-            CHECK_INT(cws_op_result(ops[i], &t->err), CWS_OK);
+            CHECK_INT(cws_op_status(ops[i], &t->err), CWS_OK);
             cws_op_free(ops[i]);
         }
         CHECK_STR(script_calls(&t->s), "CreateSandbox");
@@ -214,11 +214,11 @@ static void api_test_start(void)
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"))->delay = 3000;
         api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(cws_sandbox_start_begin(sb, &start, &t->err), CWS_OK);
-        CHECK_INT(cws_client_poll(t->client, 10, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0.01, &t->err), CWS_OK);
         CHECK_INT(t->s.opens, 1);
         CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &stop, &t->err), CWS_OK);
         CHECK_INT(api_drive(t, stop), CWS_OK);
-        CHECK_INT(cws_op_result(start, &t->err), CWS_OK);
+        CHECK_INT(cws_op_status(start, &t->err), CWS_OK);
         CHECK_STR(api_calls(t), "CreateSandbox DeleteSandbox");
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_COMPLETED);
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
@@ -231,7 +231,7 @@ static void api_test_start(void)
         script_ok(&t->s, "CreateSandbox", BOX("PENDING"))->delay = 3000;
         api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(cws_sandbox_start_begin(sb, &start, &t->err), CWS_OK);
-        CHECK_INT(cws_client_poll(t->client, 10, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0.01, &t->err), CWS_OK);
         CHECK(cws_op_cancel(start));
         CHECK_INT(cws_op_wait(start, -1, &t->err), CWS_ERR_CANCELLED);
         cws_op_free(start);
@@ -346,8 +346,8 @@ static void api_test_states(void)
                            table[i].number);
             sb = api_found(t, json);
             CHECK_INT(cws_sandbox_state(sb), table[i].state);
-            CHECK_INT(cws_sandbox_get_info(sb)->state, table[i].state);
-            CHECK_INT(cws_sandbox_get_info(sb)->state_number, table[i].shown);
+            CHECK_INT(cws_sandbox_last_info(sb)->state, table[i].state);
+            CHECK_INT(cws_sandbox_last_info(sb)->state_number, table[i].shown);
             CHECK(cws_state_is_terminal(cws_sandbox_state(sb)) == table[i].terminal);
             CHECK(cws_state_name(cws_sandbox_state(sb))[0] != '\0');
         }
@@ -365,9 +365,9 @@ static void api_test_states(void)
                "\"stateReason\":\"image not found\",\"runnerId\":\"r\",\"runnerGroupId\":\"g\","
                "\"createTime\":\"2026-01-02T03:04:05.678Z\",\"startTime\":\"1970-01-01T00:00:01Z\","
                "\"endTime\":\"1970-01-01T00:00:02Z\",\"exitCode\":0}}");
-        info = cws_sandbox_get_info(sb);
+        info = cws_sandbox_last_info(sb);
         CHECK_STR(info->sandbox_id, "sb-1");
-        CHECK_STR(info->status_reason, "image not found");
+        CHECK_STR(info->state_reason, "image not found");
         CHECK_STR(info->runner_id, "r");
         CHECK_STR(info->runner_group_id, "g");
         CHECK_INT(info->create_unix_ms, t->s.b2 ? 0 : 1767323045678); /* it does not say */
@@ -377,9 +377,9 @@ static void api_test_states(void)
         CHECK_INT(info->updated_unix_ms, script_unix(&t->s));
     }
     EACH("L33: exit code 0, another one, and none are three things") {
-        CHECK(cws_sandbox_get_info(api_found(t, EXITED("COMPLETED", 0)))->has_exit_code);
-        CHECK_INT(cws_sandbox_get_info(api_found(t, EXITED("COMPLETED", -7)))->exit_code, -7);
-        CHECK(!cws_sandbox_get_info(api_found(t, BOX("COMPLETED")))->has_exit_code);
+        CHECK(cws_sandbox_last_info(api_found(t, EXITED("COMPLETED", 0)))->has_exit_code);
+        CHECK_INT(cws_sandbox_last_info(api_found(t, EXITED("COMPLETED", -7)))->exit_code, -7);
+        CHECK(!cws_sandbox_last_info(api_found(t, BOX("COMPLETED")))->has_exit_code);
     }
     EACH("L32: a state of nothing is COMPLETED when polling, and stays open when asking") {
         cws_sandbox *sb = api_started(t);
@@ -408,7 +408,7 @@ static void api_test_states(void)
         script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 3));
         CHECK_INT(api_status(t, sb, &state), CWS_OK);
         CHECK_INT(state, CWS_STATE_COMPLETED);
-        CHECK_INT(cws_sandbox_get_info(sb)->exit_code, 3);
+        CHECK_INT(cws_sandbox_last_info(sb)->exit_code, 3);
         CHECK_INT(api_status(t, sb, &state), CWS_OK);
         CHECK_INT(api_wait(t, sb, 0), CWS_OK);
         CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
@@ -436,7 +436,7 @@ static void api_test_states(void)
         CHECK_INT(state, CWS_STATE_TERMINATING);
         CHECK_INT(api_status(t, sb, &state), CWS_OK);
         CHECK_INT(state, CWS_STATE_FAILED);
-        CHECK_STR(cws_sandbox_get_info(sb)->runner_id, "r");
+        CHECK_STR(cws_sandbox_last_info(sb)->runner_id, "r");
     }
     EACH("L32: the id never changes") {
         cws_sandbox *sb = api_started(t);
@@ -449,7 +449,7 @@ static void api_test_states(void)
         script_error(&t->s, "GetSandbox", "internal", "broken", NULL);
         CHECK_INT(api_status(t, sb, NULL), CWS_ERR_SANDBOX);
         CHECK_INT(script_call_at(&t->s, "GetSandbox", 0)->timeout_ms, 15000);
-        HAS(t->err.message, "Get status failed: broken");
+        HAS(t->err.message, "Get state failed: broken");
         CHECK_STR(t->err.sandbox_id, "sb-1");
         script_error(&t->s, "GetSandbox", "not_found", "", NULL);
         CHECK_INT(api_status(t, sb, NULL), CWS_ERR_NOT_FOUND);
@@ -566,10 +566,10 @@ static void api_test_waiting(void)
         script_ok(&t->s, "GetSandbox", BOX("PENDING"))->times = 3;
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
         for (i = 0; i < 10; i++)
-            CHECK_INT(cws_sandbox_wait_begin(sb, 0, &ops[i], &t->err), CWS_OK);
+            CHECK_INT(cws_sandbox_wait_begin(sb, NULL, &ops[i], &t->err), CWS_OK);
         CHECK_INT(cws_wait_many(ops, 10, CWS_ALL, -1, NULL, NULL, &t->err), CWS_OK);
         for (i = 0; i < 10; i++) {
-            CHECK_INT(cws_op_result(ops[i], &t->err), CWS_OK);
+            CHECK_INT(cws_op_status(ops[i], &t->err), CWS_OK);
             cws_op_free(ops[i]);
         }
         CHECK_INT(script_count(&t->s, "GetSandbox"), 4);
@@ -579,11 +579,11 @@ static void api_test_waiting(void)
         cws_op *a, *b, *c;
         script_ok(&t->s, "GetSandbox", BOX("PENDING"))->times = 3;
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"))->delay = 5000;
-        CHECK_INT(cws_sandbox_wait_begin(sb, 0.5, &a, &t->err), CWS_OK);
-        CHECK_INT(cws_sandbox_wait_begin(sb, 0, &b, &t->err), CWS_OK);
-        CHECK_INT(cws_sandbox_wait_begin(sb, 0, &c, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_begin(sb, wait_for(0.5), &a, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_begin(sb, NULL, &b, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_begin(sb, NULL, &c, &t->err), CWS_OK);
         CHECK_INT(cws_op_wait(a, -1, &t->err), CWS_ERR_TIMEOUT);
-        CHECK_INT(cws_op_result(b, &t->err), CWS_ERR_PENDING);
+        CHECK_INT(cws_op_status(b, &t->err), CWS_ERR_PENDING);
         CHECK(cws_op_cancel(b));
         CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_ERR_CANCELLED);
         CHECK(!cws_op_cancel(b));
@@ -597,12 +597,12 @@ static void api_test_waiting(void)
         cws_sandbox *sb = api_started(t);
         cws_op *ops[2];
         script_error(&t->s, "GetSandbox", "permission_denied", "no", NULL);
-        CHECK_INT(cws_sandbox_wait_begin(sb, 0, &ops[0], &t->err), CWS_OK);
-        CHECK_INT(cws_sandbox_wait_begin(sb, 0, &ops[1], &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_begin(sb, NULL, &ops[0], &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_begin(sb, NULL, &ops[1], &t->err), CWS_OK);
         CHECK_INT(cws_wait_many(ops, 2, CWS_ALL, -1, NULL, NULL, &t->err), CWS_OK);
-        CHECK_INT(cws_op_result(ops[0], &t->err), CWS_ERR_AUTHENTICATION);
+        CHECK_INT(cws_op_status(ops[0], &t->err), CWS_ERR_AUTHENTICATION);
         HAS(t->err.message, "Poll sandbox status: Permission denied: no");
-        CHECK_INT(cws_op_result(ops[1], &t->err), CWS_ERR_AUTHENTICATION);
+        CHECK_INT(cws_op_status(ops[1], &t->err), CWS_ERR_AUTHENTICATION);
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
         CHECK_INT(api_wait(t, sb, 0), CWS_OK);
         CHECK_INT(script_count(&t->s, "GetSandbox"), 2);
@@ -613,7 +613,7 @@ static void api_test_waiting(void)
         cws_sandbox *sb = api_started(t);
         cws_op *op;
         script_never(&t->s, "GetSandbox");
-        CHECK_INT(cws_sandbox_wait_begin(sb, 0, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_begin(sb, NULL, &op, &t->err), CWS_OK);
         CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
         CHECK_INT(t->s.opens - t->s.cancels, 1);
         cws_op_free(op);
@@ -626,20 +626,20 @@ static void api_test_waiting(void)
         cws_op *op;
         int64_t from = t->s.now;
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"))->delay = 5000;
-        CHECK_INT(cws_sandbox_wait_begin(sb, 0, &op, &t->err), CWS_OK);
+        CHECK_INT(cws_sandbox_wait_begin(sb, NULL, &op, &t->err), CWS_OK);
         CHECK_INT(cws_op_wait(op, 0, &t->err), CWS_ERR_WAIT_TIMEOUT);
         CHECK_INT(t->s.now, from);
-        CHECK_INT(cws_op_wait(op, 1000, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_op_wait(op, 1, &t->err), CWS_ERR_WAIT_TIMEOUT);
         CHECK_INT(t->s.now, from + 1000);
         CHECK_INT(t->err.status, CWS_ERR_WAIT_TIMEOUT);
-        CHECK_INT(cws_op_result(op, &t->err), CWS_ERR_PENDING);
-        CHECK_INT(cws_op_wait(op, 10000, &t->err), CWS_OK);
+        CHECK_INT(cws_op_status(op, &t->err), CWS_ERR_PENDING);
+        CHECK_INT(cws_op_wait(op, 10, &t->err), CWS_OK);
         CHECK_INT(t->s.now, from + 5000);
         CHECK_INT(cws_op_wait(op, 0, &t->err), CWS_OK);
         cws_op_free(op);
     }
     EACH("L39: the end: COMPLETED is fine unless this object stopped it; TERMINATED and FAILED") {
-        cws_complete_opts lenient;
+        cws_wait_opts lenient;
         cws_sandbox *sb = api_started(t);
         memset(&lenient, 0, sizeof(lenient));
         lenient.allow_termination = true;
@@ -647,7 +647,7 @@ static void api_test_waiting(void)
         script_ok(&t->s, "GetSandbox", BOX("TERMINATING"));
         script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 9));
         CHECK_INT(api_complete(t, sb, NULL), CWS_OK); /* merely seen TERMINATING */
-        CHECK_INT(cws_sandbox_get_info(sb)->exit_code, 9);
+        CHECK_INT(cws_sandbox_last_info(sb)->exit_code, 9);
         CHECK_STR(script_gaps(&t->s, "GetSandbox"), "200 300");
         sb = api_running(t);
         script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
@@ -668,7 +668,7 @@ static void api_test_waiting(void)
         CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
     }
     EACH("L10.4: wait_until_complete that takes too long: the sandbox goes on") {
-        cws_complete_opts o;
+        cws_wait_opts o;
         cws_sandbox *sb = api_started(t);
         int64_t from = t->s.now;
         memset(&o, 0, sizeof(o));
@@ -685,7 +685,7 @@ static void api_test_waiting(void)
         for (k = 0; k < 2; k++) {
             if (k) sb = api_started(t);
             script_ok(&t->s, "GetSandbox", BOX("PENDING"));
-            CHECK_INT(cws_sandbox_wait_begin(sb, 0, &wait, &t->err), CWS_OK);
+            CHECK_INT(cws_sandbox_wait_begin(sb, NULL, &wait, &t->err), CWS_OK);
             CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
             CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
             script_ok(&t->s, "DeleteSandbox", DELETED("TERMINATING"));
@@ -712,14 +712,14 @@ static void api_test_exit_code(void)
         CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
         CHECK_STR(script_gaps(&t->s, "GetSandbox"), "2000 2000");
         CHECK_INT(t->s.calls[1].timeout_ms, 2000);
-        CHECK(!cws_sandbox_get_info(sb)->has_exit_code);
+        CHECK(!cws_sandbox_last_info(sb)->has_exit_code);
     }
     EACH("L47: the looks end with the code; a stale answer and a failure change nothing") {
         cws_sandbox *sb = api_started(t);
         script_ok(&t->s, "GetSandbox", BOX("COMPLETED"));
         script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 7));
         CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
-        CHECK_INT(cws_sandbox_get_info(sb)->exit_code, 7);
+        CHECK_INT(cws_sandbox_last_info(sb)->exit_code, 7);
         CHECK_INT(t->s.call_count, 2);
         sb = api_started(t);
         script_ok(&t->s, "GetSandbox", BOX("COMPLETED"));
@@ -755,7 +755,7 @@ static void api_test_exit_code(void)
         CHECK_INT(t->s.call_count, 1);
     }
     EACH("L47: a wait that ends during the looks has the completion in hand") {
-        cws_complete_opts o;
+        cws_wait_opts o;
         cws_sandbox *sb = api_started(t);
         int64_t from = t->s.now;
         memset(&o, 0, sizeof(o));
@@ -895,9 +895,9 @@ static void api_test_stop(void)
         CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &ops[1], &t->err), CWS_OK);
         CHECK_INT(cws_sandbox_wait_until_complete_begin(sb, NULL, &ops[2], &t->err), CWS_OK);
         CHECK_INT(cws_wait_many(ops, 3, CWS_ALL, -1, NULL, NULL, &t->err), CWS_OK);
-        CHECK_INT(cws_op_result(ops[0], &t->err), CWS_OK);
-        CHECK_INT(cws_op_result(ops[1], &t->err), CWS_OK);
-        CHECK_INT(cws_op_result(ops[2], &t->err), CWS_ERR_TERMINATED);
+        CHECK_INT(cws_op_status(ops[0], &t->err), CWS_OK);
+        CHECK_INT(cws_op_status(ops[1], &t->err), CWS_OK);
+        CHECK_INT(cws_op_status(ops[2], &t->err), CWS_ERR_TERMINATED);
         CHECK_INT(script_count(&t->s, "DeleteSandbox"), 1);
         HAS(script_json(&t->s, "DeleteSandbox", 0), "\"gracePeriodSeconds\":3");
         for (i = 0; i < 3; i++) cws_op_free(ops[i]);
@@ -1029,7 +1029,7 @@ static void api_test_stop_again(void)
         script_error(&t->s, "DeleteSandbox", "not_found", "gone", NULL)->delay = 500;
         CHECK_INT(cws_sandbox_wait_until_complete_begin(sb, NULL, &op, NULL), CWS_OK);
         CHECK_INT(api_stop(t, sb, NULL), CWS_OK);
-        CHECK_INT(cws_op_result(op, NULL), CWS_OK);
+        CHECK_INT(cws_op_status(op, NULL), CWS_OK);
         cws_op_free(op);
     }
 }
@@ -1039,20 +1039,20 @@ static void api_test_stop_again(void)
 static void api_test_list(void)
 {
     EACH("L54: without filters an empty request; elements are sandboxes; order as delivered") {
-        cws_sandbox_list *list = NULL;
+        cws_sandboxes *list = NULL;
         cws_sandbox *taken;
         script_ok(&t->s, "ListSandboxes",
                   "{\"sandboxes\":[" BOX_ID("b", "RUNNING") "," BOX_ID("a", "PENDING") ",{}]}");
         CHECK_INT(api_list(t, NULL, &list), CWS_OK);
         CHECK_STR(script_json(&t->s, "ListSandboxes", 0), "{}");
-        CHECK_INT(cws_sandbox_list_count(list), 2);
-        CHECK_STR(cws_sandbox_id(cws_sandbox_list_at(list, 0)), "b");
-        CHECK_INT(cws_sandbox_state(cws_sandbox_list_at(list, 1)), CWS_STATE_PENDING);
-        CHECK(cws_sandbox_list_at(list, 2) == NULL);
-        CHECK(cws_sandbox_list_take(list, 2) == NULL);
+        CHECK_INT(cws_sandboxes_count(list), 2);
+        CHECK_STR(cws_sandbox_id(cws_sandboxes_at(list, 0)), "b");
+        CHECK_INT(cws_sandbox_state(cws_sandboxes_at(list, 1)), CWS_STATE_PENDING);
+        CHECK(cws_sandboxes_at(list, 2) == NULL);
+        CHECK(cws_sandboxes_take(list, 2) == NULL);
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
-        taken = cws_sandbox_list_take(list, 0);
-        cws_sandbox_list_free(list);
+        taken = cws_sandboxes_take(list, 0);
+        cws_sandboxes_free(list);
         CHECK_STR(cws_sandbox_id(taken), "b");
         api_ended(t, "b", "COMPLETED");
         CHECK_INT(api_stop(t, taken, NULL), CWS_OK);
@@ -1061,47 +1061,47 @@ static void api_test_list(void)
     EACH("L22 L54: filters: the session's tags and the given ones; selectors; state; ended ones") {
         static const char *const first[] = {"a", NULL}, *const second[] = {"b", NULL};
         static const char *const runners[] = {"r", NULL}, *const none[] = {NULL};
-        cws_sandbox_list *list = NULL;
-        cws_list_opts o;
+        cws_sandboxes *list = NULL;
+        cws_session_list_opts o;
         memset(&o, 0, sizeof(o));
         t->defaults.tags = first;
         t->defaults.runner_ids = runners;
         script_ok(&t->s, "ListSandboxes", "{}")->times = 4;
         CHECK_INT(api_list(t, NULL, &list), CWS_OK);
-        CHECK_INT(cws_sandbox_list_count(list), 0);
-        cws_sandbox_list_free(list);
+        CHECK_INT(cws_sandboxes_count(list), 0);
+        cws_sandboxes_free(list);
         CHECK_STR(script_json(&t->s, "ListSandboxes", 0),
                   "{\"tags\":[\"a\"],\"runnerIds\":[\"r\"]}");
         o.tags = second;
         o.runner_ids = none;
-        o.status = CWS_STATE_RUNNING;
+        o.state = CWS_STATE_RUNNING;
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
         CHECK_STR(script_json(&t->s, "ListSandboxes", 1),
                   "{\"tags\":[\"a\",\"b\"],\"state\":\"STATE_RUNNING\"}");
-        o.status = CWS_STATE_FAILED;
+        o.state = CWS_STATE_FAILED;
         o.runner_ids = second;
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
         CHECK_STR(script_json(&t->s, "ListSandboxes", 2),
                   "{\"tags\":[\"a\",\"b\"],\"state\":\"STATE_FAILED\",\"showTerminated\":true,"
                   "\"runnerIds\":[\"b\"]}");
-        o.status = CWS_STATE_NOT_STARTED;
+        o.state = CWS_STATE_NOT_STARTED;
         o.include_stopped = true;
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
         HAS(script_json(&t->s, "ListSandboxes", 3), "\"showTerminated\":true");
         HAS_NOT(script_json(&t->s, "ListSandboxes", 3), "state\"");
-        o.status = (cws_state)50;
+        o.state = (cws_state)50;
         CHECK_INT(api_list(t, &o, &list), CWS_ERR_INVALID_ARGUMENT);
-        o.status = CWS_STATE_NOT_STARTED;
+        o.state = CWS_STATE_NOT_STARTED;
         o.tags = none;
         o.runner_ids = first;
         CHECK(list == NULL);
     }
     EACH("L54: all pages are followed, under one deadline") {
-        cws_sandbox_list *list = NULL;
-        cws_list_opts o;
+        cws_sandboxes *list = NULL;
+        cws_session_list_opts o;
         memset(&o, 0, sizeof(o));
         o.timeout_seconds = 10;
         script_ok(&t->s, "ListSandboxes",
@@ -1110,8 +1110,8 @@ static void api_test_list(void)
         script_ok(&t->s, "ListSandboxes", "{\"nextPageToken\":\"t2\"}")->delay = 3000;
         script_ok(&t->s, "ListSandboxes", "{\"sandboxes\":[" BOX_ID("b", "RUNNING") "]}");
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        CHECK_INT(cws_sandbox_list_count(list), 2);
-        cws_sandbox_list_free(list);
+        CHECK_INT(cws_sandboxes_count(list), 2);
+        cws_sandboxes_free(list);
         CHECK_STR(script_json(&t->s, "ListSandboxes", 2), "{\"pageToken\":\"t2\"}");
         CHECK_INT(t->s.calls[0].timeout_ms, 10000);
         CHECK_INT(t->s.calls[2].timeout_ms, 4000);
@@ -1120,11 +1120,11 @@ static void api_test_list(void)
         CHECK_INT(api_list(t, &o, &list), CWS_ERR_REQUEST_TIMEOUT);
         HAS(t->err.message, "List sandboxes timed out");
         CHECK(list == NULL);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
     }
     EACH("L54: a page token that comes again is an error, not a loop; nothing is adopted") {
-        cws_sandbox_list *list = NULL;
-        cws_list_opts o;
+        cws_sandboxes *list = NULL;
+        cws_session_list_opts o;
         memset(&o, 0, sizeof(o));
         o.adopt = true;
         script_ok(&t->s, "ListSandboxes",
@@ -1137,7 +1137,7 @@ static void api_test_list(void)
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
     }
     EACH("L54: 100 pages are followed, one more is an error") {
-        cws_sandbox_list *list = NULL;
+        cws_sandboxes *list = NULL;
         char json[64];
         int i, round;
         for (round = 0; round < 2; round++) {
@@ -1146,17 +1146,17 @@ static void api_test_list(void)
                 script_ok(&t->s, "ListSandboxes", i == 100 && round == 0 ? "{}" : json);
             }
             CHECK_INT(api_list(t, NULL, &list), round ? CWS_ERR_LIMIT : CWS_OK);
-            cws_sandbox_list_free(list);
+            cws_sandboxes_free(list);
             list = NULL;
         }
         CHECK_INT(t->s.call_count, 200);
     }
     EACH("a list is repeated while the service is unavailable, and not for other failures") {
-        cws_sandbox_list *list = NULL;
+        cws_sandboxes *list = NULL;
         script_error(&t->s, "ListSandboxes", "unavailable", "", NULL);
         script_ok(&t->s, "ListSandboxes", "{}");
         CHECK_INT(api_list(t, NULL, &list), CWS_OK);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
         script_error(&t->s, "ListSandboxes", "internal", "", NULL);
         CHECK_INT(api_list(t, NULL, &list), CWS_ERR_SANDBOX);
         HAS(t->err.message, "List sandboxes failed");
@@ -1201,7 +1201,7 @@ static void op_test_states(void)
             {
                 cws_sandbox *sb = nw_found(t, op_state_reply(t, number));
                 CHECK_INT(cws_sandbox_state(sb), state);
-                CHECK_INT(cws_sandbox_get_info(sb)->state_number, number);
+                CHECK_INT(cws_sandbox_last_info(sb)->state_number, number);
             }
         }
     B2_EACH("31: numbers that are newer than this header are waited through") {
@@ -1220,15 +1220,15 @@ static void op_test_states(void)
         nw_ok(t, "Get", "{'sandboxId':'sb-1'}"); /* nobody looks for an exit code */
         CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_COMPLETED);
-        CHECK(!cws_sandbox_get_info(sb)->has_exit_code);
+        CHECK(!cws_sandbox_last_info(sb)->has_exit_code);
     }
     B2_EACH("33: the exit code of a Get, 0 included") {
         cws_sandbox *sb = nw_running(t);
         nw_ok(t, "Get", "{'sandboxId':'sb-1','sandboxStatus':'SANDBOX_STATUS_COMPLETED',"
                         "'exitCode':0}");
         CHECK_INT(api_complete(t, sb, NULL), CWS_OK);
-        CHECK(cws_sandbox_get_info(sb)->has_exit_code);
-        CHECK_INT(cws_sandbox_get_info(sb)->exit_code, 0);
+        CHECK(cws_sandbox_last_info(sb)->has_exit_code);
+        CHECK_INT(cws_sandbox_last_info(sb)->exit_code, 0);
     }
     B2_EACH("38: FAILED tells its reason, TERMINATED is told apart") {
         cws_sandbox *sb = nw_started(t);
@@ -1430,9 +1430,9 @@ static void op_test_stop(void)
         CHECK_INT(cws_session_sandbox_count(t->session), 3);
         CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
         CHECK_INT(script_count(&t->s, "Stop"), 2);
-        CHECK(cws_session_failed(t->session, 0, &failed, NULL));
+        CHECK(cws_session_failed_at(t->session, 0, &failed, NULL));
         CHECK(failed == a);
-        CHECK(!cws_session_failed(t->session, 1, NULL, NULL));
+        CHECK(!cws_session_failed_at(t->session, 1, NULL, NULL));
         CHECK_INT(api_start(t, never), CWS_ERR_NOT_RUNNING);
         nw_ok(t, "Stop", ACCEPTED);
         nw_ok(t, "Get", B2_GET("COMPLETED"));
@@ -1447,36 +1447,36 @@ static void op_test_stop(void)
 static void op_test_list(void)
 {
     B2_EACH("22: no filter; the session's tags and selectors; own ones replace or clear") {
-        cws_list_opts o;
-        cws_sandbox_list *list = NULL;
+        cws_session_list_opts o;
+        cws_sandboxes *list = NULL;
         t->defaults.tags = STRINGS("d");
         t->defaults.profile_ids = STRINGS("p0");
         t->defaults.runner_ids = STRINGS("r0");
         nw_ok(t, "List", "{}")->times = 4;
         CHECK_INT(api_list(t, NULL, &list), CWS_OK);
-        CHECK_INT(cws_sandbox_list_count(list), 0);
-        cws_sandbox_list_free(list);
+        CHECK_INT(cws_sandboxes_count(list), 0);
+        cws_sandboxes_free(list);
         IS("List", 0, "{'tags':['d'],'profileIds':['p0'],'runnerIds':['r0']}");
         memset(&o, 0, sizeof(o));
         o.tags = STRINGS("a", "b");
         o.profile_ids = STRINGS("p1", "p2");
         o.profile_names = STRINGS("n1");
         o.runner_ids = STRINGS("r1");
-        o.status = CWS_STATE_RUNNING;
+        o.state = CWS_STATE_RUNNING;
         o.include_stopped = true;
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
         IS("List", 1, "{'tags':['d','a','b'],'status':'SANDBOX_STATUS_RUNNING','profileIds':"
                       "['p1','p2'],'runnerIds':['r1'],'includeStopped':true,"
                       "'profileNames':['n1']}");
         memset(&o, 0, sizeof(o));
         o.profile_ids = o.runner_ids = NO_STRINGS;
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
         IS("List", 2, "{'tags':['d']}");
         o.timeout_seconds = 3;
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
         CHECK_INT(script_call_at(&t->s, "List", 3)->timeout_ms, 3000);
     }
     B2_EACH("54: each state as a filter") {
@@ -1495,29 +1495,29 @@ static void op_test_list(void)
                       {CWS_STATE_TERMINATED,
                        "{'status':'SANDBOX_STATUS_TERMINATED','includeStopped':true}"},
                       {CWS_STATE_NOT_STARTED, "{}"}};
-        cws_list_opts o;
+        cws_session_list_opts o;
         size_t i;
         memset(&o, 0, sizeof(o));
         for (i = 0; i < CWSI_COUNT(states); i++) {
-            cws_sandbox_list *list = NULL;
+            cws_sandboxes *list = NULL;
             nw_ok(t, "List", "{}");
-            o.status = states[i].state;
+            o.state = states[i].state;
             CHECK_INT(api_list(t, &o, &list), CWS_OK);
-            cws_sandbox_list_free(list);
+            cws_sandboxes_free(list);
             IS("List", i, states[i].json);
         }
     }
     B2_EACH("a filter by a state that the dialect does not have is refused, not dropped") {
-        cws_list_opts o;
-        cws_sandbox_list *list = NULL;
+        cws_session_list_opts o;
+        cws_sandboxes *list = NULL;
         memset(&o, 0, sizeof(o));
-        o.status = CWS_STATE_PREPARING; /* a list of everything is not what was asked for */
+        o.state = CWS_STATE_PREPARING; /* a list of everything is not what was asked for */
         CHECK_INT(api_list(t, &o, &list), CWS_ERR_UNSUPPORTED);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
     }
     B2_EACH("54: pages; elements are attached, with what a list tells") {
-        cws_sandbox_list *list = NULL;
-        cws_list_opts o;
+        cws_sandboxes *list = NULL;
+        cws_session_list_opts o;
         const cws_sandbox_info *info;
         memset(&o, 0, sizeof(o));
         o.adopt = true;
@@ -1528,17 +1528,17 @@ static void op_test_list(void)
                          "'SANDBOX_STATUS_COMPLETED'}]}");
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
         IS("List", 1, "{'pageToken':'p2'}");
-        if (CHECK_INT(cws_sandbox_list_count(list), 2)) {
-            info = cws_sandbox_get_info(cws_sandbox_list_at(list, 0));
+        if (CHECK_INT(cws_sandboxes_count(list), 2)) {
+            info = cws_sandbox_last_info(cws_sandboxes_at(list, 0));
             CHECK_STR(info->sandbox_id, "a");
             CHECK_STR(info->runner_id, "r");
             CHECK_STR(info->runner_group_id, "g");
             CHECK_INT(info->start_unix_ms, 1767323045000);
             CHECK_INT(info->state, CWS_STATE_RUNNING);
-            CHECK_INT(cws_sandbox_state(cws_sandbox_list_at(list, 1)), CWS_STATE_COMPLETED);
+            CHECK_INT(cws_sandbox_state(cws_sandboxes_at(list, 1)), CWS_STATE_COMPLETED);
         }
         CHECK_INT(cws_session_sandbox_count(t->session), 2);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
         nw_ok(t, "List", "{'nextPageToken':'x'}")->times = 2;
         CHECK_INT(api_list(t, NULL, &list), CWS_ERR_PROTOCOL); /* a token that comes again */
     }
@@ -1580,7 +1580,7 @@ static void op_test_together(void)
         nw_ok(t, "Stop", ACCEPTED);
         nw_ok(t, "Get", B2_GET("COMPLETED"));
         CHECK_INT(cws_sandbox_start_begin(sb, &start, &t->err), CWS_OK);
-        CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0.001, &t->err), CWS_OK);
         CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &stop, &t->err), CWS_OK);
         CHECK_INT(cws_op_wait(stop, -1, &t->err), CWS_OK);
         CHECK_STR(script_calls(&t->s), "Start Stop Get");
@@ -1595,14 +1595,14 @@ static void op_test_together(void)
         nw_ok(t, "Stop", ACCEPTED);
         nw_ok(t, "Get", B2_GET("COMPLETED"));
         for (i = 0; i < 2; i++)
-            CHECK_INT(cws_sandbox_wait_begin(sb, 0, &ops[i], &t->err), CWS_OK);
+            CHECK_INT(cws_sandbox_wait_begin(sb, NULL, &ops[i], &t->err), CWS_OK);
         api_settle(t);
         for (i = 2; i < 4; i++)
             CHECK_INT(cws_sandbox_stop_begin(sb, NULL, &ops[i], &t->err), CWS_OK);
         api_settle(t);
         CHECK_STR(script_calls(&t->s), "Get Stop Get");
         for (i = 0; i < 4; i++) {
-            CHECK_INT(cws_op_result(ops[i], &t->err), CWS_OK);
+            CHECK_INT(cws_op_status(ops[i], &t->err), CWS_OK);
             cws_op_free(ops[i]);
         }
     }

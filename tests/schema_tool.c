@@ -8,6 +8,7 @@
  */
 #define CWSANDBOX_IMPLEMENTATION
 #include "cwsandbox.h"
+#include "decode_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>

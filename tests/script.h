@@ -33,6 +33,7 @@
 #ifndef SCRIPT_H
 #define SCRIPT_H
 
+#include "decode_json.h"
 #include "grpc.h"
 #include "words.h"
 
@@ -140,7 +141,7 @@ TEST_FN int64_t script_monotonic(void *user) { return ((script *)user)->now; }
 
 TEST_FN int64_t script_unix(void *user) { return 1700000000000 + ((script *)user)->now; }
 
-TEST_FN void script_random(void *user, void *out, size_t size)
+TEST_FN void script_random(void *out, size_t size, void *user)
 {
     script *s = (script *)user;
     unsigned char *p = (unsigned char *)out;

@@ -39,7 +39,7 @@ static void api_test_session(void)
     }
     EACH("L20 L22: a closed session refuses sandbox, list, from_id and adopt") {
         cws_sandbox *sb = api_found(t, BOX("RUNNING")), *other = NULL;
-        cws_sandbox_list *list = NULL;
+        cws_sandboxes *list = NULL;
         CHECK_INT(cws_session_adopt(t->session, sb, &t->err), CWS_OK);
         api_ended(t, "sb-1", "COMPLETED");
         CHECK_INT(api_close(t), CWS_OK);
@@ -73,15 +73,15 @@ static void api_test_session(void)
         CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
         HAS(t->err.message, "2 of the session's sandboxes failed to stop and may still be running");
         CHECK_INT(cws_session_sandbox_count(t->session), 2);
-        CHECK(cws_session_failed(t->session, 0, &failed, &why));
+        CHECK(cws_session_failed_at(t->session, 0, &failed, &why));
         CHECK(failed == a);
         CHECK_INT(why->status, CWS_ERR_SANDBOX);
         HAS(why->message, "one");
-        CHECK(cws_session_failed(t->session, 1, &failed, &why));
+        CHECK(cws_session_failed_at(t->session, 1, &failed, &why));
         CHECK(failed == c);
         CHECK_INT(why->status, CWS_ERR_AUTHENTICATION);
-        CHECK(cws_session_failed(t->session, 1, NULL, NULL));
-        CHECK(!cws_session_failed(t->session, 2, &failed, &why));
+        CHECK(cws_session_failed_at(t->session, 1, NULL, NULL));
+        CHECK(!cws_session_failed_at(t->session, 2, &failed, &why));
         HAS(t->said, "two"); /* each failure is logged */
         CHECK_INT(cws_sandbox_state(b), CWS_STATE_COMPLETED);
         t->s.call_count = 0;
@@ -91,7 +91,7 @@ static void api_test_session(void)
         CHECK_INT(t->s.call_count, t->s.b2 ? 4 : 2);
         HAS(script_json(&t->s, "DeleteSandbox", 0), "sb-a");
         HAS(script_json(&t->s, "DeleteSandbox", 1), "sb-c");
-        CHECK(!cws_session_failed(t->session, 0, NULL, NULL));
+        CHECK(!cws_session_failed_at(t->session, 0, NULL, NULL));
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
         CHECK_INT(api_close(t), CWS_OK);
     }
@@ -105,7 +105,7 @@ static void api_test_session(void)
         script_never(&t->s, "DeleteSandbox")->times = 2;
         CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
         CHECK_INT(t->s.now - from, 5000);
-        CHECK(cws_session_failed(t->session, 1, NULL, &why));
+        CHECK(cws_session_failed_at(t->session, 1, NULL, &why));
         CHECK(why && cws_status_is(why->status, CWS_ERR_TIMEOUT));
         CHECK_INT(t->s.opens, t->s.cancels); /* nothing goes on behind our back */
     }
@@ -127,7 +127,7 @@ static void api_test_session(void)
         CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_STR(api_calls(t), "CreateSandbox DeleteSandbox");
-        CHECK_INT(cws_op_result(start, &t->err), CWS_OK);
+        CHECK_INT(cws_op_status(start, &t->err), CWS_OK);
         cws_op_free(start);
     }
     STREAMING("close while a close is under way joins it; both hear the same") {
@@ -152,7 +152,7 @@ static void api_test_session(void)
         CHECK_INT(cws_session_close_begin(t->session, &b, &t->err), CWS_OK);
         CHECK(cws_op_cancel(a));
         CHECK_INT(cws_op_wait(b, -1, &t->err), CWS_OK);
-        CHECK_INT(cws_op_result(a, &t->err), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_op_status(a, &t->err), CWS_ERR_CANCELLED);
         CHECK_STR(api_calls(t), "DeleteSandbox");
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
         cws_op_free(a);
@@ -191,7 +191,7 @@ static void api_test_session(void)
     EACH("L22: found sandboxes have the session's request timeout, and so has finding them") {
         cws_sandbox *sb = NULL;
         cws_bytes *bytes = NULL;
-        cws_sandbox_list *list = NULL;
+        cws_sandboxes *list = NULL;
         t->defaults.request_timeout_seconds = 7;
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
         CHECK_INT(api_from_id(t, "sb-1", true, &sb), CWS_OK);
@@ -203,7 +203,7 @@ static void api_test_session(void)
         script_ok(&t->s, "ListSandboxes", "{}");
         CHECK_INT(api_list(t, NULL, &list), CWS_OK);
         CHECK_INT(script_call_at(&t->s, "ListSandboxes", 0)->timeout_ms, 7000);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
     }
     EACH("L22: adopt: without an id refused; twice is once; another session lets it go") {
         cws_session *other = NULL;
@@ -269,15 +269,15 @@ static void api_test_session(void)
 static void api_test_list_adopts(void)
 {
     EACH("L22: adopt: the session tracks what was found and stops it") {
-        cws_sandbox_list *list = NULL;
-        cws_list_opts o;
+        cws_sandboxes *list = NULL;
+        cws_session_list_opts o;
         memset(&o, 0, sizeof(o));
         o.adopt = true;
         script_ok(&t->s, "ListSandboxes",
                   "{\"sandboxes\":[" BOX_ID("a", "RUNNING") "," BOX_ID("b", "COMPLETED") "]}");
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
         CHECK_INT(cws_session_sandbox_count(t->session), 2);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
         CHECK_INT(cws_session_sandbox_count(t->session), 2);
         api_ended(t, "a", "COMPLETED");
         CHECK_INT(api_close(t), CWS_OK);
@@ -285,7 +285,7 @@ static void api_test_list_adopts(void)
     }
     STREAMING("L22: a session that closes during a list adopts nothing") {
         cws_op *list;
-        cws_list_opts o;
+        cws_session_list_opts o;
         memset(&o, 0, sizeof(o));
         o.adopt = true;
         script_ok(&t->s, "ListSandboxes", "{\"sandboxes\":[" BOX_ID("a", "RUNNING") "]}")->delay =
@@ -294,7 +294,7 @@ static void api_test_list_adopts(void)
         CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_INT(cws_op_wait(list, -1, &t->err), CWS_ERR_CLOSED);
-        CHECK(cws_op_take_list(list) == NULL);
+        CHECK(cws_op_take_sandboxes(list) == NULL);
         CHECK_INT(cws_session_sandbox_count(t->session), 0);
         cws_op_free(list);
     }
@@ -312,22 +312,22 @@ static void api_test_close_joins(void)
         CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
         CHECK(cws_op_cancel(op[0]));
         api_settle(t);
-        CHECK_INT(cws_op_result(op[0], NULL), CWS_ERR_CANCELLED);
-        CHECK_INT(cws_op_result(op[1], NULL), CWS_OK);
-        CHECK_INT(cws_op_result(op[2], NULL), CWS_OK);
+        CHECK_INT(cws_op_status(op[0], NULL), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_op_status(op[1], NULL), CWS_OK);
+        CHECK_INT(cws_op_status(op[2], NULL), CWS_OK);
         for (i = 0; i < 3; i++) cws_op_free(op[i]);
     }
     EACH("a list that adopts refreshes the sandbox that the session has already") {
         cws_sandbox *sb = api_started(t);
-        cws_sandbox_list *list = NULL;
-        cws_list_opts o = {0};
+        cws_sandboxes *list = NULL;
+        cws_session_list_opts o = {0};
         o.adopt = true;
         script_ok(&t->s, "ListSandboxes", "{\"sandboxes\":[" BOX_ID("sb-1", "RUNNING") "]}");
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
-        CHECK(cws_sandbox_list_at(list, 0) == sb);
+        CHECK(cws_sandboxes_at(list, 0) == sb);
         CHECK_INT(cws_sandbox_state(sb), CWS_STATE_RUNNING);
         CHECK_INT(cws_session_sandbox_count(t->session), 1);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
     }
     ONCE("a close that joins a stop whose sandbox vanishes has nothing to complain of") {
         cws_sandbox *sb = api_running(t);
@@ -432,8 +432,8 @@ static void test_release(void)
         (void)svc_make("", "");
         svc.run_ms = 1000;
         (void)api_session(t);
-        CHECK_INT(cws_session_from_id_begin(t->session, "sb-1", false, &find, &t->err), CWS_OK);
-        CHECK_INT(cws_session_from_id_begin(t->session, "sb-1", true, &look, &t->err), CWS_OK);
+        CHECK_INT(cws_session_from_id_begin(t->session, "sb-1", true, &find, &t->err), CWS_OK);
+        CHECK_INT(cws_session_from_id_begin(t->session, "sb-1", false, &look, &t->err), CWS_OK);
         CHECK_INT(cws_client_poll(t->client, 0, &t->err), CWS_OK);
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_INT(cws_op_wait(find, -1, &t->err), CWS_ERR_CLOSED);
@@ -466,7 +466,7 @@ static void test_close(void)
         CHECK_INT(svc.deletes, 30);
         CHECK_INT(svc_running(), 10);
         CHECK_INT(cws_session_sandbox_count(t->session), 10);
-        for (i = 0; cws_session_failed(t->session, i, &sb, &why); i++) {
+        for (i = 0; cws_session_failed_at(t->session, i, &sb, &why); i++) {
             CHECK(!svc_find(cws_sandbox_id(sb))->ended);
             CHECK_INT(why->status, CWS_ERR_SANDBOX);
             CHECK_STR(why->sandbox_id, cws_sandbox_id(sb));
@@ -499,10 +499,10 @@ static void test_close(void)
         svc.create_ms = svc.run_ms = svc.delete_ms = 1000;
         from = t->s.now;
         for (i = 0; i < 1000; i++)
-            CHECK_INT(cws_sandbox_wait_begin(box[i], 0, &wait[i], &t->err), CWS_OK);
+            CHECK_INT(cws_sandbox_wait_begin(box[i], NULL, &wait[i], &t->err), CWS_OK);
         CHECK_INT(cws_wait_many(wait, 1000, CWS_ALL, -1, NULL, NULL, &t->err), CWS_OK);
         for (i = 0; i < 1000; i++) {
-            CHECK_INT(cws_op_result(wait[i], &t->err), CWS_OK);
+            CHECK_INT(cws_op_status(wait[i], &t->err), CWS_OK);
             cws_op_free(wait[i]);
         }
         CHECK(t->s.now - from < 5000);
@@ -553,7 +553,7 @@ static void test_close(void)
         svc.lose = 1000;
         CHECK_INT(api_start(t, api_box(t, NULL)), CWS_ERR_TRANSPORT);
         CHECK_INT(api_close(t), CWS_ERR_SANDBOX);
-        CHECK(cws_session_failed(t->session, 0, NULL, NULL));
+        CHECK(cws_session_failed_at(t->session, 0, NULL, NULL));
         CHECK_INT(svc_running(), 1);
         svc.lose = 0;
         CHECK_INT(api_close(t), CWS_OK);
@@ -569,7 +569,7 @@ static void test_close(void)
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_INT(svc.deletes, 2);
-        CHECK_INT(cws_op_result(stop, &t->err), CWS_OK);
+        CHECK_INT(cws_op_status(stop, &t->err), CWS_OK);
         cws_op_free(stop);
     }
     EACH("a definite refusal of a create leaves nothing to close") {
@@ -635,7 +635,7 @@ static void test_operations(void)
               "cancels nothing; the result stays the same") {
         cws_op *ops[4];
         bool done[4];
-        cws_sandbox_list *list;
+        cws_sandboxes *list;
         cws_sandbox *sb;
         size_t n = 0, i;
         svc_serve(t);
@@ -643,29 +643,29 @@ static void test_operations(void)
         svc_boxes(t, 2);
         svc.create_ms = svc.run_ms = 1000;
         CHECK_INT(cws_session_list_begin(t->session, NULL, &ops[0], &t->err), CWS_OK);
-        CHECK_INT(cws_session_from_id_begin(t->session, "sb-9", false, &ops[1], &t->err), CWS_OK);
-        CHECK_INT(cws_session_from_id_begin(t->session, "sb-1", true, &ops[2], &t->err), CWS_OK);
+        CHECK_INT(cws_session_from_id_begin(t->session, "sb-9", true, &ops[1], &t->err), CWS_OK);
+        CHECK_INT(cws_session_from_id_begin(t->session, "sb-1", false, &ops[2], &t->err), CWS_OK);
         CHECK_INT(cws_session_reap_begin(t->session, &ops[3], &t->err), CWS_OK);
         CHECK_INT(cws_op_wait(ops[2], 0, &t->err), CWS_ERR_WAIT_TIMEOUT);
-        CHECK_INT(cws_op_wait(ops[2], 300, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_op_wait(ops[2], 0.3, &t->err), CWS_ERR_WAIT_TIMEOUT);
         CHECK_INT(cws_wait_many(ops, 4, 3, -1, done, &n, &t->err), CWS_OK);
         CHECK(n == 3 && done[0] && done[1] && !done[2] && done[3]);
         CHECK_INT(cws_wait_many(ops, 4, CWS_ALL, -1, done, &n, &t->err), CWS_OK);
         CHECK(n == 4 && done[2]);
         for (i = 0; i < 3; i++) {
-            CHECK_INT(cws_op_wait(ops[1], (int64_t)i - 1, &t->err), CWS_ERR_NOT_FOUND);
+            CHECK_INT(cws_op_wait(ops[1], ((int64_t)i - 1) / 1000.0, &t->err), CWS_ERR_NOT_FOUND);
             CHECK_STR(t->err.sandbox_id, "sb-9");
-            CHECK_INT(cws_op_result(ops[2], &t->err), CWS_OK);
+            CHECK_INT(cws_op_status(ops[2], &t->err), CWS_OK);
         }
-        list = cws_op_take_list(ops[0]);
-        CHECK_INT(cws_sandbox_list_count(list), 2);
-        CHECK(cws_op_take_list(ops[0]) == NULL); /* it can be taken once */
-        CHECK(cws_op_take_list(ops[1]) == NULL && cws_op_take_sandbox(ops[0]) == NULL);
+        list = cws_op_take_sandboxes(ops[0]);
+        CHECK_INT(cws_sandboxes_count(list), 2);
+        CHECK(cws_op_take_sandboxes(ops[0]) == NULL); /* it can be taken once */
+        CHECK(cws_op_take_sandboxes(ops[1]) == NULL && cws_op_take_sandbox(ops[0]) == NULL);
         CHECK(cws_op_take_sandbox(ops[1]) == NULL);
         sb = cws_op_take_sandbox(ops[2]);
         CHECK(sb != NULL && cws_op_take_sandbox(ops[2]) == NULL);
         for (i = 0; i < 4; i++) cws_op_free(ops[i]);
-        cws_sandbox_list_free(list);
+        cws_sandboxes_free(list);
         cws_sandbox_free(sb);
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_INT(svc_running(), 0);
@@ -678,17 +678,17 @@ static void test_operations(void)
         svc.create_ms = svc.run_ms = svc.delete_ms = 200;
         for (i = 0; i < 60; i++) {
             cws_op *op = NULL;
-            cws_list_opts o;
+            cws_session_list_opts o;
             memset(&o, 0, sizeof(o));
             o.adopt = i % 8 == 4;
             if (i % 4 == 0) CHECK_INT(cws_session_list_begin(t->session, &o, &op, NULL), CWS_OK);
             if (i % 4 == 1)
-                CHECK_INT(cws_session_from_id_begin(t->session, "sb-2", i % 8 == 1, &op, NULL),
+                CHECK_INT(cws_session_from_id_begin(t->session, "sb-2", !(i % 8 == 1), &op, NULL),
                           CWS_OK);
             if (i % 4 == 2) CHECK_INT(cws_session_reap_begin(t->session, &op, NULL), CWS_OK);
             if (i % 4 == 3)
                 CHECK_INT(cws_sandbox_start_begin(api_box(t, NULL), &op, NULL), CWS_OK);
-            if (i % 3) CHECK_INT(cws_client_poll(t->client, (int)(i * 7), NULL), CWS_OK);
+            if (i % 3) CHECK_INT(cws_client_poll(t->client, ((int)(i * 7)) / 1000.0, NULL), CWS_OK);
             cws_op_free(op);
         }
         CHECK_INT(api_close(t), CWS_OK);
@@ -730,9 +730,9 @@ static cws_status api_reap(api *t, size_t *stopped)
     *stopped = 0;
     status = cws_session_reap_begin(api_session(t), &op, &t->err);
     if (status) return status;
-    CHECK_INT(cws_op_reaped(op), 0);
+    CHECK_INT(cws_op_reaped_count(op), 0);
     status = api_drive(t, op);
-    *stopped = cws_op_reaped(op);
+    *stopped = cws_op_reaped_count(op);
     cws_op_free(op);
     return status;
 }
@@ -1005,7 +1005,7 @@ static void test_reap(void)
         CHECK_INT(cws_session_reap(NULL, &stopped, &t->err), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_session_reap_begin(t->session, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
         CHECK_INT(cws_session_reap(t->session, NULL, NULL), CWS_OK);
-        CHECK_INT(cws_op_reaped(NULL), 0);
+        CHECK_INT(cws_op_reaped_count(NULL), 0);
         CHECK_INT(t->s.call_count, 0);
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_INT(api_reap(t, &stopped), CWS_ERR_CLOSED);
@@ -1281,7 +1281,7 @@ static void reap_inside(cws_op *op, void *user)
 {
     api *t = (api *)user;
     size_t stopped = 7;
-    CHECK_INT(cws_op_reaped(op), 0); /* it is no reap */
+    CHECK_INT(cws_op_reaped_count(op), 0); /* it is no reap */
     CHECK_INT(cws_session_reap(t->session, &stopped, NULL), CWS_ERR_REENTRANT);
     CHECK_INT(stopped, 0);
 }
@@ -1315,7 +1315,7 @@ static void test_reap_life(void)
             CHECK_INT(cws_session_reap_begin(t->session, &op, &t->err), CWS_OK);
             from = t->s.now;
             while (t->s.now - from < when && !cws_op_done(op))
-                CHECK_INT(cws_client_poll(t->client, 100, NULL), CWS_OK);
+                CHECK_INT(cws_client_poll(t->client, 0.1, NULL), CWS_OK);
             if (when % 1000) {
                 CHECK(cws_op_cancel(op) || cws_op_done(op));
                 CHECK(cws_op_done(op));
@@ -1344,11 +1344,11 @@ static void test_reap_life(void)
         crash(t);
         (void)api_session(t);
         CHECK_INT(cws_session_reap_begin(t->session, &a, &t->err), CWS_OK);
-        CHECK_INT(cws_op_wait(a, 2500, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_op_wait(a, 2.5, &t->err), CWS_ERR_WAIT_TIMEOUT);
         CHECK_INT(cws_session_reap_begin(t->session, &b, &t->err), CWS_OK);
         CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
         CHECK_INT(cws_op_wait(a, -1, &t->err), CWS_OK);
-        CHECK_INT(cws_op_reaped(a), 4);
+        CHECK_INT(cws_op_reaped_count(a), 4);
         CHECK(!cws_op_done(b));
         CHECK_INT(cws_session_close_begin(t->session, &close, &t->err), CWS_OK);
         CHECK_INT(cws_op_wait(close, -1, &t->err), CWS_OK);
@@ -1370,22 +1370,22 @@ static void test_reap_life(void)
         (void)api_session(t);
         svc.delete_ms = 1500;
         CHECK_INT(cws_session_reap_begin(t->session, &op, &t->err), CWS_OK);
-        CHECK_INT(cws_op_wait(op, 200, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_op_wait(op, 0.2, &t->err), CWS_ERR_WAIT_TIMEOUT);
         cws_session_free(t->session);
         t->session = NULL;
         CHECK_INT(cws_op_wait(op, -1, &t->err), CWS_OK);
-        CHECK_INT(cws_op_reaped(op), 3);
+        CHECK_INT(cws_op_reaped_count(op), 3);
         cws_op_free(op);
         svc_boxes(t, 3);
         crash(t);
         (void)api_session(t);
         CHECK_INT(cws_session_reap_begin(t->session, &op, &t->err), CWS_OK);
-        CHECK_INT(cws_op_wait(op, 200, &t->err), CWS_ERR_WAIT_TIMEOUT);
+        CHECK_INT(cws_op_wait(op, 0.2, &t->err), CWS_ERR_WAIT_TIMEOUT);
         cws_session_free(t->session);
         t->session = NULL;
         cws_client_free(t->client);
         CHECK(cws_op_done(op));
-        CHECK(cws_op_result(op, &t->err) != CWS_OK);
+        CHECK(cws_op_status(op, &t->err) != CWS_OK);
         cws_op_free(op);
         t->client = NULL;
         CHECK_INT(t->s.closes, 1);
@@ -1411,7 +1411,7 @@ static bool job_journal(api *t)
     cws_error err;
     if (no_memory(cws_session_sandbox(t->session, NULL, &sb, &err))) return false;
     t->boxes[t->box_count++] = sb;
-    if (no_memory(cws_sandbox_wait(sb, 0, &err))) return false;
+    if (no_memory(cws_sandbox_wait(sb, NULL, &err))) return false;
     if (no_memory(cws_session_release(t->session, sb, &err))) return false;
     if (no_memory(cws_session_adopt(t->session, sb, &err))) {
         while (cws_session_adopt(t->session, sb, &err)) test_alloc_fail_at(-1, false);
@@ -1465,6 +1465,23 @@ static void test_memory(void)
     }
 }
 
+static void test_walk(void)
+{
+    ONCE("the sandboxes that a session tracks can be walked") {
+        cws_sandbox *a, *b;
+        cws_session *s = api_session(t);
+        CHECK(cws_session_sandbox_at(s, 0) == NULL);
+        a = api_box(t, NULL);
+        b = api_box(t, NULL);
+        CHECK_INT(cws_session_sandbox_count(s), 2);
+        CHECK(cws_session_sandbox_at(s, 0) == a && cws_session_sandbox_at(s, 1) == b);
+        CHECK(!cws_session_sandbox_at(s, 2) && !cws_session_sandbox_at(s, SIZE_MAX));
+        CHECK_INT(cws_session_release(s, a, &t->err), CWS_OK);
+        CHECK(cws_session_sandbox_at(s, 0) == b && !cws_session_sandbox_at(s, 1));
+        CHECK(!cws_session_sandbox_at(NULL, 0));
+    }
+}
+
 static void (*const both[])(void) = {
     api_test_session,
     api_test_list_adopts,
@@ -1474,6 +1491,7 @@ static void (*const both[])(void) = {
 int main(int argc, char **argv)
 {
     test_init(argc, argv);
+    test_walk();
     test_release();
     test_close();
     test_journal();

@@ -95,7 +95,7 @@ TEST_FN bool start_box_with(setup *s, const cws_sandbox_opts *opts)
 {
     cws_error err;
     if (!CHECK(cws_session_sandbox(s->session, opts, &s->box, &err) == CWS_OK)) return false;
-    return ok(cws_sandbox_wait(s->box, 20, &err), &err);
+    return ok(cws_sandbox_wait(s->box, wait_for(20), &err), &err);
 }
 
 TEST_FN bool start_box(setup *s) { return start_box_with(s, NULL); }
@@ -139,7 +139,7 @@ TEST_FN void check_usable(setup *s)
     cws_error err;
     CHECK(server_faults("[]"));
     (void)ok(run(s, "echo still here", &result, &err), &err);
-    if (result) CHECK_STR(cws_result_stdout(result, NULL), "still here\n");
+    if (result) CHECK_STR(cws_result_stdout(result), "still here\n");
     cws_result_free(result);
 }
 
@@ -197,8 +197,8 @@ TEST_FN void check_output(cws_process *p, const char *expected)
 {
     const cws_result *result = NULL;
     cws_error err;
-    (void)ok(cws_process_wait(p, 20000, &result, &err), &err);
-    if (result) CHECK_STR(cws_result_stdout(result, NULL), expected);
+    (void)ok(cws_process_wait(p, 20, &result, &err), &err);
+    if (result) CHECK_STR(cws_result_stdout(result), expected);
     cws_process_free(p);
 }
 

@@ -28,7 +28,7 @@ TEST_FN char *st_out(api *t, const char *text)
 /* Poll until nothing is due for a while. */
 TEST_FN void st_turns(api *t, int turns)
 {
-    while (turns--) CHECK_INT(cws_client_poll(t->client, 1, &t->err), CWS_OK);
+    while (turns--) CHECK_INT(cws_client_poll(t->client, 0.001, &t->err), CWS_OK);
 }
 
 /* Append one output message of `size` bytes, which count up from `from`. */
@@ -100,8 +100,8 @@ TEST_FN cws_status st_resuming(api *t, cws_op *op, st_taker *k)
     size_t calls, idle = 0;
     while (!cws_op_done(op) && idle < 100000) {
         calls = k->calls;
-        CHECK_INT(cws_client_poll(t->client, 3, NULL), CWS_OK);
-        CHECK_INT(cws_client_poll(t->client, 3, NULL), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0.003, NULL), CWS_OK);
+        CHECK_INT(cws_client_poll(t->client, 0.003, NULL), CWS_OK);
         if (k->pause_every && !cws_op_done(op)) {
             CHECK(k->calls - calls <= k->pause_every);
             if (k->calls && k->calls % k->pause_every == 0) { /* it stands still now */
@@ -113,7 +113,7 @@ TEST_FN cws_status st_resuming(api *t, cws_op *op, st_taker *k)
         cws_op_resume(op);
         idle++;
     }
-    return cws_op_result(op, &t->err);
+    return cws_op_status(op, &t->err);
 }
 
 /* ---- a reply that is cut --------------------------------------------------------------------- */
@@ -183,9 +183,9 @@ TEST_FN cws_status st_pull(api *t, cws_stream *stream, st_got *g)
     cws_item item;
     int i;
     for (;;) {
-        status = cws_stream_next(stream, api_async(t) ? 0 : -1, &item, &t->err);
+        status = cws_stream_next(stream, (api_async(t) ? 0 : -1) / 1000.0, &item, &t->err);
         if (status == CWS_ERR_WAIT_TIMEOUT && api_async(t)) {
-            if (!CHECK_INT(cws_client_poll(t->client, 100000, NULL), CWS_OK)) break;
+            if (!CHECK_INT(cws_client_poll(t->client, 100, NULL), CWS_OK)) break;
             continue;
         }
         if (status || !item.data) break;
@@ -193,7 +193,7 @@ TEST_FN cws_status st_pull(api *t, cws_stream *stream, st_got *g)
     }
     CHECK(!item.data && !item.size);
     for (i = 0; i < 3; i++) {
-        again = cws_stream_next(stream, i - 1, &item, &err);
+        again = cws_stream_next(stream, (i - 1) / 1000.0, &item, &err);
         CHECK_INT(again, status);
         CHECK_INT(err.status, status);
         CHECK(!item.data);
@@ -235,7 +235,7 @@ TEST_FN cws_status st_logs(api *t, cws_sandbox *sb, const cws_logs_opts *opts, i
     status = cws_logs_begin(sb, &o, &stream, &t->err);
     if (!CHECK_INT(status, CWS_OK)) return status;
     status = how ? st_pull(t, stream, g) : api_drive(t, cws_stream_op(stream));
-    if (how) CHECK_INT(cws_op_result(cws_stream_op(stream), NULL), status);
+    if (how) CHECK_INT(cws_op_status(cws_stream_op(stream), NULL), status);
     cws_stream_free(stream);
     return status;
 }

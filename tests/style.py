@@ -5,6 +5,7 @@
 style.py [-v]: -v also lists long functions and sections. Needs python3 only.
 """
 
+import fnmatch
 import os
 import re
 import subprocess
@@ -14,9 +15,12 @@ os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 MAX_COLUMNS = 100
 MAX_FUNCTION = 60        # lines; longer ones are listed
-MAX_SECTION = 350        # lines; longer ones are listed
+MAX_SECTION = 350        # lines that are no comment; longer ones are listed
 MAX_LONG_FUNCTIONS = 0   # how many longer ones are tolerated: may only go down
-MAX_LONG_SECTIONS = 3    # the same for sections: the schema of each dialect is one table
+MAX_LONG_SECTIONS = 0    # the same for sections
+
+# Calls into a later chapter that are tolerated: may only get fewer.
+UPWARD = {("client", "cwsi_curl_open")}  # the one door to the transport over libcurl
 
 BANNED = """gets strcpy strcat strncpy strncat stpcpy sprintf vsprintf strtok strtok_r atoi atol
     atof strtod strtof strtold sscanf scanf ctime asctime localtime gmtime setlocale alloca system
@@ -81,11 +85,108 @@ def check_texts(paths):
     check("a TODO names its issue: TODO(#12)", todo)
 
 
+BANNER = r"^/\* [=#]+\n \* >>([a-z0-9-]+)\n"  # of a section (=) or a chapter (#)
+
+
+def sections(header):
+    """(name, text) of each section and of each head of a chapter."""
+    marks = [(m.start(), m.group(1)) for m in re.finditer(BANNER, header, re.M)]
+    ends = [at for at, _ in marks[1:]] + [len(header)]
+    return [(name, header[at:end]) for (at, name), end in zip(marks, ends)]
+
+
+def check_chapters(header):
+    """No function uses one that a later chapter defines."""
+    contents = header[header.index(">>contents"):header.index("*/", header.index(">>contents"))]
+    chapter, order = {}, []
+    for mark in re.findall(r">>([a-z0-9-]+)", contents)[1:]:
+        if mark.startswith("chapter-"):
+            order.append(mark[len("chapter-"):])
+        elif order:
+            chapter[mark] = order[-1]
+    texts = [(chapter[name], blank(text)) for name, text in sections(header) if name in chapter]
+    home = {}
+    for name, text in texts:
+        for m in re.finditer(r"^(?:static|CWS_API)\b[^;{}=#]*?\b(cwsi?_\w+)\([^;{}]*\)\n\{", text,
+                             re.M):
+            home.setdefault(m.group(1), name)
+    found = set()
+    for name, text in texts:
+        for word in set(re.findall(r"\bcwsi?_\w+\b", text)):
+            if word in home and order.index(home[word]) > order.index(name):
+                found.add((name, word))
+    check("the chapters are there", [] if len(order) > 10 and len(home) > 1000 else order)
+    check("no chapter uses a function of a later one",
+          sorted("%s uses %s of %s" % (name, word, home[word]) for name, word in found - UPWARD))
+    check("the list of exceptions has no more than is needed",
+          sorted("%s no longer uses %s" % row for row in UPWARD - found))
+    untold = [name for name in order for label in ("Knows:", "Never:")
+              if label not in dict(sections(header))["chapter-" + name]]
+    check("each chapter says what it knows and never touches", untold)
+
+
+def public_part(header):
+    return header[header.index("#ifndef CWSANDBOX_H"):header.index("/* Editors that parse")]
+
+
+def check_comments(header):
+    """Each declaration of the public part has a comment of its own, and so has each field."""
+    api = public_part(header)
+    lines = api.split("\n")
+    bare, functions_seen, seen = [], 0, set(re.findall(r"^#undef (\w+)", api, re.M))
+    for i, line in enumerate(lines):
+        name = re.match(r"CWS_API\b.*?\b(cws_\w+)\(|typedef .*?\b(cws_\w+) ?(?:\{|;)|"
+                        r"typedef .*?\(\*(cws_\w+)\)|#define (CWS_\w+)", line)
+        if not name or lines[i - 1].endswith("\\"):
+            continue
+        functions_seen += line.startswith("CWS_API")
+        word = next(n for n in name.groups() if n)
+        if word in seen:  # the other branch of an #if, or a macro that is taken back
+            continue
+        seen.add(word)
+        before = lines[i - 1].strip()
+        while before.startswith("#if"):  # what is there for some builds only
+            i -= 1
+            before = lines[i - 1].strip()
+        if "/*" not in line and not before.endswith("*/"):
+            bare.append(word)
+    check("each public declaration has a comment of its own", bare)
+    check("the public functions were found", [] if functions_seen > 150 else [functions_seen])
+
+
+def check_callbacks(header):
+    """The manual's table of what may be called in a callback, against what the functions do."""
+    table = header[header.index(" *   IN A CALLBACK:\n"):]
+    rows = []
+    for line in table.split("\n")[1:]:
+        row = re.match(r" \*   (cws_[\w*]+) +(always|zero|never)$", line)
+        if not row:
+            break
+        rows.append(row.groups())
+    code = blank(header)
+    api = re.findall(r"^CWS_API\s+[^;{]*?\b(cws_\w+)\(", blank(public_part(header)), re.M)
+    bodies = {m.group(1): m.group(2) for m in
+              re.finditer(r"^CWS_API[^;{]*?\b(cws_\w+)\([^;{]*?\)\n\{\n(.*?)^\}", code,
+                          re.M | re.S)}
+    blocking = re.compile(r"cwsi_may_block|cwsi_loop_turn|cwsi_run_until|cws_op_wait\(|"
+                          r"cwsi_await_turn|cwsi_process_put")
+    names = {name: word for name, word in rows if "*" not in name}
+    patterns = [row for row in rows if "*" in row[0]]
+    problems = ["%s is no function" % name for name in names if name not in api]
+    for name in api:
+        word = names.get(name) or next((w for p, w in patterns if fnmatch.fnmatchcase(name, p)), "")
+        if not word:
+            problems.append("%s is not in the table" % name)
+        elif (word == "always") == bool(blocking.search(bodies.get(name, ""))):
+            problems.append("%s: '%s' is not what it does" % (name, word))
+    check("the manual's table of callbacks is what the functions do", problems)
+
+
 def check_sections(header):
     """Every marker of the contents is the title of exactly one banner, in that order."""
     contents = header[header.index(">>contents"):header.index("*/", header.index(">>contents"))]
     listed = re.findall(r">>([a-z0-9-]+)", contents)[1:]
-    banners = re.findall(r"^/\* =+\n \* >>([a-z0-9-]+)\n", header, re.M)
+    banners = re.findall(BANNER, header, re.M)
     problems = [">>%s is listed but has no banner" % m for m in listed if m not in banners]
     problems += [">>%s has a banner but is not listed" % m for m in banners if m not in listed]
     problems += [">>%s has several banners" % m for m in set(banners) if banners.count(m) > 1]
@@ -95,16 +196,17 @@ def check_sections(header):
     check("the contents list is the list of sections", problems)
     check("the head has the three parts", (m for m in ("about", "manual", "contents")
                                            if header.count(" * >>%s\n" % m) != 1))
-    starts = [(m.group(1), header.count("\n", 0, m.start()) + 1) for m in
-              re.finditer(r"^/\* =+\n \* >>([a-z0-9-]+)\n", header, re.M)]
-    starts.append(("", header.count("\n") + 1))
-    long = [">>%s has %d lines" % (a[0], b[1] - a[1]) for a, b in zip(starts, starts[1:])
-            if b[1] - a[1] > MAX_SECTION]
+    long = []
+    for name, text in sections(header):
+        n = re.sub(r"/\*.*?\*/|//[^\n]*", "@", text, flags=re.S)
+        n = sum(1 for line in n.split("\n") if line.strip() not in ("", "@"))
+        if n > MAX_SECTION and "schema" not in name:  # a schema is one table
+            long.append(">>%s has %d lines" % (name, n))
     report("sections over %d lines" % MAX_SECTION, long)
     check("at most %d sections have more than %d lines" % (MAX_LONG_SECTIONS, MAX_SECTION),
           long if len(long) > MAX_LONG_SECTIONS else [])
     untold = [name for name in listed
-              if re.search(r"^/\* =+\n \* >>%s\n(?: \* =+ \*/| ?\*/)" % name, header, re.M)]
+              if re.search(r"^/\* [=#]+\n \* >>%s\n(?: \* [=#]+ \*/| ?\*/)" % name, header, re.M)]
     check("each section says what it is", untold)
 
 
@@ -236,6 +338,9 @@ def main():
     check_texts(sorted(path for path in set(listed.split("\n")) | {"cwsandbox.h"}
                        if wanted.search(path) and os.path.exists(path)))
     check_sections(header)
+    check_chapters(header)
+    check_comments(header)
+    check_callbacks(header)
     check_functions(code)
     check_names(code, blanked)
     check_banned(blanked)

@@ -97,6 +97,17 @@ TEST_FN bool test_check_str(const char *a, const char *b, const char *at, int li
     return false;
 }
 
+/* Options of a wait of so many seconds; good until the fourth call from now. */
+TEST_FN const cws_wait_opts *wait_for(double seconds)
+{
+    static cws_wait_opts opts[4];
+    static size_t at;
+    cws_wait_opts *o = &opts[at++ % 4];
+    memset(o, 0, sizeof(*o));
+    o->timeout_seconds = seconds;
+    return o;
+}
+
 TEST_FN int test_summary(void)
 {
     test_end();

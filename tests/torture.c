@@ -821,7 +821,7 @@ static void fake_close(void *user)
 
 static int64_t fake_clock(void *user) { return (void)user, fake.now; }
 
-static void fake_random_hook(void *user, void *out, size_t size)
+static void fake_random_hook(void *out, size_t size, void *user)
 {
     uint64_t bits = fake_random();
     (void)user;
@@ -1032,8 +1032,8 @@ static void job_exec(job *j, cws_sandbox *box, const char *const *argv, const cw
     expect(j, !result == !!status, "a result exactly after success");
     if (!status && !j->doubtful) {
         expect(j, result && cws_result_has_exit_code(result), "a result with an exit code");
-        expect(j, result && !strcmp(cws_result_stdout(result, NULL), output), "its output");
-        expect(j, result && !strcmp(cws_result_stderr(result, NULL), "warning"), "its stderr");
+        expect(j, result && !strcmp(cws_result_stdout(result), output), "its output");
+        expect(j, result && !strcmp(cws_result_stderr(result), "warning"), "its stderr");
     }
     cws_result_free(result);
 }
@@ -1048,7 +1048,7 @@ static void job_files(job *j, cws_sandbox *box)
     if (!came_out(j, "cws_read_file", status, CWS_OK, err))
         expect(j, bytes == NULL, "bytes is NULL after a failure");
     else if (written && !j->doubtful)
-        expect(j, cws_bytes_size(bytes) == 11 && !strcmp((const char *)cws_bytes_data(bytes, NULL),
+        expect(j, cws_bytes_size(bytes) == 11 && !strcmp((const char *)cws_bytes_data(bytes),
                                                          "small steps"), "the file's content");
     cws_bytes_free(bytes);
     status = cws_read_file(box, "/none", NULL, &bytes, err);
@@ -1062,18 +1062,18 @@ static void job_files(job *j, cws_sandbox *box)
 static void job_find(job *j, const char *id)
 {
     cws_error error, *err = j->with_err ? &error : NULL;
-    cws_sandbox_list *list = (cws_sandbox_list *)&error;
+    cws_sandboxes *list = (cws_sandboxes *)&error;
     cws_sandbox *found = (cws_sandbox *)&error, *taken;
     cws_status status = cws_session_list(j->session, NULL, &list, err);
     if (!came_out(j, "cws_session_list", status, CWS_OK, err))
         expect(j, list == NULL, "list is NULL after a failure");
     else if (!j->doubtful)
-        expect(j, cws_sandbox_list_count(list) == fake_running(), "the list is whole");
-    taken = cws_sandbox_list_take(list, 0);
-    cws_sandbox_list_free(list);
+        expect(j, cws_sandboxes_count(list) == fake_running(), "the list is whole");
+    taken = cws_sandboxes_take(list, 0);
+    cws_sandboxes_free(list);
     cws_sandbox_free(taken);
     if (!id[0]) return;
-    status = cws_session_from_id(j->session, id, false, &found, err);
+    status = cws_session_from_id(j->session, id, true, &found, err);
     if (!came_out(j, "cws_session_from_id", status, CWS_OK, err))
         expect(j, found == NULL, "sandbox is NULL after a failure");
     cws_sandbox_free(found);
@@ -1103,7 +1103,7 @@ static void job_talk(job *j, cws_sandbox *box)
         return;
     }
     status = cws_process_write_line(p, "hello", -1, err);
-    if (!status) status = cws_process_write(p, big, sizeof(big), 1000, NULL, err);
+    if (!status) status = cws_process_write(p, big, sizeof(big), 1, NULL, err);
     (void)cws_process_close_stdin(p, NULL); /* after a failed write, too, so that it ends */
     if (!status) status = cws_process_read(p, CWS_STDOUT, text, 6, -1, &n, err);
     if (!status) expect(j, n == 6 && memcmp(text, "hello\n", 6) == 0, "what went in comes out");
@@ -1122,20 +1122,20 @@ static void job_blocking(job *j)
     cws_error error, *err = j->with_err ? &error : NULL;
     cws_exec_opts in_tmp = {0}, unary = {0}, check = {0};
     cws_stop_opts stop = {0};
-    cws_complete_opts complete = {0};
+    cws_wait_opts complete = {0};
     cws_process *process[2] = {NULL, NULL};
     cws_op *ops[2];
     cws_status status;
     cws_sandbox **box = j->box;
     size_t n = 0, i;
-    in_tmp.cwd = "/tmp", in_tmp.env = env;
+    in_tmp.cwd = "/tmp", in_tmp.environment_variables = env;
     unary.unary = true;
     check.check = true;
     if (box[0]) {
         came_out(j, "cws_sandbox_start", cws_sandbox_start(box[0], err), CWS_OK, err);
-        came_out(j, "cws_sandbox_wait", cws_sandbox_wait(box[0], 0, err), CWS_OK, err);
+        came_out(j, "cws_sandbox_wait", cws_sandbox_wait(box[0], NULL, err), CWS_OK, err);
         if (cws_sandbox_id(box[0])[0])
-            came_out(j, "cws_sandbox_get_status", cws_sandbox_get_status(box[0], NULL, err),
+            came_out(j, "cws_sandbox_get_state", cws_sandbox_get_state(box[0], NULL, err),
                      CWS_OK, err);
         job_exec(j, box[0], hello, &in_tmp, CWS_OK, wrapped);
         job_exec(j, box[0], falsity, &check, CWS_ERR_EXECUTION, NULL);
@@ -1195,9 +1195,9 @@ static void lane_done(cws_op *op, void *user)
     lane *l = (lane *)user;
     job *j = l->j;
     cws_error error, *err = j->with_err ? &error : NULL;
-    cws_status status = cws_op_result(op, err);
+    cws_status status = cws_op_status(op, err);
     cws_bytes *bytes = cws_op_take_bytes(op);
-    cws_sandbox_list *list = cws_op_take_list(op);
+    cws_sandboxes *list = cws_op_take_sandboxes(op);
     cws_sandbox *found = cws_op_take_sandbox(op);
     j->callbacks++;
     expect(j, cws_op_done(op), "an operation has ended when its callback is called");
@@ -1210,11 +1210,11 @@ static void lane_done(cws_op *op, void *user)
            "no poll inside a callback");
     if (l->process && !status && !j->doubtful) {
         cws_result *result = cws_process_take_result(l->process);
-        expect(j, result && !strcmp(cws_result_stdout(result, NULL), "echo hello"), "its output");
+        expect(j, result && !strcmp(cws_result_stdout(result), "echo hello"), "its output");
         cws_result_free(result);
     }
     cws_bytes_free(bytes);
-    cws_sandbox_list_free(list);
+    cws_sandboxes_free(list);
     cws_sandbox_free(found);
     lane_go_on(l);
 }
@@ -1222,13 +1222,13 @@ static void lane_done(cws_op *op, void *user)
 static cws_status lane_begin(lane *l, cws_error *err)
 {
     cws_exec_opts exec = {0};
-    cws_list_opts adopt = {0};
+    cws_session_list_opts adopt = {0};
     adopt.adopt = true;
     exec.unary = l->now == UNARY;
     switch (l->now) {
     case START: return cws_sandbox_start_begin(l->box, &l->op, err);
-    case WAIT: return cws_sandbox_wait_begin(l->box, 20, &l->op, err);
-    case STATUS: return cws_sandbox_get_status_begin(l->box, &l->op, err);
+    case WAIT: return cws_sandbox_wait_begin(l->box, wait_for(20), &l->op, err);
+    case STATUS: return cws_sandbox_get_state_begin(l->box, &l->op, err);
     case EXEC:
     case UNARY: return cws_exec_begin(l->box, hello, &exec, &l->process, err);
     case WRITE: return cws_write_file_begin(l->box, "/tmp/note", "steps", 5, NULL, &l->op, err);
@@ -1236,7 +1236,7 @@ static cws_status lane_begin(lane *l, cws_error *err)
     case READ_NONE: return cws_read_file_begin(l->box, "/none", NULL, &l->op, err);
     case LIST: return cws_session_list_begin(l->j->session, &adopt, &l->op, err);
     case FROM_ID:
-        return cws_session_from_id_begin(l->j->session, cws_sandbox_id(l->box), true, &l->op, err);
+        return cws_session_from_id_begin(l->j->session, cws_sandbox_id(l->box), false, &l->op, err);
     case STOP: return cws_sandbox_stop_begin(l->box, NULL, &l->op, err);
     case LANE_END: break;
     }
@@ -1272,7 +1272,7 @@ static void close_done(cws_op *op, void *user)
 {
     job *j = (job *)user;
     j->callbacks++;
-    j->close_status = cws_op_result(op, NULL);
+    j->close_status = cws_op_status(op, NULL);
     j->active--;
 }
 
@@ -1294,7 +1294,7 @@ static void job_polled(job *j)
         j->active++;
         lane_go_on(&lanes[i]);
     }
-    while (j->active) expect(j, cws_client_poll(client, 1000, err) == CWS_OK, "a poll goes well");
+    while (j->active) expect(j, cws_client_poll(client, 1, err) == CWS_OK, "a poll goes well");
     for (i = 0; i < BOXES; i++) {
         cws_op_free(lanes[i].last);
         cws_process_free(lanes[i].last_process);
@@ -1379,13 +1379,14 @@ static cws_status pipe_run(pipe_end *e, cws_op *op, cws_error *err)
 {
     cws_client *client = cws_session_client(e->j->session);
     while (!cws_op_done(op)) {
-        expect(e->j, cws_client_poll(client, e->paused ? 0 : 1000, NULL) == CWS_OK, "a poll");
+        expect(e->j, cws_client_poll(client, (e->paused ? 0 : 1000) / 1000.0, NULL) == CWS_OK,
+               "a poll");
         if (!e->paused) continue;
         expect(e->j, !cws_client_poll(client, 0, NULL), "a poll while paused");
         e->paused = false;
         cws_op_resume(op);
     }
-    return cws_op_result(op, err);
+    return cws_op_status(op, err);
 }
 
 /* A stream to its end: all of it after a success, a beginning of it otherwise. */
@@ -1468,7 +1469,7 @@ static void job_write_big(job *j, bool upload)
     e.size = upload ? 250 : 170;
     for (i = 0; i < e.size; i++) e.bytes[i] = (char)(upload ? i * 7 : i * 3);
     o.source = pipe_source, o.user = &e;
-    o.atomic = true;
+    o.write_mode = CWS_WRITE_ATOMIC;
     status = upload ? cws_upload_begin(j->box[0], "/big", &o, &op, err)
                     : cws_write_file_begin(j->box[0], "/big", e.bytes, e.size, NULL, &op, err);
     if (!came_out(j, "begin to write", status, CWS_OK, err)) {
@@ -1490,7 +1491,7 @@ static void job_read_big(job *j)
         expect(j, bytes == NULL, "bytes is NULL after a failure");
         return;
     }
-    data = (const char *)cws_bytes_data(bytes, NULL);
+    data = (const char *)cws_bytes_data(bytes);
     expect(j, cws_bytes_size(bytes) == fake.big_size && !memcmp(data, fake.big, fake.big_size),
            "the whole file was read");
     expect(j, data[fake.big_size] == '\0', "a NUL follows");
@@ -1543,7 +1544,7 @@ static void job_streams(job *j)
     cws_error error, *err = j->with_err ? &error : NULL;
     memset(fake.big, 'o', 130);
     fake.big_size = 130;
-    came_out(j, "cws_sandbox_wait", cws_sandbox_wait(j->box[0], 0, err), CWS_OK, err);
+    came_out(j, "cws_sandbox_wait", cws_sandbox_wait(j->box[0], NULL, err), CWS_OK, err);
     job_logs(j, true);
     job_write_big(j, false);
     job_write_big(j, true);
@@ -1584,7 +1585,7 @@ static bool is_named(const cws_session *session, const fake_box *box)
     const cws_sandbox *sandbox;
     const cws_error *why;
     size_t i;
-    for (i = 0; cws_session_failed(session, i, &sandbox, &why); i++)
+    for (i = 0; cws_session_failed_at(session, i, &sandbox, &why); i++)
         if (why->status && why->message[0] &&
             (!strcmp(sandbox->id, box->id) || !strcmp(sandbox->request_id, box->request_id)))
             return true;
@@ -1610,10 +1611,11 @@ static void job_account(job *j)
     heal(j);
     if (status == CWS_ERR_SANDBOX) { /* of its sandboxes some failed: the fault says why */
         if (j->failures++ == 0) j->first = status;
-        expect(j, cws_session_failed(j->session, 0, NULL, NULL), "a failed close names sandboxes");
-        for (i = 0; cws_session_failed(j->session, i, NULL, &why); i++)
+        expect(j, cws_session_failed_at(j->session, 0, NULL, NULL),
+               "a failed close names sandboxes");
+        for (i = 0; cws_session_failed_at(j->session, i, NULL, &why); i++)
             if (!explained(j, why->status))
-                complain(j, "cws_session_failed", why->message, why->status);
+                complain(j, "cws_session_failed_at", why->message, why->status);
         for (i = 0; i < fake.box_count; i++)
             expect(j, fake.boxes[i].ended || is_named(j->session, &fake.boxes[i]),
                    "what still runs is named by the close");
@@ -1907,10 +1909,11 @@ static void many_sandboxes(void)
     for (i = 0; i < MANY; i++)
         if (!CHECK(cws_session_sandbox(session, NULL, &box[i], &err) == CWS_OK)) return;
     unstarted = used_by(session);
-    for (i = 0; i < MANY; i++) CHECK_INT(cws_sandbox_wait_begin(box[i], 0, &op[i], &err), CWS_OK);
+    for (i = 0; i < MANY; i++) CHECK_INT(cws_sandbox_wait_begin(box[i], NULL, &op[i], &err),
+                                         CWS_OK);
     CHECK_INT(cws_wait_many(op, MANY, CWS_ALL, -1, NULL, NULL, &err), CWS_OK);
     for (i = 0; i < MANY; i++) {
-        CHECK_INT(cws_op_result(op[i], &err), CWS_OK);
+        CHECK_INT(cws_op_status(op[i], &err), CWS_OK);
         cws_op_free(op[i]);
     }
     running = used_by(session);
@@ -1991,7 +1994,7 @@ static void chaos_done(cws_op *op, void *user)
     if (!chaos_expect(slot->serial == serial && slot->op == op, "a callback of a live operation"))
         return;
     chaos_expect(++slot->calls == 1, "one call of each callback");
-    chaos_expect(cws_op_result(op, NULL) != CWS_ERR_PENDING, "the operation has a result");
+    chaos_expect(cws_op_status(op, NULL) != CWS_ERR_PENDING, "the operation has a result");
     chaos_sum.callbacks++;
     slot->busy = true;
     chaos.inside++;
@@ -2069,7 +2072,7 @@ static void chaos_drop_op(chaos_op *slot)
         cws_process_free(slot->process);
     } else if (slot->op) {
         cws_bytes_free(cws_op_take_bytes(slot->op));
-        cws_sandbox_list_free(cws_op_take_list(slot->op));
+        cws_sandboxes_free(cws_op_take_sandboxes(slot->op));
         cws_sandbox_free(cws_op_take_sandbox(slot->op));
         cws_op_free(slot->op);
     }
@@ -2129,7 +2132,8 @@ static cws_status chaos_begin_stream(chaos_op *slot, cws_sandbox *box, int what,
     logs.on_item = download.on_item = below(2) ? chaos_item : NULL;
     shell.on_output = below(2) ? chaos_output : NULL;
     logs.user = upload.user = download.user = shell.user = slot;
-    upload.source = chaos_source, upload.atomic = below(2);
+    upload.source = chaos_source;
+    upload.write_mode = below(2) ? CWS_WRITE_ATOMIC : CWS_WRITE_DIRECT;
     upload.on_progress = download.on_progress = below(2) ? chaos_progress : NULL;
     shell.max_output_bytes = (uint64_t)below(9);
     switch (what) {
@@ -2160,15 +2164,16 @@ static void chaos_use_stream(void)
         slot = &chaos.op[(k + i) % OPS];
     serial = slot->serial;
     if (slot->stream && what < 3) {
-        status = cws_stream_next(slot->stream, wait, &item, NULL);
+        status = cws_stream_next(slot->stream, wait / 1000.0, &item, NULL);
         if (slot->serial == serial && slot->stream && !status && item.data) {
             chaos_expect(item.size && item.data[item.size] == '\0', "a NUL follows an item");
             chaos_sum.items++;
         }
     } else if (slot->process && what == 3) {
-        (void)cws_process_write(slot->process, "keys", 4, wait, NULL, NULL);
+        (void)cws_process_write(slot->process, "keys", 4, wait / 1000.0, NULL, NULL);
     } else if (slot->process && what == 4) {
-        (void)cws_process_read(slot->process, CWS_STDOUT, bytes, 1 + (size_t)below(9), wait, &n,
+        (void)cws_process_read(slot->process, CWS_STDOUT, bytes, 1 + (size_t)below(9),
+                               wait / 1000.0, &n,
                                NULL);
     } else if (slot->process && what == 5) {
         (void)cws_process_resize(slot->process, 1 + (uint32_t)below(99), 9, NULL);
@@ -2186,9 +2191,9 @@ static void chaos_begin(void)
     int k = below(SESSIONS), what = below(21);
     bool about_box = what < 11 || what > 14;
     cws_session *session = chaos.session[k];
-    cws_list_opts list = {0};
+    cws_session_list_opts list = {0};
     cws_exec_opts exec = {0};
-    cws_complete_opts complete = {0};
+    cws_wait_opts complete = {0};
     cws_stop_opts stop = {0};
     cws_error err;
     cws_status status = CWS_OK;
@@ -2206,11 +2211,11 @@ static void chaos_begin(void)
     stop.missing_ok = below(2), stop.graceful_shutdown_seconds = below(2) ? CWS_NONE : below(9);
     switch (what) {
     case 0: status = cws_sandbox_start_begin(box, &slot->op, &err); break;
-    case 1: status = cws_sandbox_wait_begin(box, below(30), &slot->op, &err); break;
+    case 1: status = cws_sandbox_wait_begin(box, wait_for(below(30)), &slot->op, &err); break;
     case 2:
         status = cws_sandbox_wait_until_complete_begin(box, &complete, &slot->op, &err);
         break;
-    case 3: status = cws_sandbox_get_status_begin(box, &slot->op, &err); break;
+    case 3: status = cws_sandbox_get_state_begin(box, &slot->op, &err); break;
     case 4: status = cws_sandbox_stop_begin(box, &stop, &slot->op, &err); break;
     case 5: status = cws_read_file_begin(box, below(2) ? "/x" : "/none", NULL, &slot->op, &err);
         break;
@@ -2221,7 +2226,7 @@ static void chaos_begin(void)
         slot->op = cws_process_op(slot->process);
         break;
     case 11: status = cws_session_list_begin(session, &list, &slot->op, &err); break;
-    case 12: status = cws_session_from_id_begin(session, id, below(2), &slot->op, &err); break;
+    case 12: status = cws_session_from_id_begin(session, id, !(below(2)), &slot->op, &err); break;
     case 13:
         if (below(4) == 0) status = cws_session_close_begin(session, &slot->op, &err);
         break;
@@ -2259,16 +2264,18 @@ static void chaos_block(void)
     cws_op *ops[2];
     switch (below(9)) {
     case 0:
-        if (slot->process) status = cws_process_wait(slot->process, below(9000), NULL, NULL);
-        else if (slot->op) status = cws_op_wait(slot->op, below(20000) - 1000, NULL);
+        if (slot->process) status = cws_process_wait(slot->process, (below(9000)) / 1000.0, NULL,
+                                                     NULL);
+        else if (slot->op) status = cws_op_wait(slot->op, (below(20000) - 1000) / 1000.0, NULL);
         break;
     case 3:
         ops[0] = slot->op, ops[1] = chaos.op[below(OPS)].op;
         if (ops[0] && ops[1] && ops[0] != ops[1])
-            status = cws_wait_many(ops, 2, 1 + (size_t)below(2), below(5000), NULL, NULL, NULL);
+            status = cws_wait_many(ops, 2, 1 + (size_t)below(2), (below(5000)) / 1000.0, NULL, NULL,
+                                   NULL);
         break;
     case 4:
-        if (box) status = cws_sandbox_get_status(box, &state, NULL);
+        if (box) status = cws_sandbox_get_state(box, &state, NULL);
         break;
     case 1:
         if (box) status = cws_exec(box, hello, NULL, &result, NULL);
@@ -2279,7 +2286,7 @@ static void chaos_block(void)
     default:
         if (session && below(2)) client = cws_session_client(session);
         for (i = 0; client && i < polls; i++) {
-            status = cws_client_poll(client, below(2) ? 0 : below(3000), NULL);
+            status = cws_client_poll(client, (below(2) ? 0 : below(3000)) / 1000.0, NULL);
             if (status == CWS_ERR_CLOSED) break; /* freed by a callback */
             if (client != chaos.client[0] && client != chaos.client[1]) break;
         }
@@ -2419,7 +2426,8 @@ static void again(cws_op *op, void *user)
 {
     cws_op **next = &again_ops[again_calls];
     (void)op;
-    if (++again_calls == 1000 || cws_sandbox_wait_begin((cws_sandbox *)user, 0, next, NULL)) return;
+    if (++again_calls == 1000 || cws_sandbox_wait_begin((cws_sandbox *)user, NULL, next,
+                                                        NULL)) return;
     cws_op_on_done(*next, again, user);
 }
 
@@ -2439,7 +2447,7 @@ static void ends_of_client(void)
     again_calls = 0;
     if (!CHECK(!cws_session_open(&opts, &session, NULL))) return;
     if (!CHECK(!cws_session_sandbox(session, NULL, &box, NULL))) return;
-    CHECK(!cws_sandbox_wait_begin(box, 0, &op, NULL));
+    CHECK(!cws_sandbox_wait_begin(box, NULL, &op, NULL));
     cws_op_on_done(op, again, box);
     cws_session_free(session);
     CHECK_INT(again_calls, 1); /* nothing can be begun while the client ends */
@@ -2479,11 +2487,11 @@ static void stop_meets_second_start(void)
     fake.wrong = FAULT_NOT_SENT, fake.wrong_at = 2;
     CHECK_INT(cws_sandbox_start_begin(box, &op[0], NULL), CWS_OK);
     CHECK_INT(cws_sandbox_stop_begin(box, NULL, &op[1], NULL), CWS_OK);
-    CHECK_INT(cws_sandbox_get_status_begin(other, &op[2], NULL), CWS_OK);
+    CHECK_INT(cws_sandbox_get_state_begin(other, &op[2], NULL), CWS_OK);
     cws_op_on_done(op[2], start_again, box);
     CHECK_INT(cws_wait_many(op, 3, CWS_ALL, -1, NULL, NULL, NULL), CWS_OK);
-    CHECK_INT(cws_op_result(op[0], NULL), CWS_ERR_TRANSPORT);
-    CHECK_INT(cws_op_result(op[1], NULL), CWS_OK);
+    CHECK_INT(cws_op_status(op[0], NULL), CWS_ERR_TRANSPORT);
+    CHECK_INT(cws_op_status(op[1], NULL), CWS_OK);
     CHECK_INT(fake_running(), 1); /* the other one */
     for (i = 0; i < 3; i++) cws_op_free(op[i]);
     cws_op_free(again_ops[0]);
@@ -2522,20 +2530,20 @@ static void freed_while_awaited(int what)
     opts.client_opts = &client;
     if (!CHECK(!cws_session_open(&opts, &session, NULL))) return;
     if (!CHECK(!cws_session_sandbox(session, NULL, &box, NULL))) return;
-    CHECK_INT(cws_sandbox_wait(box, 0, NULL), CWS_OK);
+    CHECK_INT(cws_sandbox_wait(box, NULL, NULL), CWS_OK);
     second.client = cws_session_client(session);
     if (!CHECK(!cws_session_open(&second, &other, NULL))) return;
-    CHECK_INT(cws_session_from_id(other, cws_sandbox_id(box), true, &again_box, NULL), CWS_OK);
+    CHECK_INT(cws_session_from_id(other, cws_sandbox_id(box), false, &again_box, NULL), CWS_OK);
     fake.held = true;
     CHECK_INT(cws_exec_begin(again_box, hello, NULL, &process, NULL), CWS_OK);
     CHECK_INT(cws_sandbox_wait_until_complete_begin(again_box, NULL, &again_ops[0], NULL), CWS_OK);
-    CHECK_INT(cws_sandbox_get_status_begin(box, &first, NULL), CWS_OK);
+    CHECK_INT(cws_sandbox_get_state_begin(box, &first, NULL), CWS_OK);
     cws_op_on_done(first, free_others, process);
     both[0] = first, both[1] = again_ops[0];
     status = what == 0   ? cws_op_wait(again_ops[0], -1, NULL)
              : what == 1 ? cws_wait_many(both, 2, CWS_ALL, -1, NULL, NULL, NULL)
              : what == 2 ? cws_process_wait(process, -1, &result, NULL)
-                         : cws_sandbox_get_status(again_box, &state, NULL);
+                         : cws_sandbox_get_state(again_box, &state, NULL);
     CHECK_INT(status, what == 0 || what == 2 ? CWS_ERR_CANCELLED : CWS_OK);
     CHECK(cws_op_done(first));
     cws_op_free(first);

@@ -39,7 +39,7 @@ static void log_now(bool keep, const char *step)
     int64_t since = cwsi_system_monotonic_ms();
     cws_status status = cws_session_log_metrics(session, step ? strtol(step, NULL, 10)
                                                               : CWS_NO_STEP,
-                                                keep, &logged, &err);
+                                                !keep, &logged, &err);
     printf("log %d %d\n", logged ? 1 : 0, (int)(cwsi_system_monotonic_ms() - since));
     if (status) printf("LOG %s\n", err.message);
 }
@@ -49,8 +49,8 @@ static void show(void)
     cws_metrics metrics;
     cws_metric list[CWS_METRICS_MAX];
     size_t i, n;
-    cws_session_get_metrics(session, &metrics);
-    n = cws_metrics_list(&metrics, list, CWS_METRICS_MAX);
+    cws_session_metrics(session, &metrics);
+    n = cws_metrics_values(&metrics, list, CWS_METRICS_MAX);
     for (i = 0; i < n; i++) printf("%s %.17g\n", list[i].name, list[i].number);
 }
 

@@ -566,7 +566,8 @@ static void put_result(cws_op *op)
 static void run_request(const request *q)
 {
     static const char *const steps[] = {"CALL", NULL};
-    static const cwsi_op_kind kind = {"Conformance case", steps, run_case, NULL, put_result, NULL};
+    static const cwsi_op_kind kind = {"Conformance case", steps, run_case, NULL, put_result, NULL,
+                                      CWSI_GIVES_NOTHING, NULL};
     static const cwsi_rpc_kind kinds[] = {CWSI_UNARY,  CWSI_UNARY, CWSI_CLIENT,
                                           CWSI_SERVER, CWSI_BIDI,  CWSI_BIDI};
     static cwsi_events events;
