@@ -45,7 +45,7 @@
  * These lines are the body of main(). The key comes from the environment variable
  * CWSANDBOX_API_KEY, the address from CWSANDBOX_BASE_URL (default https://api.cwsandbox.com).
  * The sandbox is started by the first call that needs it, here cws_exec. A command that exits with
- * a non-zero code is no error of the call: look at the exit code, or set cws_exec_opts.check.
+ * a non-zero code does not make the call fail: look at the exit code, or set cws_exec_opts.check.
  *
  * ADDING IT TO A PROGRAM
  *
@@ -79,9 +79,9 @@
  *   _size    goes with each function that returns a pointer to bytes.
  *   _fn      is the type of a callback; its last parameter is the `user` that you gave. (The
  *            functions of a cws_transport and a cws_allocator get it first, as their object.)
- * A status is the outcome of a call. A state is what a sandbox or a snapshot is in. (The Python
- * client calls both "status".) A boolean says what happens when it is true. In an options struct
- * false is the default: what the Python client has on by default appears with no_ in front. The
+ * A status is the outcome of a call. A state describes a sandbox or a snapshot. (The Python client
+ * calls both "status".) A boolean says what happens when it is true. In an options struct false is
+ * the default: an option that is on by default is named no_X, to be set to switch X off. The
  * argument order is: object, required things, options, results, error.
  *
  * OPTIONS
@@ -149,7 +149,8 @@
  *           SNAPSHOT_THROTTLED   too many snapshots at the same time   try again later
  *       TIMEOUT                  a deadline of an operation passed     give more time; try again
  *         REQUEST_TIMEOUT        no reply to a request in time         try again
- *         COMMAND_TIMEOUT        the service ended the command         give more time
+ *         COMMAND_TIMEOUT        the service ended the command (test   give more time
+ *                                for the family TIMEOUT)
  *         SNAPSHOT_WAIT_TIMEOUT  not ready in time; it goes on         ask cws_snapshot_get later
  *       TERMINATED               the sandbox was stopped               nothing, if you wanted it
  *       FAILED                   the sandbox failed                    see state_reason
@@ -181,16 +182,16 @@
  * SANDBOX_VALIDATION belongs to the family VALIDATION as well. Some failures carry key-value pairs
  * of the service: cws_error_metadata.
  *
- * What is repeated without your doing: reads and status polls, while the service is unavailable,
- * for at most poll_retry_budget_seconds (30); in API v1 also a create whose outcome is not known,
- * with the same request id, so that there is never a second sandbox. A command and a write are
- * repeated only if they surely did not reach the service.
+ * What is repeated without your doing: reads, deletes and status polls, while the service is
+ * unavailable, for at most poll_retry_budget_seconds (30) after the first failure; in API v1 also a
+ * create whose outcome is not known, with the same request id, so that there is never a second
+ * sandbox. A command and a write are repeated only if they surely did not reach the service.
  *
  * TIME
  *
- * Durations are seconds as a double. NaN, infinity and negative values are refused in options. In
- * an options struct 0 is the default, and CWS_NONE means "none at all" where the field's comment
- * allows it. As an argument of a call that waits, timeout_seconds 0 is "do not wait" and
+ * Durations are seconds as a double. In an options struct 0 is the default, and CWS_NONE means
+ * "none at all" where the field's comment allows it; NaN, infinity and other negative values are
+ * refused. As an argument of a call that waits, timeout_seconds 0 is "do not wait" and
  * CWS_FOREVER (any negative number) is "without limit". Exceptions, made by the protocol or the
  * transport: whole seconds that the service takes as integers (int32_t ..._seconds), the transport
  * interface (timeout_ms), cws_error.retry_after_ms, and moments (int64_t ..._unix_ms).
@@ -199,9 +200,9 @@
  *   - The deadline of an operation (timeout_seconds in its options). When it passes, the operation
  *     ends with a status of the family CWS_ERR_TIMEOUT (>>discovery: CWS_ERR_DISCOVERY,
  *     cws_session_close: CWS_ERR_SANDBOX). A shell and a followed log have none unless you give it;
- *     cws_pool_take ends with the starts of the pool; everything else has a deadline. Starting the
- *     sandbox is not counted, except in a function call: it has the request timeout for the create,
- *     and again for the wait until RUNNING.
+ *     cws_pool_take waits as long as the pool tries to start some; everything else has a deadline.
+ *     Starting the sandbox is not counted, except in a function call: the start has the request
+ *     timeout for the create, and again for the wait until RUNNING.
  *   - The limit of a wait (the argument timeout_seconds of cws_op_wait, cws_process_wait ...). When
  *     it passes, the call returns CWS_ERR_WAIT_TIMEOUT and the operation goes on. CWS_FOREVER is
  *     therefore safe: the operation's own deadline ends the wait.
@@ -242,11 +243,13 @@
  * on. A blocking call can not be paused: it ends with CWS_ERR_INVALID_ARGUMENT.
  *
  * Allocator, log, trace, clock and random functions must call nothing of this library. What the
- * other callbacks may call is in this list. always: allowed, also for the very operation whose
- * callback it is. zero: it may not wait; give timeout_seconds 0, with any other value it returns
- * CWS_ERR_REENTRANT when it would have to wait (cws_pool_take: in any case). never: it returns
- * CWS_ERR_REENTRANT; cws_op_wait, cws_process_wait and cws_wait_many do so only if what they wait
- * for has not ended. A full name counts before a pattern. (cws_exchange_* is for transports only.)
+ * other callbacks may call is in the list below:
+ *   always  allowed, also for the very operation whose callback it is
+ *   zero    allowed with timeout_seconds 0. With another value it returns CWS_ERR_REENTRANT when it
+ *           would have to wait (cws_pool_take: in any case)
+ *   never   it returns CWS_ERR_REENTRANT. (cws_op_wait, cws_process_wait and cws_wait_many do so
+ *           only if what they wait for has not ended.)
+ * An exact name overrides a pattern. cws_exchange_* is for transports only.
  *
  *   IN A CALLBACK:
  *   cws_*_begin                              always
@@ -365,8 +368,8 @@
  *
  * TRANSPORTS
  *
- * The built-in transport is libcurl, 7.68 or newer. It chooses by the version that is loaded how
- * connections are shared; the table is in >>impl-curl. libcurl must have been built with TLS for
+ * The built-in transport is libcurl, 7.68 or newer. How connections are shared depends on the
+ * version that is loaded; the table is in >>impl-curl. libcurl must have been built with TLS for
  * https, and with HTTP/2 for streams in both directions and for gRPC. Over http:// it uses HTTP/1.1
  * unless http_version is CWS_HTTP_2 or the protocol is gRPC. A call that needs more than there is
  * returns CWS_ERR_UNSUPPORTED.
@@ -416,7 +419,7 @@
  *   API              >>config >>basic >>session >>sandbox >>exec >>files >>logs >>async
  *                    >>functions >>metrics >>pool >>snapshots >>discovery >>create >>client
  *                    >>transport
- * The implementation, in chapters. Each calls only those before it, but for one door: the client
+ * The implementation, in chapters. Each calls only those before it, with one exception: the client
  * chapter opens the transport of the curl chapter.
  *
  *   >>chapter-base        memory, text, numbers, time, JSON
@@ -534,7 +537,8 @@ extern "C" {
  *     cws_session_close        >>session   stop all sandboxes of the session
  *     cws_session_free         >>session   forget the session
  *
- * For many sandboxes at once add cws_exec_begin (>>exec) and cws_wait_many (>>async). */
+ * For many sandboxes at once add cws_exec_begin (>>exec) and cws_wait_many (>>async); in a program
+ * with a loop of its own, cws_session_client (>>session) and cws_client_poll (>>async). */
 
 /* ================================================================================================
  * >>basic
@@ -596,7 +600,7 @@ typedef struct cws_transport cws_transport;                 /* >>transport */
     X(ERR_INVALID_ARGUMENT, 1, OK, "invalid argument")                                             \
     X(ERR_NO_MEMORY, 2, OK, "out of memory")                                                       \
     X(ERR_CANCELLED, 3, OK, "cancelled by the caller")                                             \
-    X(ERR_UNSUPPORTED, 4, OK, "not possible with this transport, dialect or build")                \
+    X(ERR_UNSUPPORTED, 4, OK, "not possible with this transport, API version or build")            \
     X(ERR_REENTRANT, 5, OK, "a blocking call was made inside a callback")                          \
     X(ERR_WAIT_TIMEOUT, 6, OK, "the wait ended before the operation, which goes on")               \
     X(ERR_PENDING, 7, OK, "the operation has not ended yet")                                       \
@@ -693,7 +697,7 @@ CWS_API bool cws_error_metadata_at(const cws_error *err, size_t index, const cha
 CWS_API bool cws_error_violation_at(const cws_error *err, size_t index, const char **field,
                                  const char **description);
 
-/* What a sandbox is in. A final state never changes again. */
+/* The states of a sandbox. A final state never changes again. */
 typedef enum cws_state {
     CWS_STATE_NOT_STARTED = 0, /* no create was accepted yet, or stopped before it was started */
     CWS_STATE_PENDING,         /* accepted, not placed yet */
@@ -721,9 +725,10 @@ typedef struct cws_pair {
 } cws_pair;
 
 /* "None at all", in a duration of an options struct whose 0 means "the default". Only where the
- * field's comment allows it. */
+ * field's comment allows it. Not for waits: see CWS_FOREVER. */
 #define CWS_NONE (-1.0)
-/* "However long it takes": timeout_seconds of a call that waits. */
+/* "However long it takes": the argument timeout_seconds of a call that waits. Not for options: see
+ * CWS_NONE. */
 #define CWS_FOREVER (-1.0)
 /* "No limit", in a size whose 0 means "the default". Only where the field's comment allows it. */
 #define CWS_UNLIMITED UINT64_MAX
@@ -825,8 +830,11 @@ CWS_API cws_status cws_session_sandbox(cws_session *session, const cws_sandbox_o
  * existing sandboxes is still accepted, and fails when they stop. A start that is in flight is
  * awaited, then that sandbox is stopped too.
  *
+ * In API v1 a create whose outcome is not known is sent once more, with its request id, to learn
+ * the sandbox that is to be stopped; while the service is unavailable this is repeated as any read.
+ *
  * If some sandboxes did not stop, the result is CWS_ERR_SANDBOX, cws_session_failed_at names them,
- * and close may be called again for just those. Closing a closed session that has nothing left is
+ * and another close tries just those again. Closing a closed session that has nothing left is
  * success. At the end the metrics that are left are reported; that has a time limit of its own and
  * does not change the result. */
 CWS_API cws_status cws_session_close(cws_session *session, cws_error *err);
@@ -847,7 +855,8 @@ CWS_API void cws_session_free(cws_session *session);
 CWS_API cws_client *cws_session_client(const cws_session *session);
 
 /* The options that a sandbox made with `opts` would have: combined with the session's defaults, and
- * the built-in defaults filled in. Needs no network and makes nothing. *out is yours:
+ * the built-in defaults filled in; without the tag that a journal adds. Needs no network and makes
+ * nothing. *out is yours:
  * cws_sandbox_opts_free. Returns the same errors as cws_session_sandbox. */
 CWS_API cws_status cws_session_resolve(cws_session *session, const cws_sandbox_opts *opts,
                                        const cws_sandbox_opts **out, cws_error *err);
@@ -979,7 +988,7 @@ typedef struct cws_resources {
 typedef enum cws_placement {
     CWS_PLACEMENT_DEFAULT = 0,    /* CKS if runner_ids are given, else the service's choice */
     CWS_PLACEMENT_SERVERLESS = 1, /* in the service's own pool; not with runner_ids */
-    CWS_PLACEMENT_CKS = 2         /* on clusters of your organization */
+    CWS_PLACEMENT_CKS = 2         /* on clusters of your organization (CoreWeave Kubernetes) */
 } cws_placement;
 
 /* What to do when a create is refused for want of room: no capacity, no suitable runner,
@@ -1254,8 +1263,10 @@ typedef struct cws_exec_opts {
     double timeout_seconds; /* time limit of the command, from when it is sent; 0: the sandbox's
                                request timeout. The service gets 5 s more to report a timeout
                                itself; then, at the latest, the call ends with CWS_ERR_TIMEOUT */
-    uint64_t max_output_bytes; /* how much of each stream is kept; what is more is counted, given to
-                                  on_output, and dropped. 0: 16 MiB; CWS_UNLIMITED */
+    uint64_t max_output_bytes; /* how many bytes of each stream are kept, from its start; what is
+                                  more is counted, given to on_output, and dropped. The unary call
+                                  is given no more at all, and has room for about half of
+                                  cws_client_opts.max_message_bytes. 0: 16 MiB; CWS_UNLIMITED */
     const char *container;   /* v1: name of the container; NULL: the main one */
     cws_output_fn on_output; /* called with output as it arrives; NULL: none */
     bool with_stdin; /* the command has a standard input: see cws_process_write. false: an empty
@@ -1271,8 +1282,8 @@ typedef struct cws_exec_opts {
 /* Run a command to its end. opts may be NULL. *out is yours: cws_result_free; NULL on failure.
  * Starts the sandbox and waits for RUNNING if needed. A command is never carried out twice.
  *
- * A program that does not exist, or a cwd that does not, is a success of the call: the exit code of
- * the runtime or the shell tells (127, 2 or 1). A stream that ends without an exit code is
+ * If the program or the cwd does not exist, the call still returns CWS_OK: the exit code of the
+ * runtime or the shell tells (127, 2 or 1). A stream that ends without an exit code is
  * CWS_ERR_EXECUTION, never success. Returns also CWS_ERR_TIMEOUT, CWS_ERR_NOT_RUNNING,
  * CWS_ERR_STREAM_BACKPRESSURE, CWS_ERR_TRANSPORT and others. To see what a command wrote before it
  * failed, use cws_exec_begin and cws_process_wait.
@@ -1429,8 +1440,9 @@ typedef struct cws_file_opts {
 
 /* Read a whole file of up to 256 MiB. opts may be NULL. *out is yours: cws_bytes_free. Repeated by
  * itself while the service is unavailable. A file that is too large for one message (more than 32
- * MiB, or what the service says) is read through a command, which needs streams both ways. Returns
- * CWS_ERR_FILE with a reason, for example CWSANDBOX_FILE_TOO_LARGE. */
+ * MiB, or what the service says) is read through a command, which needs streams both ways. Larger
+ * than 256 MiB: cws_download. Returns CWS_ERR_FILE with a reason, for example
+ * CWSANDBOX_FILE_TOO_LARGE. */
 CWS_API cws_status cws_read_file(cws_sandbox *sandbox, const char *path, const cws_file_opts *opts,
                                  cws_bytes **out, cws_error *err);
 /* The same, begun: take the bytes with cws_op_take_bytes. */
@@ -1740,8 +1752,9 @@ CWS_API cws_status cws_wait_many(cws_op *const *ops, size_t count, size_t num_re
                                  cws_error *err);
 
 /* One turn of the loop: move everything that can move, and call callbacks. If nothing can move,
- * wait for something to happen, at most timeout_seconds; 0 does not wait. With CWS_FOREVER it waits
- * until something happens, but may return earlier: call it in a loop.
+ * wait for something to happen, at most timeout_seconds; 0 does not wait (but a transport of the
+ * blocking tier takes its time). With CWS_FOREVER it waits until something happens, but may return
+ * earlier: call it in a loop.
  * Example: examples/async.c */
 CWS_API cws_status cws_client_poll(cws_client *client, double timeout_seconds, cws_error *err);
 /* Number of operations in flight, those that the library has begun by itself included. NULL: 0. */
@@ -2728,8 +2741,8 @@ CWS_API cws_memory_info cws_client_memory(const cws_client *client);
  * are the library's. Example: examples/custom_transport.c
  *
  * Blocking tier: supply `perform` only. It serves every call that has one reply, and commands
- * without input. Calls then run one after the other, each for as long as it takes: no time limit of
- * a wait cuts one short.
+ * without input. Calls then run one after the other, each for as long as it takes, inside the call
+ * that turns the loop: no time limit of a wait cuts one short. Between them the library sleeps.
  *
  * Streaming tier: supply `open`, `send`, `window`, `cancel` and `poll` (and `wakeup` if other
  * threads are to wake the loop). It serves everything, with many exchanges at once on one thread.
@@ -2754,7 +2767,7 @@ typedef struct cws_header {
     const char *value; /* not NULL */
 } cws_header;
 
-/* A request. Valid until open or perform returns, but for the body. */
+/* A request. Valid until open or perform returns; its body until the end of the exchange. */
 typedef struct cws_http_request {
     const char *method;        /* "POST" */
     const char *url;           /* absolute; metrics go to another host than base_url */
@@ -2769,13 +2782,13 @@ typedef struct cws_http_request {
                            other exchanges wait for its end */
     bool trailers;      /* gRPC: the outcome comes in HTTP trailers, so HTTP/2 is needed; send the
                            header "te: trailers" as it is */
-    int64_t timeout_ms; /* milliseconds that are left for the exchange, > 0; the library ends it by
-                           itself too */
+    int64_t timeout_ms; /* milliseconds that are left for the exchange, > 0; the library enforces it
+                           too */
 } cws_http_request;
 
 /* How an exchange ended. */
 typedef enum cws_end {
-    CWS_END_OK = 0,    /* the response arrived whole */
+    CWS_END_OK = 0,    /* the response arrived whole, whatever its status */
     CWS_END_NOT_SENT,  /* no connection: nothing reached the server; safe to repeat */
     CWS_END_TLS,       /* TLS failed or is not trusted: nothing reached the server */
     CWS_END_REFUSED,   /* the server refused the stream before it did anything; safe to repeat */
@@ -2821,11 +2834,12 @@ struct cws_transport {
     uint32_t must_be_zero;
 };
 
-/* Report status and headers of the response. http_major is 1 or 2; 0: unknown. All is copied. */
+/* Report status and headers of the response, any content-type among them. http_major is 1 or 2; 0:
+ * unknown. headers may be NULL if header_count is 0. All is copied. */
 CWS_API void cws_exchange_head(cws_exchange *exchange, int status, int http_major,
                                const cws_header *headers, size_t header_count);
 /* Report bytes of the body, which are copied. False: the library wants no more of them; stop
- * reporting, it will cancel. */
+ * reporting. It will cancel; what perform then returns does not count. */
 CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t size);
 /* Report the trailers, the header fields after the body: all of them in one call, before the end,
  * also if the body had a content-length. All is copied. */
@@ -2981,7 +2995,8 @@ CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end);
 #define CWSI_STOP_SLACK_S 60.0     /* a stop may take its grace and this */
 #define CWSI_CLIENT_BUFFER_MS 5000 /* added where the server's own limit should be heard first */
 #define CWSI_GUARD_MS 500 /* how late a signal is seen that another thread has got */
-#define CWSI_POLL_FIRST_MS 200
+#define CWSI_PAUSE_FIRST_MS 200 /* between polls, and between attempts of a call, */
+#define CWSI_PAUSE_MAX_MS 2000 /* growing up to this */
 #define CWSI_SNAPSHOT_S 600         /* what a service takes at most for a snapshot */
 #define CWSI_SNAPSHOT_ID "file_system_snapshot_id" /* metadata of errors */
 #define CWSI_SNAPSHOT_SLACK_S 35    /* and what is added to a stop with one */
@@ -3013,7 +3028,6 @@ CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end);
 #define CWSI_MAX_REPLIES 100 /* messages looked at, where one is expected, for the error behind */
 #define CWSI_CLOCK_SLACK_MS 10 /* so much earlier a server may notice that a deadline passed */
 #define CWSI_LONGEST_MS 9999999999LL /* ten digits: the longest that Connect can tell */
-#define CWSI_POLL_MAX_MS 2000
 #define CWSI_HINT_MAX_MS 10000    /* longest delay taken from a RetryInfo */
 #define CWSI_GONE_BUDGET_MS 2000  /* NOT_FOUND after our own stop is retried this long */
 #define CWSI_EXIT_GRACE_POLLS 2   /* extra polls when COMPLETED came without an exit code */
@@ -7474,8 +7488,9 @@ CWS_API void cws_client_wakeup(cws_client *client)
 
 /* ================================================================================================
  * >>impl-wire
- * The Connect protocol above bytes: envelopes, error bodies, the end-of-stream message, and what an
- * HTTP status means when no code came with it. It does no I/O and reads no clock.
+ * The Connect protocol above bytes: envelopes (which gRPC has too), error bodies, the end-of-stream
+ * message, and what an HTTP status means when no code came with it; and the functions by which a
+ * transport reports. It does no I/O and reads no clock.
  * ============================================================================================= */
 
 #define CWSI_ENVELOPE 5          /* flags and a big-endian length stand before each message */
@@ -7505,7 +7520,7 @@ static cws_status cwsi_put_envelope(cwsi_buf *buf, cwsi_msg_id id, const void *m
 }
 
 /* The same for a message that is encoded already. */
-static cws_status cwsi_put_enveloped(cwsi_buf *buf, cwsi_str message)
+static cws_status cwsi_put_encoded(cwsi_buf *buf, cwsi_str message)
 {
     char head[CWSI_ENVELOPE];
     if (message.len > UINT32_MAX) return buf->status = CWS_ERR_LIMIT;
@@ -7690,7 +7705,7 @@ CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end)
  * >>impl-wire-grpc
  * The gRPC protocol where it differs: every message has an envelope, and the outcome is in fields
  * of the HTTP trailers (grpc-status, grpc-message, grpc-status-details-bin), or in those of the
- * head if the response has nothing else ("Trailers-Only").
+ * head if the response has nothing else ("Trailers-Only"). If neither came: cwsi_judge_framed.
  * ============================================================================================= */
 
 /* The outcome as it came. */
@@ -7823,7 +7838,7 @@ typedef enum cwsi_call_step {
 
 /* What may be repeated. A request that surely never reached the server may always be. */
 typedef enum cwsi_retry {
-    CWSI_RETRY_UNSENT, /* only that: commands, writes */
+    CWSI_RETRY_UNSENT, /* only a request that surely was not sent: commands, writes */
     CWSI_RETRY_SAFE,   /* also when unavailable or reset: reads, deletes, creates with a token */
     CWSI_RETRY_POLL    /* also after a timeout of one attempt, or exhaustion: status polls */
 } cwsi_retry;
@@ -8127,8 +8142,8 @@ static void cwsi_header_set(cws_header *header, const char *name, const char *va
     header->value = value;
 }
 
-/* The headers of a request: the client's, then the protocol's. Returns how many; timeout keeps the
- * text of one. */
+/* The headers of a request: the client's, then the protocol's. Returns how many. `timeout` has room
+ * for the text of the timeout header (connect-timeout-ms, grpc-timeout), and is empty on entry. */
 static size_t cwsi_call_headers(const cwsi_call *call, cws_header *headers, char *timeout,
                                 size_t size, int64_t left)
 {
@@ -8379,8 +8394,8 @@ static void cwsi_judge_http(cwsi_call *call)
     cwsi_judge_verdict(call, &verdict);
 }
 
-/* A response with envelopes has ended, in whatever way, without saying how its call went; or it is
- * one message and went well. */
+/* A response with envelopes is over, and no outcome was read; or its outcome was success, and what
+ * is to be judged is the number of its messages. Missing trailers of gRPC are judged here. */
 static void cwsi_judge_framed(cwsi_call *call)
 {
     if (call->one && (call->stream_over ? call->replies != 1 : call->replies > CWSI_MAX_REPLIES)) {
@@ -8451,9 +8466,9 @@ static void cwsi_stream_end_grpc(cwsi_call *call)
         cwsi_judge_protocol(call, CWSI_CODE_INTERNAL, "the stream ended within a message");
 }
 
-/* Does the outcome count? One in the trailers does. One in the head does if nothing follows it: at
- * the end, which must be clean for a success; and a failure also after a moment of silence, because
- * the end is not reported while sending is paused (P1). */
+/* Does the outcome of gRPC count? In the trailers: at once. In the head (Trailers-Only), a success:
+ * at a clean end. In the head, a failure: at the end, or after CWSI_OUTCOME_GRACE_MS of silence,
+ * because the end is not reported while sending is paused (P1 of >>impl-curl). */
 static bool cwsi_outcome_counts(const cwsi_call *call)
 {
     if (call->outcome.no_memory) return true;
@@ -8535,7 +8550,9 @@ static void cwsi_stream_compact(cwsi_call *call)
 
 /* ================================================================================================
  * >>impl-retry
- * When a failed attempt is followed by another, and the steps of a call.
+ * When a failed attempt is followed by another, and the steps of a call. What may be repeated is
+ * said by cwsi_retry (>>impl-call); the first failure begins the budget,
+ * poll_retry_budget_seconds.
  * ============================================================================================= */
 
 /* Did the request surely not reach those who carry it out? */
@@ -8608,8 +8625,9 @@ static bool cwsi_call_is_unclear(const cwsi_call *call)
     return call->unclear || !cwsi_is_trusted(err);
 }
 
-/* Decide when to try again: the server's hint, else decorrelated jitter, within the budget and the
- * deadline. False: no more attempts. */
+/* Decide when to try again, within the budget and the deadline: after the server's hint
+ * (RetryInfo), at most 10 s; else after a random time from 0.2 s to 1.5 times the last pause, at
+ * most 2 s. False: no more attempts. */
 static bool cwsi_call_schedule_retry(cwsi_call *call, int64_t now)
 {
     cws_client *c = call->op->client;
@@ -8623,12 +8641,12 @@ static bool cwsi_call_schedule_retry(cwsi_call *call, int64_t now)
         sleep = call->err.retry_after_ms < CWSI_HINT_MAX_MS ? call->err.retry_after_ms
                                                             : CWSI_HINT_MAX_MS;
     } else {
-        ceiling = (call->last_sleep ? call->last_sleep : CWSI_POLL_FIRST_MS) * 3 / 2;
-        if (ceiling > CWSI_POLL_MAX_MS) ceiling = CWSI_POLL_MAX_MS;
-        if (ceiling < CWSI_POLL_FIRST_MS) ceiling = CWSI_POLL_FIRST_MS;
-        sleep = CWSI_POLL_FIRST_MS +
+        ceiling = (call->last_sleep ? call->last_sleep : CWSI_PAUSE_FIRST_MS) * 3 / 2;
+        if (ceiling > CWSI_PAUSE_MAX_MS) ceiling = CWSI_PAUSE_MAX_MS;
+        if (ceiling < CWSI_PAUSE_FIRST_MS) ceiling = CWSI_PAUSE_FIRST_MS;
+        sleep = CWSI_PAUSE_FIRST_MS +
                 CWSI_CAST(int64_t, cwsi_random_u64(c) %
-                                       CWSI_CAST(uint64_t, ceiling - CWSI_POLL_FIRST_MS + 1));
+                                       CWSI_CAST(uint64_t, ceiling - CWSI_PAUSE_FIRST_MS + 1));
     }
     if (sleep > remaining) sleep = remaining;
     call->last_sleep = sleep;
@@ -13520,7 +13538,7 @@ static bool cwsi_start_send(cws_op *op, int64_t until)
     message.at = create->at;
     message.len = create->len;
     if (call->bare) (void)cwsi_put(&call->request, message.at, message.len);
-    else (void)cwsi_put_enveloped(&call->request, message);
+    else (void)cwsi_put_encoded(&call->request, message);
     return cwsi_call_ready(call);
 }
 
@@ -13627,7 +13645,7 @@ static cwsi_turn cwsi_poll_answer(cwsi_poll *p, int64_t now)
                (sb->stop_owned || cwsi_stop_forgives(sb))) {
         if (p->gone_until == 0) {
             p->gone_until = now + CWSI_GONE_BUDGET_MS;
-            p->delay = CWSI_POLL_FIRST_MS;
+            p->delay = CWSI_PAUSE_FIRST_MS;
         }
         if (now >= p->gone_until) {
             cwsi_error_clear(&op->err);
@@ -13652,7 +13670,7 @@ static cwsi_turn cwsi_poll_answer(cwsi_poll *p, int64_t now)
     }
     if (cwsi_poll_decided(p)) return CWSI_READY;
     p->resume = now + p->delay;
-    p->delay = p->delay * 3 / 2 < CWSI_POLL_MAX_MS ? p->delay * 3 / 2 : CWSI_POLL_MAX_MS;
+    p->delay = p->delay * 3 / 2 < CWSI_PAUSE_MAX_MS ? p->delay * 3 / 2 : CWSI_PAUSE_MAX_MS;
     op->step = CWSI_POLL_PAUSE;
     return CWSI_PENDING;
 }
@@ -13707,7 +13725,7 @@ static cws_op *cwsi_sandbox_poll_op(cws_sandbox *sb, bool to_end)
         if (!*slot) return NULL;
         (*slot)->for_waiters = true;
         CWSI_AS(cwsi_poll, *slot)->to_end = to_end;
-        CWSI_AS(cwsi_poll, *slot)->delay = CWSI_POLL_FIRST_MS;
+        CWSI_AS(cwsi_poll, *slot)->delay = CWSI_PAUSE_FIRST_MS;
     }
     return *slot;
 }
@@ -15078,7 +15096,7 @@ static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
         return;
     }
     a->resume = now + a->delay;
-    a->delay = a->delay * 3 / 2 < CWSI_POLL_MAX_MS ? a->delay * 3 / 2 : CWSI_POLL_MAX_MS;
+    a->delay = a->delay * 3 / 2 < CWSI_PAUSE_MAX_MS ? a->delay * 3 / 2 : CWSI_PAUSE_MAX_MS;
     op->step = CWSI_ASKING_REST;
 }
 
@@ -15211,7 +15229,7 @@ static cwsi_asking *cwsi_asking_new(cws_client *c, cwsi_ask ask, int64_t deadlin
     cwsi_arena_init(&a->arena, &c->mem);
     a->q.ask = ask;
     a->rpc_ms = c->request_timeout_ms;
-    a->delay = CWSI_POLL_FIRST_MS;
+    a->delay = CWSI_PAUSE_FIRST_MS;
     op->deadline_ms = deadline_ms;
     a->found = CWSI_NEW(&c->mem, cwsi_found);
     if (!a->found) {
@@ -25095,7 +25113,7 @@ CWS_API void cws_pool_free(cws_pool *pool)
  *
  *     cwsi_curl (one per client) --multi--> libcurl
  *         |-- all -------> cwsi_curl_exchange: one easy handle, one request and response
- *         `-- waiting ---> unary calls that are not admitted yet (P11)
+ *         `-- waiting ---> unary calls that are not admitted yet (P11 of >>impl-curl)
  *     a poll: admit, kicks, nudge --> curl_multi_poll, _perform --> ends, trailers --> admit
  * ############################################################################################# */
 

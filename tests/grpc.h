@@ -85,7 +85,7 @@ static void grpc_envelope(grpc_reply *r)
 {
     cwsi_buf buf;
     cwsi_buf_init(&buf, r->arena->mem, SIZE_MAX / 2);
-    if (cwsi_put_enveloped(&buf, r->body)) abort();
+    if (cwsi_put_encoded(&buf, r->body)) abort();
     r->body.len = buf.len;
     r->body.at = cwsi_arena_copy(r->arena, buf.at, buf.len);
     cwsi_buf_free(&buf);

@@ -410,7 +410,7 @@ static void put_message(test_case *t, cwsi_buf *to)
 {
     cwsi_str m = t->r->messages[t->sent++];
     if (t->op.call->bare) (void)cwsi_put(to, m.at, m.len);
-    else (void)cwsi_put_enveloped(to, m);
+    else (void)cwsi_put_encoded(to, m);
     if (to->status) fail("out of memory");
 }
 
