@@ -2100,8 +2100,9 @@ CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts
  * row only the next call of this function starts more. */
 CWS_API cws_status cws_pool_take(cws_pool *pool, double timeout_seconds, cws_sandbox **out,
                                  cws_error *err);
-/* The same, begun: take the sandbox with cws_op_take_sandbox. Those who wait are served in order. A
- * sandbox that you do not take from the operation goes back to the pool. */
+/* The same, begun: take the sandbox with cws_op_take_sandbox. Those who wait are served in order.
+ * It has no deadline. If you free the operation without taking the sandbox, the sandbox goes to the
+ * next who waits, or back to the pool, or is stopped. */
 CWS_API cws_status cws_pool_take_begin(cws_pool *pool, cws_op **out, cws_error *err);
 /* How many sandboxes can be taken without waiting. NULL: 0. */
 CWS_API size_t cws_pool_ready_count(const cws_pool *pool);
@@ -6205,7 +6206,7 @@ struct cws_client {
     void *trace_user;
     cws_clock_fn monotonic_ms, unix_ms;
     cws_random_fn random;
-    void *hooks_user;
+    void *clock_user;
     int64_t last_now;
     uint64_t rng[4];
     cws_op *ops;
@@ -6756,7 +6757,7 @@ static int64_t cwsi_system_monotonic_ms(void)
 /* Milliseconds that never go back, even if the system's clock or the caller's hook does. */
 static int64_t cwsi_now(cws_client *c)
 {
-    int64_t now = c->monotonic_ms ? c->monotonic_ms(c->hooks_user) : cwsi_system_monotonic_ms();
+    int64_t now = c->monotonic_ms ? c->monotonic_ms(c->clock_user) : cwsi_system_monotonic_ms();
     if (now > c->last_now) c->last_now = now;
     return c->last_now;
 }
@@ -6764,7 +6765,7 @@ static int64_t cwsi_now(cws_client *c)
 /* Wall clock in milliseconds since 1970, by the client's hook if it has one. */
 static int64_t cwsi_unix_now(cws_client *c)
 {
-    return c->unix_ms ? c->unix_ms(c->hooks_user) : cwsi_system_unix_ms();
+    return c->unix_ms ? c->unix_ms(c->clock_user) : cwsi_system_unix_ms();
 }
 
 /* now + ms without overflow; CWSI_NEVER stays. */
@@ -6773,14 +6774,22 @@ static int64_t cwsi_after(int64_t now, int64_t ms)
     return ms > CWSI_NEVER - now ? CWSI_NEVER : now + ms;
 }
 
-/* A wait of the user's in milliseconds, rounded up; < 0: without limit. */
+/* Is it a number that is not infinite? By its bits: a compiler may assume that all are. */
+static bool cwsi_is_finite(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    return (bits >> 52 & 0x7ff) != 0x7ff;
+}
+
+/* A wait of the user's in milliseconds, rounded up; < 0, or from 1e9 s on: without limit. */
 static cws_status cwsi_check_wait(cws_error *err, double seconds, int64_t *out_ms)
 {
     double ms = seconds * 1000;
     cwsi_error_clear(err);
     *out_ms = -1;
-    if (!(seconds >= 0 || seconds < 0))
-        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "timeout_seconds is not a number");
+    if (!cwsi_is_finite(seconds))
+        return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "timeout_seconds is not a finite number");
     if (seconds < 0 || seconds >= CWSI_MAX_TIMEOUT_S) return CWS_OK;
     *out_ms = CWSI_CAST(int64_t, ms);
     if (CWSI_CAST(double, *out_ms) < ms) (*out_ms)++;
@@ -6798,7 +6807,7 @@ static uint64_t cwsi_random_u64(cws_client *c)
 {
     uint64_t *s = c->rng, result, t; /* xoshiro256**, by Blackman and Vigna, public domain */
     if (c->random) {
-        c->random(&result, sizeof(result), c->hooks_user);
+        c->random(&result, sizeof(result), c->clock_user);
         return result;
     }
     result = s[1] * 5;
@@ -8842,7 +8851,7 @@ static cws_status cwsi_check_seconds(cws_error *err, const char *name, double se
         *ms = 0;
         return CWS_OK;
     }
-    if (!(seconds >= 0 && seconds <= CWSI_MAX_TIMEOUT_S)) /* NaN fails this too */
+    if (!cwsi_is_finite(seconds) || seconds < 0 || seconds > CWSI_MAX_TIMEOUT_S)
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                          "%s must be a number of seconds from 0 (default) to 1e9%s", name,
                          none_allowed ? ", or CWS_NONE" : "");
@@ -8988,7 +8997,8 @@ static cws_status cwsi_check_files(cws_error *err, const cws_mounted_file *files
 static cws_status cwsi_check_count(cws_error *err, const char *name, const void *list, size_t count)
 {
     if (list || count == 0) return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but its count is not 0", name);
+    return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "%s is NULL but its count or size is not 0",
+                     name);
 }
 
 static cws_status cwsi_check_optional(cws_error *err, const char *name, const char *text)
@@ -9043,7 +9053,7 @@ typedef struct cwsi_option {
     const char *name;
     cwsi_field_kind kind;
     unsigned sub; /* ONE, MANY: the table; CHOICE: the largest constant */
-    size_t at, count_at;
+    size_t at, count_at, size; /* where it is, and its count; bytes of the field */
     cwsi_merge_rule merge;
     bool v1, b2;         /* is it supported there? */
     const char *instead; /* what to use where it is not */
@@ -9079,23 +9089,27 @@ typedef struct cwsi_table {
     size_t count, size; /* rows; bytes of the struct */
 } cwsi_table;
 
+#define CWSI_SIZE(s, field) sizeof((CWSI_CAST(const s *, CWSI_CAST(const void *, NULL)))->field)
+
 /* A row whose field needs nothing more to be said, and one that has a count. */
 #define CWSI_ROW(s, field, kind, sub)                                                              \
-    {#field, CWSI_OF_##kind, sub, offsetof(s, field), 0, CWSI_MERGE_NONE, true, true, NULL}
+    {#field, CWSI_OF_##kind, sub, offsetof(s, field), 0, CWSI_SIZE(s, field), CWSI_MERGE_NONE,     \
+     true, true, NULL}
 #define CWSI_ROWS(s, field, kind, sub, count)                                                      \
-    {#field, CWSI_OF_##kind, sub, offsetof(s, field), offsetof(s, count), CWSI_MERGE_NONE, true,   \
-     true, NULL}
+    {#field, CWSI_OF_##kind, sub, offsetof(s, field), offsetof(s, count), CWSI_SIZE(s, field),     \
+     CWSI_MERGE_NONE, true, true, NULL}
 #define CWSI_TEXT(s, field) CWSI_ROW(s, field, TEXT, 0)
 #define CWSI_TEXTS(s, field) CWSI_ROW(s, field, TEXTS, 0)
 #define CWSI_PICK(s, field, most) CWSI_ROW(s, field, CHOICE, most)
 /* A row that one version of the API lacks: (true, false) is v1 only. */
 #define CWSI_ONLY(s, field, kind, sub, count, v1, b2, instead)                                     \
-    {#field, CWSI_OF_##kind, sub, offsetof(s, field), offsetof(s, count), CWSI_MERGE_NONE, v1, b2, \
-     instead}
+    {#field, CWSI_OF_##kind, sub, offsetof(s, field), offsetof(s, count), CWSI_SIZE(s, field),     \
+     CWSI_MERGE_NONE, v1, b2, instead}
 /* A row of cws_sandbox_opts. */
 #define CWSI_BOX(field, kind, sub, count, merge, v1, b2, instead)                                  \
     {#field, CWSI_OF_##kind, sub, offsetof(cws_sandbox_opts, field),                               \
-     offsetof(cws_sandbox_opts, count), CWSI_MERGE_##merge, v1, b2, instead}
+     offsetof(cws_sandbox_opts, count), CWSI_SIZE(cws_sandbox_opts, field),                        \
+     CWSI_MERGE_##merge, v1, b2, instead}
 
 #define CWSI_USE_EGRESS "use network.egress_mode"
 #define CWSI_USE_INGRESS "use network.ingress_mode"
@@ -9312,30 +9326,23 @@ static size_t cwsi_option_count(const void *s, const cwsi_option *o)
     return n;
 }
 
-/* The value of a choice. Its type is an enum, as wide as an int. */
+/* The value of a choice, which is an enum: as wide as the compiler makes it. */
 static unsigned cwsi_option_choice(const void *s, const cwsi_option *o)
 {
-    unsigned v;
-    memcpy(&v, CWSI_CAST(const char *, s) + o->at, sizeof(v));
-    return v;
-}
-
-static size_t cwsi_option_size(const cwsi_option *o)
-{
-    switch (o->kind) {
-    case CWSI_OF_CHOICE:
-    case CWSI_OF_INT: return sizeof(int32_t);
-    case CWSI_OF_SECONDS: return sizeof(double);
-    case CWSI_OF_TEXT:
-    case CWSI_OF_TEXTS:
-    case CWSI_OF_ENV:
-    case CWSI_OF_PAIRS:
-    case CWSI_OF_ONE:
-    case CWSI_OF_MANY:
-    case CWSI_OF_NUMBERS:
-    case CWSI_OF_BYTES: break;
+    const char *at = CWSI_CAST(const char *, s) + o->at;
+    uint8_t one;
+    uint16_t two;
+    uint32_t four;
+    if (o->size == sizeof(one)) {
+        memcpy(&one, at, sizeof(one));
+        return one;
     }
-    return sizeof(const void *);
+    if (o->size == sizeof(two)) {
+        memcpy(&two, at, sizeof(two));
+        return two;
+    }
+    memcpy(&four, at, sizeof(four));
+    return four;
 }
 
 /* Is a count beside the pointer? */
@@ -9348,7 +9355,7 @@ static bool cwsi_option_counts(const cwsi_option *o)
 static bool cwsi_option_given(const void *s, const cwsi_option *o)
 {
     static const char zero[sizeof(double)] = {0};
-    return memcmp(CWSI_CAST(const char *, s) + o->at, zero, cwsi_option_size(o)) != 0;
+    return memcmp(CWSI_CAST(const char *, s) + o->at, zero, o->size) != 0;
 }
 
 /* Does it ask for something? */
@@ -9367,7 +9374,7 @@ static bool cwsi_option_asks(const void *s, const cwsi_option *o)
 static void cwsi_option_move(void *to, const void *from, const cwsi_option *o)
 {
     memcpy(CWSI_CAST(char *, to) + o->at, CWSI_CAST(const char *, from) + o->at,
-           cwsi_option_size(o));
+           o->size);
     if (cwsi_option_counts(o))
         memcpy(CWSI_CAST(char *, to) + o->count_at, CWSI_CAST(const char *, from) + o->count_at,
                sizeof(size_t));
@@ -9451,7 +9458,7 @@ static void cwsi_copy_field(cwsi_arena *a, void *s, const cwsi_option *o, bool *
 {
     const void *p = NULL;
     size_t n, each = 0;
-    if (cwsi_option_size(o) != sizeof(p) || o->kind == CWSI_OF_SECONDS) return;
+    if (o->kind == CWSI_OF_CHOICE || o->kind == CWSI_OF_INT || o->kind == CWSI_OF_SECONDS) return;
     p = cwsi_option_pointer(s, o);
     if (!p) return;
     n = cwsi_option_counts(o) ? cwsi_option_count(s, o) : 1;
@@ -13042,7 +13049,7 @@ CWS_API cws_status cws_client_open(const cws_client_opts *opts, cws_client **out
     c->monotonic_ms = o->monotonic_ms;
     c->unix_ms = o->unix_ms;
     c->random = o->random;
-    c->hooks_user = o->hooks_user;
+    c->clock_user = o->hooks_user;
     c->base_url = "";
     c->call_free = cwsi_call_free;
     if (!c->random) cwsi_seed(c);
@@ -14688,7 +14695,7 @@ CWS_API cws_status cws_sandbox_get_state_begin(cws_sandbox *sandbox, cws_op **ou
     if (sandbox->cancelled || !sandbox->id[0]) return cwsi_not_running(err, sandbox);
     return cwsi_give_op(cwsi_op_new(sandbox->client, sizeof(cwsi_get),
                                     cwsi_get_kind(CWSI_GET_STATUS), sandbox),
-                        "Get status", out, err);
+                        cwsi_get_kind(CWSI_GET_STATUS)->name, out, err);
 }
 
 CWS_API cws_status cws_sandbox_get_state(cws_sandbox *sandbox, cws_state *state, cws_error *err)
@@ -22474,8 +22481,8 @@ CWS_API void cws_session_free(cws_session *session)
 
 /* ================================================================================================
  * >>impl-guard
- * Closing sessions when the process ends. Here is the library's only global state, and here are its
- * only signal handlers.
+ * Closing sessions when the process ends. Here, and in the pointer by which the loop finds it
+ * (>>impl-operation), is the library's only global state; here are its only signal handlers.
  * ============================================================================================= */
 
 #ifdef CWS_EXIT_GUARD
@@ -24549,7 +24556,7 @@ CWS_API cws_status cws_function_local_bytes(cws_function *function, const void *
  *
  * Knows:  Sandboxes that are started ahead, and handed out when they run, first come first
  *         served.
- * Never:  Wire, dialects, calls: a pool uses public functions.
+ * Never:  Wire, dialects, calls. It makes and stops sandboxes by the public functions.
  *
  *     cws_pool --slots---> cwsi_slot: one sandbox, and its wait or its stop
  *        |------takers--> cwsi_taking: those who wait for a sandbox, in order
@@ -24557,10 +24564,10 @@ CWS_API cws_status cws_function_local_bytes(cws_function *function, const void *
 
 /* ================================================================================================
  * >>impl-pool
- * The functions of >>pool: a slot for each sandbox, whose wait or stop reports to it.
+ * The slots of a pool: one for each sandbox, whose wait or stop reports to it.
  *
- *      STARTING --runs--> READY --kept for a taker--> RESERVED --taken--> (the caller's)
- *          |                `--too old--> STOPPING --> EMPTY --> STARTING
+ *      STARTING --runs--> READY --given to a take--> EMPTY --> STARTING
+ *          |                `--too old--> STOPPING --^
  *          `--failed---------------------^
  * ============================================================================================= */
 
@@ -24570,20 +24577,28 @@ typedef enum cwsi_slot_state {
     CWSI_SLOT_EMPTY,
     CWSI_SLOT_STARTING,
     CWSI_SLOT_READY,
-    CWSI_SLOT_RESERVED,
     CWSI_SLOT_STOPPING
 } cwsi_slot_state;
-
-typedef struct cwsi_taking cwsi_taking;
 
 typedef struct cwsi_slot {
     cws_pool *pool;
     cwsi_slot_state state;
     cws_sandbox *sandbox;
-    cws_op *op;         /* the wait or the stop; it may have ended */
-    cwsi_taking *taker; /* RESERVED: for whom */
+    cws_op *op; /* the wait or the stop; it may have ended */
     int64_t since_ms;
 } cwsi_slot;
+
+/* An operation of a pool: it takes, or closes. */
+typedef struct cwsi_pool_op {
+    cws_op op;
+    cws_pool *pool;             /* NULL: it was freed */
+    struct cwsi_pool_op *next;  /* all of the pool, the first begun first */
+    bool takes;
+    bool insist;                /* take: start one although the last ones have failed */
+    cws_sandbox *sandbox;       /* take: what it was given; its handle */
+    size_t at, failed;          /* close: the slot it waits for; stops that failed */
+    cws_error first;            /* close: how the first of them failed */
+} cwsi_pool_op;
 
 struct cws_pool {
     cws_session *session; /* held */
@@ -24595,8 +24610,8 @@ struct cws_pool {
     size_t failures;    /* in a row */
     cws_error why;      /* the last of them */
     bool closed;
-    cwsi_taking *takers; /* those who wait, the first come first */
-    cws_op *close_op;    /* in flight */
+    cwsi_pool_op *ops; /* until each is freed */
+    cws_op *close_op;  /* in flight */
 };
 
 static void cwsi_pool_fill(cws_pool *pool, bool insist);
@@ -24609,11 +24624,24 @@ static void cwsi_slot_clear(cwsi_slot *slot)
     cws_sandbox_free(slot->sandbox);
     slot->op = NULL;
     slot->sandbox = NULL;
-    slot->taker = NULL;
     slot->state = CWSI_SLOT_EMPTY;
 }
 
-static void cwsi_pool_serve(cws_pool *pool);
+/* The take that has waited for longest, or NULL. */
+static cwsi_pool_op *cwsi_pool_waiting(const cws_pool *pool)
+{
+    cwsi_pool_op *p = pool->ops;
+    while (p && (!p->takes || p->op.done || p->op.cancelled || p->sandbox)) p = p->next;
+    return p;
+}
+
+/* Something has changed: those who wait look again. */
+static void cwsi_pool_serve(cws_pool *pool)
+{
+    cwsi_pool_op *p;
+    for (p = pool->ops; p; p = p->next)
+        if (!p->op.done) cwsi_op_wake(&p->op);
+}
 
 /* A wait or a stop has ended. The operation itself is freed later: this is its callback. */
 static void cwsi_slot_done(cws_op *op, void *user)
@@ -24634,8 +24662,9 @@ static void cwsi_slot_done(cws_op *op, void *user)
         slot->state = CWSI_SLOT_EMPTY;
     }
     cwsi_pool_fill(pool, false);
-    cwsi_pool_serve(pool);
-    if (ready && pool->opts.on_ready) pool->opts.on_ready(pool, pool->opts.user);
+    if (cwsi_pool_waiting(pool)) cwsi_pool_serve(pool);
+    else if (ready && pool->opts.on_ready && !pool->closed)
+        pool->opts.on_ready(pool, pool->opts.user);
 }
 
 /* Start a sandbox in an empty slot. */
@@ -24682,7 +24711,6 @@ static cws_status cwsi_slot_stop(cwsi_slot *slot, cws_error *err)
     opts.missing_ok = true; /* it may have ended meanwhile */
     cws_op_free(slot->op);
     slot->op = NULL;
-    slot->taker = NULL;
     status = cws_sandbox_stop_begin(slot->sandbox, &opts, &slot->op, err);
     if (status) {
         cwsi_slot_clear(slot);
@@ -24734,63 +24762,88 @@ static bool cwsi_pool_is_stuck(cws_pool *pool, bool insist)
 {
     bool stuck = pool->failures >= CWSI_POOL_FAILURES;
     cwsi_pool_fill(pool, insist);
-    if (cwsi_pool_count(pool, CWSI_SLOT_STARTING) || cwsi_pool_count(pool, CWSI_SLOT_RESERVED))
-        return false;
+    if (cwsi_pool_count(pool, CWSI_SLOT_STARTING)) return false;
     return (stuck && !insist) || !cwsi_pool_count(pool, CWSI_SLOT_STOPPING);
 }
 
 /* ================================================================================================
  * >>impl-op-pool
- * The two operations of a pool: one waits for a sandbox, one closes.
+ * The two operations of a pool: one takes a sandbox, one closes.
  *
- *      take:   WAIT --a slot is reserved, or the pool is stuck--> done
- *      close:  STOP --every stop begun--> WAIT --every stop ended--> done
+ *      take:   WAIT --a sandbox is there, or the pool is stuck--> done
+ *      close:  JOIN --no other close is under way--> STOP --every stop begun--> WAIT --> done
  * ============================================================================================= */
 
 #define CWSI_TAKE_STEPS(X) X(WAIT)
-#define CWSI_POOL_CLOSE_STEPS(X) X(STOP) X(WAIT)
+#define CWSI_POOL_CLOSE_STEPS(X) X(JOIN) X(STOP) X(WAIT)
 #define CWSI_AS_POOL_CLOSE_STEP(name) CWSI_POOL_CLOSE_##name,
 enum { CWSI_POOL_CLOSE_STEPS(CWSI_AS_POOL_CLOSE_STEP) CWSI_POOL_CLOSE_STEP_COUNT };
 
-struct cwsi_taking {
-    cws_op op;
-    cws_pool *pool; /* NULL: it was freed */
-    cwsi_slot *slot;
-    bool insist; /* start one although the last ones have failed */
-    cwsi_taking *next;
-};
-
-/* Wake those who wait: something has changed. */
-static void cwsi_pool_serve(cws_pool *pool)
+/* A new operation of the pool. NULL: out of memory. */
+static cwsi_pool_op *cwsi_pool_op_new(cws_pool *pool, const cwsi_op_kind *kind)
 {
-    cwsi_taking *t;
-    for (t = pool->takers; t; t = t->next) cwsi_op_wake(&t->op);
+    cws_op *op = cwsi_op_new(pool->session->client, sizeof(cwsi_pool_op), kind, NULL);
+    cwsi_pool_op *p = CWSI_AS(cwsi_pool_op, op), **link;
+    if (!p) return NULL;
+    p->pool = pool;
+    for (link = &pool->ops; *link; link = &(*link)->next) {}
+    *link = p;
+    return p;
 }
 
-/* Out of the queue of those who wait, if it is there. */
-static void cwsi_taking_unlink(cwsi_taking *t)
+/* What a take was given and nobody took: for the next take, for an empty slot, or to be stopped. */
+static void cwsi_pool_return(cws_pool *pool, cws_sandbox *sb)
 {
-    cwsi_taking **link;
-    if (!t->pool) return;
-    for (link = &t->pool->takers; *link && *link != t; link = &(*link)->next) {}
-    if (*link) *link = t->next;
+    cwsi_pool_op *next = pool && !pool->closed ? cwsi_pool_waiting(pool) : NULL;
+    cws_stop_opts opts = CWSI_ZERO;
+    cws_op *stop = NULL;
+    size_t i;
+    if (next) {
+        next->sandbox = sb;
+        cwsi_op_wake(&next->op);
+        return;
+    }
+    for (i = 0; pool && !pool->closed && i < pool->opts.size; i++) {
+        cwsi_slot *slot = &pool->slots[i];
+        if (slot->state != CWSI_SLOT_EMPTY) continue;
+        cwsi_slot_clear(slot);
+        slot->sandbox = sb;
+        slot->state = CWSI_SLOT_READY;
+        slot->since_ms = cwsi_now(sb->client);
+        return;
+    }
+    opts.missing_ok = true;
+    (void)cws_sandbox_stop_begin(sb, &opts, &stop, NULL); /* else the session's close does it */
+    cws_op_free(stop);                                     /* the stop itself goes on */
+    cws_sandbox_free(sb);
 }
 
-/* First come, first served. READY: a slot is reserved, or op->err is set. */
+static void cwsi_pool_op_destroy(cws_op *op)
+{
+    cwsi_pool_op *p = CWSI_AS(cwsi_pool_op, op), **link;
+    for (link = p->pool ? &p->pool->ops : NULL; link && *link; link = &(*link)->next) {
+        if (*link != p) continue;
+        *link = p->next;
+        break;
+    }
+    if (p->sandbox) cwsi_pool_return(p->pool, p->sandbox);
+}
+
 static cwsi_turn cwsi_taking_run(cws_op *op, int64_t now)
 {
-    cwsi_taking *t = CWSI_AS(cwsi_taking, op);
+    cwsi_pool_op *t = CWSI_AS(cwsi_pool_op, op);
     cws_pool *pool = t->pool;
     bool insist = t->insist;
+    cwsi_slot *slot;
     (void)now;
+    if (t->sandbox) return CWSI_READY; /* another take has given it back */
     if (!pool || pool->closed || pool->session->closed)
         return cwsi_failed(cwsi_fail(&op->err, CWS_ERR_CLOSED,
                                      "the pool or its session is closed"));
-    if (pool->takers != t) return CWSI_PENDING; /* others come first */
-    t->slot = cwsi_pool_pick(pool);
-    if (t->slot) {
-        t->slot->state = CWSI_SLOT_RESERVED;
-        t->slot->taker = t;
+    if (cwsi_pool_waiting(pool) != t) return CWSI_PENDING; /* others come first */
+    slot = cwsi_pool_pick(pool);
+    if (slot) {
+        t->sandbox = cwsi_slot_take(slot);
         return CWSI_READY;
     }
     t->insist = false;
@@ -24802,108 +24855,100 @@ static cwsi_turn cwsi_taking_run(cws_op *op, int64_t now)
 /* The next one's turn. */
 static void cwsi_taking_ended(cws_op *op)
 {
-    cwsi_taking *t = CWSI_AS(cwsi_taking, op);
-    cwsi_taking_unlink(t);
-    if (t->pool && t->pool->takers) cwsi_op_wake(&t->pool->takers->op);
+    cwsi_pool_op *t = CWSI_AS(cwsi_pool_op, op);
+    if (t->pool) cwsi_pool_serve(t->pool);
 }
 
-/* cwsi_op_kind.take: the sandbox of the reserved slot. NULL: a close was quicker. */
 static void *cwsi_taking_take(cws_op *op)
 {
-    cwsi_taking *t = CWSI_AS(cwsi_taking, op);
-    cwsi_slot *slot = t->slot;
-    t->slot = NULL;
-    return slot ? cwsi_slot_take(slot) : NULL;
-}
-
-/* What nobody took goes back. */
-static void cwsi_taking_destroy(cws_op *op)
-{
-    cwsi_taking *t = CWSI_AS(cwsi_taking, op);
-    if (!t->slot) return;
-    t->slot->state = CWSI_SLOT_READY;
-    t->slot->taker = NULL;
-    cwsi_pool_serve(t->pool);
+    cws_sandbox *sb = CWSI_AS(cwsi_pool_op, op)->sandbox;
+    CWSI_AS(cwsi_pool_op, op)->sandbox = NULL;
+    return sb;
 }
 
 static const cwsi_op_kind *cwsi_taking_kind(void)
 {
     static const char *const steps[] = {CWSI_TAKE_STEPS(CWSI_AS_STEP_NAME) NULL};
-    static const cwsi_op_kind kind = {"Take from pool",    steps, cwsi_taking_run, NULL,
-                                      cwsi_taking_ended,   cwsi_taking_destroy,
-                                      CWSI_GIVES_SANDBOX,  cwsi_taking_take};
+    static const cwsi_op_kind kind = {"Take from pool",   steps, cwsi_taking_run, NULL,
+                                      cwsi_taking_ended,  cwsi_pool_op_destroy,
+                                      CWSI_GIVES_SANDBOX, cwsi_taking_take};
     return &kind;
 }
 
-typedef struct cwsi_pool_close {
-    cws_op op;
-    cws_pool *pool; /* NULL: it was freed, or */
-    bool joined;    /* this one waits for another close */
-    size_t at, failed;
-    cws_error first;
-} cwsi_pool_close;
-
-/* Count a sandbox that did not stop; the first reason is kept. */
-static void cwsi_pool_close_failed(cwsi_pool_close *c, const cws_error *why)
+static void cwsi_pool_close_failed(cwsi_pool_op *c, const cws_error *why)
 {
     if (c->failed++ == 0) c->first = *why;
 }
 
-/* Nobody takes any more, and everything that is left is told to stop. */
-static void cwsi_pool_close_begin_stops(cwsi_pool_close *c)
+/* Everything that is left is told to stop. What failed to stop earlier is the session's. */
+static void cwsi_pool_close_begin_stops(cwsi_pool_op *c)
 {
     cws_pool *pool = c->pool;
     cws_error why;
     size_t i;
     for (i = 0; i < pool->opts.size; i++) {
         cwsi_slot *slot = &pool->slots[i];
-        if (slot->taker) slot->taker->slot = NULL;
+        if (slot->state == CWSI_SLOT_EMPTY) cwsi_slot_clear(slot);
+        cwsi_error_clear(&why);
         if (slot->state != CWSI_SLOT_EMPTY && slot->state != CWSI_SLOT_STOPPING &&
             cwsi_slot_stop(slot, &why) != CWS_OK)
             cwsi_pool_close_failed(c, &why);
         cws_op_on_done(slot->op, NULL, NULL);
     }
-    cwsi_pool_serve(pool);
 }
 
-/* READY: every slot is empty, or another close has done it. op->err names failures. */
+/* READY: every stop has ended. */
+static cwsi_turn cwsi_pool_close_wait(cwsi_pool_op *c)
+{
+    for (; c->at < c->pool->opts.size; c->at++) {
+        cwsi_slot *slot = &c->pool->slots[c->at];
+        if (slot->op && !cwsi_op_await(&c->op, slot->op)) return CWSI_PENDING;
+        if (slot->op && slot->op->err.status) cwsi_pool_close_failed(c, &slot->op->err);
+        cwsi_op_leave(&c->op);
+        cwsi_slot_clear(slot);
+    }
+    if (c->failed)
+        (void)cwsi_fail(&c->op.err, CWS_ERR_SANDBOX,
+                        "%zu sandboxes of the pool failed to stop and may still be running; "
+                        "first: %s",
+                        c->failed, c->first.message);
+    return CWSI_READY;
+}
+
 static cwsi_turn cwsi_pool_close_run(cws_op *op, int64_t now)
 {
-    cwsi_pool_close *c = CWSI_AS(cwsi_pool_close, op);
+    cwsi_pool_op *c = CWSI_AS(cwsi_pool_op, op);
     (void)now;
-    if (c->joined) {
-        if (op->child->done) (void)cwsi_copy_error(&op->err, &op->child->err);
-        return op->child->done ? CWSI_READY : CWSI_PENDING;
-    }
     if (!c->pool) return cwsi_failed(cwsi_fail(&op->err, CWS_ERR_CLOSED, "the pool was freed"));
     for (;;) {
         switch (op->step) {
+        case CWSI_POOL_CLOSE_JOIN: /* a close under way; if it is cancelled, this one takes over */
+            if (c->pool->close_op && c->pool->close_op != op) {
+                (void)cwsi_op_await(op, c->pool->close_op);
+                return CWSI_PENDING;
+            }
+            if (op->child) {
+                if (op->child->err.status != CWS_ERR_CANCELLED) {
+                    (void)cwsi_copy_error(&op->err, &op->child->err);
+                    return CWSI_READY;
+                }
+                cwsi_op_leave(op);
+            }
+            c->pool->close_op = op;
+            op->step = CWSI_POOL_CLOSE_STOP;
+            break;
         case CWSI_POOL_CLOSE_STOP:
             cwsi_pool_close_begin_stops(c);
             op->step = CWSI_POOL_CLOSE_WAIT;
             break;
-        case CWSI_POOL_CLOSE_WAIT:
-            for (; c->at < c->pool->opts.size; c->at++) {
-                cwsi_slot *slot = &c->pool->slots[c->at];
-                if (slot->op && !cwsi_op_await(op, slot->op)) return CWSI_PENDING;
-                if (slot->op && slot->op->err.status) cwsi_pool_close_failed(c, &slot->op->err);
-                cwsi_op_leave(op);
-                cwsi_slot_clear(slot);
-            }
-            if (c->failed)
-                (void)cwsi_fail(&op->err, CWS_ERR_SANDBOX,
-                                "%zu sandboxes of the pool failed to stop and may still be "
-                                "running; first: %s",
-                                c->failed, c->first.message);
-            return CWSI_READY;
+        case CWSI_POOL_CLOSE_WAIT: return cwsi_pool_close_wait(c);
         }
     }
 }
 
-/* Another close may begin. */
 static void cwsi_pool_close_ended(cws_op *op)
 {
-    cws_pool *pool = CWSI_AS(cwsi_pool_close, op)->pool;
+    cws_pool *pool = CWSI_AS(cwsi_pool_op, op)->pool;
     if (pool && pool->close_op == op) pool->close_op = NULL;
 }
 
@@ -24911,7 +24956,8 @@ static const cwsi_op_kind *cwsi_pool_close_kind(void)
 {
     static const char *const steps[] = {CWSI_POOL_CLOSE_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kind = {"Close pool",          steps, cwsi_pool_close_run, NULL,
-                                      cwsi_pool_close_ended, NULL,  CWSI_GIVES_NOTHING,  NULL};
+                                      cwsi_pool_close_ended, cwsi_pool_op_destroy,
+                                      CWSI_GIVES_NOTHING,    NULL};
     return &kind;
 }
 
@@ -24968,9 +25014,12 @@ CWS_API cws_status cws_pool_open(cws_session *session, const cws_pool_opts *opts
 
 CWS_API size_t cws_pool_ready_count(const cws_pool *pool)
 {
+    const cwsi_pool_op *p;
     size_t i, n = 0;
     for (i = 0; pool && i < pool->opts.size; i++)
         n += pool->slots[i].state == CWSI_SLOT_READY && !cwsi_slot_is_stale(&pool->slots[i]);
+    for (p = pool ? pool->ops : NULL; p && n; p = p->next) /* theirs, at the next turn */
+        n -= p->takes && !p->op.done && !p->sandbox;
     return n;
 }
 
@@ -24986,21 +25035,14 @@ static cws_status cwsi_enter_pool(const cws_pool *pool, const void *out, cws_err
 
 CWS_API cws_status cws_pool_take_begin(cws_pool *pool, cws_op **out, cws_error *err)
 {
-    cwsi_taking *t, **link;
-    cws_op *op;
+    cwsi_pool_op *t;
     cws_status status;
     if (out) *out = NULL;
     status = cwsi_enter_pool(pool, out, err);
     if (status) return status;
-    op = cwsi_op_new(pool->session->client, sizeof(cwsi_taking), cwsi_taking_kind(), NULL);
-    if (!op) return cwsi_no_memory(err, "Take from pool");
-    t = CWSI_AS(cwsi_taking, op);
-    t->pool = pool;
-    t->insist = true;
-    for (link = &pool->takers; *link; link = &(*link)->next) {}
-    *link = t;
-    *out = op;
-    return CWS_OK;
+    t = cwsi_pool_op_new(pool, cwsi_taking_kind());
+    if (t) t->takes = t->insist = true;
+    return cwsi_give_op(t ? &t->op : NULL, "Take from pool", out, err);
 }
 
 static cws_status cwsi_pool_not_ready(cws_error *err)
@@ -25008,16 +25050,12 @@ static cws_status cwsi_pool_not_ready(cws_error *err)
     return cwsi_fail(err, CWS_ERR_WAIT_TIMEOUT, "no sandbox of the pool is ready yet");
 }
 
-/* Without waiting, and without moving anything. */
-static cws_status cwsi_pool_take_now(cws_pool *pool, cws_sandbox **out, cws_error *err)
+/* Take one that is ready, if nobody waits for it. False: none. */
+static bool cwsi_pool_take_ready(cws_pool *pool, cws_sandbox **out)
 {
-    cwsi_slot *slot = pool->takers ? NULL : cwsi_pool_pick(pool);
-    if (slot) {
-        *out = cwsi_slot_take(slot);
-        return CWS_OK;
-    }
-    if (!pool->takers && cwsi_pool_is_stuck(pool, true)) return cwsi_copy_error(err, &pool->why);
-    return cwsi_pool_not_ready(err);
+    cwsi_slot *slot = cwsi_pool_waiting(pool) ? NULL : cwsi_pool_pick(pool);
+    if (slot) *out = cwsi_slot_take(slot);
+    return slot != NULL;
 }
 
 CWS_API cws_status cws_pool_take(cws_pool *pool, double timeout_seconds, cws_sandbox **out,
@@ -25030,8 +25068,13 @@ CWS_API cws_status cws_pool_take(cws_pool *pool, double timeout_seconds, cws_san
     status = cwsi_check_wait(err, timeout_seconds, &timeout_ms);
     if (!status) status = cwsi_enter_pool(pool, out, err);
     if (status) return status;
-    if (timeout_ms == 0) return cwsi_pool_take_now(pool, out, err);
-    if (cwsi_may_block(pool->session->client, err)) return CWS_ERR_REENTRANT;
+    if (timeout_ms && cwsi_may_block(pool->session->client, err)) return CWS_ERR_REENTRANT;
+    if (cwsi_pool_take_ready(pool, out)) return CWS_OK;
+    if (timeout_ms == 0) {
+        if (!cwsi_pool_waiting(pool) && cwsi_pool_is_stuck(pool, true))
+            return cwsi_copy_error(err, &pool->why);
+        return cwsi_pool_not_ready(err);
+    }
     status = cws_pool_take_begin(pool, &op, err);
     if (status) return status;
     status = cwsi_run_until(op, cwsi_until(op->client, timeout_ms), err);
@@ -25046,25 +25089,17 @@ CWS_API cws_status cws_pool_take(cws_pool *pool, double timeout_seconds, cws_san
 
 CWS_API cws_status cws_pool_close_begin(cws_pool *pool, cws_op **out, cws_error *err)
 {
-    cws_op *op;
+    cwsi_pool_op *c;
     cws_status status;
     if (out) *out = NULL;
     cwsi_error_clear(err);
     if (!pool) return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "pool must not be NULL");
     status = cwsi_enter(pool->session->client, out, err);
     if (status) return status;
-    op = cwsi_op_new(pool->session->client, sizeof(cwsi_pool_close), cwsi_pool_close_kind(), NULL);
-    if (!op) return cwsi_no_memory(err, "Close pool");
-    pool->closed = true;
-    if (pool->close_op) {
-        CWSI_AS(cwsi_pool_close, op)->joined = true;
-        (void)cwsi_op_await(op, pool->close_op);
-    } else {
-        CWSI_AS(cwsi_pool_close, op)->pool = pool;
-        pool->close_op = op;
-    }
-    *out = op;
-    return CWS_OK;
+    c = cwsi_pool_op_new(pool, cwsi_pool_close_kind());
+    if (c) pool->closed = true;
+    if (c) cwsi_pool_serve(pool);
+    return cwsi_give_op(c ? &c->op : NULL, "Close pool", out, err);
 }
 
 CWS_API cws_status cws_pool_close(cws_pool *pool, cws_error *err)
@@ -25081,22 +25116,16 @@ CWS_API cws_status cws_pool_close(cws_pool *pool, cws_error *err)
 CWS_API void cws_pool_free(cws_pool *pool)
 {
     cws_session *s;
-    cwsi_taking *t;
+    cwsi_pool_op *p;
     size_t i;
     if (!pool) return;
     s = pool->session;
-    pool->closed = true;
+    cwsi_pool_serve(pool);
+    for (p = pool->ops; p; p = p->next) p->pool = NULL;
     for (i = 0; i < pool->opts.size; i++) {
-        if (pool->slots[i].taker) pool->slots[i].taker->slot = NULL;
         cws_op_on_done(pool->slots[i].op, NULL, NULL);
         cwsi_slot_clear(&pool->slots[i]);
     }
-    for (t = pool->takers; t; t = t->next) {
-        t->pool = NULL;
-        cwsi_op_wake(&t->op);
-    }
-    if (pool->close_op) CWSI_AS(cwsi_pool_close, pool->close_op)->pool = NULL;
-    if (pool->close_op) cwsi_op_wake(pool->close_op);
     cwsi_arena_clear(&pool->arena);
     cwsi_free(&s->client->mem, pool->slots);
     cwsi_free(&s->client->mem, pool);

@@ -202,11 +202,69 @@ fast_and_small() { # optimisers see more: no warning at -O3, with LTO, with -Os
     done
 }
 
+# A program that reads options as they would be sent: pointers and numbers of other sizes.
+resolve_program() { # resolve_program FLAG...
+    cat >"$work/resolve.c" <<END
+#define CWS_NO_CURL
+#define CWSANDBOX_IMPLEMENTATION
+#include "$HEADER"
+static cws_end perform(void *user, const cws_http_request *request, cws_exchange *exchange)
+{
+    (void)user, (void)request, (void)exchange;
+    return CWS_END_NOT_SENT;
+}
+int main(void)
+{
+    cws_volume volume = {0};
+    cws_network network = {0};
+    cws_sandbox_opts o = {0};
+    cws_transport transport = {0};
+    cws_client_opts client = {0};
+    cws_session_opts so = {0};
+    cws_session *session = NULL;
+    const cws_sandbox_opts *r = NULL;
+    cws_error err;
+    int bad;
+    transport.perform = perform;
+    client.transport = &transport;
+    so.client_opts = &client;
+    volume.name = "v";
+    volume.mount_path = "/v";
+    volume.medium = CWS_STORAGE_MEMORY;
+    network.deny_ingress = CWS_YES;
+    network.allow_dns = CWS_NO;
+    o.volumes = &volume;
+    o.volume_count = 1;
+    o.network = &network;
+    o.placement = CWS_PLACEMENT_CKS;
+    o.max_lifetime_seconds = 60;
+    if (cws_session_open(&so, &session, &err)) return 2;
+    if (cws_session_resolve(session, &o, &r, &err)) {
+        fprintf(stderr, "%s\n", err.message);
+        return 3;
+    }
+    bad = r->placement != CWS_PLACEMENT_CKS || r->max_lifetime_seconds != 60 ||
+          r->volumes[0].medium != CWS_STORAGE_MEMORY || r->network->deny_ingress != CWS_YES ||
+          r->network->allow_dns != CWS_NO || strcmp(r->volumes[0].name, "v") != 0;
+    cws_sandbox_opts_free(r);
+    cws_session_close(session, NULL);
+    cws_session_free(session);
+    return bad;
+}
+END
+    "$CC" $flags -Wall -Wextra "$@" -o "$work/resolve" "$work/resolve.c" >>"$work/log" 2>&1 &&
+        "$work/resolve" 2>>"$work/log"
+}
+
 bits_32() { # as a program that runs
     implement bits32 '#define CWS_NO_CURL' && main main.c use_bits32 || return 1
     compile "$CC" bits32.o bits32.c -m32 && compile "$CC" main.o main.c -m32 || return 1
     "$CC" -m32 -o "$work/program" "$work/main.o" "$work/bits32.o" >>"$work/log" 2>&1 &&
-        "$work/program"
+        "$work/program" && resolve_program -m32
+}
+
+short_enums() { # enums of one byte, as some compilers for small machines have them
+    resolve_program && resolve_program -fshort-enums
 }
 
 windows() { # a cross compiler must not see the headers of this system
@@ -250,6 +308,7 @@ else
     check "-fvisibility=hidden hides the library" hidden_by_default
     check "CWS_ASSERT may be abort" assert_macro
     check "no warning at -O3, -Os, with LTO" fast_and_small
+    check "enums may be as small as the compiler makes them" short_enums
     check "an old libcurl is refused with a remedy" old_curl
     if grep -q '#error.*CWS_STATIC.*CWS_API\|#error.*CWS_API.*CWS_STATIC' "$HEADER"; then
         check "CWS_STATIC with CWS_API is refused with a remedy" \

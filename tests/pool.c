@@ -705,6 +705,7 @@ static void test_pool(void)
         pool = open_pool(t, &o, 1);
         CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
         svc.refuse_creates = 2;
+        CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK); /* this one may have begun already */
         CHECK_INT(pool_take(t, pool, -1, &sb), CWS_OK);
         CHECK(svc.creates >= 6);
         CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
@@ -913,11 +914,12 @@ static cws_op *take_begun(api *t, cws_pool *pool)
 
 static void test_pool_begun(void)
 {
-    STREAMING("pool: takes that are begun are served in order; what is not used goes back") {
+    STREAMING("pool: takes that are begun are served in order; what is not used goes to the next") {
         cws_pool_opts o;
         cws_pool *pool;
         cws_op *op[3];
         cws_sandbox *sb = NULL;
+        char id[CWSI_ID_SIZE];
         int i;
         svc_serve(t);
         memset(&o, 0, sizeof(o));
@@ -927,22 +929,47 @@ static void test_pool_begun(void)
         CHECK_STR(cws_op_name(op[0]), "Take from pool");
         CHECK_INT(cws_op_wait(op[0], CWS_FOREVER, &t->err), CWS_OK);
         CHECK(!cws_op_done(op[1]) && !cws_op_done(op[2]));
-        CHECK_INT(cws_pool_ready_count(pool), 0); /* it is reserved */
-        CHECK_INT(pool_take(t, pool, 0, &sb), CWS_ERR_WAIT_TIMEOUT);
-        CHECK_INT(svc.creates, 1);
-        cws_op_free(op[0]); /* nobody took it: the next one gets it, and nothing was started */
-        CHECK_INT(cws_op_wait(op[1], CWS_FOREVER, &t->err), CWS_OK);
-        CHECK_INT(svc.creates, 1);
+        CHECK_INT(cws_pool_ready_count(pool), 0);
+        CHECK_INT(pool_take(t, pool, 0, &sb), CWS_ERR_WAIT_TIMEOUT); /* others wait */
+        cws_op_free(op[0]); /* nobody took it */
+        CHECK_INT(cws_op_wait(op[1], 0, &t->err), CWS_OK);
         sb = cws_op_take_sandbox(op[1]);
         CHECK(sb && !cws_op_take_sandbox(op[1]));
+        (void)snprintf(id, sizeof(id), "%s", cws_sandbox_id(sb));
         t->boxes[t->box_count++] = sb;
         CHECK_INT(cws_op_wait(op[2], CWS_FOREVER, &t->err), CWS_OK);
-        CHECK(svc.creates >= 2);
+        sb = cws_op_take_sandbox(op[2]);
+        CHECK(sb && strcmp(cws_sandbox_id(sb), id) != 0);
+        t->boxes[t->box_count++] = sb;
         cws_op_free(op[1]);
         cws_op_free(op[2]);
-        CHECK_INT(cws_pool_ready_count(pool), 1);
         CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
         cws_pool_free(pool);
+        CHECK_INT(svc_running(), 2);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_INT(svc_running(), 0);
+    }
+    STREAMING("pool: more takes than it has slots, all of them waited for at once") {
+        cws_pool_opts o;
+        cws_pool *pool;
+        cws_op *op[7];
+        size_t n = 0;
+        int i;
+        svc_serve(t);
+        memset(&o, 0, sizeof(o));
+        svc.create_ms = 500;
+        pool = open_pool(t, &o, 2);
+        for (i = 0; i < 7; i++) op[i] = take_begun(t, pool);
+        CHECK_INT(cws_wait_many(op, 7, CWS_ALL, CWS_FOREVER, NULL, &n, &t->err), CWS_OK);
+        CHECK_INT(n, 7);
+        for (i = 0; i < 7; i++) { /* half of them are taken, the others go back or are stopped */
+            if (i % 2) t->boxes[t->box_count++] = cws_op_take_sandbox(op[i]);
+            cws_op_free(op[i]);
+        }
+        CHECK_INT(cws_pool_close(pool, &t->err), CWS_OK);
+        cws_pool_free(pool);
+        api_settle(t);
+        CHECK_INT(svc_running(), 3);
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_INT(svc_running(), 0);
     }
@@ -966,12 +993,12 @@ static void test_pool_begun(void)
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_INT(svc_running(), 0);
     }
-    STREAMING("pool: a close or a free under takes: they end, and what they had is stopped") {
-        cws_pool_opts o;
-        cws_pool *pool;
-        cws_op *had, *waits, *late, *close[2];
-        int freed;
-        for (freed = 0; freed < 2; freed++) {
+    STREAMING("pool: takes that wait end when it is closed or freed, or its session is closed") {
+        int how;
+        for (how = 0; how < 3; how++) {
+            cws_pool_opts o;
+            cws_pool *pool;
+            cws_op *had, *waits, *late, *close[2];
             svc_serve(t);
             memset(&o, 0, sizeof(o));
             svc.create_ms = 1000;
@@ -979,8 +1006,7 @@ static void test_pool_begun(void)
             had = take_begun(t, pool);
             waits = take_begun(t, pool);
             CHECK_INT(cws_op_wait(had, CWS_FOREVER, &t->err), CWS_OK);
-            if (freed) cws_pool_free(pool);
-            else {
+            if (how == 0) {
                 CHECK_INT(cws_pool_close_begin(pool, &close[0], &t->err), CWS_OK);
                 CHECK_INT(cws_pool_close_begin(pool, &close[1], &t->err), CWS_OK);
                 CHECK_INT(cws_pool_take_begin(pool, &late, &t->err), CWS_ERR_CLOSED);
@@ -989,31 +1015,82 @@ static void test_pool_begun(void)
                 CHECK_INT(cws_op_wait(close[0], CWS_FOREVER, &t->err), CWS_OK);
                 cws_op_free(close[0]);
                 cws_op_free(close[1]);
-                CHECK_INT(svc_running(), 0);
-                cws_pool_free(pool);
-            }
+                CHECK_INT(svc_running(), 1); /* what was given */
+            } else if (how == 1) cws_pool_free(pool);
+            else CHECK_INT(cws_session_close(t->session, &t->err), CWS_OK);
             CHECK_INT(cws_op_wait(waits, CWS_FOREVER, &t->err), CWS_ERR_CLOSED);
             cws_op_free(waits);
-            CHECK(!cws_op_take_sandbox(had)); /* it is gone, though the take ended well */
+            if (how == 0) t->boxes[t->box_count++] = cws_op_take_sandbox(had);
             cws_op_free(had);
+            if (how != 1) cws_pool_free(pool);
+        }
+        api_settle(t);
+        CHECK_INT(svc_running(), 0);
+    }
+    STREAMING("pool: a close takes over from one that was cancelled") {
+        int turns;
+        for (turns = 0; turns < 3; turns++) {
+            cws_pool_opts o;
+            cws_pool *pool;
+            cws_op *a, *b;
+            svc_serve(t);
+            memset(&o, 0, sizeof(o));
+            svc.create_ms = 100;
+            pool = open_pool(t, &o, 3);
+            pool_fills(t, pool, 3);
+            CHECK_INT(cws_pool_close_begin(pool, &a, &t->err), CWS_OK);
+            CHECK_INT(cws_pool_close_begin(pool, &b, &t->err), CWS_OK);
+            if (turns) CHECK_INT(cws_client_poll(t->client, 0, NULL), CWS_OK);
+            if (turns == 2) cws_op_free(a);
+            else CHECK(cws_op_cancel(a) || turns);
+            CHECK_INT(cws_op_wait(b, CWS_FOREVER, &t->err), CWS_OK);
+            CHECK_INT(svc_running(), 0);
+            if (turns != 2) cws_op_free(a);
+            cws_op_free(b);
+            cws_pool_free(pool);
         }
         CHECK_INT(api_close(t), CWS_OK);
-        CHECK_INT(svc_running(), 0);
     }
     STREAMING("pool: freed while it is closed: the close says so, and the session stops the rest") {
         cws_pool_opts o;
         cws_pool *pool;
-        cws_op *close;
+        cws_op *close[2];
+        int i;
         svc_serve(t);
         memset(&o, 0, sizeof(o));
         pool = open_pool(t, &o, 3);
         pool_fills(t, pool, 3);
-        CHECK_INT(cws_pool_close_begin(pool, &close, &t->err), CWS_OK);
+        for (i = 0; i < 2; i++)
+            CHECK_INT(cws_pool_close_begin(pool, &close[i], &t->err), CWS_OK);
         cws_pool_free(pool);
-        CHECK_INT(cws_op_wait(close, CWS_FOREVER, &t->err), CWS_ERR_CLOSED);
-        cws_op_free(close);
+        for (i = 0; i < 2; i++) {
+            CHECK_INT(cws_op_wait(close[i], CWS_FOREVER, &t->err), CWS_ERR_CLOSED);
+            cws_op_free(close[i]);
+        }
         CHECK_INT(api_close(t), CWS_OK);
         CHECK_INT(svc_running(), 0);
+    }
+    STREAMING("pool: the client is freed under takes and closes") {
+        cws_pool_opts o;
+        cws_pool *pool;
+        cws_op *op[3];
+        int i;
+        svc_serve(t);
+        memset(&o, 0, sizeof(o));
+        svc.create_ms = 1000;
+        pool = open_pool(t, &o, 1);
+        op[0] = take_begun(t, pool);
+        op[1] = take_begun(t, pool);
+        CHECK_INT(cws_op_wait(op[0], CWS_FOREVER, &t->err), CWS_OK);
+        CHECK_INT(cws_pool_close_begin(pool, &op[2], &t->err), CWS_OK);
+        cws_session_free(t->session);
+        cws_client_free(t->client);
+        t->session = NULL;
+        t->client = NULL;
+        CHECK_INT(cws_op_status(op[1], NULL), CWS_ERR_CANCELLED);
+        CHECK_INT(cws_op_status(op[2], NULL), CWS_ERR_CANCELLED);
+        cws_pool_free(pool);
+        for (i = 0; i < 3; i++) cws_op_free(op[i]); /* one still has its sandbox */
     }
     ONCE("pool: begun with wrong arguments") {
         cws_op *op = NULL;
