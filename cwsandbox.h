@@ -1261,8 +1261,8 @@ typedef struct cws_exec_opts {
                         so by itself where the transport or the address can not do streams both
                         ways */
     double timeout_seconds; /* time limit of the command, from when it is sent; 0: the sandbox's
-                               request timeout. The service gets 5 s more to report a timeout
-                               itself; then, at the latest, the call ends with CWS_ERR_TIMEOUT */
+                               request timeout. When it is over, the call ends with CWS_ERR_TIMEOUT
+                               (a family: see cws_status_is), also if the command ends later */
     uint64_t max_output_bytes; /* how many bytes of each stream are kept, from its start; what is
                                   more is counted, given to on_output, and dropped. The unary call
                                   is given no more at all, and has room for about half of
@@ -6147,6 +6147,7 @@ struct cws_op {
     bool for_waiters; /* ends by itself when nobody waits for it any more */
     bool paused;      /* a callback wants no more for now */
     bool unresumable; /* nobody has a handle to resume it */
+    bool strict;      /* an outcome that comes after the deadline is a timeout */
     cws_error err;
     int64_t deadline_ms;            /* CWSI_NEVER: none of its own */
     int64_t wake_ms;                /* next moment it wants to run */
@@ -7102,6 +7103,14 @@ static void cwsi_notify(cws_op *op)
     c->in_callback = outer;
 }
 
+/* Is its time over? Even an outcome may be too late: time has passed since `now`. */
+static bool cwsi_op_is_late(const cws_op *op, cwsi_turn turn, int64_t now)
+{
+    if (turn == CWSI_PENDING) return now >= op->deadline_ms;
+    return op->strict && op->err.status != CWS_ERR_NO_MEMORY && op->deadline_ms != CWSI_NEVER &&
+           cwsi_now(op->client) >= op->deadline_ms;
+}
+
 /* One turn of one operation. */
 static void cwsi_op_turn(cws_op *op)
 {
@@ -7122,7 +7131,8 @@ static void cwsi_op_turn(cws_op *op)
         if (c->log && op->step != before)
             cwsi_log(c, CWS_LOG_TRACE, "%s: %s -> %s", op->kind->name, op->kind->steps[before],
                      op->kind->steps[op->step]);
-        if (turn == CWSI_PENDING && now >= op->deadline_ms) {
+        if (cwsi_op_is_late(op, turn, now)) {
+            cwsi_error_clear(&op->err);
             cwsi_op_expire(op);
             turn = CWSI_READY;
         }
@@ -16217,8 +16227,9 @@ static void cwsi_exec_timed_out(cws_process *p)
     }
     if (ms)
         (void)cwsi_format(fraction, sizeof(fraction), ".%u%u%u", ms / 100, ms / 10 % 10, ms % 10);
-    (void)cwsi_fail(&p->op.err, CWS_ERR_TIMEOUT, "Command '%.*s' timed out after %lld%s s", 120,
-                    p->result->command[0], CWSI_CAST(long long, p->timeout_ms / 1000), fraction);
+    (void)cwsi_fail(&p->op.err, CWS_ERR_TIMEOUT, "Command '%.*s' timed out after %lld%s s%s", 120,
+                    p->result->command[0], CWSI_CAST(long long, p->timeout_ms / 1000), fraction,
+                    p->with_stdin && !p->ready ? ": no ready signal" : "");
 }
 
 /* The call failed: a timeout is told in the words of the command. */
@@ -16368,7 +16379,8 @@ static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
             op->step = CWSI_STEP_EXEC_SEND;
             break;
         case CWSI_STEP_EXEC_SEND: {
-            int64_t until = cwsi_after(cwsi_after(now, p->timeout_ms), CWSI_CLIENT_BUFFER_MS);
+            op->deadline_ms = cwsi_after(now, p->timeout_ms);
+            op->strict = true;
             if (!cwsi_has_duplex(c)) {
                 p->unary = true;
                 if (p->streamed && cwsi_exec_no_duplex(c, cwsi_exec_needs(p), &op->err))
@@ -16377,7 +16389,8 @@ static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
             p->request.sandbox_id = cwsi_str_of(op->sandbox->id);
             p->request.max_output = cwsi_exec_cap(p);
             p->request.timeout_ms = p->timeout_ms;
-            if (!c->dialect->exec_begin(op, &p->request, p->unary, until)) return CWSI_READY;
+            if (!c->dialect->exec_begin(op, &p->request, p->unary, op->deadline_ms))
+                return CWSI_READY;
             op->call->more = p->with_stdin;
             op->step = p->unary ? CWSI_STEP_EXEC_UNARY : CWSI_STEP_EXEC_STREAM;
             break;
@@ -16409,6 +16422,16 @@ static void cwsi_exec_ended(cws_op *op)
     op->client->hooks->count_exec(op->sandbox, op->err.status != CWS_OK, p->exit_code != 0);
 }
 
+/* Its time is over. What came later than that counts as little as what did not come. */
+static bool cwsi_exec_expire(cws_op *op)
+{
+    cws_process *p = CWSI_AS(cws_process, op);
+    p->exited = p->result->has_exit_code = false;
+    p->exit_code = p->result->exit_code = 0;
+    cwsi_exec_timed_out(p);
+    return true;
+}
+
 static cwsi_turn cwsi_exec_run(cws_op *op, int64_t now)
 {
     return cwsi_exec_step(CWSI_AS(cws_process, op), now);
@@ -16418,9 +16441,9 @@ static const cwsi_op_kind *cwsi_exec_kind(bool tty)
 {
     static const char *const steps[] = {CWSI_EXEC_STEPS(CWSI_AS_STEP_NAME) NULL};
     static const cwsi_op_kind kinds[] = {
-        {"Execute command", steps, cwsi_exec_run, NULL, cwsi_exec_ended, cwsi_exec_destroy,
-         CWSI_GIVES_NOTHING, NULL},
-        {"Shell", steps, cwsi_exec_run, NULL, cwsi_exec_ended, cwsi_exec_destroy,
+        {"Execute command", steps, cwsi_exec_run, cwsi_exec_expire, cwsi_exec_ended,
+         cwsi_exec_destroy, CWSI_GIVES_NOTHING, NULL},
+        {"Shell", steps, cwsi_exec_run, cwsi_exec_expire, cwsi_exec_ended, cwsi_exec_destroy,
          CWSI_GIVES_NOTHING, NULL}};
     return &kinds[tty ? 1 : 0];
 }
@@ -18797,8 +18820,8 @@ static void cwsi_file_choose(cwsi_file *f, int64_t now)
     if (cap > CWSI_FILE_CAP_MAX) cap = CWSI_FILE_CAP_MAX;
     f->began_ms = f->told_ms = now;
     f->until = cwsi_after(now, f->timeout_ms);
-    /* bridges have the same; this one is for what waits to be taken */
-    op->deadline_ms = cwsi_after(f->until, CWSI_CLIENT_BUFFER_MS);
+    op->deadline_ms = f->until;
+    op->strict = true;
     switch (f->kind) {
     case CWSI_READ_FILE:
     case CWSI_WRITE_FILE:

@@ -339,7 +339,7 @@ static cws_status ask_for(setup *s, ask what, bool in_vain, cws_error *err)
     cws_bytes *bytes = NULL;
     cws_status status = CWS_OK;
     fo.timeout_seconds = what == READ ? 20 : in_vain ? 0.7 : 10;
-    eo.timeout_seconds = in_vain ? 0.5 : 10; /* and 5 s more */
+    eo.timeout_seconds = in_vain ? 2 : 15;
     switch (what) {
     case WRITE: status = cws_write_file(s->box, "/tmp/f", "x", 1, &fo, err); break;
     case READ:
