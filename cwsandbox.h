@@ -15071,6 +15071,18 @@ static void cwsi_asking_filter(cwsi_asking *a)
 
 static bool cwsi_asking_expire(cws_op *op);
 
+/* Has what was asked for by its id, or was made, an id? It is the first member of each struct. */
+static bool cwsi_asking_is_named(const cwsi_asking *a)
+{
+    const char *id;
+    if (a->q.ask != CWSI_ASK_SNAPSHOT_CREATE && a->q.ask != CWSI_ASK_SNAPSHOT_GET &&
+        a->q.ask != CWSI_ASK_RUNNER_GET && a->q.ask != CWSI_ASK_PROFILE_GET)
+        return true;
+    if (a->found->items.len == 0) return false;
+    memcpy(&id, a->found->items.at, sizeof(id));
+    return id && id[0];
+}
+
 /* One page, or the only answer. The step says what is next; op->err, that nothing is. */
 static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
 {
@@ -15100,6 +15112,8 @@ static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
         if (!ok) (void)cwsi_op_fail_no_memory(op);
         else if (a->found->too_long)
             (void)cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: a name is too long", op->kind->name);
+        else if (!cwsi_asking_is_named(a))
+            (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no id", op->kind->name);
         else if (cwsi_next_page(op, &a->arena, &a->tokens, token, &a->q.page_token))
             op->step = CWSI_ASKING_SEND;
         else if (op->err.status) cwsi_asking_failed(a);

@@ -650,10 +650,12 @@ static void sn_test_get(void)
                             "1767323046000,1767323047000");
         IS(LOOK, 0, "{'fileSystemSnapshotId':'fs-1'}");
         CHECK_INT(script_call_at(&t->s, LOOK, 0)->timeout_ms, 300000);
-        nw_ok(t, LOOK, t->s.b2 ? "{'trigger':'FILE_SYSTEM_SNAPSHOT_TRIGGER_MANUAL'}"
-                               : "{'trigger':'SNAPSHOT_TRIGGER_MANUAL'}");
+        nw_ok(t, LOOK, t->s.b2 ? "{'fileSystemSnapshotId':'fs-1',"
+                                 "'trigger':'FILE_SYSTEM_SNAPSHOT_TRIGGER_MANUAL'}"
+                               : "{'fileSystemSnapshotId':'fs-1',"
+                                 "'trigger':'SNAPSHOT_TRIGGER_MANUAL'}");
         CHECK_INT(sn_get(t, "fs-1", &list), CWS_OK);
-        CHECK_STR(sn_snapshots(list), ",0,,0,,,1,,,0,0,0");
+        CHECK_STR(sn_snapshots(list), "fs-1,0,,0,,,1,,,0,0,0");
     }
     BOTH("56: unknown numbers are unspecified, odd values are themselves") {
         cws_snapshots *list = NULL;
@@ -663,10 +665,10 @@ static void sn_test_get(void)
                                  "'sizeBytes':'-5'}");
         CHECK_INT(sn_get(t, "x", &list), CWS_OK);
         CHECK_STR(sn_snapshots(list), "x,0,,-5,,,0,,,0,0,0");
-        nw_ok(t, LOOK, t->s.b2 ? "{'status':-1,'trigger':2147483647}"
-                               : "{'state':-2147483648,'trigger':3}");
+        nw_ok(t, LOOK, t->s.b2 ? "{'fileSystemSnapshotId':'x','status':-1,'trigger':2147483647}"
+                               : "{'fileSystemSnapshotId':'x','state':-2147483648,'trigger':3}");
         CHECK_INT(sn_get(t, "x", &list), CWS_OK);
-        CHECK_STR(sn_snapshots(list), ",0,,0,,,0,,,0,0,0");
+        CHECK_STR(sn_snapshots(list), "x,0,,0,,,0,,,0,0,0");
     }
     BOTH("56: not found, by code and by reason; other failures are themselves") {
         static const struct {
@@ -2075,7 +2077,11 @@ static void sn_answers(api *t, bool never)
     size_t i;
     for (i = 0; i < 7 + (t->s.b2 ? CWSI_COUNT(b2) : CWSI_COUNT(v1)); i++) {
         const char *rpc = i < 7 ? both[i] : t->s.b2 ? b2[i - 7] : v1[i - 7];
-        script_reply *r = never ? script_never(&t->s, rpc) : nw_ok(t, rpc, "{}");
+        const char *json = strcmp(rpc, LOOK) == 0   ? "{'fileSystemSnapshotId':'x'}"
+                           : strstr(rpc, "GetAvail") ? "{'runnerId':'r'}"
+                           : strstr(rpc, "GetProf")  ? "{'profileName':'p'}"
+                                                     : "{}";
+        script_reply *r = never ? script_never(&t->s, rpc) : nw_ok(t, rpc, json);
         r->times = -1;
         r->delay = 100;
     }
@@ -2307,7 +2313,7 @@ static void sn_test_hostile(void)
         cws_snapshots *list = NULL;
         cws_snapshot_opts o = {.timeout_seconds = 5};
         sn_made(t, "fs-1", "CREATING")->times = 2;
-        sn_seen(t, "", "CREATING", "");
+        sn_seen(t, "other", "CREATING", "");
         sn_seen(t, "other", "READY", "");
         CHECK_INT(sn_create(t, sb, NULL, &list), CWS_OK);
         IS(LOOK, 1, "{'fileSystemSnapshotId':'fs-1'}"); /* the first one is asked for */
@@ -2462,6 +2468,26 @@ static void sn_test_single(void)
         borrowed = cws_snapshots_at(list, 0);
         CHECK(borrowed && !borrowed->owner); /* of a list: not freed alone */
         cws_snapshots_free(list);
+    }
+    BOTH("a reply that does not say what it is about is no success") {
+        cws_sandbox *sb = nw_scratch(t, NULL);
+        cws_snapshots *list = NULL;
+        cws_runners *runners = NULL;
+        cws_profiles *profiles = NULL;
+        nw_ok(t, LOOK, "{}");
+        CHECK_INT(sn_get(t, "x", &list), CWS_ERR_PROTOCOL);
+        HAS(t->err.message, "no id");
+        nw_ok(t, "GetAvailableRunner", "{}");
+        CHECK(sn_runner(t, "r", "o", &runners) != CWS_OK);
+        HAS(t->err.message, "no id");
+        if (t->s.b2) {
+            nw_ok(t, "GetProfile", "{}");
+            CHECK(sn_profile(t, "p", NULL, &profiles) != CWS_OK);
+            HAS(t->err.message, "no id");
+        }
+        nw_ok(t, MAKE, t->s.b2 ? "{'success':true}" : "{}");
+        CHECK_INT(sn_create(t, sb, NULL, &list), CWS_ERR_PROTOCOL);
+        CHECK(!list && !runners && !profiles);
     }
     BOTH_ONCE("a list for the sandbox \"\" is refused: it must not mean all") {
         cws_snapshot_list_opts o;
