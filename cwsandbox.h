@@ -109,10 +109,10 @@
  *   a callback's argument                  nothing: it lasts until the callback returns
  *
  * A pointer that an accessor returns lasts until the object changes or is freed. Result arguments
- * are set to NULL when the call fails. Every _free accepts NULL, needs no network, and may be
- * called in any order, also after its client or session was freed. No _free stops a sandbox:
- * stopping is a call of its own, which can fail (cws_sandbox_stop, cws_session_close). An operation
- * that is freed while it runs is cancelled.
+ * are set to NULL when the call fails (cws_exec with `check` is the exception). Every _free accepts
+ * NULL, needs no network, and may be called in any order, also after its client or session was
+ * freed. No _free stops a sandbox: stopping is a call of its own, which can fail (cws_sandbox_stop,
+ * cws_session_close). An operation that is freed while it runs is cancelled.
  *
  * ERRORS
  *
@@ -1256,7 +1256,7 @@ typedef struct cws_exec_opts {
     const char *cwd; /* working directory, absolute; NULL: the container's. Needs /bin/sh in the
                         image */
     const cws_pair *environment_variables; /* added for this command only; NULL: none */
-    bool check;      /* a non-zero exit code is CWS_ERR_EXECUTION */
+    bool check;      /* a non-zero exit code is CWS_ERR_EXECUTION; the result is given out too */
     bool unary;      /* use the unary call: one reply at the end, no live output. The library does
                         so by itself where the transport or the address can not do streams both
                         ways */
@@ -1279,8 +1279,10 @@ typedef struct cws_exec_opts {
     uint32_t must_be_zero;
 } cws_exec_opts;
 
-/* Run a command to its end. opts may be NULL. *out is yours: cws_result_free; NULL on failure.
- * Starts the sandbox and waits for RUNNING if needed. A command is never carried out twice.
+/* Run a command to its end. opts may be NULL. *out is yours: cws_result_free. It is NULL on
+ * failure, with one exception: with `check`, a command that exited with another code than 0 gives
+ * its result too, since what it wrote says why. So free *out also after an error. Starts the
+ * sandbox and waits for RUNNING if needed. A command is never carried out twice.
  *
  * If the program or the cwd does not exist, the call still returns CWS_OK: the exit code of the
  * runtime or the shell tells (127, 2 or 1). A stream that ends without an exit code is
@@ -3428,17 +3430,36 @@ static size_t cwsi_utf8_write(uint32_t code, char *out)
     return 4;
 }
 
-/* Copy text into a fixed array: always terminated, cut at a character, bytes that are no UTF-8 and
- * control characters replaced by '?', so that server text can be shown and logged. */
+/* Would this character (of n bytes, valid UTF-8) do something to a terminal or a reader instead of
+ * being seen? Control characters (C0, DEL, C1), and Unicode's invisible and bidirectional format
+ * characters (general category Cf and the separators of lines), by which text can be forged. */
+static bool cwsi_is_control(const char *text, size_t n)
+{
+    static const uint32_t ranges[][2] = {
+        {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},     {0x34f, 0x34f},   {0x600, 0x605},
+        {0x61c, 0x61c},   {0x6dd, 0x6dd},   {0x70f, 0x70f},   {0x180b, 0x180f}, {0x200b, 0x200f},
+        {0x2028, 0x202e}, {0x2060, 0x206f}, {0x3164, 0x3164}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff},
+        {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff}};
+    uint32_t code = CWSI_CAST(unsigned char, text[0]);
+    size_t i;
+    if (n > 1) code &= 0x7fu >> n;
+    for (i = 1; i < n; i++) code = code << 6 | (CWSI_CAST(unsigned char, text[i]) & 0x3fu);
+    for (i = 0; i < CWSI_COUNT(ranges); i++)
+        if (code >= ranges[i][0] && code <= ranges[i][1]) return true;
+    return false;
+}
+
+/* Copy text into a fixed array: always terminated, cut at a character. Bytes that are no UTF-8 and
+ * control characters (see above) are replaced by '?', so that text of others can be shown. */
 static void cwsi_copy_text(char *out, size_t size, const char *text, size_t len)
 {
     size_t o = 0, i = 0, n;
     while (i < len) {
         n = cwsi_utf8_char(text + i, len - i);
         if (o + (n ? n : 1) >= size) break;
-        if (n == 0 || (n == 1 && CWSI_CAST(unsigned char, text[i]) < 0x20) || text[i] == 0x7f) {
+        if (n == 0 || cwsi_is_control(text + i, n)) {
             out[o++] = text[i] == '\n' || text[i] == '\t' ? ' ' : '?';
-            i++;
+            i += n ? n : 1;
         } else {
             memcpy(out + o, text + i, n);
             o += n;
@@ -16165,16 +16186,41 @@ static void cwsi_exec_destroy(cws_op *op)
     cwsi_arena_clear(&p->arena);
 }
 
+#define CWSI_COMMAND_SHOWN 200 /* bytes of a command line in a message, at most */
+
+/* The command line for a message: its words, cut in the middle if they are long. Of a script of the
+ * library's own, just the first. */
+static const char *cwsi_exec_shown(const cws_process *p, char *out)
+{
+    static const char gap[] = " ... ";
+    const char *const *words = p->result->command;
+    size_t i, k, at = 0, n = 0, total = 0, part = (CWSI_COMMAND_SHOWN - sizeof(gap)) / 2;
+    size_t count = p->watcher ? 1 : cwsi_count_strings(words);
+    for (i = 0; i < count; i++) total += strlen(words[i]) + (i > 0);
+    for (i = 0; i < count; i++)
+        for (k = i > 0 ? 0 : 1; k <= strlen(words[i]); k++, at++) {
+            if (total >= CWSI_COMMAND_SHOWN && at == part) {
+                memcpy(out + n, gap, sizeof(gap) - 1);
+                n += sizeof(gap) - 1;
+            }
+            if (total >= CWSI_COMMAND_SHOWN && at >= part && at < total - part) continue;
+            out[n++] = k ? words[i][k - 1] : ' ';
+        }
+    out[n] = '\0';
+    return out;
+}
+
 /* The command has exited: keep the code; with `check`, another one than 0 is an error. */
 static void cwsi_exec_exit(cws_process *p, int32_t code)
 {
     cws_op *op = &p->op;
+    char shown[CWSI_COMMAND_SHOWN];
     p->exited = p->result->has_exit_code = true;
     p->exit_code = p->result->exit_code = code;
     if (code == 0 || !p->check) return;
     op->err.exit_code = code;
-    (void)cwsi_fail(&op->err, CWS_ERR_EXECUTION, "Command '%.*s' failed with exit code %d", 120,
-                    p->result->command[0], code);
+    (void)cwsi_fail(&op->err, CWS_ERR_EXECUTION, "Command '%s' failed with exit code %d",
+                    cwsi_exec_shown(p, shown), code);
 }
 
 /* The stream carries an error of its own: to op->err, by its code. */
@@ -16232,17 +16278,17 @@ static cwsi_turn cwsi_exec_message(cws_process *p, cwsi_str message)
 /* Set op->err in the words of the command; CWSI_NEVER: the service set the limit. */
 static void cwsi_exec_timed_out(cws_process *p)
 {
-    char fraction[16] = "";
+    char fraction[16] = "", shown[CWSI_COMMAND_SHOWN];
     unsigned ms = CWSI_CAST(unsigned, p->timeout_ms % 1000);
     if (p->timeout_ms == CWSI_NEVER) {
-        (void)cwsi_fail(&p->op.err, CWS_ERR_TIMEOUT, "Command '%.*s' timed out at the service", 120,
-                        p->result->command[0]);
+        (void)cwsi_fail(&p->op.err, CWS_ERR_TIMEOUT, "Command '%s' timed out at the service",
+                        cwsi_exec_shown(p, shown));
         return;
     }
     if (ms)
         (void)cwsi_format(fraction, sizeof(fraction), ".%u%u%u", ms / 100, ms / 10 % 10, ms % 10);
-    (void)cwsi_fail(&p->op.err, CWS_ERR_TIMEOUT, "Command '%.*s' timed out after %lld%s s%s", 120,
-                    p->result->command[0], CWSI_CAST(long long, p->timeout_ms / 1000), fraction,
+    (void)cwsi_fail(&p->op.err, CWS_ERR_TIMEOUT, "Command '%s' timed out after %lld%s s%s",
+                    cwsi_exec_shown(p, shown), CWSI_CAST(long long, p->timeout_ms / 1000), fraction,
                     p->with_stdin && !p->ready ? ": no ready signal" : "");
 }
 
@@ -16284,8 +16330,9 @@ static bool cwsi_has_duplex(const cws_client *c)
 /* Set op->err: the command ended, but nobody told its exit code. */
 static void cwsi_exec_no_exit(cws_process *p)
 {
-    (void)cwsi_fail(&p->op.err, CWS_ERR_EXECUTION, "Command '%.*s' ended without exit status", 120,
-                    p->result->command[0]);
+    char shown[CWSI_COMMAND_SHOWN];
+    (void)cwsi_fail(&p->op.err, CWS_ERR_EXECUTION, "Command '%s' ended without exit status",
+                    cwsi_exec_shown(p, shown));
 }
 
 /* The stream has ended without an exit or error message: op->err is set, or op->step is changed. */
@@ -16312,6 +16359,7 @@ static cwsi_turn cwsi_exec_await_ready(cws_process *p, int64_t now)
 {
     cws_op *op = &p->op;
     int64_t patience = p->timeout_ms < CWSI_READY_MS ? p->timeout_ms : CWSI_READY_MS;
+    char shown[CWSI_COMMAND_SHOWN];
     if (!p->with_stdin || p->ready || op->call->held) return CWSI_PENDING;
     if (op->call->step == CWSI_CALL_BACKOFF) p->ready_until = 0; /* it was not sent yet */
     else if (p->ready_until == 0) p->ready_until = cwsi_after(now, patience);
@@ -16319,8 +16367,8 @@ static cwsi_turn cwsi_exec_await_ready(cws_process *p, int64_t now)
     cwsi_op_wake_at(op, p->ready_until);
     if (now < p->ready_until) return CWSI_PENDING;
     (void)cwsi_fail(&op->err, CWS_ERR_TIMEOUT,
-                    "Command '%.*s' timed out: no ready signal within %lld ms", 120,
-                    p->result->command[0], CWSI_CAST(long long, patience));
+                    "Command '%s' timed out: no ready signal within %lld ms",
+                    cwsi_exec_shown(p, shown), CWSI_CAST(long long, patience));
     return CWSI_READY;
 }
 
@@ -16686,7 +16734,7 @@ CWS_API cws_status cws_exec(cws_sandbox *sandbox, const char *const *argv,
     if (status) return status;
     p->op.unresumable = true;
     status = cws_process_wait(p, -1, NULL, err);
-    if (!status) *out = cws_process_take_result(p);
+    if (!status || p->exited) *out = cws_process_take_result(p); /* exited: `check` failed */
     cws_process_free(p);
     return status;
 }

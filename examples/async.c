@@ -39,7 +39,7 @@ static void on_read(cws_op *op, void *user)
     cws_error err;
     cws_status status = cws_op_status(op, &err);
     cws_bytes *file = cws_op_take_bytes(op); /* once; NULL if it failed */
-    if (file) printf("in %s: %s", cws_sandbox_id(w->box), (const char *)cws_bytes_data(file));
+    if (file) printf("in %s: %s", cws_sandbox_id(w->box), cws_bytes_data(file));
     cws_bytes_free(file);
     stop(w, status ? &err : NULL);
 }

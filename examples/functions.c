@@ -50,7 +50,7 @@ static cws_status run_python(cws_session *session, cws_error *err)
     for (i = 0; i < cws_function_results_count(results); i++) {
         if (cws_function_results_at(results, i, &json, &why))
             printf("%s: %s\n", args[i], why.message); /* one that failed loses no other */
-        else printf("%s: %s\n", args[i], (const char *)cws_bytes_data(json));
+        else printf("%s: %s\n", args[i], cws_bytes_data(json));
     }
     cws_function_results_free(results);
     cws_function_free(function);
@@ -69,8 +69,8 @@ static cws_status run_c(cws_session *session, cws_error *err)
     if (!status) status = cws_function_local_bytes(count, text, strlen(text), &here, err);
     if (!status) status = cws_function_call_bytes(count, text, strlen(text), &there, err);
     if (!status)
-        printf("words: %s here, %s in a sandbox\n", (const char *)cws_bytes_data(here),
-               (const char *)cws_bytes_data(there));
+        printf("words: %s here, %s in a sandbox\n", cws_bytes_data(here),
+               cws_bytes_data(there));
     cws_bytes_free(here);
     cws_bytes_free(there);
     cws_function_free(count);

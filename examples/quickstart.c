@@ -55,8 +55,7 @@ static cws_status move_files(cws_sandbox *box, cws_error *err)
     if (!status) status = cws_exec(box, shout, &check, &result, err);
     if (!status) status = cws_read_file(box, "/tmp/LOUD.txt", NULL, &file, err);
     if (!status)
-        printf("12 bytes in, %zu out: %s", cws_bytes_size(file),
-               (const char *)cws_bytes_data(file));
+        printf("12 bytes in, %zu out: %s", cws_bytes_size(file), cws_bytes_data(file));
     cws_result_free(result);
     cws_bytes_free(file);
     return status;

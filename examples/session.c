@@ -67,7 +67,7 @@ static cws_status call_function(cws_session *session, cws_error *err)
     cws_bytes *sum = NULL;
     cws_status status = cws_session_function(session, &opts, &add, err);
     if (!status) status = cws_function_call(add, "[2, 3]", "{\"scale\": 10}", &sum, err);
-    if (!status) printf("add(2, 3, scale=10) = %s\n", (const char *)cws_bytes_data(sum));
+    if (!status) printf("add(2, 3, scale=10) = %s\n", cws_bytes_data(sum));
     cws_bytes_free(sum);
     cws_function_free(add);
     return status;

@@ -37,7 +37,7 @@ static cws_status begin_from(cws_session *session, const char *snapshot_id, cws_
     cws_bytes *bytes = NULL;
     cws_status status = make(session, snapshot_id, &box, err);
     if (!status) status = cws_read_file(box, "/workspace/result", NULL, &bytes, err);
-    if (!status) printf("another sandbox has: %s", (const char *)cws_bytes_data(bytes));
+    if (!status) printf("another sandbox has: %s", cws_bytes_data(bytes));
     cws_bytes_free(bytes);
     cws_sandbox_free(box);
     return status;

@@ -1191,9 +1191,39 @@ static void test_json(void)
     }
 }
 
+static void base_test_shown(void)
+{
+    TEST("text of others is shown without what controls a terminal or hides from the reader") {
+        static const struct {
+            const char *text, *shown;
+        } rows[] = {{"plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80",
+                     "plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80"},
+                    {"a\nb\tc", "a b c"},
+                    {"\x1b[2J\x07", "?[2J?"},
+                    {"\x7f", "?"},
+                    {"\xc2\x9b" "31m", "?31m"},                 /* C1: CSI */
+                    {"\xc2\xad", "?"},                         /* soft hyphen */
+                    {"\xe2\x80\xae" "evil", "?evil"},           /* right-to-left override */
+                    {"\xe2\x81\xa6" "x\xe2\x81\xa9", "?x?"},   /* isolates */
+                    {"\xe2\x80\x8b\xef\xbb\xbf", "??"},       /* zero width */
+                    {"\xe2\x80\xa8", "?"},                     /* line separator */
+                    {"\xf3\xa0\x81\x81", "?"},                 /* tag */
+                    {"\xe2\x80\xb0", "\xe2\x80\xb0"},         /* per mille, beside them */
+                    {"\xc2\xa0", "\xc2\xa0"},
+                    {"\xff\xe2\x80", "???"}};
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            char out[64];
+            cwsi_copy_text(out, sizeof(out), rows[i].text, strlen(rows[i].text));
+            CHECK_STR(out, rows[i].shown);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     test_init(argc, argv);
+    base_test_shown();
     if (argc > 2) unit_seed = strtoul(argv[2], NULL, 10);
     test_memory();
     test_buffers();

@@ -121,7 +121,8 @@ static void api_test_exec(void)
         o.check = true;
         api_answer(t, 2, "x", "y");
         CHECK_INT(cws_exec(sb, api_true, &o, &r, &t->err), CWS_ERR_EXECUTION);
-        CHECK(r == NULL);
+        CHECK_STR(api_shown(r), "2|x|y"); /* what it wrote says why */
+        cws_result_free(r);
         CHECK_INT(t->err.exit_code, 2);
         script_never(&t->s, api_exec_rpc(t));
         CHECK_INT(cws_exec(sb, api_true, &o, &r, NULL), CWS_ERR_TIMEOUT);
@@ -270,6 +271,36 @@ static void api_test_exec(void)
         CHECK_STR(t->err.message, "Command 'sleep' timed out after 1 s");
         CHECK_INT(t->s.now - from, 1000);
         CHECK(r == NULL);
+    }
+    EACH("a failed command is named by its whole line, cut in the middle if it is long") {
+        static const char *const line[] = {"make", "-C", "dir with blank", NULL};
+        const char *words[60];
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        size_t i, n = 0;
+        memset(&o, 0, sizeof(o));
+        o.check = true;
+        api_answer(t, 2, "", "");
+        CHECK_INT(api_exec(t, sb, line, &o, &r), CWS_ERR_EXECUTION);
+        CHECK_STR(t->err.message, "Command 'make -C dir with blank' failed with exit code 2");
+        cws_result_free(r);
+        words[n++] = "first";
+        while (n < 58) words[n++] = "\xc3\xa4\xc3\xb6-word"; /* characters of two bytes */
+        words[n++] = "last";
+        words[n] = NULL;
+        for (i = 0; i < 8; i++) { /* the cuts move over each byte */
+            static const char *const pad[] = {"f",     "fi",     "fir",     "firs",
+                                              "first", "firstA", "firstAB", "firstABC"};
+            words[0] = pad[i];
+            api_answer(t, 2, "", "");
+            CHECK_INT(api_exec(t, sb, words, &o, &r), CWS_ERR_EXECUTION);
+            cws_result_free(r);
+            HAS(t->err.message, " ... ");
+            HAS(t->err.message, "word last' failed with exit code 2");
+            CHECK(strlen(t->err.message) < 280);
+            CHECK(cwsi_utf8_valid(t->err.message, strlen(t->err.message)));
+        }
     }
     STREAMING("an outcome that comes after the limit is a timeout, whatever it was") {
         cws_sandbox *sb = api_running(t);
