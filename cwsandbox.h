@@ -3104,7 +3104,7 @@ static void *cwsi_realloc(cwsi_mem *mem, void *block, size_t size)
     if (!cwsi_add(size, sizeof(cwsi_block_head), &whole)) return NULL;
     if (whole > old_size && whole - old_size > mem->limit - mem->used) return NULL;
     head = CWSI_CAST(cwsi_block_head *,
-                     mem->allocator.resize(mem->allocator.user, head, old_size, whole));
+                     (mem->allocator.resize)(mem->allocator.user, head, old_size, whole));
     if (!head) return NULL;
     mem->used = mem->used - old_size + whole;
     if (mem->used > mem->peak) mem->peak = mem->used;
@@ -3129,7 +3129,7 @@ static void cwsi_free(cwsi_mem *mem, void *block)
         cwsi_block_head *head = cwsi_head(block);
         size_t size = head->size;
         mem->used -= size;
-        (void)mem->allocator.resize(mem->allocator.user, head, size, 0);
+        (void)(mem->allocator.resize)(mem->allocator.user, head, size, 0);
     }
 }
 
@@ -6331,7 +6331,7 @@ static void cwsi_log(cws_client *c, cws_log_level level, const char *text, ...)
     (void)cwsi_vformat(line, sizeof(line), text, args);
     va_end(args);
     cwsi_copy_text(safe, sizeof(safe), line, strlen(line));
-    c->log(level, safe, c->log_user);
+    (c->log)(level, safe, c->log_user);
 }
 
 /* Drop one hold. The last one frees the client, which was shut before or never opened. */
@@ -6779,7 +6779,7 @@ static int64_t cwsi_system_monotonic_ms(void)
 /* Milliseconds that never go back, even if the system's clock or the caller's hook does. */
 static int64_t cwsi_now(cws_client *c)
 {
-    int64_t now = c->monotonic_ms ? c->monotonic_ms(c->clock_user) : cwsi_system_monotonic_ms();
+    int64_t now = c->monotonic_ms ? (c->monotonic_ms)(c->clock_user) : cwsi_system_monotonic_ms();
     if (now > c->last_now) c->last_now = now;
     return c->last_now;
 }
@@ -6787,7 +6787,7 @@ static int64_t cwsi_now(cws_client *c)
 /* Wall clock in milliseconds since 1970, by the client's hook if it has one. */
 static int64_t cwsi_unix_now(cws_client *c)
 {
-    return c->unix_ms ? c->unix_ms(c->clock_user) : cwsi_system_unix_ms();
+    return c->unix_ms ? (c->unix_ms)(c->clock_user) : cwsi_system_unix_ms();
 }
 
 /* now + ms without overflow; CWSI_NEVER stays. */
@@ -6829,7 +6829,7 @@ static uint64_t cwsi_random_u64(cws_client *c)
 {
     uint64_t *s = c->rng, result, t; /* xoshiro256**, by Blackman and Vigna, public domain */
     if (c->random) {
-        c->random(&result, sizeof(result), c->clock_user);
+        (c->random)(&result, sizeof(result), c->clock_user);
         return result;
     }
     result = s[1] * 5;
@@ -7016,7 +7016,7 @@ static void cwsi_op_leave(cws_op *op)
 static void cwsi_op_release(cws_op *op)
 {
     cwsi_op_leave(op);
-    if (op->call) op->client->call_free(op->call);
+    if (op->call) (op->client->call_free)(op->call);
     op->call = NULL;
 }
 
@@ -7026,8 +7026,8 @@ static void cwsi_op_unref(cws_op *op)
     cws_client *c = op->client;
     if (--op->refs > 0) return;
     cwsi_op_release(op);
-    if (op->kind->destroy) op->kind->destroy(op);
-    if (op->sandbox) c->hooks->sandbox_unref(op->sandbox);
+    if (op->kind->destroy) (op->kind->destroy)(op);
+    if (op->sandbox) (c->hooks->sandbox_unref)(op->sandbox);
     cwsi_free(&c->mem, op);
     cwsi_client_unref(c);
 }
@@ -7082,9 +7082,9 @@ static void cwsi_op_finish(cws_op *op)
     if (op->done) return;
     op->done = true;
     cwsi_timer_clear(op);
-    if (op->kind->ended) op->kind->ended(op);
+    if (op->kind->ended) (op->kind->ended)(op);
     cwsi_op_release(op);
-    if (op->sandbox) c->hooks->sandbox_unshare(op);
+    if (op->sandbox) (c->hooks->sandbox_unshare)(op);
     for (waiter = op->waiters; waiter; waiter = waiter->waiter_next) cwsi_op_wake(waiter);
     if (op->prev) op->prev->next = op->next;
     else c->ops = op->next;
@@ -7107,7 +7107,7 @@ static cws_status cwsi_op_fail_no_memory(cws_op *op)
 /* The deadline has passed: set op->err in the words of the kind, else as a plain timeout. */
 static void cwsi_op_expire(cws_op *op)
 {
-    if (!op->kind->expire || !op->kind->expire(op))
+    if (!op->kind->expire || !(op->kind->expire)(op))
         (void)cwsi_fail(&op->err, CWS_ERR_TIMEOUT, "%s timed out", op->kind->name);
     if (op->err.status == CWS_ERR_TIMEOUT) op->err.retryable = true;
 }
@@ -7120,7 +7120,7 @@ static void cwsi_notify(cws_op *op)
     if (!op->notify || !op->on_done) return;
     op->notify = false;
     c->in_callback = true;
-    op->on_done(op, op->on_done_user);
+    (op->on_done)(op, op->on_done_user);
     c->in_callback = outer;
 }
 
@@ -7148,7 +7148,7 @@ static void cwsi_op_turn(cws_op *op)
         turn = CWSI_READY;
     } else {
         op->wake_ms = op->deadline_ms;
-        turn = op->kind->run(op, now);
+        turn = (op->kind->run)(op, now);
         if (c->log && op->step != before)
             cwsi_log(c, CWS_LOG_TRACE, "%s: %s -> %s", op->kind->name, op->kind->steps[before],
                      op->kind->steps[op->step]);
@@ -7224,7 +7224,7 @@ static void cwsi_client_shut(cws_client *c)
         (void)cwsi_run_ready(c);
     }
     c->dead = true;
-    if (c->transport.close) c->transport.close(c->transport.user);
+    if (c->transport.close) (c->transport.close)(c->transport.user);
     memset(&c->transport, 0, sizeof(c->transport));
     c->header_count = 0;
     cwsi_arena_clear(&c->arena); /* the credential goes with it */
@@ -7270,7 +7270,7 @@ static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *e
         wait = 0; /* nothing could end the wait */
     if (wait > INT_MAX) wait = 60000;
     if (c->streaming && (c->open_exchanges || wait))
-        status = c->transport.poll(c->transport.user, CWSI_CAST(int, wait));
+        status = (c->transport.poll)(c->transport.user, CWSI_CAST(int, wait));
     else if (wait) cwsi_sleep(CWSI_CAST(int, wait));
     cwsi_run_timers(c);
     (void)cwsi_run_ready(c);
@@ -7391,7 +7391,7 @@ static bool cwsi_op_gives(const cws_op *op, cwsi_gives what)
 /* What the operation gives out, once; it is then the caller's. NULL: nothing, or gone. */
 static void *cwsi_op_take(cws_op *op, cwsi_gives what)
 {
-    return cwsi_op_gives(op, what) ? op->kind->take(op) : NULL;
+    return cwsi_op_gives(op, what) ? (op->kind->take)(op) : NULL;
 }
 
 CWS_API cws_bytes *cws_op_take_bytes(cws_op *op)
@@ -7504,7 +7504,7 @@ CWS_API size_t cws_client_pending(const cws_client *client)
 
 CWS_API void cws_client_wakeup(cws_client *client)
 {
-    if (client && client->transport.wakeup) client->transport.wakeup(client->transport.user);
+    if (client && client->transport.wakeup) (client->transport.wakeup)(client->transport.user);
 }
 
 /* ################################################################################################
@@ -7712,33 +7712,33 @@ static bool cwsi_read_end_stream(cwsi_arena *arena, cwsi_str body, cwsi_verdict 
 CWS_API void cws_exchange_head(cws_exchange *exchange, int status, int http_major,
                                const cws_header *headers, size_t header_count)
 {
-    exchange->events->head(exchange, status, http_major, headers, header_count);
+    (exchange->events->head)(exchange, status, http_major, headers, header_count);
 }
 
 CWS_API bool cws_exchange_data(cws_exchange *exchange, const void *data, size_t size)
 {
-    return exchange->events->data(exchange, data, size);
+    return (exchange->events->data)(exchange, data, size);
 }
 
 CWS_API void cws_exchange_trailers(cws_exchange *exchange, const cws_header *trailers,
                                    size_t trailer_count)
 {
-    exchange->events->trailers(exchange, trailers, trailer_count);
+    (exchange->events->trailers)(exchange, trailers, trailer_count);
 }
 
 CWS_API void cws_exchange_writable(cws_exchange *exchange)
 {
-    exchange->events->writable(exchange);
+    (exchange->events->writable)(exchange);
 }
 
 CWS_API void cws_exchange_note(cws_exchange *exchange, int32_t code, const char *text)
 {
-    exchange->events->note(exchange, code, text ? text : "");
+    (exchange->events->note)(exchange, code, text ? text : "");
 }
 
 CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end)
 {
-    exchange->events->end(exchange, end);
+    (exchange->events->end)(exchange, end);
 }
 
 /* ================================================================================================
@@ -8001,7 +8001,7 @@ static void cwsi_call_throttle(cwsi_call *call)
     bool close = cwsi_call_is_full(call);
     if (close == call->closed || !call->open || call->ended) return;
     call->closed = close;
-    c->transport.window(c->transport.user, call->handle, !close);
+    (c->transport.window)(c->transport.user, call->handle, !close);
 }
 
 /* cws_exchange_data for a call. False: no more is wanted, and the transport should stop. */
@@ -8066,7 +8066,7 @@ static void cwsi_call_close(cwsi_call *call)
     if (!call->open) return;
     call->open = false;
     c->open_exchanges--;
-    if (!c->dead) c->transport.cancel(c->transport.user, call->handle);
+    if (!c->dead) (c->transport.cancel)(c->transport.user, call->handle);
 }
 
 /* End the exchange on the wire if it is open, then free the call. NULL is fine. */
@@ -8158,7 +8158,7 @@ static void cwsi_trace(cwsi_call *call, bool sent, cwsi_str message)
     if (cwsi_decode(&arena, id, message, &msg) == CWS_OK &&
         cwsi_encode_json(&text, &arena, id, msg, true) == CWS_OK)
         event.json = text.at;
-    c->trace(&event, c->trace_user);
+    (c->trace)(&event, c->trace_user);
     cwsi_buf_free(&text);
     cwsi_arena_clear(&arena);
 }
@@ -8172,7 +8172,7 @@ static void cwsi_trace_failure(cwsi_call *call)
     event.rpc = call->rpc->path;
     event.sandbox_id = call->op->sandbox ? call->op->sandbox->id : "";
     event.error = &call->err;
-    c->trace(&event, c->trace_user);
+    (c->trace)(&event, c->trace_user);
 }
 
 /* Both texts are borrowed. */
@@ -8237,12 +8237,12 @@ static void cwsi_call_open(cwsi_call *call, int64_t now)
         cwsi_trace(call, true, message);
     }
     if (!c->streaming) {
-        cws_end end = c->transport.perform(c->transport.user, &request, &call->exchange);
+        cws_end end = (c->transport.perform)(c->transport.user, &request, &call->exchange);
         if (!call->ended) call->end = end; /* else we stopped it: enough of an error body */
         call->ended = true;
     } else {
         cws_status status =
-            c->transport.open(c->transport.user, &request, &call->exchange, &call->handle);
+            (c->transport.open)(c->transport.user, &request, &call->exchange, &call->handle);
         call->open = status == CWS_OK;
         call->ended = call->unopened = status != CWS_OK;
         if (call->open) c->open_exchanges++;
@@ -8724,7 +8724,7 @@ static void cwsi_call_push(cwsi_call *call)
     cws_client *c = call->op->client;
     size_t left = call->out.len - call->out_at, taken;
     if (!call->open || call->ended || call->fin_sent || (left == 0 && !call->fin)) return;
-    taken = c->transport.send(c->transport.user, call->handle,
+    taken = (c->transport.send)(c->transport.user, call->handle,
                               left ? call->out.at + call->out_at : "", left, call->fin);
     call->out_at += taken;
     call->out_taken = call->out_taken || taken || left == 0;
@@ -10559,7 +10559,7 @@ struct cwsi_dialect {
 static cws_status cwsi_reply_refused(const cws_client *c, cwsi_msg_id id, const void *reply,
                                      cwsi_str *text)
 {
-    return c->dialect->refused ? c->dialect->refused(id, reply, text) : CWS_OK;
+    return c->dialect->refused ? (c->dialect->refused)(id, reply, text) : CWS_OK;
 }
 
 /* The op's unary call is over: its failure becomes the op's, or the reply is decoded into the
@@ -13172,7 +13172,7 @@ static void cwsi_sandbox_learn(cws_sandbox *sb, const cwsi_view *view)
     if (!view->reply) return;
     cwsi_arena_init(&fresh, &sb->client->mem);
     cwsi_copy_info(&fresh, &next, &ok);
-    if (ok) view->learn(&fresh, view->reply, &next, &ok);
+    if (ok) (view->learn)(&fresh, view->reply, &next, &ok);
     if (!ok) {
         cwsi_arena_clear(&fresh);
         return;
@@ -13211,7 +13211,7 @@ static void cwsi_sandbox_unref(cws_sandbox *sb)
     cws_client *c = sb->client;
     if (--sb->refs > 0) return;
     CWS_ASSERT(!sb->start_op && !sb->running_op && !sb->complete_op && !sb->stop_op);
-    c->hooks->count_leave(sb);
+    (c->hooks->count_leave)(sb);
     cwsi_buf_free(&sb->create);
     cwsi_buf_free(&sb->spill);
     cwsi_arena_clear(&sb->learned);
@@ -13257,7 +13257,7 @@ static void cwsi_sandbox_apply(cws_sandbox *sb, const cwsi_view *view, bool poll
     sb->presumed = presumed && !sb->stop_owned;
     sb->info.state = state;
     sb->info.state_number = view->state_number;
-    if (phase == CWSI_RUNNING) sb->client->hooks->count_running(sb);
+    if (phase == CWSI_RUNNING) (sb->client->hooks->count_running)(sb);
 }
 
 /* The service knows it no more, and that is fine. */
@@ -13330,8 +13330,8 @@ static void cwsi_session_forget(cws_sandbox *sb)
     for (i = 0; i < s->tracked_len; i++) {
         cwsi_tracked *t = s->tracked[i];
         if (t->sandbox != sb) continue;
-        if (sb->id[0]) (void)hooks->note(s, "gone", sb->id, NULL);
-        hooks->note_outcome(sb, sb->request_id, NULL); /* it is nobody's, or never was */
+        if (sb->id[0]) (void)(hooks->note)(s, "gone", sb->id, NULL);
+        (hooks->note_outcome)(sb, sb->request_id, NULL); /* it is nobody's, or never was */
         s->tracked_len--;
         memmove(&s->tracked[i], &s->tracked[i + 1], (s->tracked_len - i) * sizeof(s->tracked[0]));
         cwsi_tracked_free(s->client, t);
@@ -13356,12 +13356,12 @@ static cws_status cwsi_session_track(cws_session *s, cws_sandbox *sb, cws_error 
     t = CWSI_NEW(&c->mem, cwsi_tracked);
     if (!t) return cwsi_no_memory(err, "session");
     cwsi_session_forget(sb);
-    c->hooks->count_join(s->metrics, sb);
+    (c->hooks->count_join)(s->metrics, sb);
     t->sandbox = sb;
     sb->refs++;
     sb->session = s;
     s->tracked[s->tracked_len++] = t;
-    if (sb->id[0]) (void)c->hooks->note(s, "live", sb->id, "-");
+    if (sb->id[0]) (void)(c->hooks->note)(s, "live", sb->id, "-");
     return CWS_OK;
 }
 
@@ -13372,7 +13372,7 @@ static void cwsi_session_unref(cws_session *s)
     if (--s->refs > 0) return;
     while (s->tracked_len) cwsi_tracked_free(c, s->tracked[--s->tracked_len]);
     cwsi_free(&c->mem, s->tracked);
-    c->hooks->session_drop(s);
+    (c->hooks->session_drop)(s);
     cwsi_arena_clear(&s->arena);
     cwsi_free(&c->mem, s);
     cwsi_client_unref(c);
@@ -13527,10 +13527,10 @@ static void cwsi_start_accepted(cws_op *op)
     void *reply;
     cwsi_arena_init(&arena, &op->client->mem);
     if (cwsi_call_reply(op, &arena, &reply)) {
-        if (op->client->dialect->create_view(reply, &view)) {
+        if ((op->client->dialect->create_view)(reply, &view)) {
             sb->create_unknown = false;
             cwsi_sandbox_set_id(sb, view.id);
-            op->client->hooks->note_outcome(sb, sb->request_id, sb->id);
+            (op->client->hooks->note_outcome)(sb, sb->request_id, sb->id);
             cwsi_sandbox_learn(sb, &view);
             cwsi_buf_free(&sb->create); /* it has done its work, and may hold large files */
             cwsi_buf_free(&sb->spill);
@@ -13543,7 +13543,7 @@ static void cwsi_start_accepted(cws_op *op)
         }
     } else {
         sb->create_unknown = op->call->unclear || !op->call->err.status;
-        if (!sb->create_unknown) op->client->hooks->note_outcome(sb, sb->request_id, NULL);
+        if (!sb->create_unknown) (op->client->hooks->note_outcome)(sb, sb->request_id, NULL);
         if (cwsi_start_spill(op)) {
             cwsi_arena_clear(&arena);
             return;
@@ -13586,9 +13586,9 @@ static cwsi_turn cwsi_start_run(cws_op *op, int64_t now)
     for (;;) {
         switch (op->step) {
         case CWSI_START_SEND:
-            op->client->hooks->count_start(sb, now);
+            (op->client->hooks->count_start)(sb, now);
             op->deadline_ms = cwsi_after(now, sb->request_timeout_ms + 1);
-            if (!op->client->hooks->note_create(op)) return CWSI_READY;
+            if (!(op->client->hooks->note_create)(op)) return CWSI_READY;
             if (!cwsi_start_send(op, cwsi_after(now, sb->request_timeout_ms)))
                 return CWSI_READY;
             op->call->unclear = sb->create_unknown; /* by an earlier start */
@@ -13669,7 +13669,7 @@ static cwsi_turn cwsi_poll_answer(cwsi_poll *p, int64_t now)
     bool ok;
     cwsi_arena_init(&arena, &op->client->mem);
     ok = cwsi_call_reply(op, &arena, &reply);
-    if (ok && !op->client->dialect->get_view(reply, &view))
+    if (ok && !(op->client->dialect->get_view)(reply, &view))
         ok = cwsi_no(cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox",
                                op->kind->name));
     if (ok) {
@@ -13722,7 +13722,7 @@ static cwsi_turn cwsi_poll_run(cws_op *op, int64_t now)
         case CWSI_POLL_SEND: {
             int64_t rpc_ms = p->in_grace ? CWSI_EXIT_GRACE_MS : c->poll_rpc_ms;
             if (c->retry_budget_ms > 0 && c->retry_budget_ms < rpc_ms) rpc_ms = c->retry_budget_ms;
-            if (!c->dialect->get_begin(op, cwsi_str_of(op->sandbox->id), CWSI_RETRY_POLL, rpc_ms,
+            if (!(c->dialect->get_begin)(op, cwsi_str_of(op->sandbox->id), CWSI_RETRY_POLL, rpc_ms,
                                        CWSI_NEVER))
                 return CWSI_READY;
             if (p->in_grace) op->call->budget_ms = 0;
@@ -14025,7 +14025,7 @@ static void cwsi_get_answer(cwsi_get *get)
             op->sandbox->info.state =
                 cwsi_get_is(op, CWSI_GET_PAUSE) ? CWS_STATE_PAUSED : CWS_STATE_RUNNING;
     } else if (op->sandbox || get->session) {
-        if (!dialect->get_view(reply, &view))
+        if (!(dialect->get_view)(reply, &view))
             (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: the reply has no sandbox",
                             op->kind->name);
         else if (op->sandbox) cwsi_sandbox_apply(op->sandbox, &view, false);
@@ -14045,11 +14045,11 @@ static bool cwsi_get_send(cwsi_get *get, int64_t now)
                      : get->session                   ? get->session->request_timeout_ms
                                                       : c->request_timeout_ms;
     int64_t until = cwsi_after(now, rpc_ms);
-    if (cwsi_get_is(op, CWSI_GET_DELETE)) return c->dialect->delete_begin(op, id, rpc_ms, until);
+    if (cwsi_get_is(op, CWSI_GET_DELETE)) return (c->dialect->delete_begin)(op, id, rpc_ms, until);
     if (cwsi_get_is(op, CWSI_GET_PAUSE) || cwsi_get_is(op, CWSI_GET_RESUME))
-        return c->dialect->pause_begin(op, id, cwsi_get_is(op, CWSI_GET_RESUME), rpc_ms, until);
+        return (c->dialect->pause_begin)(op, id, cwsi_get_is(op, CWSI_GET_RESUME), rpc_ms, until);
     if (op->sandbox && op->sandbox->phase == CWSI_TERMINAL) return false; /* known for good */
-    return c->dialect->get_begin(op, id, CWSI_RETRY_SAFE, rpc_ms, until);
+    return (c->dialect->get_begin)(op, id, CWSI_RETRY_SAFE, rpc_ms, until);
 }
 
 static cwsi_turn cwsi_get_run(cws_op *op, int64_t now)
@@ -14215,17 +14215,17 @@ static cwsi_turn cwsi_listing_page(cwsi_listing *l)
     bool more = false;
     cwsi_arena_init(&arena, &op->client->mem);
     if (cwsi_call_reply(op, &arena, &reply)) {
-        n = dialect->list_count(reply);
+        n = (dialect->list_count)(reply);
         for (i = 0; i < n && !op->err.status; i++) {
             cws_sandbox *sb;
-            if (!dialect->list_view(reply, i, &view)) continue;
+            if (!(dialect->list_view)(reply, i, &view)) continue;
             sb = l->adopt ? cwsi_tracked_by_id(l->session, view.id) : NULL;
             if (sb) cwsi_sandbox_apply(sb, &view, false); /* it is given out in the end */
             sb = cwsi_attach(op, l->session, &view, false);
             if (sb) (void)cwsi_listing_add(l, sb);
         }
         if (!op->err.status)
-            more = cwsi_next_page(op, &l->arena, &l->tokens, dialect->list_next(reply),
+            more = cwsi_next_page(op, &l->arena, &l->tokens, (dialect->list_next)(reply),
                                   &l->request.page_token);
     }
     cwsi_arena_clear(&arena);
@@ -14240,7 +14240,7 @@ static cwsi_turn cwsi_listing_run(cws_op *op, int64_t now)
         switch (op->step) {
         case CWSI_LIST_SEND:
             if (op->deadline_ms == CWSI_NEVER) op->deadline_ms = cwsi_after(now, l->timeout_ms);
-            if (!op->client->dialect->list_begin(op, &l->request, CWSI_NEVER, op->deadline_ms))
+            if (!(op->client->dialect->list_begin)(op, &l->request, CWSI_NEVER, op->deadline_ms))
                 return CWSI_READY;
             op->step = CWSI_LIST_AWAIT;
             break;
@@ -14358,7 +14358,7 @@ static cwsi_turn cwsi_stop_answer(cwsi_stop *stop)
     cwsi_arena_init(&arena, &op->client->mem);
     if (cwsi_call_reply(op, &arena, &reply)) {
         sb->stop_owned = true;
-        if (op->client->dialect->stop_view(reply, &view)) {
+        if ((op->client->dialect->stop_view)(reply, &view)) {
             if (sb->phase != CWSI_TERMINAL || sb->presumed) {
                 sb->phase = CWSI_STOPPING;
                 sb->info.state = CWS_STATE_TERMINATING;
@@ -14408,7 +14408,7 @@ static cwsi_turn cwsi_stop_snapshots(cwsi_stop *stop, int64_t now)
         if (!stop->request.wait || op->client->dialect->one_volume || !ids[stop->ready])
             return CWSI_READY; /* or the service has waited */
         if (until >= op->deadline_ms) until = op->deadline_ms - 1;
-        cwsi_await_own(op, op->client->hooks->snapshot_ready(op->client, ids[stop->ready],
+        cwsi_await_own(op, (op->client->hooks->snapshot_ready)(op->client, ids[stop->ready],
                                                                  until));
         if (op->err.status) return CWSI_READY;
     }
@@ -14442,7 +14442,7 @@ static cwsi_turn cwsi_stop_step(cwsi_stop *stop, int64_t now)
             break;
         case CWSI_STOP_SEND:
             stop->request.id = cwsi_str_of(sb->id);
-            if (!op->client->dialect->stop_begin(op, &stop->request, stop->rpc_ms,
+            if (!(op->client->dialect->stop_begin)(op, &stop->request, stop->rpc_ms,
                                                  op->deadline_ms))
                 return CWSI_READY;
             op->step = CWSI_STOP_AWAIT;
@@ -15129,7 +15129,7 @@ static void cwsi_asking_answer(cwsi_asking *a, int64_t now)
             a->q.ask == CWSI_ASK_SNAPSHOT_DELETE)
             cwsi_error_clear(&op->err);
     } else {
-        token = op->client->dialect->ask_read(&a->q, reply, a->found, &ok);
+        token = (op->client->dialect->ask_read)(&a->q, reply, a->found, &ok);
         if (!ok) (void)cwsi_op_fail_no_memory(op);
         else if (a->found->too_long)
             (void)cwsi_fail(&op->err, CWS_ERR_LIMIT, "%s: a name is too long", op->kind->name);
@@ -15197,7 +15197,7 @@ static cwsi_turn cwsi_asking_run(cws_op *op, int64_t now)
         if (op->err.status) return CWSI_READY;
         switch (op->step) {
         case CWSI_ASKING_SEND:
-            if (!op->client->dialect->ask_begin(op, &a->q, a->rpc_ms, op->deadline_ms))
+            if (!(op->client->dialect->ask_begin)(op, &a->q, a->rpc_ms, op->deadline_ms))
                 return CWSI_READY;
             op->step = CWSI_ASKING_AWAIT;
             break;
@@ -16090,7 +16090,7 @@ static bool cwsi_exec_output(cws_process *p, cws_stream_id stream, cwsi_str data
     if (p->watcher) cwsi_op_wake(p->watcher);
     if (p->on_output && data.len && !op->cancelled) {
         c->in_callback = true;
-        flow = p->on_output(p->tty ? CWS_STDOUT : stream, data.at, data.len, p->user);
+        flow = (p->on_output)(p->tty ? CWS_STDOUT : stream, data.at, data.len, p->user);
         c->in_callback = false;
     }
     return cwsi_op_obey(op, flow, "output");
@@ -16132,7 +16132,7 @@ static void cwsi_stdin_tell(cws_process *p)
     p->room_wanted = 0;
     if (!p->on_stdin_room || p->op.cancelled || p->eof) return;
     c->in_callback = true;
-    p->on_stdin_room(p->user);
+    (p->on_stdin_room)(p->user);
     c->in_callback = false;
 }
 
@@ -16144,7 +16144,7 @@ static bool cwsi_stdin_feed(cws_process *p)
     if (p->resized && p->ready && !p->eof_sent && /* ahead of what waits to be written */
         call->out.len - call->out_at < CWSI_RESIZE_AHEAD) {
         p->resized = false;
-        if (!dialect->exec_resize(&call->out, p->request.width, p->request.height))
+        if (!(dialect->exec_resize)(&call->out, p->request.width, p->request.height))
             return cwsi_no(cwsi_op_fail_no_memory(&p->op));
     }
     while (cwsi_stdin_can_feed(p)) {
@@ -16153,7 +16153,7 @@ static bool cwsi_stdin_feed(cws_process *p)
         frame.at = frame.len ? p->input.at + p->input_at : "";
         if (frame.len > CWSI_STDIN_FRAME) frame.len = CWSI_STDIN_FRAME;
         call->fin = p->eof_sent = frame.len == 0;
-        if (!dialect->exec_input(&call->out, frame.len ? &frame : NULL))
+        if (!(dialect->exec_input)(&call->out, frame.len ? &frame : NULL))
             return cwsi_no(cwsi_op_fail_no_memory(&p->op));
         p->input_at += frame.len;
         if (p->watcher) cwsi_op_wake(p->watcher);
@@ -16258,7 +16258,7 @@ static cwsi_turn cwsi_exec_message(cws_process *p, cwsi_str message)
     } else if (status) {
         (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: malformed message", op->kind->name);
     } else {
-        op->client->dialect->exec_event(msg, &event);
+        (op->client->dialect->exec_event)(msg, &event);
         p->began = true;
         switch (event.kind) {
         case CWSI_EXEC_NOTHING: break;
@@ -16404,7 +16404,7 @@ static void cwsi_exec_unary(cws_process *p)
     if (op->call->err.status) {
         cwsi_exec_failed(p);
     } else if (cwsi_call_reply(op, &arena, &msg)) {
-        op->client->dialect->exec_reply(msg, &reply);
+        (op->client->dialect->exec_reply)(msg, &reply);
         p->began = true;
         if (cwsi_exec_output(p, CWS_STDOUT, reply.out) &&
             cwsi_exec_output(p, CWS_STDERR, reply.err)) {
@@ -16451,7 +16451,7 @@ static cwsi_turn cwsi_exec_step(cws_process *p, int64_t now)
             p->request.sandbox_id = cwsi_str_of(op->sandbox->id);
             p->request.max_output = cwsi_exec_cap(p);
             p->request.timeout_ms = p->timeout_ms;
-            if (!c->dialect->exec_begin(op, &p->request, p->unary, op->deadline_ms))
+            if (!(c->dialect->exec_begin)(op, &p->request, p->unary, op->deadline_ms))
                 return CWSI_READY;
             op->call->more = p->with_stdin;
             op->step = p->unary ? CWSI_STEP_EXEC_UNARY : CWSI_STEP_EXEC_STREAM;
@@ -16481,7 +16481,7 @@ static void cwsi_exec_ended(cws_op *op)
     if (op->err.status) stats->exec_failures++;
     else if (p->exit_code) stats->exec_completed_nonzero++;
     else stats->exec_completed_ok++;
-    op->client->hooks->count_exec(op->sandbox, op->err.status != CWS_OK, p->exit_code != 0);
+    (op->client->hooks->count_exec)(op->sandbox, op->err.status != CWS_OK, p->exit_code != 0);
 }
 
 /* Its time is over. What came later than that counts as little as what did not come. */
@@ -17134,10 +17134,10 @@ static bool cwsi_stream_deliver(cws_stream *s)
 {
     cws_op *op = &s->op;
     cws_item item;
-    while (s->on_item && !op->paused && s->take(s, &item)) {
+    while (s->on_item && !op->paused && (s->take)(s, &item)) {
         cws_flow flow;
         op->client->in_callback = true;
-        flow = s->on_item(&item, s->user);
+        flow = (s->on_item)(&item, s->user);
         op->client->in_callback = false;
         if (!cwsi_op_obey(op, flow, "item")) return false;
     }
@@ -17397,7 +17397,7 @@ static bool cwsi_logs_message(cwsi_logs *l, cwsi_str message)
     } else if (status) {
         (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: malformed message", op->kind->name);
     } else {
-        op->client->dialect->logs_event(msg, &event);
+        (op->client->dialect->logs_event)(msg, &event);
         if (cwsi_logs_data(l, &event) && event.failed) cwsi_logs_error(l, &event);
         l->over = event.over;
     }
@@ -17489,7 +17489,7 @@ static bool cwsi_logs_send(cwsi_logs *l)
     if (l->resumed || l->delivered) r.tail_lines = 0;
     if (l->resumed) r.since_ms = 0;
     else if (l->delivered) r.since_ms = l->since_ms;
-    if (!op->client->dialect->logs_begin(op, &r, op->deadline_ms)) return false;
+    if (!(op->client->dialect->logs_begin)(op, &r, op->deadline_ms)) return false;
     if (r.follow) op->call->budget_ms = 0; /* attempts are counted here */
     return true;
 }
@@ -17686,7 +17686,7 @@ CWS_API cws_status cws_stream_next(cws_stream *stream, double timeout_seconds, c
     while (!status) {
         if (op->refs == 1) { /* a callback has freed it */
             status = cwsi_fail(err, CWS_ERR_CANCELLED, "the stream was freed meanwhile");
-        } else if (stream->take(stream, item)) {
+        } else if ((stream->take)(stream, item)) {
             if (stream->waits && !op->done) cwsi_op_wake(op); /* there is room for more */
             stream->waits = false;
             break;
@@ -17931,7 +17931,7 @@ static void cwsi_file_tell(cwsi_file *f, int64_t now, bool last)
         progress.bytes_per_second = CWSI_CAST(double, f->done) * 1000.0 /
                                     CWSI_CAST(double, now - f->began_ms);
     c->in_callback = true;
-    f->on_progress(&progress, f->user);
+    (f->on_progress)(&progress, f->user);
     c->in_callback = false;
 }
 
@@ -17951,7 +17951,7 @@ static bool cwsi_bridge_fetch(cwsi_file *f, cws_process *p)
     }
     if (!cwsi_buf_reserve(&p->input, room)) return cwsi_no(cwsi_op_fail_no_memory(op));
     op->client->in_callback = true;
-    flow = f->source(p->input.at + p->input.len, room, &count, f->source_user);
+    flow = (f->source)(p->input.at + p->input.len, room, &count, f->source_user);
     op->client->in_callback = false;
     if (!cwsi_op_obey(op, flow, "source")) return false;
     if (count > room)
@@ -18849,7 +18849,7 @@ static void cwsi_file_replied(cwsi_file *f)
     void *reply;
     cwsi_arena_init(&arena, &op->client->mem);
     if (cwsi_call_reply(op, &arena, &reply)) {
-        if (!cwsi_is_writing(f)) cwsi_file_keep(f, op->client->dialect->read_content(reply));
+        if (!cwsi_is_writing(f)) cwsi_file_keep(f, (op->client->dialect->read_content)(reply));
     } else if (cwsi_file_too_large(f)) {
         cwsi_log(op->client, CWS_LOG_DEBUG, "%s; through a command then", op->err.message);
         cwsi_error_clear(&op->err);
@@ -18870,8 +18870,8 @@ static bool cwsi_file_send(cwsi_file *f)
     r.content.at = f->content.at;
     r.content.len = f->content.len;
     r.timeout_ms = f->timeout_ms;
-    return cwsi_is_writing(f) ? dialect->write_begin(op, &r, f->until)
-                              : dialect->read_begin(op, &r, f->until);
+    return cwsi_is_writing(f) ? (dialect->write_begin)(op, &r, f->until)
+                              : (dialect->read_begin)(op, &r, f->until);
 }
 
 /* Running: how does this file go? */
@@ -19890,7 +19890,7 @@ static void cwsi_http_close(cwsi_http *h)
     if (!h->open) return;
     h->open = false;
     c->open_exchanges--;
-    if (!c->dead) c->transport.cancel(c->transport.user, h->handle);
+    if (!c->dead) (c->transport.cancel)(c->transport.user, h->handle);
 }
 
 /* End the try under way and free the buffers; the struct is the caller's. */
@@ -19940,11 +19940,11 @@ static void cwsi_http_open(cwsi_http *h, int64_t now)
     request.long_lived = true; /* it may be slow, and the sandboxes come first */
     request.timeout_ms = patience;
     if (!c->streaming) {
-        h->end = c->transport.perform(c->transport.user, &request, &h->exchange);
+        h->end = (c->transport.perform)(c->transport.user, &request, &h->exchange);
         h->ended = true;
         return;
     }
-    h->open = c->transport.open(c->transport.user, &request, &h->exchange, &h->handle) == CWS_OK;
+    h->open = (c->transport.open)(c->transport.user, &request, &h->exchange, &h->handle) == CWS_OK;
     h->ended = !h->open;
     if (h->open) c->open_exchanges++;
     else h->end = CWS_END_NOT_SENT;
@@ -20977,8 +20977,8 @@ static void cwsi_report_to_callback(cwsi_report *r)
     bool outer = c->in_callback;
     if (!to->log) return;
     c->in_callback = true;
-    if (!to->active || to->active(to->user)) {
-        if (to->log(r->values, r->row.count, r->given, to->user)) r->taken = true;
+    if (!to->active || (to->active)(to->user)) {
+        if ((to->log)(r->values, r->row.count, r->given, to->user)) r->taken = true;
         else cwsi_report_trouble(r, "the reporter", "it did not take them");
     }
     c->in_callback = outer;
@@ -22039,7 +22039,7 @@ static cws_status cwsi_session_defaults(cws_session *s, const cws_session_opts *
     if (cwsi_own_option(d))
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "defaults: %s belongs to single sandboxes",
                          cwsi_own_option(d));
-    status = s->client->dialect->lacks(d, err);
+    status = (s->client->dialect->lacks)(d, err);
     if (status) return status;
     status = cwsi_check_seconds(err, "request_timeout_seconds", d->request_timeout_seconds,
                                 s->client->request_timeout_ms, false, &s->request_timeout_ms);
@@ -22183,7 +22183,7 @@ static cws_status cwsi_session_merge(const cws_session *s, cwsi_arena *a, const 
     if (!status)
         status = cwsi_check_seconds(err, "request_timeout_seconds", o->request_timeout_seconds,
                                     s->request_timeout_ms, false, request_timeout_ms);
-    return status ? status : s->client->dialect->lacks(merged, err);
+    return status ? status : (s->client->dialect->lacks)(merged, err);
 }
 
 /* Merge, check, encode: after this the sandbox knows all that a start needs. */
@@ -22203,10 +22203,10 @@ static cws_status cwsi_sandbox_prepare(cws_session *s, cws_sandbox *sb, const cw
         status = cwsi_no_memory(err, "sandbox");
     if (!status) {
         cwsi_spillover_first(&merged);
-        status = c->dialect->create_encode(&arena, &merged, sb->request_id, &sb->create);
+        status = (c->dialect->create_encode)(&arena, &merged, sb->request_id, &sb->create);
         if (!status && cwsi_spillover_second(&merged)) {
             cwsi_uuid(c, sb->spill_id);
-            status = c->dialect->create_encode(&arena, &merged, sb->spill_id, &sb->spill);
+            status = (c->dialect->create_encode)(&arena, &merged, sb->spill_id, &sb->spill);
         }
         if (status == CWS_ERR_LIMIT)
             status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
@@ -22355,7 +22355,7 @@ static cws_status cwsi_check_list_profiles(const cws_client *c, const cws_sessio
     if (cwsi_check_strings(err, "profile_ids", o->profile_ids) ||
         cwsi_check_strings(err, "profile_names", o->profile_names))
         return CWS_ERR_INVALID_ARGUMENT;
-    return c->dialect->lacks(&profiles, err);
+    return (c->dialect->lacks)(&profiles, err);
 }
 
 CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_session_list_opts *opts,
@@ -22372,7 +22372,7 @@ CWS_API cws_status cws_session_list_begin(cws_session *session, const cws_sessio
     if (!status) status = cwsi_check_zero(err, "cws_session_list_opts", o->must_be_zero);
     if (!status && CWSI_CAST(unsigned, o->state) >= CWS_STATE_UNSPECIFIED)
         status = cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "state: not a state to look for");
-    if (!status && o->state && session->client->dialect->state_number(o->state) == 0)
+    if (!status && o->state && (session->client->dialect->state_number)(o->state) == 0)
         status = cwsi_fail(err, CWS_ERR_UNSUPPORTED, "state '%s' is not supported by API %s",
                            cws_state_name(o->state), session->client->dialect->name);
     if (!status) status = cwsi_check_tags(err, o->tags);
@@ -24006,7 +24006,7 @@ static cws_status cwsi_local_c(cws_function *fn, const cwsi_input *in, cws_bytes
     l.io.write = cwsi_local_write;
     l.io.fail = cwsi_local_fail;
     if (cwsi_put_payload(&input, fn, in)) {
-        fn->body(input.at, input.len, &l.io);
+        (fn->body)(input.at, input.len, &l.io);
         status = l.out.status;
         if (l.failed && !status) {
             cwsi_str why = cwsi_str_of(l.why);
@@ -24749,7 +24749,7 @@ static void cwsi_slot_done(cws_op *op, void *user)
     cwsi_pool_fill(pool, false);
     if (cwsi_pool_waiting(pool)) cwsi_pool_serve(pool);
     else if (ready && pool->opts.on_ready && !pool->closed)
-        pool->opts.on_ready(pool, pool->opts.user);
+        (pool->opts.on_ready)(pool, pool->opts.user);
 }
 
 /* Start a sandbox in an empty slot. */

@@ -82,8 +82,24 @@ END
         echo "#define $name(...) @ hostile_macro_$name @"
     done
 } >"$work/hostile_names.h"
+# Members of the library's structs that are functions, as tgmath.h, lwIP and others make macros of
+# such names. They come behind the system's headers, which declare functions of these names.
+{
+    for header in curl/curl.h dirent.h errno.h fcntl.h limits.h signal.h spawn.h stdarg.h \
+        stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h sys/file.h sys/select.h sys/stat.h sys/time.h \
+        sys/wait.h time.h unistd.h; do
+        echo "#include <$header>"
+    done
+    for name in active body call_free cancel data destroy end ended expire fail head log \
+        monotonic_ms note on_done on_item on_output on_progress on_ready on_stdin_room perform \
+        poll random resize run send source take trace trailers unix_ms wakeup window writable; do
+        echo "#undef $name"
+        echo "#define $name(...) @ hostile_macro_$name @"
+    done
+} >"$work/hostile_members.h"
 cat >"$work/hostile.c" <<END
 #include "hostile_names.h"
+#include "hostile_members.h"
 #define CWSANDBOX_IMPLEMENTATION
 #include "$HEADER"
 $use
