@@ -86,8 +86,8 @@ END
 # such names. They come behind the system's headers, which declare functions of these names.
 {
     for header in curl/curl.h dirent.h errno.h fcntl.h limits.h signal.h spawn.h stdarg.h \
-        stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h sys/file.h sys/select.h sys/stat.h sys/time.h \
-        sys/wait.h time.h unistd.h; do
+        stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h sys/file.h sys/select.h sys/stat.h \
+        sys/time.h sys/wait.h time.h unistd.h; do
         echo "#include <$header>"
     done
     for name in active body call_free cancel data destroy end ended expire fail head log \
