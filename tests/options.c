@@ -1836,7 +1836,7 @@ static void op_test_resolve(void)
         memset(bytes, 0, sizeof(bytes));
         for (i = 0; i < table.count; i++) {
             size_t k;
-            for (k = 0; k < cwsi_option_size(&table.rows[i]); k++)
+            for (k = 0; k < table.rows[i].size; k++)
                 bytes[table.rows[i].at + k] = 1;
             if (cwsi_option_counts(&table.rows[i]))
                 for (k = 0; k < sizeof(size_t); k++) bytes[table.rows[i].count_at + k] = 1;
