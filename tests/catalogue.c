@@ -374,7 +374,7 @@ static void check_deadline(setup *s, cws_sandbox *box, int seconds)
     snprintf(field, sizeof field,
              s->protocol == CWS_PROTOCOL_GRPC ? "\"grpc-timeout\":\"%d000m\""
                                               : "\"connect-timeout-ms\":\"%d000\"",
-             seconds + 5); /* so that the server can speak first */
+             seconds);
     if (!ok(cws_sandbox_wait(box, wait_for(20), &err), &err)) return;
     CHECK(server_forget());
     if (ok(cws_exec(box, argv, NULL, &result, &err), &err))

@@ -1029,7 +1029,10 @@ static void job_exec(job *j, cws_sandbox *box, const char *const *argv, const cw
     cws_result *result = (cws_result *)&error;
     cws_status status = cws_exec(box, argv, o, &result, err);
     came_out(j, "cws_exec", status, wanted, err);
-    expect(j, !result == !!status, "a result exactly after success");
+    if (status == CWS_ERR_EXECUTION && o && o->check)
+        expect(j, result && cws_result_exit_code(result), "the result of a checked command that failed");
+    else
+        expect(j, !result == !!status, "a result exactly after success");
     if (!status && !j->doubtful) {
         expect(j, result && cws_result_has_exit_code(result), "a result with an exit code");
         expect(j, result && !strcmp(cws_result_stdout(result), output), "its output");
