@@ -373,8 +373,7 @@ static void check_deadline(setup *s, cws_sandbox *box, int seconds)
     cws_error err;
     snprintf(field, sizeof field,
              s->protocol == CWS_PROTOCOL_GRPC ? "\"grpc-timeout\":\"%d000m\""
-                                              : "\"connect-timeout-ms\":\"%d000\"",
-             seconds);
+                                              : "\"connect-timeout-ms\":\"%d000\"", seconds);
     if (!ok(cws_sandbox_wait(box, wait_for(20), &err), &err)) return;
     CHECK(server_forget());
     if (ok(cws_exec(box, argv, NULL, &result, &err), &err))

@@ -1030,7 +1030,7 @@ static void job_exec(job *j, cws_sandbox *box, const char *const *argv, const cw
     cws_status status = cws_exec(box, argv, o, &result, err);
     came_out(j, "cws_exec", status, wanted, err);
     if (status == CWS_ERR_EXECUTION && o && o->check)
-        expect(j, result && cws_result_exit_code(result), "the result of a checked command that failed");
+        expect(j, result && cws_result_exit_code(result), "the result of a failed command");
     else
         expect(j, !result == !!status, "a result exactly after success");
     if (!status && !j->doubtful) {
