@@ -748,7 +748,9 @@ static void test_basics(setup *s)
     CHECK_STR(say(s, "python3 -c 'print(2 + 2)'"), "4\n");
     o.check = true; /* a code is a failure, output and command are there */
     CHECK_INT(cws_exec(s->box, argv, &o, &result, &err), CWS_ERR_EXECUTION);
-    CHECK(result == NULL);
+    CHECK_INT(cws_result_exit_code(result), 42);
+    CHECK_STR(cws_result_stdout(result), "out\n");
+    cws_result_free(result);
     CHECK_INT(err.exit_code, 42);
     p = begin(s, argv[2], &o);
     CHECK_INT(cws_process_wait(p, 20, &r, &err), CWS_ERR_EXECUTION);
