@@ -3373,14 +3373,16 @@ static bool cwsi_contains_nocase(const char *text, const char *part)
     return false;
 }
 
-/* Length of the UTF-8 character at s, 0 if it is none (truncated, overlong, surrogate, too big). */
-static size_t cwsi_utf8_char(const char *s, size_t len)
+/* Length of the UTF-8 character at s, 0 if it is none (truncated, overlong, surrogate, too big).
+ * *out, if given, is its code point. */
+static size_t cwsi_utf8_char(const char *s, size_t len, uint32_t *out)
 {
     const unsigned char *p = CWSI_CAST(const unsigned char *, CWSI_CAST(const void *, s));
     static const uint32_t leasts[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t need, i;
     uint32_t code, least;
     if (len == 0) return 0;
+    if (out) *out = p[0];
     if (p[0] < 0x80) return 1;
     need = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
     if (p[0] < 0xc2 || p[0] > 0xf4 || len < need) return 0;
@@ -3391,6 +3393,7 @@ static size_t cwsi_utf8_char(const char *s, size_t len)
         code = code << 6 | (p[i] & 0x3fu);
     }
     if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return 0;
+    if (out) *out = code;
     return need;
 }
 
@@ -3398,7 +3401,7 @@ static bool cwsi_utf8_valid(const char *s, size_t len)
 {
     size_t i = 0, n;
     while (i < len) {
-        n = cwsi_utf8_char(s + i, len - i);
+        n = cwsi_utf8_char(s + i, len - i, NULL);
         if (n == 0) return false;
         i += n;
     }
@@ -3430,20 +3433,17 @@ static size_t cwsi_utf8_write(uint32_t code, char *out)
     return 4;
 }
 
-/* Would this character (of n bytes, valid UTF-8) do something to a terminal or a reader instead of
+/* Would this character do something to a terminal or a reader instead of
  * being seen? Control characters (C0, DEL, C1), and Unicode's invisible and bidirectional format
  * characters (general category Cf and the separators of lines), by which text can be forged. */
-static bool cwsi_is_control(const char *text, size_t n)
+static bool cwsi_is_control(uint32_t code)
 {
     static const uint32_t ranges[][2] = {
         {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},     {0x34f, 0x34f},   {0x600, 0x605},
         {0x61c, 0x61c},   {0x6dd, 0x6dd},   {0x70f, 0x70f},   {0x180b, 0x180f}, {0x200b, 0x200f},
         {0x2028, 0x202e}, {0x2060, 0x206f}, {0x3164, 0x3164}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff},
         {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff}};
-    uint32_t code = CWSI_CAST(unsigned char, text[0]);
     size_t i;
-    if (n > 1) code &= 0x7fu >> n;
-    for (i = 1; i < n; i++) code = code << 6 | (CWSI_CAST(unsigned char, text[i]) & 0x3fu);
     for (i = 0; i < CWSI_COUNT(ranges); i++)
         if (code >= ranges[i][0] && code <= ranges[i][1]) return true;
     return false;
@@ -3454,10 +3454,11 @@ static bool cwsi_is_control(const char *text, size_t n)
 static void cwsi_copy_text(char *out, size_t size, const char *text, size_t len)
 {
     size_t o = 0, i = 0, n;
+    uint32_t code = 0;
     while (i < len) {
-        n = cwsi_utf8_char(text + i, len - i);
+        n = cwsi_utf8_char(text + i, len - i, &code);
         if (o + (n ? n : 1) >= size) break;
-        if (n == 0 || cwsi_is_control(text + i, n)) {
+        if (n == 0 || cwsi_is_control(code)) {
             out[o++] = text[i] == '\n' || text[i] == '\t' ? ' ' : '?';
             i += n ? n : 1;
         } else {
@@ -4045,7 +4046,7 @@ static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
     cwsi_put_char(buf, '"');
     while (i < len && !buf->status) {
         unsigned char c = CWSI_CAST(unsigned char, text[i]);
-        n = cwsi_utf8_char(text + i, len - i);
+        n = cwsi_utf8_char(text + i, len - i, NULL);
         if (c == '"' || c == '\\') {
             cwsi_put_char(buf, '\\');
             cwsi_put_char(buf, text[i]);
@@ -16194,19 +16195,24 @@ static const char *cwsi_exec_shown(const cws_process *p, char *out)
 {
     static const char gap[] = " ... ";
     const char *const *words = p->result->command;
-    size_t i, k, at = 0, n = 0, total = 0, part = (CWSI_COMMAND_SHOWN - sizeof(gap)) / 2;
+    const char *word;
+    size_t i, at = 0, n = 0, total = 0, part = (CWSI_COMMAND_SHOWN - sizeof(gap)) / 2;
     size_t count = p->watcher ? 1 : cwsi_count_strings(words);
-    for (i = 0; i < count; i++) total += strlen(words[i]) + (i > 0);
-    for (i = 0; i < count; i++)
-        for (k = i > 0 ? 0 : 1; k <= strlen(words[i]); k++, at++) {
-            if (total >= CWSI_COMMAND_SHOWN && at == part) {
+    bool cut;
+    for (i = 0; i < count; i++) total += strlen(words[i]) + 1; /* a blank after each */
+    cut = total > CWSI_COMMAND_SHOWN;
+    for (i = 0; i < count; i++) {
+        word = words[i];
+        do {
+            if (cut && at == part) {
                 memcpy(out + n, gap, sizeof(gap) - 1);
                 n += sizeof(gap) - 1;
             }
-            if (total >= CWSI_COMMAND_SHOWN && at >= part && at < total - part) continue;
-            out[n++] = k ? words[i][k - 1] : ' ';
-        }
-    out[n] = '\0';
+            if (!cut || at < part || at + part + 1 >= total) out[n++] = *word ? *word : ' ';
+            at++;
+        } while (*word++);
+    }
+    out[n ? n - 1 : 0] = '\0'; /* in place of the last blank */
     return out;
 }
 
@@ -17757,7 +17763,7 @@ typedef struct cwsi_file {
     bool atomic;
     bool committed;  /* the bridge that is under way puts the file in its place */
     char token[40];  /* names the file beside */
-    int64_t timeout_ms, until;
+    int64_t timeout_ms;
     /* what is written */
     cwsi_buf content; /* a whole file */
     const char *data; /* memory, or NULL: source */
@@ -17891,7 +17897,7 @@ static bool cwsi_bridge_open(cwsi_file *f, int64_t now)
 {
     const char *args[6] = {NULL};
     char size[24] = "";
-    int64_t left = f->until - now;
+    int64_t left = f->stream.op.deadline_ms - now;
     args[1] = f->path;
     f->committed = true;
     if (f->tree) {
@@ -18870,8 +18876,8 @@ static bool cwsi_file_send(cwsi_file *f)
     r.content.at = f->content.at;
     r.content.len = f->content.len;
     r.timeout_ms = f->timeout_ms;
-    return cwsi_is_writing(f) ? (dialect->write_begin)(op, &r, f->until)
-                              : (dialect->read_begin)(op, &r, f->until);
+    return cwsi_is_writing(f) ? (dialect->write_begin)(op, &r, op->deadline_ms)
+                              : (dialect->read_begin)(op, &r, op->deadline_ms);
 }
 
 /* Running: how does this file go? */
@@ -18881,8 +18887,7 @@ static void cwsi_file_choose(cwsi_file *f, int64_t now)
     uint64_t cap = op->sandbox->file_cap ? op->sandbox->file_cap : CWSI_FILE_CAP;
     if (cap > CWSI_FILE_CAP_MAX) cap = CWSI_FILE_CAP_MAX;
     f->began_ms = f->told_ms = now;
-    f->until = cwsi_after(now, f->timeout_ms);
-    op->deadline_ms = f->until;
+    op->deadline_ms = cwsi_after(now, f->timeout_ms);
     op->strict = true;
     switch (f->kind) {
     case CWSI_READ_FILE:
@@ -18903,7 +18908,7 @@ static cwsi_turn cwsi_file_probe(cwsi_file *f, int64_t now)
 {
     cws_op *op = &f->stream.op;
     const char *args[3] = {"cwsandbox-stat", NULL, NULL};
-    int64_t left = f->until - now;
+    int64_t left = f->stream.op.deadline_ms - now;
     cwsi_str text;
     if (!op->child) {
         args[1] = f->path;

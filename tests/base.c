@@ -338,18 +338,19 @@ static void test_text(void)
     }
 
     TEST("every code point survives UTF-8, and no truncation of one is valid") {
-        uint32_t code;
+        uint32_t code, read = 0;
         long wrong = 0;
         for (code = 0; code <= 0x10ffff; code++) {
             char out[4];
             size_t n = cwsi_utf8_write(code, out), cut;
             bool surrogate = code >= 0xd800 && code <= 0xdfff;
-            if (cwsi_utf8_char(out, n) != (surrogate ? 0 : n)) wrong++;
+            if (cwsi_utf8_char(out, n, &read) != (surrogate ? 0 : n)) wrong++;
+            if (!surrogate && read != code) wrong++;
             for (cut = 1; cut < n; cut++)
-                if (cwsi_utf8_char(out, cut) != 0) wrong++;
+                if (cwsi_utf8_char(out, cut, NULL) != 0) wrong++;
         }
         CHECK_INT(wrong, 0);
-        CHECK_INT(cwsi_utf8_char("", 0), 0);
+        CHECK_INT(cwsi_utf8_char("", 0, NULL), 0);
         CHECK(cwsi_utf8_valid("a\0b", 3));
     }
 

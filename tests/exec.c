@@ -301,6 +301,18 @@ static void api_test_exec(void)
             CHECK(strlen(t->err.message) < 280);
             CHECK(cwsi_utf8_valid(t->err.message, strlen(t->err.message)));
         }
+        for (i = 198; i <= 200; i++) { /* around the longest line that is shown whole */
+            char word[201], whole[300];
+            memset(word, 'x', i);
+            word[i] = '\0';
+            words[0] = word, words[1] = NULL;
+            api_answer(t, 2, "", "");
+            CHECK_INT(api_exec(t, sb, words, &o, &r), CWS_ERR_EXECUTION);
+            cws_result_free(r);
+            (void)snprintf(whole, sizeof(whole), "Command '%s' failed with exit code 2", word);
+            CHECK_INT(strcmp(t->err.message, whole) == 0, i < 200);
+            CHECK_INT(strstr(t->err.message, "x ... x") != NULL, i == 200);
+        }
     }
     STREAMING("an outcome that comes after the limit is a timeout, whatever it was") {
         cws_sandbox *sb = api_running(t);
