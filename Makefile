@@ -30,10 +30,10 @@ HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 CHAPTERS = base messages operations call options dialects client sandbox ask exec logs files \
 	metrics session functions pool
-PROGRAMS = $(CHAPTERS) local torture wandb_client roundtrip catalogue curl_wire curl_live backend \
-	$(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
+PROGRAMS = $(CHAPTERS) local torture wandb_client http2_client roundtrip catalogue curl_wire \
+	curl_live backend $(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
 SUITES = $(CHAPTERS) schema oracle wandb local torture roundtrip catalogue curl_wire curl_live \
-	examples terminal link variants symbols style docs matrix fuzz
+	http2 examples terminal link variants symbols style docs matrix fuzz
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
@@ -96,7 +96,7 @@ need:
 
 need-all:
 	@mkdir -p $(BUILD)
-	@sh tests/need.sh test schema matrix fuzz gateway || CWS_NO_INSTALL=1 sh tests/need.sh test
+	@sh tests/need.sh test schema matrix fuzz gateway http2 || CWS_NO_INSTALL=1 sh tests/need.sh test
 
 programs: $(PROGRAMS:%=$(BUILD)/tests/%) $(EXAMPLES:%=$(BUILD)/examples-san/%)
 
@@ -130,6 +130,9 @@ terminal: $(BUILD)/examples-san/shell
 
 wandb: $(BUILD)/tests/wandb_client
 	@NEED=test sh tests/run.sh $@ -- $(PYTHON) tests/wandb_wire.py $<
+
+http2: $(BUILD)/tests/http2_client
+	@NEED=http2 TIMEOUT=600 sh tests/run.sh $@ -- $(PYTHON) tests/http2_wire.py $<
 
 link variants: need
 	@sh tests/run.sh $@ -- sh tests/link.sh $@

@@ -185,7 +185,10 @@
  * What is repeated without your doing: reads, deletes and status polls, while the service is
  * unavailable, for at most poll_retry_budget_seconds (30) after the first failure; in API v1 also a
  * create whose outcome is not known, with the same request id, so that there is never a second
- * sandbox. A command and a write are repeated only if they surely did not reach the service.
+ * sandbox. A command and a write are repeated only if they surely did not reach the service, or
+ * were refused by its server before they were processed. The first failure is logged as a warning,
+ * the last error tells how often and how long it was tried. A host whose name is not known, and a
+ * failure of TLS, are not repeated: it takes a person to mend them.
  *
  * TIME
  *
@@ -372,7 +375,9 @@
  * version that is loaded; the table is in >>impl-curl. libcurl must have been built with TLS for
  * https, and with HTTP/2 for streams in both directions and for gRPC. Over http:// it uses HTTP/1.1
  * unless http_version is CWS_HTTP_2 or the protocol is gRPC. A call that needs more than there is
- * returns CWS_ERR_UNSUPPORTED.
+ * returns CWS_ERR_UNSUPPORTED. With libcurl 7.88 to 8.6 a server that floods an HTTP/2 connection
+ * with empty frames can hold up a turn of the loop for as long as the flood lasts, past deadlines:
+ * P21 of >>impl-curl. Other versions, and HTTP/1.1, do not have this.
  *
  * What each thing needs of a transport, built in or yours:
  *   blocking tier          every call with one reply: sandboxes, cws_exec without input, whole
@@ -2799,7 +2804,8 @@ typedef enum cws_end {
     CWS_END_RESET,     /* the server reset the stream; cws_exchange_note tells the HTTP/2 code */
     CWS_END_TIMEOUT,   /* the transport's own time limit passed */
     CWS_END_NO_MEMORY, /* the transport has no memory */
-    CWS_END_PROTOCOL   /* the response was not HTTP */
+    CWS_END_PROTOCOL,  /* the response was not HTTP, or its head was too large */
+    CWS_END_NO_HOST    /* no host has that name: nothing was sent, and repeating is no use */
 } cws_end;
 
 /* A transport. Give perform, or the five functions of the streaming tier. */
@@ -7902,6 +7908,8 @@ struct cwsi_call {
     int64_t rpc_ms;   /* patience of one attempt */
     int64_t deadline_ms;
     int64_t budget_ms, retry_until, resume_at, last_sleep; /* of retries; retry_until 0: none yet */
+    int64_t began;     /* the first attempt */
+    unsigned failures; /* attempts that failed */
     /* the attempt under way */
     void *handle;
     bool open, ended, too_large;
@@ -8273,6 +8281,11 @@ static void cwsi_judge_end(cwsi_call *call)
         (void)cwsi_fail(err, CWS_ERR_TRANSPORT, "%s: no connection to %s: %s", what,
                         call->op->client->base_url, text);
         break;
+    case CWS_END_NO_HOST:
+        err->retryable = false;
+        (void)cwsi_fail(err, CWS_ERR_TRANSPORT, "%s: the host of %s is not known: %s", what,
+                        call->op->client->base_url, text);
+        break;
     case CWS_END_TLS:
         err->retryable = false;
         (void)cwsi_fail(err, CWS_ERR_TRANSPORT, "%s: TLS with %s failed: %s", what,
@@ -8308,7 +8321,7 @@ static void cwsi_judge_end(cwsi_call *call)
     case CWS_END_PROTOCOL:
         err->retryable = false;
         err->rpc_code = CWSI_CODE_INTERNAL;
-        (void)cwsi_fail(err, CWS_ERR_PROTOCOL, "%s: the reply is not HTTP: %s", what, text);
+        (void)cwsi_fail(err, CWS_ERR_PROTOCOL, "%s: the reply can not be read: %s", what, text);
         break;
     }
     if (!err->status) /* a transport's number that is no cws_end: never a success */
@@ -8596,10 +8609,16 @@ static void cwsi_stream_compact(cwsi_call *call)
  * poll_retry_budget_seconds.
  * ============================================================================================= */
 
+/* Will the same end come of another attempt? It takes a person to mend it. */
+static bool cwsi_end_is_final(cws_end end)
+{
+    return end == CWS_END_TLS || end == CWS_END_NO_HOST;
+}
+
 /* Did the request surely not reach those who carry it out? */
 static bool cwsi_call_unsent(const cwsi_call *call)
 {
-    return call->unopened || call->end == CWS_END_NOT_SENT || call->end == CWS_END_TLS ||
+    return call->unopened || call->end == CWS_END_NOT_SENT || cwsi_end_is_final(call->end) ||
            (call->end == CWS_END_REFUSED && !call->http_status);
 }
 
@@ -8627,7 +8646,7 @@ static bool cwsi_call_may_retry(const cwsi_call *call)
     if (call->out_taken) return false; /* gone with the attempt */
     if (call->spills && cwsi_is_spillable(&call->err)) return false; /* there is another way */
     if (status == CWS_ERR_TRANSPORT) {
-        if (call->end == CWS_END_TLS) return false;
+        if (cwsi_end_is_final(call->end)) return false;
         if (cwsi_call_unsent(call)) return true;
     }
     if (call->retry != CWSI_RETRY_UNSENT && call->end == CWS_END_RESET && !call->stream_over &&
@@ -8668,7 +8687,8 @@ static bool cwsi_call_is_unclear(const cwsi_call *call)
 
 /* Decide when to try again, within the budget and the deadline: after the server's hint
  * (RetryInfo), at most 10 s; else after a random time from 0.2 s to 1.5 times the last pause, at
- * most 2 s. False: no more attempts. */
+ * most 2 s. False: no more attempts. The first failure is a warning: whoever reads the log sees at
+ * once why a program that cannot reach the service takes its time. */
 static bool cwsi_call_schedule_retry(cwsi_call *call, int64_t now)
 {
     cws_client *c = call->op->client;
@@ -8689,12 +8709,23 @@ static bool cwsi_call_schedule_retry(cwsi_call *call, int64_t now)
                 CWSI_CAST(int64_t, cwsi_random_u64(c) %
                                        CWSI_CAST(uint64_t, ceiling - CWSI_PAUSE_FIRST_MS + 1));
     }
-    if (sleep > remaining) sleep = remaining;
+    if (sleep >= remaining) return false; /* a wait for nothing */
     call->last_sleep = sleep;
     call->resume_at = now + sleep;
-    cwsi_log(c, CWS_LOG_INFO, "%s; next attempt in %lld ms", call->err.message,
-             CWSI_CAST(long long, sleep));
+    cwsi_log(c, call->failures > 1 ? CWS_LOG_INFO : CWS_LOG_WARNING, "%s; next attempt in %lld ms",
+             call->err.message, CWSI_CAST(long long, sleep));
     return true;
+}
+
+/* No more attempts: add to the error how many there were, and how long it took. */
+static void cwsi_call_give_up(cwsi_call *call, int64_t now)
+{
+    char *end = call->err.message + strlen(call->err.message);
+    int64_t tenths = (now - call->began + 50) / 100;
+    if (call->failures < 2) return;
+    (void)cwsi_format(end, sizeof(call->err.message) - CWSI_CAST(size_t, end - call->err.message),
+                      " (%u attempts in %lld.%d s)", call->failures,
+                      CWSI_CAST(long long, tenths / 10), CWSI_CAST(int, tenths % 10));
 }
 
 /* Forget the attempt that failed. */
@@ -8781,7 +8812,10 @@ static cwsi_call_step cwsi_call_judge(cwsi_call *call, int64_t now)
         call->unclear = cwsi_call_is_unclear(call);
         if (call->unclear) call->maybe_done = true;
         cwsi_trace_failure(call);
-        return cwsi_call_schedule_retry(call, now) ? CWSI_CALL_BACKOFF : CWSI_CALL_DONE;
+        call->failures++;
+        if (cwsi_call_schedule_retry(call, now)) return CWSI_CALL_BACKOFF;
+        cwsi_call_give_up(call, now);
+        return CWSI_CALL_DONE;
     }
     if (call->one) cwsi_trace(call, false, cwsi_call_body(call));
     return CWSI_CALL_DONE;
@@ -8795,6 +8829,7 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
         switch (call->step) {
         case CWSI_CALL_OPEN:
             if (!call->op->client->streaming) now = cwsi_now(call->op->client); /* not stale */
+            if (!call->failures) call->began = now;
             if (now < call->deadline_ms) cwsi_call_open(call, now);
             else call->attempt_until = now; /* too late: nothing is sent */
             if (!call->op->client->streaming) now = cwsi_now(call->op->client); /* it took time */
@@ -8822,6 +8857,7 @@ static cwsi_turn cwsi_call_run(cwsi_call *call, int64_t now)
                 return CWSI_PENDING;
             }
             if (now >= call->retry_until || now >= call->deadline_ms) {
+                cwsi_call_give_up(call, now);
                 call->step = CWSI_CALL_DONE;
                 break;
             }
@@ -17415,7 +17451,7 @@ static bool cwsi_logs_message(cwsi_logs *l, cwsi_str message)
 static bool cwsi_logs_is_lost(const cwsi_call *call)
 {
     const cws_error *err = &call->err;
-    if (call->end == CWS_END_TLS || err->status == CWS_ERR_NO_MEMORY) return false;
+    if (cwsi_end_is_final(call->end) || err->status == CWS_ERR_NO_MEMORY) return false;
     if (cwsi_is_trusted(err) && !cws_status_is(err->status, CWS_ERR_UNAVAILABLE)) return false;
     return err->rpc_code == CWSI_CODE_UNAVAILABLE || err->rpc_code == CWSI_CODE_INTERNAL ||
            err->rpc_code == CWSI_CODE_UNKNOWN;
@@ -19967,7 +20003,8 @@ static bool cwsi_http_judge(cwsi_http *h)
         again = true;
     } else if (h->end != CWS_END_OK) {
         why = h->note[0] ? h->note : "no connection, or it was lost";
-        again = h->end != CWS_END_TLS && h->end != CWS_END_PROTOCOL && h->end != CWS_END_NO_MEMORY;
+        again = !cwsi_end_is_final(h->end) && h->end != CWS_END_PROTOCOL &&
+                h->end != CWS_END_NO_MEMORY;
     } else if (h->has_length && h->length != h->in.len) {
         why = "the answer was cut short";
         again = true;
@@ -25277,6 +25314,16 @@ CWS_API void cws_pool_free(cws_pool *pool)
  *   P17 from 8.22 on a reused connection is looked at once a second only, so one that just died is
  *       used again: after a loss all connections are left
  *   P18 before 7.88, writing to a lost TLS connection raises SIGPIPE unless libcurl may ignore it
+ *   P19 what the server refused (REFUSED_STREAM, or GOAWAY below our stream) libcurl sends again by
+ *       itself, if it can; ours it can not (P5), and says so with the words for a connection that
+ *       died. Only if the connection was made for the request is it sure that it was refused;
+ *       before 8.1 a GOAWAY that refuses ends in CURLE_HTTP2 without a text
+ *   P20 a head that is too large is CURLE_OUT_OF_MEMORY over HTTP/1.1 before 8.6, and a failed
+ *       callback of nghttp2 (-902) over HTTP/2
+ *   P21 from 7.88 to 8.6, one turn lasts as long as the server floods an HTTP/2 connection with
+ *       frames that carry no data (empty DATA, WINDOW_UPDATE, PRIORITY, answers to no PING ...)
+ *       faster than libcurl reads them: no callback runs meanwhile, no option bounds it, deadlines
+ *       wait. Before and after, a turn ends after a few reads. A turn of over a second is logged
  * ============================================================================================= */
 
 #ifndef CWS_NO_CURL
@@ -25299,6 +25346,7 @@ typedef struct cwsi_curl {
     bool progress;      /* a callback or an end was seen in this poll */
     int64_t nudge_at, nudge_ms; /* when exchanges are touched next; the pause then, doubling */
     bool trailers;      /* an exchange has trailers to report */
+    bool answered;      /* a response came once: the host's name is right */
 } cwsi_curl;
 
 struct cwsi_curl_exchange {
@@ -25315,6 +25363,8 @@ struct cwsi_curl_exchange {
     bool wants_trailers;
     bool trailers; /* some arrived and are to be reported */
     bool forbidden; /* its connection is not to be reused until it answers, P16 */
+    bool fresh;     /* the body began on a connection that was made for it */
+    bool rewound;   /* libcurl wanted to send the body again, P5 */
     bool send_paused, recv_paused, window_closed, kick; /* kick: tell libcurl about a change */
     bool more_body, fin;
     const char *body; /* the library's, until the end */
@@ -25329,7 +25379,9 @@ struct cwsi_curl_exchange {
 
 /* CURLMOPT_NETWORK_CHANGED, known from 8.16 on; 1 as its value makes it leave all connections */
 #define CWSI_CURLMOPT_NETWORK_CHANGED CWSI_CAST(CURLMoption, CURLOPTTYPE_LONG + 17)
+#define CWSI_CURLE_TOO_LARGE 100 /* CURLE_TOO_LARGE, known from 8.6 on */
 #define CWSI_CURL_NUDGE_MAX_MS 200
+#define CWSI_CURL_HELD_MS 1000 /* a turn that lasts longer is worth a line of the log */
 #define CWSI_CURL_QUEUE_MAX (1u << 20) /* send takes no more than this beyond what libcurl has */
 
 static bool cwsi_curl_before(const cwsi_curl *t, unsigned major, unsigned minor)
@@ -25386,6 +25438,10 @@ static size_t cwsi_curl_on_read(char *buffer, size_t size, size_t count, void *u
     size_t room = size * count, n;
     x->curl->progress = x->curl->progress || !x->send_paused; /* being asked again is none, P8 */
     if (x->body_at < x->body_size) {
+        long made = 0;
+        if (x->body_at == 0 &&
+            (curl_easy_getinfo)(x->easy, CURLINFO_NUM_CONNECTS, &made) == CURLE_OK)
+            x->fresh = made > 0;
         n = x->body_size - x->body_at < room ? x->body_size - x->body_at : room;
         memcpy(buffer, x->body + x->body_at, n);
         x->body_at += n;
@@ -25409,7 +25465,7 @@ static size_t cwsi_curl_on_read(char *buffer, size_t size, size_t count, void *u
 /* P5: refusing to rewind is what keeps libcurl from sending a request twice. */
 static int cwsi_curl_on_seek(void *user, curl_off_t offset, int origin)
 {
-    (void)user;
+    CWSI_CAST(cwsi_curl_exchange *, user)->rewound = true;
     (void)offset;
     (void)origin;
     return CURL_SEEKFUNC_FAIL;
@@ -25462,6 +25518,7 @@ static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *u
     cwsi_curl_exchange *x = CWSI_CAST(cwsi_curl_exchange *, user);
     size_t len = size * count, whole = len, name;
     x->curl->progress = true;
+    if (!x->foreign) x->curl->answered = true;
     if (x->forbidden) (void)(curl_easy_setopt)(x->easy, CURLOPT_FORBID_REUSE, 0L);
     x->forbidden = false;
     if (x->head_reported && !x->wants_trailers) return whole;
@@ -25812,13 +25869,23 @@ static bool cwsi_curl_is_refusal(const char *text)
     return strstr(text, "alert") && (strstr(text, "certificate") || strstr(text, "unknown ca"));
 }
 
+/* Did the handshake of TLS fail for what one side can, or wants? Otherwise the connection broke. */
+static bool cwsi_curl_is_no_tls(const char *text)
+{
+    static const char *const words[] = {"alert", "version", "unsupported", "cipher", "unexpected"};
+    size_t i;
+    for (i = 0; i < CWSI_COUNT(words); i++)
+        if (strstr(text, words[i])) return true;
+    return false;
+}
+
 /* How an exchange ended, from libcurl's code; reset 7 is REFUSED_STREAM of HTTP/2. */
 static cws_end cwsi_curl_end_of(CURLcode code, int32_t reset)
 {
     switch (CWSI_CAST(int, code)) {
     case CURLE_OK: return CWS_END_OK;
     case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_HOST: return CWS_END_NO_HOST;
     case CURLE_COULDNT_CONNECT:
     case CURLE_OPERATION_TIMEDOUT: /* only the connect time-out is set, P7 */
 #if LIBCURL_VERSION_NUM >= 0x074900
@@ -25835,26 +25902,73 @@ static cws_end cwsi_curl_end_of(CURLcode code, int32_t reset)
     case CURLE_SSL_INVALIDCERTSTATUS: return CWS_END_TLS;
     case CURLE_HTTP2_STREAM: return reset == 7 ? CWS_END_REFUSED : CWS_END_RESET;
     case CURLE_OUT_OF_MEMORY: return CWS_END_NO_MEMORY;
+    case CWSI_CURLE_TOO_LARGE:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY: return CWS_END_PROTOCOL;
     default: return CWS_END_LOST;
     }
 }
 
+/* Was the head of the response more than libcurl takes? P20 */
+static bool cwsi_curl_head_too_large(const cwsi_curl_exchange *x, CURLcode code)
+{
+    if (x->head_too_large) return true;
+    if (x->head_reported || x->no_memory) return false;
+    return (code == CURLE_OUT_OF_MEMORY && x->status) ||
+           (code == CURLE_RECV_ERROR &&
+            (strstr(x->error, "returned -902") || strstr(x->error, "recv error -902") ||
+             strstr(x->error, "Too large response header")));
+}
+
+/* Nothing of a response came: was the request surely not processed, or is it not known? P19
+ * tells what libcurl makes of a refused stream. */
+static cws_end cwsi_curl_unanswered(const cwsi_curl_exchange *x, CURLcode code)
+{
+    long proxy = 0; /* status of the last response to CONNECT */
+    if ((curl_easy_getinfo)(x->easy, CURLINFO_HTTP_CONNECTCODE, &proxy) == CURLE_OK && proxy &&
+        proxy / 100 != 2)
+        return CWS_END_NOT_SENT;
+    if (x->rewound) return x->fresh ? CWS_END_REFUSED : CWS_END_LOST;
+    if (x->body_size && !x->body_at) return CWS_END_REFUSED; /* no byte of the body was sent */
+    if (code == CURLE_HTTP2 && !x->error[0] && x->fresh && cwsi_curl_before(x->curl, 8, 1))
+        return CWS_END_REFUSED;
+    return CWS_END_LOST;
+}
+
+/* How it ended, from all that is known. *text explains it. */
+static cws_end cwsi_curl_outcome(const cwsi_curl_exchange *x, CURLcode code, int32_t reset,
+                                 const char **text)
+{
+    cws_end end = cwsi_curl_end_of(code, reset);
+    *text = x->error[0] ? x->error : curl_easy_strerror(code);
+    if (cwsi_curl_head_too_large(x, code)) {
+        *text = "the head of the response is too large";
+        return CWS_END_PROTOCOL;
+    }
+    if (x->no_memory) return CWS_END_NO_MEMORY;
+    if (end == CWS_END_OK && !x->head_reported) return CWS_END_PROTOCOL;
+    if (end == CWS_END_NO_HOST && x->curl->answered && !x->foreign) return CWS_END_NOT_SENT;
+    if (code == CURLE_SSL_CONNECT_ERROR && cwsi_curl_is_no_tls(*text)) return CWS_END_TLS;
+    if (end != CWS_END_LOST) return end;
+    if (cwsi_curl_is_refusal(*text)) return CWS_END_TLS;
+    if (!x->status) end = cwsi_curl_unanswered(x, code);
+    if (x->rewound || (end == CWS_END_REFUSED && !x->error[0]))
+        *text = end == CWS_END_REFUSED ? "HTTP/2 REFUSED_STREAM or GOAWAY"
+                                       : "a connection that was kept alive is gone";
+    return end;
+}
+
 /* libcurl is done with the exchange: report fields, note and end, in this order. */
 static void cwsi_curl_ended(cwsi_curl_exchange *x, CURLcode code)
 {
-    const char *text = x->error[0] ? x->error : curl_easy_strerror(code);
+    const char *text;
     int32_t reset = code == CURLE_HTTP2_STREAM ? cwsi_curl_reset_code(x->error) : -1;
-    cws_end end = cwsi_curl_end_of(code, reset);
+    cws_end end = cwsi_curl_outcome(x, code, reset, &text);
     x->ended = true;
     x->curl->progress = true;
     if (x->trailers && !x->no_memory) cwsi_curl_report_fields(x);
     x->trailers = false;
     cwsi_curl_remove(x); /* makes room for the next unary call */
-    if ((end == CWS_END_OK && !x->head_reported) || x->head_too_large) end = CWS_END_PROTOCOL;
-    if (end == CWS_END_LOST && cwsi_curl_is_refusal(text)) end = CWS_END_TLS;
-    if (x->no_memory) end = CWS_END_NO_MEMORY;
     if (!cwsi_curl_before(x->curl, 8, 22) && reset < 0 && !x->foreign &&
         (end == CWS_END_LOST || end == CWS_END_RESET))
         (void)(curl_multi_setopt)(x->curl->multi, CWSI_CURLMOPT_NETWORK_CHANGED, 1L); /* P17 */
@@ -25921,13 +26035,22 @@ static cws_status cwsi_curl_poll(void *user, int timeout_ms)
     int64_t before, took;
     bool nudged;
     CURLMsg *msg;
+    int64_t held;
     t->progress = false;
     cwsi_curl_admit(t);
     cwsi_curl_apply_kicks(t);
     before = cwsi_system_monotonic_ms();
     nudged = cwsi_curl_nudge_due(t, before, &timeout_ms);
     if (curl_multi_poll(t->multi, NULL, 0, timeout_ms, NULL) != CURLM_OK) return CWS_ERR_NO_MEMORY;
+    held = cwsi_system_monotonic_ms();
     if (curl_multi_perform(t->multi, &running) != CURLM_OK) return CWS_ERR_NO_MEMORY;
+    held = cwsi_system_monotonic_ms() - held;
+    if (held > CWSI_CURL_HELD_MS) /* P21 */
+        cwsi_log(t->client, CWS_LOG_WARNING,
+                 "libcurl %s was busy for %lld ms in one turn: is %s flooding a connection? "
+                 "Deadlines waited",
+                 curl_version_info(CURLVERSION_NOW)->version, CWSI_CAST(long long, held),
+                 t->client->base_url);
     while ((msg = curl_multi_info_read(t->multi, &left)) != NULL) {
         char *x = NULL;
         CURLcode code = msg->data.result; /* msg is gone once the handle is removed */

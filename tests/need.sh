@@ -8,7 +8,7 @@
 # CWS_NO_INSTALL=1: only look. The sets:
 #   build    a C compiler, libcurl's headers          matrix  gcc, g++, clang, clang++
 #   test     build, python3, the curl command         fuzz    clang with libFuzzer
-#   schema   protoc, protobuf for python3
+#   schema   protoc, protobuf for python3            http2   hpack and hyperframe for python3
 #   gateway  protoc, openssl, node 18.14.1 or newer, npm and the packages of tests/gateway
 #   go       Go 1.24 or newer, to build the conformance runner
 #   bench    build, libnghttp2's headers
@@ -23,6 +23,7 @@ tools() {
     build) echo cc pkg-config curl ;;
     test) echo cc pkg-config curl python curl-command ;;
     schema) echo python protobuf protoc ;;
+    http2) echo cc curl python frames ;;
     matrix) echo gcc g++ clang ;;
     fuzz) echo clang fuzzer ;;
     gateway) echo cc curl protoc openssl node npm npm-packages ;;
@@ -53,6 +54,7 @@ there() {
             $(pkg-config --libs libnghttp2 2>/dev/null || echo -lnghttp2) 2>/dev/null ;;
     python) "$(sh "$(dirname "$0")/python.sh")" -c pass 2>/dev/null ;;
     protobuf) "$(sh "$(dirname "$0")/python.sh")" -c 'import google.protobuf' 2>/dev/null ;;
+    frames) "$(sh "$(dirname "$0")/python.sh")" -c 'import hpack, hyperframe' 2>/dev/null ;;
     node) node -e 'const [a, b, c] = process.versions.node.split(".").map(Number);
                    process.exit(a * 10000 + b * 100 + c >= 181401 ? 0 : 1)' 2>/dev/null ;;
     npm-packages) [ -n "$(find "$gateway/node_modules/.stamp" \
@@ -81,6 +83,7 @@ package() {
     nghttp2) echo libnghttp2-dev ;;
     python) echo python3 ;;
     protobuf) echo python3-protobuf ;;
+    frames) echo python3-hpack python3-hyperframe ;;
     protoc) echo protobuf-compiler libprotobuf-dev ;;
     npm-packages) ;; # not Debian's
     node) echo nodejs ;;
