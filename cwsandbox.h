@@ -1259,7 +1259,8 @@ typedef void (*cws_stdin_room_fn)(void *user);
 /* Options of a command. All zero: its output is kept, its exit code is yours to look at. */
 typedef struct cws_exec_opts {
     const char *cwd; /* working directory, absolute; NULL: the container's. Needs /bin/sh in the
-                        image */
+                        image: it goes there and then becomes the command, with the same arguments.
+                        Variables that a shell would spoil (PWD, IFS, "a.b") need /usr/bin/env */
     const cws_pair *environment_variables; /* added for this command only; NULL: none */
     bool check;      /* a non-zero exit code is CWS_ERR_EXECUTION; the result is given out too */
     bool unary;      /* use the unary call: one reply at the end, no live output. The library does
@@ -16554,46 +16555,63 @@ static const cwsi_op_kind *cwsi_exec_kind(bool tty)
 
 /* ================================================================================================
  * >>impl-command
- * A new process from what the caller gave: quoting, the working directory, copies.
+ * A new process from what the caller gave: the working directory, copies.
  * ============================================================================================= */
 
-/* Append a word so that a POSIX shell reads it back unchanged. */
-static void cwsi_put_quoted(cwsi_buf *buf, const char *word)
+/* Does a variable of this name not get through a shell as it is? Dash drops names that are none in
+ * its language; every shell sets some by itself, and obeys others. */
+static bool cwsi_is_shells_own(const char *name)
 {
-    const char *p = word;
-    while (*p && (cwsi_is_alnum(*p) || strchr("_@%+=:,./-", *p))) p++;
-    if (*p == '\0' && p != word) {
-        (void)cwsi_put_text(buf, word);
-        return;
-    }
-    (void)cwsi_put_char(buf, '\'');
-    for (p = word; *p; p++) {
-        if (*p == '\'') (void)cwsi_put_text(buf, "'\"'\"'");
-        else (void)cwsi_put_char(buf, *p);
-    }
-    (void)cwsi_put_char(buf, '\'');
+    static const char *const own[] = {"BASH", "COMP_", "EPOCH", "OPT", NULL}; /* and what follows */
+    static const char *const whole[] = {"_",      "DIRSTACK", "ENV",        "EUID",   "FUNCNAME",
+                                        "GROUPS", "HISTCMD",  "IFS",        "LINENO", "OLDPWD",
+                                        "PPID",   "PS1",      "PS2",        "PS4",    "PIPESTATUS",
+                                        "PWD",    "RANDOM",   "SECONDS",    "SHLVL",  "SHELLOPTS",
+                                        "UID",    "SRANDOM",  "POSIXLY_CORRECT",      NULL};
+    size_t i;
+    for (i = 0; own[i]; i++)
+        if (strncmp(name, own[i], strlen(own[i])) == 0) return true;
+    for (i = 0; whole[i]; i++)
+        if (strcmp(name, whole[i]) == 0) return true;
+    for (i = 0; cwsi_is_alnum(name[i]) || name[i] == '_'; i++) {}
+    return name[i] != '\0' || cwsi_is_digit(name[0]);
 }
 
-/* There is no working directory on the wire: /bin/sh -c "cd DIR && exec COMMAND". */
-static const char *const *cwsi_wrap_cwd(cwsi_arena *a, const char *cwd, const char *const *argv)
+/* There is no working directory on the wire, so a shell goes there and becomes the command, which
+ * is not part of its script: {"/bin/sh", "-c", "cd ... && exec ...", DIR, COMMAND ...}. Variables
+ * that a shell would spoil are left out of *env and given by env(1) behind it. NULL: out of
+ * memory. */
+static const char *const *cwsi_wrap_cwd(cwsi_arena *a, const char *cwd, const char *const *argv,
+                                        const cws_pair **env)
 {
-    const char **out = CWSI_AS(const char *, cwsi_arena_alloc(a, 4 * sizeof(*out)));
-    cwsi_buf text;
-    size_t i;
-    if (!out) return NULL;
-    cwsi_buf_init(&text, a->mem, CWSI_MAX_MESSAGE);
-    (void)cwsi_put_text(&text, "cd ");
-    cwsi_put_quoted(&text, cwd);
-    (void)cwsi_put_text(&text, " && exec");
-    for (i = 0; argv[i]; i++) {
-        (void)cwsi_put_char(&text, ' ');
-        cwsi_put_quoted(&text, argv[i]);
+    size_t args = cwsi_count_strings(argv), vars = cwsi_count_pairs(*env), n = 0, kept = 0, i;
+    const char **out = CWSI_AS(const char *, cwsi_arena_alloc(a, (args + vars + 6) * sizeof(*out)));
+    cws_pair *rest = CWSI_AS(cws_pair, cwsi_arena_alloc(a, (vars + 1) * sizeof(*rest)));
+    bool ok = true;
+    if (!out || !rest) return NULL;
+    out[n++] = "/bin/sh";
+    out[n++] = "-c";
+    out[n++] = "cd \"$0\" && exec \"$@\"";
+    out[n++] = cwsi_keep(a, cwd, &ok);
+    for (i = 0; i < vars; i++) {
+        const char *key = (*env)[i].key, *value = (*env)[i].value;
+        size_t size = strlen(key) + strlen(value) + 2;
+        char *word;
+        if (!cwsi_is_shells_own(key)) {
+            rest[kept++] = (*env)[i];
+            continue;
+        }
+        if (n == 4) out[n++] = "/usr/bin/env";
+        word = CWSI_CAST(char *, cwsi_arena_alloc(a, size));
+        if (!word) return NULL;
+        (void)cwsi_format(word, size, "%s=%s", key, value);
+        out[n++] = word;
     }
-    out[0] = "/bin/sh";
-    out[1] = "-c";
-    if (!text.status) out[2] = cwsi_arena_copy(a, text.at, text.len);
-    cwsi_buf_free(&text);
-    return out[2] ? out : NULL;
+    /* not every shell knows the "--", which only a name that looks like an option needs */
+    if (n == 4 && argv[0][0] == '-') out[2] = "cd \"$0\" && exec -- \"$@\"";
+    for (i = 0; i < args; i++) out[n++] = argv[i];
+    *env = rest;
+    return ok ? out : NULL;
 }
 
 /* A process that is not begun yet. NULL: out of memory. */
@@ -16624,7 +16642,8 @@ static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_ex
     cwsi_buf_init(&p->result->err.buf, &c->mem, SIZE_MAX / 2);
     p->result->command = cwsi_keep_strings(&p->result->arena, argv, NULL, &ok);
     sent = cwsi_keep_strings(&p->arena, argv, NULL, &ok);
-    if (o->cwd && ok) sent = cwsi_wrap_cwd(&p->arena, o->cwd, argv);
+    env = cwsi_keep_pairs(&p->arena, o->environment_variables, NULL, &ok);
+    if (o->cwd && ok) sent = cwsi_wrap_cwd(&p->arena, o->cwd, sent, &env);
     p->check = o->check;
     p->unary = o->unary;
     p->with_stdin = p->streamed = o->with_stdin;
@@ -16639,8 +16658,7 @@ static bool cwsi_exec_fill(cws_process *p, const char *const *argv, const cws_ex
     p->request.tty = p->tty;
     p->request.container = cwsi_str_of(cwsi_keep(&p->arena, o->container, &ok));
     if (!ok || !sent || !cwsi_strings_of(&p->arena, sent, &p->request.command)) return false;
-    env = cwsi_keep_pairs(&p->arena, o->environment_variables, NULL, &ok);
-    return ok && cwsi_pairs_of(&p->arena, env, &p->request.env);
+    return cwsi_pairs_of(&p->arena, env, &p->request.env);
 }
 
 /* ================================================================================================
@@ -16661,6 +16679,7 @@ static cws_status cwsi_check_container(const cws_client *c, const char *containe
 static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, const cws_exec_opts *o,
                                   int64_t *timeout_ms, cws_error *err)
 {
+    const cws_pair *p;
     if (!argv || !argv[0])
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "Command cannot be empty");
     if (!argv[0][0])
@@ -16681,6 +16700,12 @@ static cws_status cwsi_check_exec(cws_sandbox *sb, const char *const *argv, cons
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "cwd cannot be empty string");
     if (o->cwd && o->cwd[0] != '/')
         return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT, "cwd must be an absolute path");
+    for (p = o->environment_variables; o->cwd && strchr(argv[0], '=') && p && p->key; p++)
+        if (cwsi_is_shells_own(p->key))
+            return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
+                             "argv[0] '%s' has a '=': it can not have both cwd and the variable "
+                             "'%s', which env gives it",
+                             argv[0], p->key);
     return o->cwd ? cwsi_check_text(err, "cwd", o->cwd) : CWS_OK;
 }
 

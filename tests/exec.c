@@ -168,40 +168,58 @@ static void api_test_exec(void)
         CHECK_INT(cws_sandbox_exec_stats(sb).exec_completed_nonzero, 2);
         CHECK_INT(cws_sandbox_exec_stats(sb).exec_failures, 1);
     }
-    EACH("EX-9 to EX-14: cwd wraps the command, quoted as a POSIX shell reads it") {
-        static const struct {
-            const char *cwd, *arg, *text;
-        } table[] = {{"/", "ls", "cd / && exec ls"},
-                     {"/app", "-la", "cd /app && exec -la"},
-                     {"/var/log/app", "a_@%+=:,./-Z9", "cd /var/log/app && exec a_@%+=:,./-Z9"},
-                     {"/a b", "$x", "cd '/a b' && exec '$x'"},
-                     {"/$HOME", "it's", "cd '/$HOME' && exec 'it'\\\"'\\\"'s'"},
-                     {"/x", "a;b", "cd /x && exec 'a;b'"},
-                     {"/x", "'", "cd /x && exec ''\\\"'\\\"''"},
-                     {"/x", "*", "cd /x && exec '*'"},
-                     {"/\xc3\xa4", "~", "cd '/\xc3\xa4' && exec '~'"}};
+    EACH("EX-9 to EX-14: with a cwd a shell goes there and becomes the command, word by word") {
+        static const char *const table[][3] = {/* cwd, argv[0], what the shell is to do */
+                                               {"/", "ls", "exec"},
+                                               {"/app", "-la", "exec --"},
+                                               {"/a b", "$x", "exec"},
+                                               {"/$HOME", "it's", "exec"},
+                                               {"/x", "*", "exec"},
+                                               {"/\xc3\xa4", "~", "exec"}};
         cws_sandbox *sb = api_running(t);
         size_t i;
         for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
             const char *argv[4];
-            char expected[200];
+            char expected[300];
             cws_exec_opts o;
             cws_result *r = NULL;
             memset(&o, 0, sizeof(o));
-            o.cwd = table[i].cwd;
-            argv[0] = table[i].arg;
+            o.cwd = table[i][0];
+            argv[0] = table[i][1];
             argv[1] = "";
             argv[2] = "x y";
             argv[3] = NULL;
             api_answer(t, 0, "", "");
             CHECK_INT(api_exec(t, sb, argv, &o, &r), CWS_OK);
             (void)snprintf(expected, sizeof(expected),
-                           "\"command\":[\"/bin/sh\",\"-c\",\"%s '' 'x y'\"]", table[i].text);
+                           "\"command\":[\"/bin/sh\",\"-c\",\"cd \\\"$0\\\" && %s \\\"$@\\\"\","
+                           "\"%s\",\"%s\",\"\",\"x y\"]",
+                           table[i][2], o.cwd, argv[0]);
             if (!CHECK(strstr(script_json(&t->s, api_exec_rpc(t), i), expected) != NULL))
                 printf("    %s\n", script_json(&t->s, api_exec_rpc(t), i));
-            CHECK_STR(cws_result_command(r)[0], table[i].arg); /* EX-11: the original */
+            CHECK_STR(cws_result_command(r)[0], argv[0]); /* EX-11: the original */
             cws_result_free(r);
         }
+    }
+    EACH("EX: with a cwd, variables that a shell would spoil are given by env") {
+        static const cws_pair env[] = {{"A", "1"}, {"a.b", "x y"}, {"PWD", ""}, {NULL, NULL}};
+        static const char *const argv[] = {"-x", NULL}, *const assigned[] = {"x=y", NULL};
+        cws_sandbox *sb = api_running(t);
+        cws_exec_opts o;
+        cws_result *r = NULL;
+        memset(&o, 0, sizeof(o));
+        if (t->mode == API_PERFORM && api_v1_only(t, "a unary Exec has no environment")) continue;
+        o.environment_variables = env;
+        o.cwd = "/";
+        api_answer(t, 0, "", "");
+        CHECK_INT(api_exec(t, sb, argv, &o, &r), CWS_OK);
+        HAS(script_json(&t->s, api_exec_rpc(t), 0),
+            "\"cd \\\"$0\\\" && exec \\\"$@\\\"\",\"/\",\"/usr/bin/env\",\"a.b=x y\",\"PWD=\",\"-x\"]");
+        HAS(script_json(&t->s, api_exec_rpc(t), 0), "\"env\":{\"A\":\"1\"}");
+        cws_result_free(r);
+        CHECK_INT(api_exec(t, sb, assigned, &o, &r), CWS_ERR_INVALID_ARGUMENT);
+        CHECK_STR(t->err.message, "argv[0] 'x=y' has a '=': it can not have both cwd and the "
+                                  "variable 'a.b', which env gives it");
     }
     EACH("EX: the environment and the container of a command are sent") {
         static const cws_pair env[] = {{"A", "1"}, {"B", ""}, {NULL, NULL}};

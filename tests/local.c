@@ -2,7 +2,8 @@
  *
  * Calls of the local backend, with requests and answers as JSON, without the library's own calls:
  * volumes and snapshots, discovery, several containers, pause and resume. Everything runs with
- * namespaces, if there are any, and without. Usage:
+ * namespaces, if there are any, and without. At the end commands with a working directory, which need
+ * a real shell. Usage:
  *
  *     local [part of a test's name]
  */
@@ -748,6 +749,117 @@ static void test_pause(void)
     }
 }
 
+/* Run a command; a NUL in its output is shown as a newline. */
+static int run(cws_sandbox *box, const char *cwd, const cws_pair *env, const char *const *argv,
+               char *out, size_t size)
+{
+    size_t i, n;
+    cws_exec_opts o;
+    cws_result *result = NULL;
+    cws_error err;
+    int code = -1000;
+    memset(&o, 0, sizeof o);
+    o.cwd = cwd;
+    o.environment_variables = env;
+    if (!CHECK_INT(cws_exec(box, argv, &o, &result, &err), CWS_OK)) puts(err.message);
+    if (result) code = cws_result_exit_code(result);
+    n = cws_result_stdout_size(result);
+    for (i = 0; i < n && i + 1 < size; i++)
+        out[i] = cws_result_stdout(result)[i] ? cws_result_stdout(result)[i] : '\n';
+    out[i] = '\0';
+    cws_result_free(result);
+    return code;
+}
+
+/* The same with and without a working directory: exit code, and all of the output. */
+static void same(cws_sandbox *box, const char *const *argv, int code)
+{
+    static char with[200000], without[200000];
+    CHECK_INT(run(box, NULL, NULL, argv, without, sizeof without), code);
+    CHECK_INT(run(box, "/tmp", NULL, argv, with, sizeof with), code);
+    CHECK_STR(with, without);
+}
+
+/* Each variable arrives in a command with a working directory. */
+static void arrive(cws_sandbox *box, const cws_pair *env)
+{
+    static const char *const argv[] = {"cat", "/proc/self/environ", NULL};
+    static char out[65536];
+    char line[300];
+    size_t i;
+    CHECK_INT(run(box, "/tmp", env, argv, out + 1, sizeof out - 1), 0);
+    out[0] = '\n';
+    for (i = 0; env[i].key; i++) {
+        snprintf(line, sizeof line, "\n%s=%s\n", env[i].key, env[i].value);
+        if (!CHECK(strstr(out, line) != NULL)) printf("    %s did not arrive\n", env[i].key);
+    }
+}
+
+static void test_working_directory(bool no_namespaces)
+{
+    static char a[50001], q[30001];
+    static const char *const three[] = {"/bin/echo", a, a, a, NULL};
+    static const char *const quotes[] = {"/bin/echo", q, NULL};
+    static const char *const name[] = {"sh", "-c", "cat /proc/$$/cmdline", "it's", "", "$x", "*",
+                                       NULL};
+    static const char *const code[] = {"sh", "-c", "exit 77", NULL};
+    static const char *const killed[] = {"sh", "-c", "kill -TERM $$", NULL};
+    static const char *const masks[] = {"grep", "^Sig[BIC]", "/proc/self/status", NULL};
+    static const char *const where[] = {"/bin/pwd", NULL};
+    static const char *const script[] = {"/bin/sh", "-c", "pwd", NULL};
+    static const cws_pair env[] = {
+        {"A.B", "1"},     {"A-B", "it's"},  {"1x", ""},       {"BASH_FUNC_f%%", "() { :; }"},
+        {"IFS", "x"},     {"OPTIND", "7"},  {"OPTERR", "0"},  {"PPID", "1"},
+        {"PS1", "p"},     {"PS2", "q"},     {"PS4", "z"},     {"SHLVL", "33"},
+        {"UID", "4"},     {"EUID", "5"},    {"RANDOM", "4"},  {"SECONDS", "5"},
+        {"LINENO", "99"}, {"SHELLOPTS", "noexec"},            {"BASH_ENV", "/nowhere"},
+        {"ENV", "/x"},    {"PWD", "/q"},    {"OLDPWD", "/r"}, {"plain", "a=b $HOME"},
+        {"\xc3\xa4", "u"}, {"_", "u"},       {NULL, NULL}};
+    char out[4096];
+    cws_transport transport;
+    cws_local_opts opts;
+    cws_client_opts copts;
+    cws_session_opts sopts;
+    cws_session *session;
+    cws_sandbox *box;
+    cws_error err;
+    memset(&opts, 0, sizeof opts);
+    memset(&copts, 0, sizeof copts);
+    memset(&sopts, 0, sizeof sopts);
+    memset(a, 'a', sizeof a - 1);
+    memset(q, '\'', sizeof q - 1);
+    opts.no_namespaces = no_namespaces;
+    if (!CHECK_INT(cws_local_transport_open(&opts, &transport, &err), CWS_OK)) return;
+    copts.transport = &transport;
+    copts.base_url = "http://localhost";
+    copts.no_environment = true;
+    copts.allocator = &test_allocator;
+    sopts.client_opts = &copts;
+    if (!CHECK_INT(cws_session_open(&sopts, &session, &err), CWS_OK)) return;
+    if (!CHECK_INT(cws_session_sandbox(session, NULL, &box, &err), CWS_OK)) return;
+    TEST("a working directory is where the command begins") {
+        CHECK_INT(run(box, "/tmp", NULL, where, out, sizeof out), 0);
+        CHECK_STR(out, "/tmp\n");
+        CHECK_INT(run(box, "/nowhere/it's", NULL, where, out, sizeof out), 2);
+        CHECK_INT(run(box, "/tmp", env, script, out, sizeof out), 0);
+        CHECK_STR(out, "/tmp\n");
+    }
+    TEST("arguments of any size, in sum or with quotes, are the same with a working directory") {
+        same(box, three, 0);
+        same(box, quotes, 0);
+    }
+    TEST("argv[0], exit code, signal and masks are the same with a working directory") {
+        same(box, name, 0);
+        same(box, code, 77);
+        same(box, killed, run(box, NULL, NULL, killed, out, sizeof out));
+        same(box, masks, 0);
+    }
+    TEST("variables of any name arrive with a working directory") arrive(box, env);
+    CHECK_INT(cws_session_close(session, &err), CWS_OK);
+    cws_sandbox_free(box);
+    cws_session_free(session);
+}
+
 int main(int argc, char **argv)
 {
     cws_local_opts opts;
@@ -768,6 +880,7 @@ int main(int argc, char **argv)
         test_containers();
         test_pause();
         local.close(local.user);
+        test_working_directory(mode == 1);
         TEST("nothing is left of it") CHECK_INT(rmdir(root), 0);
         memcpy(root + sizeof root - 7, "XXXXXX", 6);
     }

@@ -1085,7 +1085,7 @@ static void job_find(job *j, const char *id)
 static const char *const hello[] = {"echo", "hello", NULL};
 static const char *const falsity[] = {"false", NULL};
 static const char *const broken[] = {"broken", NULL};
-static const char *const wrapped = "/bin/sh -c cd /tmp && exec echo hello";
+static const char *const wrapped = "/bin/sh -c cd \"$0\" && exec \"$@\" /tmp echo hello";
 
 /* A conversation: a few lines in, the same lines out. */
 static void job_talk(job *j, cws_sandbox *box)
