@@ -1832,7 +1832,9 @@ typedef enum cws_serialization {
 /* Options of a function. Required: source and name for Python, or c_function for C. */
 typedef struct cws_function_opts {
     const char *source; /* Python: all that defines the function, imports included. The last
-                           definition of `name` in it counts; it must not be `async def` */
+                           definition of `name` in it counts; it must not be `async def`. It becomes
+                           the module "cws_function", every literal as it is; a source that is
+                           indented as a whole is moved to the left */
     const char *name;   /* Python: name of the function in source */
     const cws_c_function *c_function; /* C: the function; then no source and name */
     const char *closure_vars; /* Python: a JSON object; its members become global variables; NULL:
@@ -1873,10 +1875,12 @@ CWS_API void cws_function_free(cws_function *function);
  * numbers. A C function gets the text of args_json, which may be any JSON, as its input, and must
  * write JSON; it takes no kwargs_json. Limits each way: 256 MiB, 100 levels of nesting.
  *
- * Returns CWS_ERR_EXECUTION if the function raised an exception, returned what JSON does not have,
- * or did not compile; then exit_code, the message, and cws_error_metadata(err, "exception_type")
- * and "exception_message" say more, as far as they are known and fit. CWS_ERR_FILE: the function
- * ended the process without a result. CWS_ERR_FUNCTION_SERIALIZATION: an argument is not JSON.
+ * Returns CWS_ERR_EXECUTION if the function raised an exception (SystemExit too), returned what
+ * JSON does not have, did not compile, or its process died; then exit_code and the message say
+ * more, and so do cws_error_metadata(err, "exception_type"), "exception_module",
+ * "exception_message" and "exception_cause", as far as they fit: cws_op_function_exception has all
+ * of it. The text of an exception does not go to the log. CWS_ERR_FILE: the process ended with exit
+ * code 0 and without a result (os._exit). CWS_ERR_FUNCTION_SERIALIZATION: an argument is not JSON.
  * CWS_ERR_TIMEOUT, and all that can happen to a sandbox, a command or a file: the message names the
  * function and the step.
  *
@@ -1898,6 +1902,12 @@ CWS_API cws_status cws_function_call_bytes_begin(cws_function *function, const v
 /* What the function printed in an ended call, tracebacks included: the result of its command.
  * Borrowed from op. NULL if it did not get that far, and for other operations. */
 CWS_API const cws_result *cws_op_function_output(const cws_op *op);
+/* What the function of an ended call raised, whole: a JSON object with "type", "module", "message",
+ * "traceback", and where there are any "notes" (an array) and "cause" (an object of the same kind);
+ * "outcome" is "exception", "exit" (SystemExit), or "unserializable" (what kept the value from
+ * being written). A C function that failed has a "message" alone. Borrowed from op. NULL if it
+ * returned, if its process ended in another way, and for other operations. */
+CWS_API const char *cws_op_function_exception(const cws_op *op);
 
 /* Options of many calls. */
 typedef struct cws_map_opts {
@@ -4046,6 +4056,65 @@ static bool cwsi_json_string(const cwsi_json *j, cwsi_arena *arena, cwsi_str *ou
     return true;
 }
 
+/* In an object, on whose brace the reader stands, go to the value of this member. */
+static bool cwsi_json_member(cwsi_json *j, const char *name, size_t len)
+{
+    if (j->kind != CWSI_JSON_OBJECT) return false;
+    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
+        bool hit = j->text.len == len && memcmp(j->text.at, name, len) == 0;
+        (void)cwsi_json_next(j);
+        if (hit) return !j->failed;
+        if (!cwsi_json_skip(j)) return false;
+    }
+    return false;
+}
+
+/* Go to the value at "data.model.bucket", say, of a text. */
+static bool cwsi_json_at(cwsi_json *j, cwsi_str text, const char *path)
+{
+    cwsi_json_init(j, text.at, text.len);
+    (void)cwsi_json_next(j);
+    while (*path) {
+        size_t n = strcspn(path, ".");
+        if (!cwsi_json_member(j, path, n)) return false;
+        path += n;
+        if (*path) path++;
+    }
+    return !j->failed;
+}
+
+/* Is the text one whole JSON object and nothing else? */
+static bool cwsi_json_is_object(cwsi_str text)
+{
+    cwsi_json j;
+    cwsi_json_init(&j, text.at, text.len);
+    return cwsi_json_next(&j) == CWSI_JSON_OBJECT && cwsi_json_skip(&j) &&
+           cwsi_json_next(&j) == CWSI_JSON_END;
+}
+
+/* A string; empty if it is not there or memory is short. */
+static cwsi_str cwsi_json_text_at(cwsi_arena *arena, cwsi_str text, const char *path)
+{
+    cwsi_str out = CWSI_ZERO;
+    cwsi_json j;
+    if (!cwsi_json_at(&j, text, path) || j.kind != CWSI_JSON_STRING ||
+        !cwsi_json_string(&j, arena, &out))
+        out.len = 0;
+    return out;
+}
+
+/* A number from 0 to 2^53; else false. */
+static bool cwsi_json_number_at(cwsi_str text, const char *path, double *out)
+{
+    cwsi_json j;
+    double value;
+    if (!cwsi_json_at(&j, text, path) || j.kind != CWSI_JSON_NUMBER) return false;
+    value = cwsi_parse_double(j.text.at, j.text.len);
+    if (!(value >= 0 && value <= 9007199254740992.0)) return false;
+    *out = value;
+    return true;
+}
+
 /* A quoted JSON string; bytes that are no UTF-8 become U+FFFD. */
 static bool cwsi_put_json_string(cwsi_buf *buf, const char *text, size_t len)
 {
@@ -6177,6 +6246,7 @@ struct cws_op {
     bool paused;      /* a callback wants no more for now */
     bool unresumable; /* nobody has a handle to resume it */
     bool strict;      /* an outcome that comes after the deadline is a timeout */
+    bool discreet;    /* its error may quote a program: the log gets the status alone */
     cws_error err;
     int64_t deadline_ms;            /* CWSI_NEVER: none of its own */
     int64_t wake_ms;                /* next moment it wants to run */
@@ -7172,7 +7242,8 @@ static void cwsi_op_turn(cws_op *op)
     }
     if (op->err.status && !op->err.sandbox_id[0]) cwsi_name_sandbox(op, &op->err);
     if (op->err.status)
-        cwsi_log(c, CWS_LOG_DEBUG, "%s: %s", cws_status_name(op->err.status), op->err.message);
+        cwsi_log(c, CWS_LOG_DEBUG, "%s: %s", cws_status_name(op->err.status),
+                 op->discreet ? op->kind->name : op->err.message);
     cwsi_op_finish(op);
     cwsi_notify(op);
 }
@@ -20377,65 +20448,6 @@ static cws_status cwsi_wandb_configure(cws_client *c, cwsi_wandb *w, const cws_w
  * no further than into names and messages.
  * ============================================================================================= */
 
-/* In an object, on whose brace the reader stands, go to the value of this member. */
-static bool cwsi_json_member(cwsi_json *j, const char *name, size_t len)
-{
-    if (j->kind != CWSI_JSON_OBJECT) return false;
-    while (cwsi_json_next(j) == CWSI_JSON_KEY) {
-        bool hit = j->text.len == len && memcmp(j->text.at, name, len) == 0;
-        (void)cwsi_json_next(j);
-        if (hit) return !j->failed;
-        if (!cwsi_json_skip(j)) return false;
-    }
-    return false;
-}
-
-/* Go to the value at "data.model.bucket", say, of a text. */
-static bool cwsi_json_at(cwsi_json *j, cwsi_str text, const char *path)
-{
-    cwsi_json_init(j, text.at, text.len);
-    (void)cwsi_json_next(j);
-    while (*path) {
-        size_t n = strcspn(path, ".");
-        if (!cwsi_json_member(j, path, n)) return false;
-        path += n;
-        if (*path) path++;
-    }
-    return !j->failed;
-}
-
-/* Is the text one whole JSON object and nothing else? */
-static bool cwsi_json_is_object(cwsi_str text)
-{
-    cwsi_json j;
-    cwsi_json_init(&j, text.at, text.len);
-    return cwsi_json_next(&j) == CWSI_JSON_OBJECT && cwsi_json_skip(&j) &&
-           cwsi_json_next(&j) == CWSI_JSON_END;
-}
-
-/* A string; empty if it is not there or memory is short. */
-static cwsi_str cwsi_json_text_at(cwsi_arena *arena, cwsi_str text, const char *path)
-{
-    cwsi_str out = CWSI_ZERO;
-    cwsi_json j;
-    if (!cwsi_json_at(&j, text, path) || j.kind != CWSI_JSON_STRING ||
-        !cwsi_json_string(&j, arena, &out))
-        out.len = 0;
-    return out;
-}
-
-/* A number from 0 to 2^53; else false. */
-static bool cwsi_json_number_at(cwsi_str text, const char *path, double *out)
-{
-    cwsi_json j;
-    double value;
-    if (!cwsi_json_at(&j, text, path) || j.kind != CWSI_JSON_NUMBER) return false;
-    value = cwsi_parse_double(j.text.at, j.text.len);
-    if (!(value >= 0 && value <= 9007199254740992.0)) return false;
-    *out = value;
-    return true;
-}
-
 /* "[\"{...}\",\"{...}\"]" in a string: the last line of such a list. */
 static cwsi_str cwsi_wandb_last_line(cwsi_arena *arena, cwsi_str text, const char *path)
 {
@@ -22869,6 +22881,7 @@ struct cws_function {
     cwsi_arena arena;
     const char *name;
     const char *source;  /* Python, or the whole C program */
+    const char *script;  /* Python: what runs it */
     void (*body)(const char *input, size_t input_size, cws_io *io); /* NULL: it is Python */
     const char *closure; /* JSON */
     cws_serialization serialization;
@@ -23032,56 +23045,208 @@ static cws_status cwsi_check_function(cws_error *err, const cws_function_opts *o
  *
  *      Python   -c SCRIPT TEMP_DIR PAYLOAD RESULT OLD MODE      C   PAYLOAD RESULT OLD
  *
- * OLD is the result of the call before in the same sandbox, to be removed. The result file appears
- * only when all went well. Otherwise stderr has a line "EXCEPTION:text" and a traceback, or one
- * "RESULT_SERIALIZATION_ERROR:type:text", and the exit code is 1.
+ * OLD is the result of the call before in the same sandbox, to be removed. RESULT appears when it
+ * is whole, and is all that is learned from the call: stderr belongs to the function. Its first
+ * line is JSON and says how the function ended; behind it stands the value, in JSON or any bytes.
+ *
+ *     {"outcome": "value"}
+ *     {"outcome": "exception", "type": "Empty", "module": "queue", "message": "...",
+ *      "notes": ["..."], "cause": {"type": ...}, "traceback": "..."}
+ *     {"outcome": "exit", ...}              SystemExit; the same members
+ *     {"outcome": "unserializable", ...}    of what kept the value from being written
  * ============================================================================================= */
 
-/* The script that runs a Python function. It reads no input but its arguments and files. */
-static const char *cwsi_script_python(void)
+/* The script that runs a Python function, in parts that a C compiler must take. It reads nothing
+ * but its arguments and files, and imports its modules where the working directory does not shadow
+ * them. First: its helpers. */
+static const char *cwsi_script_helpers(void)
 {
     return
-        "import json, linecache, os, sys, textwrap, traceback\n"
+        "import os, sys\n"
         "temp, payload, result, old, mode = sys.argv[1:6]\n"
         "del sys.argv[1:]\n"
+        "pid, everywhere, before = os.getpid(), sys.path[:], set(sys.modules)\n"
         "try:\n"
-        "    os.makedirs(temp, exist_ok=True)\n"
-        "    with open(payload, 'rb') as file:\n"
-        "        head = file.read()\n"
-        "    for path in (payload, old):\n"
-        "        if path and os.path.exists(path):\n"
-        "            os.unlink(path)\n"
-        "    data = b''\n"
-        "    if mode == 'bytes':\n"
-        "        head, _, data = head.partition(b'\\n')\n"
-        "    call = json.loads(head.decode('utf-8'))\n"
-        "    source = textwrap.dedent(call['source'])\n"
-        "    linecache.cache['<function>'] = (\n"
-        "        len(source), None, source.splitlines(True), '<function>')\n"
-        "    scope = call['closure_vars']\n"
-        "    scope.setdefault('__name__', 'builtins')\n"
-        "    exec(compile(source, '<function>', 'exec'), scope)\n"
-        "    if call['name'] not in scope:\n"
+        "    here = os.path.realpath(os.getcwd())\n"
+        "except OSError:\n"
+        "    here = ''\n"
+        "elsewhere = [p for p in everywhere if os.path.realpath(p) != here]\n"
+        "sys.path[:] = elsewhere\n"
+        "import io, json, linecache, tokenize, traceback, types\n"
+        "sys.path[:] = everywhere\n"
+        "own = {n: m for n, m in sys.modules.items() if n not in before}\n"
+        "for name in own:\n"
+        "    at = os.path.join(here, name.split('.')[0])\n"
+        "    if os.path.exists(at + '.py') or os.path.exists(os.path.join(at, '__init__.py')):\n"
+        "        del sys.modules[name]\n"
+        "def remove(path):\n"
+        "    for top, dirs, files in os.walk(path, topdown=False):\n"
+        "        for name in files:\n"
+        "            os.unlink(os.path.join(top, name))\n"
+        "        os.rmdir(top)\n"
+        "    if os.path.exists(path):\n"
+        "        os.unlink(path)\n"
+        "def unlimited(function, value):\n"
+        "    limit = getattr(sys, 'get_int_max_str_digits', int)()\n"
+        "    if limit:\n"
+        "        sys.set_int_max_str_digits(0)\n"
+        "    try:\n"
+        "        return function(value)\n"
+        "    finally:\n"
+        "        if limit:\n"
+        "            sys.set_int_max_str_digits(limit)\n"
+        "def dedent(source):\n"
+        "    lines = source.split('\\n')\n"
+        "    first = [x for x in lines if x.strip() and not "
+            "x.lstrip().startswith('#')][:1] or ['']\n"
+        "    margin = first[0][:-len(first[0].lstrip())] if first[0] else ''\n"
+        "    if not margin:\n"
+        "        return source\n"
+        "    inside, begun = set(), []\n"
+        "    try:\n"
+        "        for token in tokenize.generate_tokens(io.StringIO(source).readline):\n"
+        "            kind = tokenize.tok_name[token[0]]\n"
+        "            if kind == 'STRING':\n"
+        "                inside.update(range(token[2][0], token[3][0]))\n"
+        "            elif kind in ('FSTRING_START', 'TSTRING_START'):\n"
+        "                begun.append(token[2][0])\n"
+        "            elif kind in ('FSTRING_END', 'TSTRING_END'):\n"
+        "                inside.update(range(begun.pop(), token[3][0]))\n"
+        "    except (tokenize.TokenError, SyntaxError):\n"
+        "        pass\n"
+        "    return '\\n'.join(x[len(margin):] if i not in inside and x.startswith(margin) else x\n"
+        "                     for i, x in enumerate(lines))\n";
+}
+
+/* What is told of an exception. */
+static const char *cwsi_script_outcome(void)
+{
+    return
+        "def text(value):\n"
+        "    try:\n"
+        "        return str(value)\n"
+        "    except Exception:\n"
+        "        return '<unprintable %s object>' % type(value).__name__\n"
+        "def told(error, depth):\n"
+        "    kind = type(error)\n"
+        "    record = {'type': kind.__name__, 'module': text(kind.__module__), 'message': "
+            "text(error)}\n"
+        "    notes = getattr(error, '__notes__', None)\n"
+        "    if isinstance(notes, (list, tuple)) and notes:\n"
+        "        record['notes'] = [text(note) for note in notes]\n"
+        "    cause = error.__cause__\n"
+        "    if cause is None and not error.__suppress_context__:\n"
+        "        cause = error.__context__\n"
+        "    if cause is not None and depth:\n"
+        "        record['cause'] = told(cause, depth - 1)\n"
+        "    return record\n"
+        "def leave(record, value=b''):\n"
+        "    if os.getpid() != pid:\n"
+        "        os._exit(1)\n"
+        "    with open(result + '.tmp', 'wb') as file:\n"
+        "        file.write(json.dumps(record).encode('ascii') + b'\\n')\n"
+        "        file.write(value)\n"
+        "    os.rename(result + '.tmp', result)\n"
+        "def failed(error):\n"
+        "    sys.modules.update(own)\n"
+        "    sys.path[:] = elsewhere\n"
+        "    trace = error.__traceback__\n"
+        "    while trace and trace.tb_frame.f_globals is globals():\n"
+        "        trace = trace.tb_next\n"
+        "    try:\n"
+        "        lines = traceback.format_exception(type(error), error, trace)\n"
+        "    except Exception:\n"
+        "        lines = ['%s: %s\\n' % (type(error).__name__, text(error))]\n"
+        "    record = told(error, 10)\n"
+        "    record['traceback'] = ''.join(lines)\n"
+        "    return record\n";
+}
+
+/* The call. The source is a module in a file of its own, where pickles, inspect and the workers of
+ * multiprocessing find it. */
+static const char *cwsi_script_call(void)
+{
+    return
+        "os.makedirs(temp, exist_ok=True)\n"
+        "with open(payload, 'rb') as file:\n"
+        "    head = file.read()\n"
+        "for path in (payload, old, old and old + '.d'):\n"
+        "    if path:\n"
+        "        remove(path)\n"
+        "data = b''\n"
+        "if mode == 'bytes':\n"
+        "    head, _, data = head.partition(b'\\n')\n"
+        "call = unlimited(json.loads, head.decode('utf-8'))\n"
+        "del head\n"
+        "work = result + '.d'\n"
+        "path = os.path.join(work, 'cws_function.py')\n"
+        "source = dedent(call['source'][call['source'].startswith('\\ufeff'):])\n"
+        "module = types.ModuleType('cws_function')\n"
+        "module.__dict__.update(call['closure_vars'])\n"
+        "module.__dict__.update(__name__='cws_function', __file__=path)\n"
+        "try:\n"
+        "    os.mkdir(work, 0o700)\n"
+        "    with open(path, 'wb') as file:\n"
+        "        file.write(source.encode('utf-8'))\n"
+        "    sys.path.append(work)\n"
+        "    sys.modules['cws_function'] = module\n"
+        "    linecache.cache[path] = len(source), None, list(io.StringIO(source, None)), path\n"
+        "    exec(compile(source, path, 'exec', 0, True), module.__dict__)\n"
+        "    if call['name'] not in module.__dict__:\n"
         "        raise NameError(\"source defines no function '%s'\" % call['name'])\n"
         "    if mode == 'bytes':\n"
-        "        value = scope[call['name']](data)\n"
+        "        value = module.__dict__[call['name']](data)\n"
         "    else:\n"
-        "        value = scope[call['name']](*call['args'], **call['kwargs'])\n"
-        "except Exception as error:\n"
-        "    print('EXCEPTION:' + str(error), file=sys.stderr)\n"
-        "    traceback.print_exc()\n"
+        "        value = module.__dict__[call['name']](*call['args'], **call['kwargs'])\n";
+}
+
+/* How it ended. */
+static const char *cwsi_script_end(void)
+{
+    return
+        "except SystemExit as error:\n"
+        "    record = failed(error)\n"
+        "    record['outcome'] = 'exit'\n"
+        "    leave(record)\n"
+        "    remove(work)\n"
+        "    raise\n"
+        "except BaseException as error:\n"
+        "    record = failed(error)\n"
+        "    record['outcome'] = 'exception'\n"
+        "    leave(record)\n"
+        "    remove(work)\n"
+        "    sys.stderr.write(record['traceback'])\n"
         "    sys.exit(1)\n"
+        "sys.modules.update(own)\n"
+        "sys.path[:] = elsewhere\n"
         "try:\n"
         "    if mode != 'bytes':\n"
-        "        value = json.dumps(value).encode('utf-8')\n"
+        "        value = unlimited(json.dumps, value).encode('utf-8')\n"
         "    elif not isinstance(value, (bytes, bytearray, memoryview)):\n"
         "        raise TypeError('bytes are needed, not ' + type(value).__name__)\n"
-        "except Exception as error:\n"
-        "    print('RESULT_SERIALIZATION_ERROR:%s:%s' % (\n"
-        "        type(error).__name__, ' '.join(str(error).split())), file=sys.stderr)\n"
+        "except BaseException as error:\n"
+        "    record = failed(error)\n"
+        "    record['outcome'] = 'unserializable'\n"
+        "    leave(record)\n"
+        "    remove(work)\n"
         "    sys.exit(1)\n"
-        "with open(result, 'wb') as file:\n"
-        "    file.write(value)\n";
+        "leave({'outcome': 'value'}, value)\n"
+        "remove(work)\n";
+}
+
+/* The whole script. NULL: out of memory. */
+static const char *cwsi_script_python(cwsi_arena *a)
+{
+    cwsi_buf text;
+    const char *whole;
+    cwsi_buf_init(&text, a->mem, CWSI_FILE_MAX);
+    (void)cwsi_put_text(&text, cwsi_script_helpers());
+    (void)cwsi_put_text(&text, cwsi_script_outcome());
+    (void)cwsi_put_text(&text, cwsi_script_call());
+    (void)cwsi_put_text(&text, cwsi_script_end());
+    whole = text.status ? NULL : cwsi_arena_copy(a, text.at, text.len);
+    cwsi_buf_free(&text);
+    return whole;
 }
 
 /* The C program up to the body; #line makes the compiler count lines from the body. */
@@ -23101,21 +23266,23 @@ static const char *cwsi_program_head(void)
         "{\n(void)input;\n(void)input_size;\n(void)io;\n#line 1 \"CWS_FUNCTION\"\n";
 }
 
-/* The C program behind the body: cws_io, and main, which reads and writes the files. */
+/* The C program behind the body: cws_io, and the record of how it ended. */
 static const char *cwsi_program_tail(void)
 {
     return
         "\n}\n#line 1 \"cwsandbox\"\n"
         "static struct { char *at; size_t size, room; bool failed; } cws_out;\n"
+        "static char cws_why[1024];\n"
         "static void cws_fail(cws_io *io, const char *text)\n"
         "{\n"
+        "    size_t n;\n"
         "    (void)io;\n"
         "    if (cws_out.failed) return;\n"
         "    cws_out.failed = true;\n"
         "    if (!text || !*text) text = \"no reason was given\";\n"
-        "    fputs(\"EXCEPTION:\", stderr);\n"
-        "    for (; *text; text++) fputc(*text == '\\n' ? ' ' : *text, stderr);\n"
-        "    fputc('\\n', stderr);\n"
+        "    for (n = 0; text[n] && n + 1 < sizeof cws_why; n++) cws_why[n] = text[n];\n"
+        "    while (n && text[n] && (text[n] & 0xc0) == 0x80) n--;\n"
+        "    cws_why[n] = '\\0';\n"
         "}\n"
         "static bool cws_write(cws_io *io, const void *data, size_t size)\n"
         "{\n"
@@ -23129,31 +23296,58 @@ static const char *cwsi_program_tail(void)
         "    cws_out.size += size;\n"
         "    return true;\n"
         "}\n"
-        "int main(int argc, char **argv)\n"
+        "static bool cws_leave(const char *path)\n"
         "{\n"
-        "    cws_io io, into = {cws_write, cws_fail, NULL};\n"
+        "    char *part = (char *)malloc(strlen(path) + 5);\n"
+        "    const unsigned char *p = (const unsigned char *)cws_why;\n"
+        "    FILE *file = part ? fopen(strcat(strcpy(part, path), \".tmp\"), \"wb\") : NULL;\n"
+        "    bool bad;\n"
+        "    if (!file) return false;\n"
+        "    fputs(cws_out.failed ? \"{\\\"outcome\\\":\\\"exception\\\",\\\"message\\\":\\\"\" :\n"
+        "          \"{\\\"outcome\\\":\\\"value\\\"}\\n\", file);\n"
+        "    for (; *p; p++) {\n"
+        "        if (*p < 32 || *p == '\"' || *p == '\\\\') fprintf(file, \"\\\\u%04x\", *p);\n"
+        "        else fputc(*p, file);\n"
+        "    }\n"
+        "    if (cws_out.failed) fputs(\"\\\"}\\n\", file);\n"
+        "    else if (cws_out.size) fwrite(cws_out.at, 1, cws_out.size, file);\n"
+        "    bad = ferror(file) != 0;\n"
+        "    return !fclose(file) && !bad && !rename(part, path);\n"
+        "}\n";
+}
+
+/* The end of the C program: main, which reads and writes the files. */
+static const char *cwsi_program_main(void)
+{
+    return
+        "static void cws_call(const char *payload, const char *old)\n"
+        "{\n"
+        "    cws_io io = {cws_write, cws_fail, NULL};\n"
         "    char piece[65536], *input;\n"
         "    size_t n, input_size;\n"
-        "    FILE *file = argc == 4 ? fopen(argv[1], \"rb\") : NULL;\n"
-        "    if (!file) return cws_fail(&into, \"the payload can not be read\"), 1;\n"
-        "    while ((n = fread(piece, 1, sizeof piece, file)) > 0) cws_write(&into, piece, n);\n"
-        "    cws_write(&into, \"\", 1);\n"
-        "    if (cws_out.failed) return 1;\n"
+        "    FILE *file = fopen(payload, \"rb\");\n"
+        "    if (!file) {\n"
+        "        cws_fail(&io, \"the payload can not be read\");\n"
+        "        return;\n"
+        "    }\n"
+        "    while ((n = fread(piece, 1, sizeof piece, file)) > 0) cws_write(&io, piece, n);\n"
+        "    cws_write(&io, \"\", 1);\n"
         "    fclose(file);\n"
-        "    remove(argv[1]);\n"
-        "    if (argv[3][0]) remove(argv[3]);\n"
+        "    remove(payload);\n"
+        "    if (*old) remove(old);\n"
+        "    if (cws_out.failed) return;\n"
         "    input = cws_out.at, input_size = cws_out.size - 1;\n"
         "    cws_out.at = NULL, cws_out.size = cws_out.room = 0;\n"
-        "    io = into;\n"
         "    cws_body(input, input_size, &io);\n"
-        "    if (cws_out.failed) return 1;\n"
-        "    file = fopen(argv[2], \"wb\");\n"
-        "    if (!file || fwrite(cws_out.at ? cws_out.at : \"\", 1, cws_out.size, file) !=\n"
-        "        cws_out.size || fclose(file)) {\n"
-        "        remove(argv[2]);\n"
-        "        return cws_fail(&into, \"the result can not be written\"), 1;\n"
-        "    }\n"
-        "    return 0;\n"
+        "}\n"
+        "int main(int argc, char **argv)\n"
+        "{\n"
+        "    if (argc != 4) return 2;\n"
+        "    cws_call(argv[1], argv[3]);\n"
+        "    if (cws_leave(argv[2])) return cws_out.failed ? 1 : 0;\n"
+        "    remove(argv[2]);\n"
+        "    fputs(\"the result can not be written\\n\", stderr);\n"
+        "    return 1;\n"
         "}\n";
 }
 
@@ -23166,6 +23360,7 @@ static const char *cwsi_program(cwsi_arena *a, const char *body)
     (void)cwsi_put_text(&text, cwsi_program_head());
     (void)cwsi_put_text(&text, body);
     (void)cwsi_put_text(&text, cwsi_program_tail());
+    (void)cwsi_put_text(&text, cwsi_program_main());
     whole = text.status ? NULL : cwsi_arena_copy(a, text.at, text.len);
     cwsi_buf_free(&text);
     return whole;
@@ -23209,86 +23404,15 @@ static bool cwsi_put_payload(cwsi_buf *buf, const cws_function *fn, const cwsi_i
 
 /* ================================================================================================
  * >>impl-function-error
- * What went wrong in a function, or in compiling it: read from what was left on stderr.
+ * How a function ended: read from the record that it left. And what is said if there is none.
  * ============================================================================================= */
-
-typedef struct cwsi_raised {
-    cwsi_str type, text; /* len 0: not known */
-    bool no_json;        /* the result could not be serialized; text says why */
-} cwsi_raised;
 
 /* Without blanks before it, and blanks and line ends behind it. Borrowed. */
 static cwsi_str cwsi_trim(cwsi_str s)
 {
-    for (; s.len && (*s.at == ' ' || *s.at == '\t'); s.len--) s.at++;
+    for (; s.len && strchr(" \t\r\n", *s.at); s.len--) s.at++;
     while (s.len && strchr(" \t\r\n", s.at[s.len - 1])) s.len--;
     return s;
-}
-
-static bool cwsi_ends_with(cwsi_str s, const char *end)
-{
-    size_t n = strlen(end);
-    return s.len >= n && memcmp(s.at + s.len - n, end, n) == 0;
-}
-
-/* The text behind a prefix; at NULL: the line does not begin with it. */
-static cwsi_str cwsi_behind(cwsi_str line, const char *prefix)
-{
-    size_t n = strlen(prefix);
-    cwsi_str rest = {NULL, 0};
-    if (line.len < n || memcmp(line.at, prefix, n) != 0) return rest;
-    rest.at = line.at + n;
-    rest.len = line.len - n;
-    return rest;
-}
-
-/* What one line of stderr tells: our two markers, or the "SomeError: text" of a traceback. */
-static void cwsi_raised_line(cwsi_raised *r, cwsi_str line)
-{
-    cwsi_str rest = cwsi_behind(line, "RESULT_SERIALIZATION_ERROR:"), type = line;
-    const char *colon;
-    if (rest.at) {
-        colon = CWSI_CAST(const char *, rest.len ? memchr(rest.at, ':', rest.len) : NULL);
-        r->type.at = rest.at;
-        r->type.len = colon ? CWSI_CAST(size_t, colon - rest.at) : rest.len;
-        r->text.at = colon ? colon + 1 : rest.at + rest.len;
-        r->text.len = CWSI_CAST(size_t, rest.at + rest.len - r->text.at);
-        r->no_json = true;
-        return;
-    }
-    rest = cwsi_behind(line, "EXCEPTION:");
-    if (rest.at) {
-        r->text = cwsi_trim(rest);
-        return;
-    }
-    if (line.len == 0 || *line.at == ' ') return;
-    for (type.len = 0; type.len + 1 < line.len; type.len++)
-        if (line.at[type.len] == ':' && line.at[type.len + 1] == ' ') break;
-    if (type.len + 1 >= line.len) return;
-    if (!cwsi_ends_with(type, "Error") && !cwsi_ends_with(type, "Exception")) return;
-    r->type = type;
-    r->text.at = line.at + type.len + 2;
-    r->text.len = line.len - type.len - 2;
-    r->text = cwsi_trim(r->text);
-    r->no_json = false;
-}
-
-/* Later lines win. */
-static cwsi_raised cwsi_raised_in(const char *text, size_t len)
-{
-    cwsi_raised r = CWSI_ZERO;
-    const char *end = text + len;
-    while (text < end) {
-        const char *newline =
-            CWSI_CAST(const char *, memchr(text, '\n', CWSI_CAST(size_t, end - text)));
-        cwsi_str line;
-        line.at = text;
-        line.len = CWSI_CAST(size_t, (newline ? newline : end) - text);
-        text += line.len + (newline ? 1 : 0);
-        if (line.len && line.at[line.len - 1] == '\r') line.len--;
-        cwsi_raised_line(&r, line);
-    }
-    return r;
 }
 
 /* Add metadata to err, the value cut to most - 1 bytes; an empty one is left out. */
@@ -23301,25 +23425,108 @@ static void cwsi_add_cut(cws_error *err, const char *key, cwsi_str text, size_t 
     cwsi_add_detail(err, 'm', cwsi_str_of(key), cwsi_str_of(cut));
 }
 
-/* The function, or its compiler, ended with a code other than 0. */
+/* "Function 'NAME' WHAT: TEXT", where control characters of the text are shown harmless. */
 static cws_status cwsi_function_failed(cws_error *err, const cws_function *fn, const char *what,
-                                       int32_t code, cwsi_str output)
+                                       int32_t code, cwsi_str text)
 {
-    cwsi_raised r = cwsi_raised_in(output.at, output.len);
-    cwsi_str detail = r.text.len ? r.text : cwsi_trim(output);
+    char cut[280];
+    text = cwsi_trim(text);
+    cwsi_copy_text(cut, sizeof(cut), text.at, text.len);
+    if (!text.len) (void)cwsi_format(cut, sizeof(cut), "exit code %d", code);
+    err->exit_code = code;
+    return cwsi_fail(err, CWS_ERR_EXECUTION, "Function '%.*s' %s: %s", 64, fn->name, what, cut);
+}
+
+/* The process ended without a record: say how, and with which last words. */
+static cws_status cwsi_function_died(cws_error *err, const cws_function *fn, const char *what,
+                                     int32_t code, cwsi_str output)
+{
+    char text[280], signal[24] = "";
+    output = cwsi_trim(output);
+    if (output.len > 200) { /* the last lines that fit, or the end of the last one */
+        const char *end = output.at + output.len, *line = end - 200, *next = line;
+        while (next < end && *next != '\n') next++;
+        output.at = next < end ? next + 1 : line;
+        output.len = CWSI_CAST(size_t, end - output.at);
+    }
+    if (code > 128 && code < 128 + 65)
+        (void)cwsi_format(signal, sizeof(signal), " (signal %d)", code - 128);
+    (void)cwsi_format(text, sizeof(text), "exit code %d%s%s%.*s", code, signal,
+                      output.len ? ": " : "", CWSI_CAST(int, output.len), output.at);
+    return cwsi_function_failed(err, fn, what, code, cwsi_str_of(text));
+}
+
+/* What came back must be what was agreed upon. */
+static cws_status cwsi_check_result(const cws_function *fn, const cws_bytes *bytes, cws_error *err)
+{
+    if (fn->serialization == CWS_SERIALIZE_BYTES ||
+        cwsi_is_json(bytes->at, bytes->len, CWSI_JSON_END))
+        return CWS_OK;
+    return cwsi_fail(err, CWS_ERR_FUNCTION_SERIALIZATION,
+                     "Function '%.*s' gave a result that is no JSON, or is nested too deep", 64,
+                     fn->name);
+}
+
+/* Put what a record tells of an exception into err. */
+static cws_status cwsi_function_raised(cws_error *err, const cws_function *fn, const char *what,
+                                       int32_t code, cwsi_str record, cwsi_str outcome,
+                                       cwsi_arena *a)
+{
+    cwsi_str type = cwsi_json_text_at(a, record, "type");
+    cwsi_str message = cwsi_json_text_at(a, record, "message");
+    cwsi_str cause = cwsi_json_text_at(a, record, "cause.type");
     const char *prefix = "";
-    char text[320];
-    if (r.no_json)
+    char text[300];
+    if (cwsi_str_is(outcome, "exit")) prefix = "SystemExit: ";
+    if (cwsi_str_is(outcome, "unserializable"))
         prefix = fn->serialization == CWS_SERIALIZE_BYTES
                      ? "return value is not bytes: "
                      : "return value is not JSON-serializable: ";
     (void)cwsi_format(text, sizeof(text), "%s%.*s", prefix,
-                      CWSI_CAST(int, detail.len < 270 ? detail.len : 270), detail.at);
-    if (!text[0]) (void)cwsi_format(text, sizeof(text), "exit code %d", code);
-    err->exit_code = code;
-    cwsi_add_cut(err, "exception_type", r.type, 96);
-    if (r.text.len || r.no_json) cwsi_add_cut(err, "exception_message", cwsi_str_of(text), 320);
-    return cwsi_fail(err, CWS_ERR_EXECUTION, "Function '%.*s' %s: %s", 64, fn->name, what, text);
+                      CWSI_CAST(int, message.len < 240 ? message.len : 240),
+                      message.len ? message.at : "");
+    cwsi_add_cut(err, "exception_type", type, 96);
+    cwsi_add_cut(err, "exception_module", cwsi_json_text_at(a, record, "module"), 64);
+    cwsi_add_cut(err, "exception_message",
+                 cwsi_str_is(outcome, "exit") ? message : cwsi_str_of(text), 280);
+    if (cause.len) {
+        cwsi_str why = cwsi_json_text_at(a, record, "cause.message");
+        char line[160];
+        (void)cwsi_format(line, sizeof(line), "%.*s: %.*s",
+                          CWSI_CAST(int, cause.len < 64 ? cause.len : 64), cause.at,
+                          CWSI_CAST(int, why.len < 80 ? why.len : 80), why.len ? why.at : "");
+        cwsi_add_cut(err, "exception_cause", cwsi_str_of(line), 160);
+    }
+    return cwsi_function_failed(err, fn, what, code, text[0] ? cwsi_str_of(text) : type);
+}
+
+/* Take the record off what was read: `file` is the value then, or err says how the function ended.
+ * *record gets the line of JSON of such an end, in the arena; it may be NULL. */
+static cws_status cwsi_function_outcome(const cws_function *fn, cws_bytes *file, const char *what,
+                                        int32_t code, cwsi_arena *a, const char **record,
+                                        cws_error *err)
+{
+    const char *end =
+        CWSI_CAST(const char *, file->len ? memchr(file->at, '\n', file->len) : NULL);
+    cwsi_str head = CWSI_ZERO, outcome = CWSI_ZERO;
+    if (end) {
+        head.at = file->at;
+        head.len = CWSI_CAST(size_t, end - file->at);
+        if (cwsi_json_is_object(head)) outcome = cwsi_json_text_at(a, head, "outcome");
+    }
+    if (cwsi_str_is(outcome, "value")) {
+        file->at += head.len + 1;
+        file->len -= head.len + 1;
+        return cwsi_check_result(fn, file, err);
+    }
+    if (cwsi_str_is(outcome, "exception") || cwsi_str_is(outcome, "exit") ||
+        cwsi_str_is(outcome, "unserializable")) {
+        if (record) *record = cwsi_arena_copy(a, head.at, head.len);
+        return cwsi_function_raised(err, fn, what, code, head, outcome, a);
+    }
+    return cwsi_fail(err, CWS_ERR_FUNCTION_SERIALIZATION,
+                     "Function '%.*s' left a result without a record of how it ended", 64,
+                     fn->name);
 }
 
 /* From the first line of a compiler's output that is an error, if there is one. */
@@ -23365,6 +23572,7 @@ typedef struct cwsi_invocation {
     bool settled;           /* somebody cares for the sandbox: its stop, or the function */
     cws_error outcome;
     cws_bytes *bytes;
+    const char *record;     /* JSON: what the function raised; NULL: nothing that is known */
     cws_op *map;            /* wants to know of the end; not held: it holds this */
 } cwsi_invocation;
 
@@ -23554,7 +23762,7 @@ static bool cwsi_function_command(cwsi_invocation *v, const char ***out)
         *argv++ = cwsi_function_path(v, CWSI_PROGRAM, fn->token, "");
     } else {
         *argv++ = "-c";
-        *argv++ = cwsi_script_python();
+        *argv++ = fn->script;
         *argv++ = fn->temp_dir[0] ? fn->temp_dir : "/";
     }
     argv[0] = cwsi_function_data_path(v, CWSI_PAYLOAD, v->token);
@@ -23564,7 +23772,7 @@ static bool cwsi_function_command(cwsi_invocation *v, const char ***out)
     return !v->op.err.status;
 }
 
-/* Run the function itself. An exit code other than 0 is op->err. */
+/* Run the function itself. How it ended stands in its result. */
 static cwsi_turn cwsi_function_execute(cwsi_invocation *v, int64_t now)
 {
     cws_op *op = &v->op;
@@ -23575,9 +23783,6 @@ static cwsi_turn cwsi_function_execute(cwsi_invocation *v, int64_t now)
     v->called = true;
     if (cwsi_function_exec(v, argv, false, now) == CWSI_PENDING) return CWSI_PENDING;
     v->ran = !op->err.status;
-    if (v->ran && v->process->exit_code)
-        (void)cwsi_function_failed(&op->err, v->fn, "execution failed in sandbox",
-                                   v->process->exit_code, cwsi_function_output(v));
     return CWSI_READY;
 }
 
@@ -23625,22 +23830,13 @@ static cwsi_turn cwsi_function_payload(cwsi_invocation *v, int64_t now)
     return cwsi_function_write(v, path, v->payload.at, v->payload.len, now);
 }
 
-/* What came back must be what was agreed upon. */
-static cws_status cwsi_check_result(const cws_function *fn, const cws_bytes *bytes, cws_error *err)
-{
-    if (fn->serialization == CWS_SERIALIZE_BYTES ||
-        cwsi_is_json(bytes->at, bytes->len, CWSI_JSON_END))
-        return CWS_OK;
-    return cwsi_fail(err, CWS_ERR_FUNCTION_SERIALIZATION,
-                     "Function '%.*s' gave a result that is no JSON, or is nested too deep", 64,
-                     fn->name);
-}
-
-/* Read the result file and check it; v->bytes is the result, or op->err is set. */
+/* Read the result file: v->bytes is the value, or op->err says how the function ended. */
 static cwsi_turn cwsi_function_result(cwsi_invocation *v, int64_t now)
 {
     cws_op *op = &v->op;
     cws_file_opts o = CWSI_ZERO;
+    const char *what = "execution failed in sandbox";
+    int32_t code;
     o.timeout_seconds = cwsi_function_left(v, now);
     if (!v->file) {
         const char *path = cwsi_function_data_path(v, CWSI_RESULT, v->token);
@@ -23649,7 +23845,17 @@ static cwsi_turn cwsi_function_result(cwsi_invocation *v, int64_t now)
     if (cwsi_function_file(v) == CWSI_PENDING) return CWSI_PENDING;
     v->bytes = op->err.status ? NULL : cws_op_take_bytes(v->file);
     cwsi_function_file_done(v);
-    if (v->bytes) (void)cwsi_check_result(v->fn, v->bytes, &op->err);
+    code = v->process->exit_code;
+    if (v->bytes) {
+        if (cwsi_function_outcome(v->fn, v->bytes, what, code, &v->arena, &v->record, &op->err)) {
+            cws_bytes_free(v->bytes);
+            v->bytes = NULL;
+        }
+    } else if (op->err.status == CWS_ERR_FILE && code) {
+        cwsi_error_clear(&op->err);
+        (void)cwsi_function_died(&op->err, v->fn, what, code, cwsi_function_output(v));
+    }
+    op->discreet = true; /* whatever is said now, it is the function's */
     return CWSI_READY;
 }
 
@@ -24095,11 +24301,14 @@ static cws_status cwsi_local_c(cws_function *fn, const cwsi_input *in, cws_bytes
 
 #if CWSI_HAS_PROCESS
 
+#define CWSI_FD_MAX 65536 /* descriptors beyond are not looked at */
+
 typedef struct cwsi_local_call {
     cws_function *fn;
     cwsi_arena arena;
     const char *folder; /* of this call alone: others on this machine see names, not contents */
     const char *payload, *result, *errors; /* paths in it */
+    const char *module, *cached; /* where the script has the source, and Python its bytecode */
 } cwsi_local_call;
 
 /* Something of this machine failed, with this errno. Returns CWS_ERR_FILE. */
@@ -24161,6 +24370,35 @@ static bool cwsi_local_get(const char *path, cwsi_buf *out)
     return n == 0;
 }
 
+/* What the child inherits of this process: its output, and nothing else. Descriptors that others
+ * left open across exec are closed, signals are as in a new session. */
+static int cwsi_local_inherit(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attr,
+                              const char *errors)
+{
+    long most = sysconf(_SC_OPEN_MAX);
+    sigset_t all, none;
+    int code = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0), fd;
+    if (!code)
+        code = posix_spawn_file_actions_addopen(actions, 2, errors, O_WRONLY | O_CREAT | O_EXCL,
+                                                0600);
+    if (most < 0 || most > CWSI_FD_MAX) most = CWSI_FD_MAX;
+    for (fd = 3; !code && fd < most; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags >= 0 && !(flags & FD_CLOEXEC))
+            code = posix_spawn_file_actions_addclose(actions, fd);
+    }
+    (void)sigfillset(&all);
+    (void)sigdelset(&all, SIGKILL);
+    (void)sigdelset(&all, SIGSTOP);
+    (void)sigemptyset(&none);
+    if (!code) code = posix_spawnattr_setsigdefault(attr, &all);
+    if (!code) code = posix_spawnattr_setsigmask(attr, &none);
+    if (!code)
+        code = posix_spawnattr_setflags(
+            attr, CWSI_CAST(short, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK));
+    return code;
+}
+
 /* Run the script. Its standard input is empty, its output this process's, its errors a file. */
 static int cwsi_local_spawn(const cwsi_local_call *l, pid_t *pid)
 {
@@ -24170,10 +24408,11 @@ static int cwsi_local_spawn(const cwsi_local_call *l, pid_t *pid)
     const char *words[] = {NULL, "-c", NULL, NULL, NULL, NULL, "", NULL};
     char *argv[10] = {NULL};
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attr;
     size_t i;
     int code;
     words[0] = fn->local_interpreter;
-    words[2] = cwsi_script_python();
+    words[2] = fn->script;
     words[3] = fn->temp_dir[0] ? fn->temp_dir : "/";
     words[4] = l->payload;
     words[5] = l->result;
@@ -24181,11 +24420,12 @@ static int cwsi_local_spawn(const cwsi_local_call *l, pid_t *pid)
     for (i = 0; i < CWSI_COUNT(words); i++) memcpy(&argv[i], &words[i], sizeof(argv[i]));
     code = posix_spawn_file_actions_init(&actions);
     if (code) return code;
-    code = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (!code)
-        code = posix_spawn_file_actions_addopen(&actions, 2, l->errors,
-                                                O_WRONLY | O_CREAT | O_EXCL, 0600);
-    if (!code) code = posix_spawnp(pid, argv[0], &actions, NULL, argv, environ);
+    code = posix_spawnattr_init(&attr);
+    if (!code) {
+        code = cwsi_local_inherit(&actions, &attr, l->errors);
+        if (!code) code = posix_spawnp(pid, argv[0], &actions, &attr, argv, environ);
+        (void)posix_spawnattr_destroy(&attr);
+    }
     (void)posix_spawn_file_actions_destroy(&actions);
     return code;
 }
@@ -24210,10 +24450,11 @@ static int cwsi_local_wait(cws_client *c, pid_t pid, int64_t until)
 }
 
 /* The child has ended: what did it leave? */
-static cws_status cwsi_local_result(const cwsi_local_call *l, int code, cws_bytes **out,
-                                    cws_error *err)
+static cws_status cwsi_local_result(cwsi_local_call *l, int code, cws_bytes **out, cws_error *err)
 {
+    static const char what[] = "execution failed";
     cws_client *c = l->fn->client;
+    cws_status status;
     cws_error unused;
     cwsi_buf buf;
     if (!err) {
@@ -24224,25 +24465,43 @@ static cws_status cwsi_local_result(const cwsi_local_call *l, int code, cws_byte
         return cwsi_fail(err, CWS_ERR_TIMEOUT, "Function '%.*s' timed out after %lld ms, %s", 64,
                          l->fn->name, CWSI_CAST(long long, l->fn->timeout_ms), "running it here");
     cwsi_buf_init(&buf, &c->mem, CWSI_FILE_MAX);
-    if (code) {
-        cwsi_str output;
-        (void)cwsi_local_get(l->errors, &buf);
-        output.at = buf.len ? buf.at : "";
-        output.len = buf.len;
-        (void)cwsi_function_failed(err, l->fn, "execution failed", code, output);
-        cwsi_buf_free(&buf);
-        return CWS_ERR_EXECUTION;
+    if (cwsi_local_get(l->result, &buf)) {
+        *out = cwsi_bytes_of(c, &buf);
+        if (!*out) return cwsi_no_memory(err, l->fn->name);
+        status = cwsi_function_outcome(l->fn, *out, what, code, &l->arena, NULL, err);
+        if (!status) return CWS_OK;
+        cws_bytes_free(*out);
+        *out = NULL;
+        return status;
     }
-    if (!cwsi_local_get(l->result, &buf)) {
-        cws_status status = buf.status;
-        code = errno;
-        cwsi_buf_free(&buf);
-        return status ? cwsi_fail(err, status, "Function '%.*s': %s", 64, l->fn->name,
-                                  cws_status_text(status))
-                      : cwsi_local_broken(l, "it ended without a result", code, err);
+    status = buf.status;
+    if (status)
+        (void)cwsi_fail(err, status, "Function '%.*s': %s", 64, l->fn->name,
+                        cws_status_text(status));
+    else if (!code) status = cwsi_local_broken(l, "it ended without a result", errno, err);
+    cwsi_buf_free(&buf);
+    if (status) return status;
+    cwsi_buf_init(&buf, &c->mem, CWSI_FILE_MAX);
+    (void)cwsi_local_get(l->errors, &buf);
+    (void)cwsi_function_died(err, l->fn, what, code, cwsi_str_of(buf.len ? buf.at : ""));
+    cwsi_buf_free(&buf);
+    return CWS_ERR_EXECUTION;
+}
+
+/* Remove the files of a folder, and the folder. */
+static void cwsi_local_sweep(cwsi_local_call *l, const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)) != NULL) {
+        size_t size = strlen(folder) + strlen(entry->d_name) + 2;
+        char *path = CWSI_CAST(char *, cwsi_arena_alloc(&l->arena, size));
+        if (!path || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        (void)cwsi_format(path, size, "%s/%s", folder, entry->d_name);
+        (void)unlink(path);
     }
-    *out = cwsi_bytes_of(c, &buf);
-    return *out ? CWS_OK : cwsi_no_memory(err, l->fn->name);
+    if (dir) (void)closedir(dir);
+    (void)rmdir(folder);
 }
 
 /* Folder, payload, script, result; all of it is removed again, whatever happens. */
@@ -24272,10 +24531,9 @@ static cws_status cwsi_local_run(cwsi_local_call *l, const cwsi_input *in, cws_b
         if (code) status = cwsi_local_broken(l, "local_interpreter can not be run", code, err);
         else status = cwsi_local_result(l, cwsi_local_wait(c, pid, until), out, err);
     }
-    (void)unlink(l->payload);
-    (void)unlink(l->result);
-    (void)unlink(l->errors);
-    (void)rmdir(l->folder);
+    cwsi_local_sweep(l, l->cached);
+    cwsi_local_sweep(l, l->module);
+    cwsi_local_sweep(l, l->folder);
     return status;
 }
 
@@ -24308,7 +24566,10 @@ static cws_status cwsi_local_python(cws_function *fn, const cwsi_input *in, cws_
     l.payload = cwsi_local_path(&l, "payload", token);
     l.result = cwsi_local_path(&l, "result", token);
     l.errors = cwsi_local_path(&l, "errors", token);
-    if (l.folder && l.payload && l.result && l.errors) status = cwsi_local_run(&l, in, out, err);
+    l.module = cwsi_local_path(&l, "result.d", token);
+    l.cached = cwsi_local_path(&l, "result.d/__pycache__", token);
+    if (l.folder && l.payload && l.result && l.errors && l.module && l.cached)
+        status = cwsi_local_run(&l, in, out, err);
     else status = cwsi_no_memory(err, fn->name);
     cwsi_arena_clear(&l.arena);
     return status;
@@ -24356,6 +24617,8 @@ static bool cwsi_function_fill(cws_function *fn, const cws_function_opts *o)
     } else {
         fn->name = cwsi_keep(a, o->name, &ok);
         fn->source = cwsi_keep(a, o->source, &ok);
+        fn->script = cwsi_script_python(a);
+        ok = ok && fn->script;
         fn->closure = cwsi_keep(a, o->closure_vars ? o->closure_vars : "{}", &ok);
         fn->interpreter = cwsi_keep_strings(a, o->interpreter ? o->interpreter : python, NULL, &ok);
         fn->local_interpreter = cwsi_keep(a, o->local_interpreter, &ok);
@@ -24525,12 +24788,23 @@ CWS_API cws_status cws_function_call_bytes(cws_function *function, const void *d
     return status;
 }
 
+/* The call behind an operation that has ended; NULL: it is none. */
+static const cwsi_invocation *cwsi_invocation_of(const cws_op *op)
+{
+    if (!op || !op->done || op->kind != cwsi_function_kind()) return NULL;
+    return CWSI_CAST(const cwsi_invocation *, CWSI_CAST(const void *, op));
+}
+
 CWS_API const cws_result *cws_op_function_output(const cws_op *op)
 {
-    const cwsi_invocation *v =
-        op && op->done && op->kind == cwsi_function_kind()
-            ? CWSI_CAST(const cwsi_invocation *, CWSI_CAST(const void *, op)) : NULL;
+    const cwsi_invocation *v = cwsi_invocation_of(op);
     return v && v->called && v->process && v->process->began ? v->process->result : NULL;
+}
+
+CWS_API const char *cws_op_function_exception(const cws_op *op)
+{
+    const cwsi_invocation *v = cwsi_invocation_of(op);
+    return v ? v->record : NULL;
 }
 
 /* ================================================================================================
@@ -24671,7 +24945,7 @@ static cws_status cwsi_function_here(cws_function *fn, const cwsi_input *in, cws
 {
     cws_status status =
         fn->body ? cwsi_local_c(fn, in, out, err) : cwsi_local_python(fn, in, out, err);
-    if (!status) status = cwsi_check_result(fn, *out, err);
+    if (!status && fn->body) status = cwsi_check_result(fn, *out, err);
     if (!status) return CWS_OK;
     cws_bytes_free(*out);
     *out = NULL;

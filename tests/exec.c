@@ -214,7 +214,8 @@ static void api_test_exec(void)
         api_answer(t, 0, "", "");
         CHECK_INT(api_exec(t, sb, argv, &o, &r), CWS_OK);
         HAS(script_json(&t->s, api_exec_rpc(t), 0),
-            "\"cd \\\"$0\\\" && exec \\\"$@\\\"\",\"/\",\"/usr/bin/env\",\"a.b=x y\",\"PWD=\",\"-x\"]");
+            "\"cd \\\"$0\\\" && exec \\\"$@\\\"\",\"/\",\"/usr/bin/env\",\"a.b=x y\",\"PWD=\","
+            "\"-x\"]");
         HAS(script_json(&t->s, api_exec_rpc(t), 0), "\"env\":{\"A\":\"1\"}");
         cws_result_free(r);
         CHECK_INT(api_exec(t, sb, assigned, &o, &r), CWS_ERR_INVALID_ARGUMENT);

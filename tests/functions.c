@@ -98,12 +98,34 @@ TEST_FN void fn_starts(api *t)
     script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
 }
 
+/* The result file has this record, and behind it this. */
+TEST_FN void fn_leaves_behind(api *t, const char *record, const char *value)
+{
+    static char file[100000], text[140000];
+    (void)snprintf(file, sizeof(file), "%s%s", record, value);
+    (void)snprintf(text, sizeof(text), "{\"content\":\"%s\"}",
+                   grpc_base64(&t->s.arena, cwsi_str_of(file)));
+    script_ok(&t->s, "ReadFile", text);
+}
+
+TEST_FN void fn_raises(api *t, const char *type)
+{
+    char record[100];
+    (void)snprintf(record, sizeof(record), "{\"outcome\": \"exception\", \"type\": "
+                                           "\"%s\"}\n", type);
+    fn_leaves_behind(t, record, "");
+}
+
 TEST_FN void fn_returns(api *t, const char *json)
 {
-    char text[400];
-    (void)snprintf(text, sizeof(text), "{\"content\":\"%s\"}",
-                   grpc_base64(&t->s.arena, cwsi_str_of(json)));
-    script_ok(&t->s, "ReadFile", text);
+    fn_leaves_behind(t, "{\"outcome\": \"value\"}\n", json);
+}
+
+/* There is no result file. */
+TEST_FN void fn_is_missing(api *t)
+{
+    script_error(&t->s, "ReadFile", "not_found", "no such file",
+                 script_reason(&t->s, "CWSANDBOX_FILE_NOT_FOUND", "cwsandbox.com"));
 }
 
 TEST_FN void fn_stops(api *t)
@@ -135,7 +157,9 @@ TEST_FN const char *fn_command(api *t, size_t index)
     while (cwsi_json_next(&j) == CWSI_JSON_STRING) {
         cwsi_str word;
         CHECK(cwsi_json_string(&j, &t->s.arena, &word));
-        if (cwsi_str_is(word, cwsi_script_python())) word = cwsi_str_of("SCRIPT");
+        if (word.len == strlen(cwsi_script_python(&t->s.arena)) &&
+            memcmp(word.at, cwsi_script_python(&t->s.arena), word.len) == 0)
+            word = cwsi_str_of("SCRIPT");
         (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%.*s",
                        text[0] ? "|" : "", (int)word.len, word.at);
     }
@@ -596,47 +620,18 @@ TEST_FN void test_refusals(void)
     }
 }
 
-TEST_FN void test_raised(void)
-{
-    TEST("FN-8: the exception is read from stderr; later lines win, indented ones do not count") {
-        static const struct {
-            const char *text, *type, *message;
-            bool no_json;
-        } rows[] = {
-            {"", "", "", false},
-            {"some words\n", "", "", false},
-            {"EXCEPTION: no \t\nTraceback (most recent call last):\n  File x\nValueError: no\n",
-             "ValueError", "no", false},
-            {"EXCEPTION:first\n", "", "first", false},
-            {"Warning: not this\nStop: nor this", "", "", false},
-            {"a.b.MyException: text: more\r\n", "a.b.MyException", "text: more", false},
-            {"  ValueError: indented\n", "", "", false},
-            {"KeyError: 'a'\nTypeError: b\n", "TypeError", "b", false},
-            {"ValueError:no blank\n", "", "", false},
-            {"ValueError: \n", "ValueError", "", false},
-            {": x\n:\nError", "", "", false},
-            {"RESULT_SERIALIZATION_ERROR:TypeError:a: set\n", "TypeError", "a: set", true},
-            {"ValueError: x\nRESULT_SERIALIZATION_ERROR:T", "T", "", true},
-            {"RESULT_SERIALIZATION_ERROR:T:x\nOSError: y", "OSError", "y", false}};
-        size_t i;
-        for (i = 0; i < CWSI_COUNT(rows); i++) {
-            cwsi_raised r = cwsi_raised_in(rows[i].text, strlen(rows[i].text));
-            if (!CHECK(cwsi_str_is(r.type, rows[i].type)) ||
-                !CHECK(cwsi_str_is(r.text, rows[i].message)) ||
-                !CHECK(r.no_json == rows[i].no_json))
-                printf("    row %u\n", (unsigned)i);
-        }
-    }
-}
-
 TEST_FN void test_failures(void)
 {
     EACH("FN-7: an exception is an execution error with type, message and code") {
         cws_function *fn = fn_adder(t);
         fn_starts(t);
         script_ok(&t->s, "WriteFile", "{}");
-        api_answer(t, 1, "", "EXCEPTION:too small\nTraceback (most recent call last):\n  x: y\n"
-                             "ValueError: too small\n");
+        api_answer(t, 1, "", "KeyError: of another story\n");
+        fn_leaves_behind(t, "{\"outcome\":\"exception\",\"type\":\"ValueError\","
+                            "\"module\":\"builtins\","
+                            "\"message\":\"too small\",\"cause\":{\"type\":\"KeyError\","
+                            "\"message\":\"'k'\"},"
+                            "\"traceback\":\"T\"}\n", "");
         fn_stops(t);
         CHECK(fn_call(t, fn, NULL, NULL) == NULL);
         CHECK_INT(t->err.status, CWS_ERR_EXECUTION);
@@ -644,6 +639,9 @@ TEST_FN void test_failures(void)
         CHECK_INT(t->err.exit_code, 1);
         CHECK_STR(cws_error_metadata(&t->err, "exception_type"), "ValueError");
         CHECK_STR(cws_error_metadata(&t->err, "exception_message"), "too small");
+        CHECK_STR(cws_error_metadata(&t->err, "exception_module"), "builtins");
+        CHECK_STR(cws_error_metadata(&t->err, "exception_cause"), "KeyError: 'k'");
+        CHECK(strstr(t->said, "too small") == NULL);
         CHECK_STR(t->err.sandbox_id, "sb-1");
         fn_none_left(t);
         cws_function_free(fn);
@@ -652,7 +650,9 @@ TEST_FN void test_failures(void)
         cws_function *fn = fn_adder(t);
         fn_starts(t);
         script_ok(&t->s, "WriteFile", "{}");
-        api_answer(t, 1, "", "RESULT_SERIALIZATION_ERROR:TypeError:set is not\n");
+        api_answer(t, 1, "", "");
+        fn_leaves_behind(t, "{\"outcome\":\"unserializable\",\"type\":\"TypeError\","
+                            "\"message\":\"set is not\"}\n", "");
         fn_stops(t);
         CHECK(fn_call(t, fn, NULL, NULL) == NULL);
         CHECK_INT(t->err.status, CWS_ERR_EXECUTION);
@@ -660,19 +660,99 @@ TEST_FN void test_failures(void)
         CHECK_STR(cws_error_metadata(&t->err, "exception_type"), "TypeError");
         cws_function_free(fn);
     }
-    EACH("other output stands for a message; without any it is the exit code") {
+    EACH("without a record the error tells the exit code, the signal and the last words") {
+        static const struct {
+            int code;
+            const char *words, *message;
+        } rows[] = {{127, "sh: python: not found\n", "exit code 127: sh: python: not found"},
+                    {3, "", "exit code 3"},
+                    {139, "ValueError: not this\n\n",
+                     "exit code 139 (signal 11): ValueError: not this"},
+                    {193, "", "exit code 193"}};
+        cws_function *fn = fn_adder(t);
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            char expected[200];
+            fn_starts(t);
+            script_ok(&t->s, "WriteFile", "{}");
+            api_answer(t, rows[i].code, "", rows[i].words);
+            fn_is_missing(t);
+            fn_stops(t);
+            CHECK(fn_call(t, fn, NULL, NULL) == NULL);
+            CHECK_INT(t->err.status, CWS_ERR_EXECUTION);
+            CHECK_INT(t->err.exit_code, rows[i].code);
+            (void)snprintf(expected, sizeof(expected),
+                           "Function 'add' execution failed in sandbox: %s", rows[i].message);
+            CHECK_STR(t->err.message, expected);
+            CHECK(cws_error_metadata(&t->err, "exception_message") == NULL);
+            CHECK(cws_error_metadata(&t->err, "exception_type") == NULL);
+        }
+        cws_function_free(fn);
+    }
+    EACH("of many last words the last lines are told") {
+        static char words[300];
         cws_function *fn = fn_adder(t);
         int i;
         for (i = 0; i < 2; i++) {
+            memset(words, 'x', sizeof(words) - 1);
+            if (!i) memcpy(words + 250, "\nthe end", 8);
+            if (!i) words[258] = '\0';
             fn_starts(t);
             script_ok(&t->s, "WriteFile", "{}");
-            api_answer(t, 127, "", i ? "" : "sh: python: not found\n");
+            api_answer(t, 9, "", words);
+            fn_is_missing(t);
             fn_stops(t);
             CHECK(fn_call(t, fn, NULL, NULL) == NULL);
-            HAS(t->err.message, "Function 'add' execution failed in sandbox: ");
-            HAS(t->err.message, i ? ": exit code 127" : ": sh: python: not found");
-            CHECK(cws_error_metadata(&t->err, "exception_message") == NULL);
+            HAS(t->err.message, i ? "in sandbox: exit code 9: xxxx" : ": exit code 9: the end");
+            CHECK(strlen(t->err.message) < 280);
         }
+        cws_function_free(fn);
+    }
+    EACH("a record that is none, and a value behind one of another kind, are no result") {
+        static const char *const records[] = {
+            "", "\n", "7", "7\n", "{}\n", "{\"outcome\": \"value\"}", "{\"outcome\": \"val\"}\n7",
+            "{\"outcome\": 7}\n7", "{\"outcome\": \"value\"\n7", "[\"outcome\", \"value\"]\n7",
+            "x{\"outcome\": \"value\"}\n7", "{\"outcome\": \"value\"} {}\n7"};
+        cws_function *fn = fn_adder(t);
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(records); i++) {
+            fn_starts(t);
+            script_ok(&t->s, "WriteFile", "{}");
+            api_answer(t, 0, "", "");
+            fn_leaves_behind(t, records[i], "");
+            fn_stops(t);
+            CHECK(fn_call(t, fn, NULL, NULL) == NULL);
+            if (!CHECK_INT(t->err.status, CWS_ERR_FUNCTION_SERIALIZATION))
+                printf("    record %d\n", (int)i);
+            HAS(t->err.message, "without a record of how it ended");
+        }
+        fn_none_left(t);
+        cws_function_free(fn);
+    }
+    EACH("a record counts whatever the exit code, and long values of it are cut") {
+        static char record[90000];
+        cws_function *fn = fn_adder(t);
+        fn_starts(t);
+        script_ok(&t->s, "WriteFile", "{}");
+        api_answer(t, 120, "", "");
+        fn_returns(t, "7");
+        fn_stops(t);
+        CHECK_STR(fn_call(t, fn, NULL, NULL), "7");
+        (void)snprintf(record, sizeof(record), "{\"outcome\":\"exit\",\"type\":\"%0300d\","
+                                               "\"module\":"
+                       "\"%0300d\",\"message\":\"%080000d\","
+                       "\"cause\":{\"type\":\"%0300d\"}}\n", 1, 2, 3, 4);
+        fn_starts(t);
+        script_ok(&t->s, "WriteFile", "{}");
+        api_answer(t, 0, "", "");
+        fn_leaves_behind(t, record, "");
+        fn_stops(t);
+        CHECK(fn_call(t, fn, NULL, NULL) == NULL);
+        HAS(t->err.message, "execution failed in sandbox: SystemExit: 0000");
+        CHECK_INT(strlen(cws_error_metadata(&t->err, "exception_type")), 95);
+        CHECK_INT(strlen(cws_error_metadata(&t->err, "exception_module")), 63);
+        CHECK_INT(strlen(cws_error_metadata(&t->err, "exception_message")), 279);
+        fn_none_left(t);
         cws_function_free(fn);
     }
     EACH("FN-3: what is read must be JSON; NaN is") {
@@ -694,8 +774,7 @@ TEST_FN void test_failures(void)
         fn_starts(t);
         script_ok(&t->s, "WriteFile", "{}");
         api_answer(t, 0, "", "");
-        script_error(&t->s, "ReadFile", "not_found", "no such file",
-                     script_reason(&t->s, "CWSANDBOX_FILE_NOT_FOUND", "cwsandbox.com"));
+        fn_is_missing(t);
         fn_stops(t);
         CHECK(fn_call(t, fn, NULL, NULL) == NULL);
         CHECK_INT(t->err.status, CWS_ERR_FILE);
@@ -957,7 +1036,8 @@ TEST_FN void test_warm(void)
         CHECK_STR(fn_call(t, fn, NULL, NULL), "1");
         CHECK_INT(cws_session_sandbox_count(t->session), 1);
         (void)snprintf(digits, sizeof(digits), "%s", fn_digits(fn_command(t, 1), "_result_"));
-        api_answer(t, 1, "", "ValueError: no\n"); /* an exception is no reason to give it up */
+        api_answer(t, 1, "", ""); /* an exception is no reason to give it up */
+        fn_raises(t, "ValueError");
         CHECK(fn_call(t, fn, NULL, NULL) == NULL);
         HAS(fn_command(t, 2), digits); /* the old result is removed */
         CHECK_INT(fn->warm->stats.exec_count, 2); /* mkdir is none of them */
@@ -1081,7 +1161,8 @@ TEST_FN void test_more(void)
         fn_works(t, "\"a\"");
         fn_starts(t);
         script_ok(&t->s, "WriteFile", "{}");
-        api_answer(t, 1, "", "KeyError: 'b'\n");
+        api_answer(t, 1, "", "");
+        fn_raises(t, "KeyError");
         fn_stops(t);
         fn_works(t, "\"c\"");
         CHECK_INT(cws_function_map(fn, args, 3, &o, &results, &t->err), CWS_OK);
@@ -1181,7 +1262,8 @@ TEST_FN void test_more(void)
         fn_starts(t);
         api_answer(t, 0, "", "");
         script_ok(&t->s, "WriteFile", "{}");
-        api_answer(t, 1, "", "ValueError: x");
+        api_answer(t, 1, "", "");
+        fn_raises(t, "ValueError");
         fn_stops(t);
         CHECK(fn_call(t, fn, NULL, NULL) == NULL);
         cws_session_metrics(t->session, &m);
@@ -1324,6 +1406,47 @@ TEST_FN void test_memory(void)
                 api_settle(t);
                 CHECK(t->s.open == NULL);
             }
+}
+
+TEST_FN void test_memory_raised(void)
+{
+    int persistent;
+    for (persistent = 0; persistent < 2; persistent++)
+        API_RUN("no memory while it is read what a function raised: an error, no "
+                "leak", API_BLOCKING) {
+            long n;
+            bool failed = true;
+            cws_status status = CWS_OK;
+            for (n = 0; n < 5000 && failed; n++) {
+                cws_function *fn = fn_adder(t);
+                cws_op *op = NULL;
+                fn_starts(t);
+                script_ok(&t->s, "WriteFile", "{}");
+                api_answer(t, 1, "", "");
+                fn_leaves_behind(t, "{\"outcome\":\"exception\",\"type\":\"\\u0041\","
+                                    "\"module\":\"\\u0042\","
+                                    "\"message\":\"\\u0043\","
+                                    "\"cause\":{\"type\":\"\\u0044\"}}\n", "");
+                fn_stops(t);
+                script_ok(&t->s, "CreateSandbox", BOX("RUNNING"))->times = -1; /* in doubt */
+                script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"))->times = -1;
+                test_alloc_fail_at(n, persistent == 1);
+                status = cws_function_call_begin(fn, NULL, NULL, &op, &t->err);
+                if (!status) status = cws_op_wait(op, CWS_FOREVER, &t->err);
+                failed = test_alloc_failed();
+                test_alloc_fail_at(-1, false);
+                CHECK(status == CWS_ERR_EXECUTION || (failed && status == CWS_ERR_NO_MEMORY));
+                if (!failed) CHECK_STR(cws_error_metadata(&t->err, "exception_cause"), "D: ");
+                cws_op_free(op);
+                cws_function_free(fn);
+                CHECK_INT(api_close(t), CWS_OK); /* no memory for its stop */
+                cws_session_free(t->session);
+                t->session = NULL;
+                fn_forget_script(t);
+            }
+            CHECK(n > 50 && n < 5000);
+            CHECK_INT(status, CWS_ERR_EXECUTION);
+        }
 }
 
 /* ---- real: in sandboxes of the local backend ------------------------------------------------ */
@@ -1471,7 +1594,7 @@ TEST_FN void test_python(void)
         o.temp_dir = top;
         o.local_interpreter = "python3";
         fn = real_fn(r, &o);
-        CHECK_STR(real_local(r, fn, args, NULL), "[[\"0o700\"], [\"errors\"]]");
+        CHECK_STR(real_local(r, fn, args, NULL), "[[\"0o700\"], [\"errors\", \"result.d\"]]");
         CHECK_INT(rmdir(top), 0);
         cws_function_free(fn);
     }
@@ -1526,13 +1649,13 @@ TEST_FN void test_python(void)
         } rows[] = {
             {"raise ValueError('too \"small\": 3')", "ValueError", "too \"small\": 3"},
             {"raise KeyError('k')", "KeyError", "'k'"},
-            {"import json; json.loads('{')", "json.decoder.JSONDecodeError", NULL},
+            {"import json; json.loads('{')", "JSONDecodeError", NULL},
             {"return missing", "NameError", "name 'missing' is not defined"},
             {"return {1, 2}", "TypeError",
              "return value is not JSON-serializable: Object of type set is not JSON serializable"},
             {"return {(1, 2): 3}", "TypeError", NULL},
-            {"raise type('Stop', (Exception,), {})('why')", NULL, "why"},
-            {"import sys; sys.exit(3)", NULL, NULL}};
+            {"raise type('Stop', (Exception,), {})('why')", "Stop", "why"},
+            {"import sys; sys.exit(3)", "SystemExit", "3"}};
         size_t i;
         for (i = 0; i < CWSI_COUNT(rows); i++) {
             char source[200];
@@ -1549,7 +1672,7 @@ TEST_FN void test_python(void)
             type = cws_error_metadata(&r->err, "exception_type");
             message = cws_error_metadata(&r->err, "exception_message");
             CHECK_STR(type, rows[i].type);
-            if (rows[i].message || i == 7) CHECK_STR(message, rows[i].message);
+            if (rows[i].message) CHECK_STR(message, rows[i].message);
             (void)real_local(r, fn, NULL, NULL);
             CHECK_INT(r->err.status, CWS_ERR_EXECUTION);
             CHECK_STR(cws_error_metadata(&r->err, "exception_type"), rows[i].type);
@@ -1629,8 +1752,8 @@ TEST_FN void test_python(void)
         cws_function *fn;
         o.keep_warm = true;
         fn = real_fn(r, &o);
-        CHECK_STR(real_call(r, fn, NULL, NULL), "[1, 1, 0]");
-        CHECK_STR(real_call(r, fn, NULL, NULL), "[1, 2, 0]");
+        CHECK_STR(real_call(r, fn, NULL, NULL), "[1, 1, 1]");
+        CHECK_STR(real_call(r, fn, NULL, NULL), "[1, 2, 1]");
         CHECK_INT(cws_local_live(&r->local), 1);
         cws_function_free(fn);
     }
@@ -1703,6 +1826,286 @@ TEST_FN void test_python(void)
         CHECK_INT(cws_local_live(&r->local), 0);
         (void)real_local(r, fn, NULL, NULL);
         CHECK_INT(r->err.status, CWS_ERR_TIMEOUT);
+        cws_function_free(fn);
+    }
+}
+
+/* Run f of this source; the result or the message. Its record goes to *record. */
+TEST_FN const char *real_run(real *r, const char *source, const char *args, char *record,
+                             size_t size)
+{
+    static char text[4000];
+    cws_function_opts o = fn_opts(source, "f");
+    cws_function *fn = real_fn(r, &o);
+    cws_op *op = NULL;
+    cws_bytes *bytes = NULL;
+    const char *raised;
+    CHECK_INT(cws_function_call_begin(fn, args, NULL, &op, &r->err), CWS_OK);
+    (void)cws_op_wait(op, CWS_FOREVER, &r->err);
+    bytes = cws_op_take_bytes(op);
+    (void)snprintf(text, sizeof(text), "%s",
+                   bytes ? (const char *)cws_bytes_data(bytes) : r->err.message);
+    cws_bytes_free(bytes);
+    raised = cws_op_function_exception(op);
+    CHECK((raised != NULL) == (r->err.status == CWS_ERR_EXECUTION && r->err.exit_code != 139 &&
+                               r->err.exit_code != 9));
+    if (record) (void)snprintf(record, size, "%s", raised ? raised : "");
+    cws_op_free(op);
+    cws_function_free(fn);
+    return text;
+}
+
+TEST_FN void test_outcomes(void)
+{
+    PYTHON("type, module, message, notes, cause and traceback are those of what was raised") {
+        static const struct {
+            const char *source, *type, *module, *message, *record;
+        } rows[] = {
+            {"class ReadTimeout(Exception): pass\n"
+             "def f():\n    try: {}['k']\n"
+             "    except KeyError as e: raise ReadTimeout('too slow') from e\n",
+             "ReadTimeout", "cws_function", "too slow",
+             "\"cause\": {\"type\": \"KeyError\", \"module\": \"builtins\", \"message\": \"'k'\"}"},
+            {"def f():\n    try: {}['k']\n    except KeyError: raise OSError(2, 'gone')\n",
+             "FileNotFoundError", "builtins", "[Errno 2] gone", "\"type\": \"KeyError\""},
+            {"import queue, sys\ndef f():\n    print('ConnectionError: again', file=sys.stderr)\n"
+             "    raise queue.Empty('nothing')\n", "Empty", "_queue", "nothing", "queue.Empty"},
+            {"def f():\n    raise RuntimeError('failed:\\nTypeError: of a command')\n",
+             "RuntimeError", "builtins", "failed: TypeError: of a command",
+             "\"message\": \"failed:\\nTypeError: of a command\""},
+            {"def f():\n    e = OSError('disk')\n    e.__notes__ = ['SomeError: see', 'x']\n"
+             "    raise e\n", "OSError", "builtins", "disk",
+             "\"notes\": [\"SomeError: see\", \"x\"]"},
+            {"import atexit, sys\ndef f():\n    sys.stderr.write('50%')\n"
+             "    atexit.register(lambda: print('CleanupError: late', file=sys.stderr))\n"
+             "    raise ValueError('bad')\n", "ValueError", "builtins", "bad",
+             "in f\\n    raise ValueError('bad')\\nValueError: bad\\n"},
+            {"class E(Exception):\n    def __str__(self): raise ValueError('no')\n"
+             "def f():\n    raise E\n", "E", "cws_function", "<unprintable E object>",
+             "\"outcome\": \"exception\""},
+            {"def f():\n    raise KeyboardInterrupt\n", "KeyboardInterrupt", "builtins", NULL, ""},
+            {"def f():\n    return f()\n", "RecursionError", "builtins",
+             "maximum recursion depth exceeded", "Previous line repeated"},
+            {"import threading\ndef f():\n"
+             "    t = threading.Thread(target=lambda: 1 / 0)\n    t.start(); t.join()\n"
+             "    raise "
+             "ValueError('\\ud800')\n", "ValueError", "builtins", "\xef\xbf\xbd", "\\ud800"},
+            {"def f():\n    raise SystemExit('a message')\n", "SystemExit", "builtins", "a message",
+             "\"outcome\": \"exit\""},
+            {"def f():\n    x = []\n    x.append(x)\n    return x\n", "ValueError", "builtins",
+             "return value is not JSON-serializable: Circular reference detected",
+             "\"outcome\": \"unserializable\""}};
+        char record[20000];
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(rows); i++) {
+            const char *message;
+            (void)real_run(r, rows[i].source, NULL, record, sizeof(record));
+            CHECK_INT(r->err.status, CWS_ERR_EXECUTION);
+            CHECK_INT(r->err.exit_code, 1);
+            CHECK_STR(cws_error_metadata(&r->err, "exception_type"), rows[i].type);
+            CHECK_STR(cws_error_metadata(&r->err, "exception_module"), rows[i].module);
+            message = cws_error_metadata(&r->err, "exception_message");
+            if (rows[i].message && rows[i].type[0] == 'R' && rows[i].type[2] == 'c')
+                CHECK(message && strncmp(message, rows[i].message, 30) == 0);
+            else CHECK_STR(message, rows[i].message);
+            if (!CHECK(strstr(record, rows[i].record) != NULL)) printf("    %s\n", record);
+            CHECK(strstr(record, "\\\"<string>\\\"") == NULL); /* no frame is the library's */
+        }
+    }
+    PYTHON("a process that dies says how, and what was left of its words") {
+        CHECK_STR(real_run(r, "import os, sys\ndef f():\n    sys.stderr.write('ValueError: "
+                              "no\\n')\n"
+                              "    sys.stderr.flush()\n    os._exit(9)\n", NULL, NULL, 0),
+                  "Function 'f' execution failed in sandbox: exit code 9: ValueError: no");
+        CHECK(cws_error_metadata(&r->err, "exception_type") == NULL);
+        HAS(real_run(r, "import os, signal\ndef f():\n    os.kill(os.getpid(), signal.SIGSEGV)\n",
+                     NULL, NULL, 0), "exit code 139 (signal 11)");
+        (void)real_run(r, "import sys\ndef f():\n    sys.exit(0)\n", NULL, NULL, 0);
+        CHECK_INT(r->err.status, CWS_ERR_EXECUTION);
+        CHECK_INT(r->err.exit_code, 0);
+        HAS(r->err.message, "SystemExit: 0");
+    }
+    PYTHON("what happens behind the return does not change the result") {
+        CHECK_STR(real_run(r, "import atexit, os\ndef f():\n    atexit.register(os._exit, 5)\n"
+                              "    return 7\n", NULL, NULL, 0), "7");
+        CHECK_STR(real_run(r, "import os\ndef f():\n    if os.fork() == 0: return 'child'\n"
+                              "    os.wait()\n    return 'parent'\n", NULL, NULL, 0), "\"parent\"");
+    }
+    PYTHON("the source is a module: pickles, dataclasses, hints, inspect, workers, recursion") {
+        static const char source[] =
+            "from __future__ import annotations\n"
+            "import dataclasses, functools, inspect, os, pickle, sys, typing\n"
+            "from concurrent.futures import ProcessPoolExecutor\n"
+            "import multiprocessing\n"
+            "@dataclasses.dataclass\n"
+            "class P:\n"
+            "    x: int\n"
+            "    y: typing.Optional[P] = None\n"
+            "def square(n): return n * n * factor\n"
+            "def plain(n): return n + 1\n"
+            "def twice(g):\n"
+            "    @functools.wraps(g)\n"
+            "    def h(*a, **k): return [g(*a, **k)] * 2\n"
+            "    return h\n"
+            "def fact(n, one=1): return one if n < 2 else n * fact(n - 1)\n"
+            "@twice\n"
+            "def f():  # the user's own line\n"
+            "    p = pickle.loads(pickle.dumps(P(1, P(2))))\n"
+            "    with ProcessPoolExecutor(2, multiprocessing.get_context('fork')) as pool:\n"
+            "        squares = list(pool.map(square, range(3)))\n"
+            "    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:\n"
+            "        spawned = list(pool.map(plain, range(2)))\n"
+            "    return [p == P(1, P(2)), typing.get_type_hints(P)['x'] is int, squares, spawned,\n"
+            "            inspect.getsource(fact).startswith('def fact'), fact(5),\n"
+            "            inspect.getsource(sys.modules[P.__module__]).count('own line'),\n"
+            "            __name__, os.path.basename(__file__)]\n";
+        cws_function_opts o = fn_opts(source, "f");
+        cws_function *fn;
+        o.closure_vars = "{\"factor\": 10, \"__name__\": \"other\"}";
+        fn = real_fn(r, &o);
+        CHECK_STR(real_call(r, fn, NULL, NULL),
+                  "[[true, true, [0, 10, 40], [1, 2], true, 120, 2, \"cws_function\", "
+                  "\"cws_function.py\"], [true, true, [0, 10, 40], [1, 2], true, 120, 2, "
+                  "\"cws_function\", \"cws_function.py\"]]");
+        cws_function_free(fn);
+    }
+    PYTHON("every byte of the source is kept: literals, marks, line ends, and none at the end") {
+        static const char *const rows[][2] = {
+            {"def f():\n    return '''a\n   \nb'''\n", "\"a\\n   \\nb\""},
+            {"  x = '''a\n  b\n    c'''\n  def f():\n    return x\n", "\"a\\n  b\\n    c\""},
+            {"\t# c\n\tdef f():\n\t\treturn f'''{1}\n\tb{2\n\t+ 3}'''\n", "\"1\\n\\tb5\""},
+            {"  def f():\n    return [\n1,\n    2]", "[1, 2]"},
+            {"\xef\xbb\xbf" "def f(): return "
+             "'\xc3\xa4\xf0\x9f\x98\x80'", "\"\\u00e4\\ud83d\\ude00\""},
+            {"# -*- coding: latin-1 -*-\ndef f(): return '\xc3\xa4'", "\"\\u00e4\""},
+            {"x = 1\r\ndef f():\r\n    return '''a\r\nb'''\r\n", "\"a\\nb\""},
+            {"\fx = 'a\\x0cb'\n\f\ndef f():\n    return x\n", "\"a\\fb\""},
+            {"\n\n   \n  def f(): return \"\"\"x\n  \"\"\"\n", "\"x\\n  \""}};
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(rows); i++)
+            if (!CHECK_STR(real_run(r, rows[i][0], NULL, NULL, 0), rows[i][1]))
+                printf("    row %d\n", (int)i);
+    }
+    PYTHON("tracebacks show the user's own lines, whatever separates them") {
+        char record[4000];
+        (void)real_run(r, "x = 'a\x0c\xe2\x80\xa8 b'\r\n\r\ndef f():\r\n    raise ValueError(1)  "
+                          "# mine\r\n",
+                       NULL, record, sizeof(record));
+        if (!CHECK(strstr(record, "line 4, in f\\n    raise ValueError(1)  # mine\\n") != NULL))
+            printf("    %s\n", record);
+        (void)real_run(r, "    def f():\n        raise ValueError(2)  # mine\n", NULL, record,
+                       sizeof(record));
+        HAS(record, "line 2, in f\\n    raise ValueError(2)  # mine\\n");
+    }
+    PYTHON("integers, NaN, surrogates and long strings, both ways") {
+        static char big[6004], text[200010], *at = text;
+        (void)memset(big, '7', 6000);
+        big[0] = '[', big[5999] = ']', big[6000] = '\0';
+        CHECK_STR(real_run(r, "def f(*a): return [type(x).__name__ for x in a] + [a[0] % "
+                              "1000]\n", big,
+                           NULL, 0), "[\"int\", 777]");
+        CHECK_STR(real_run(r, "def f(): return [2 ** 64, -(10 ** 30), float('nan'), -float('inf'), "
+                              "1e-320, '\\ud800', '\\0']\n", NULL, NULL, 0),
+                  "[18446744073709551616, -1000000000000000000000000000000, NaN, -Infinity, "
+                  "1e-320, "
+                  "\"\\ud800\", \"\\u0000\"]");
+        CHECK_STR(real_run(r, "def f(): return len(str(len(str(9)) * 0 + 1)) and 10 ** 5000 > 0 "
+                              "and "
+                              "[10 ** 5000][0] % 7\n", NULL, NULL, 0), "2");
+        HAS(real_run(r, "def f(): return 10 ** 4999\n", NULL, NULL, 0), "1000000000");
+        *at++ = '[', *at++ = '"';
+        (void)memset(at, 'x', 200000);
+        memcpy(at + 200000, "\"]", 3);
+        CHECK_STR(real_run(r, "def f(s): return [len(s), s[-1]]\n", text, NULL, 0), "[200000, "
+                              "\"x\"]");
+    }
+    PYTHON("files of the working directory do not break the runner, and the function finds them") {
+        static const char *const names[] = {"harmless", "json",   "token",     "types",
+                                            "random",   "io",     "traceback", "linecache"};
+        size_t i;
+        for (i = 0; i < CWSI_COUNT(names); i++) {
+            cws_function_opts o;
+            cws_sandbox_opts so;
+            cws_mounted_file file;
+            cws_function *fn;
+            char path[64], source[300];
+            memset(&so, 0, sizeof(so));
+            memset(&file, 0, sizeof(file));
+            (void)snprintf(path, sizeof(path), "/workspace/%s.py", names[i]);
+            (void)snprintf(source, sizeof(source), "def f(good):\n    if not good:\n"
+                           "        raise ValueError('bad')\n    import %s\n"
+                           "    return getattr(%s, 'VALUE', 0)\n", names[i], names[i]);
+            file.mount_path = path;
+            file.content = "VALUE = 1\n";
+            file.size = 10;
+            so.mounted_files = &file;
+            so.mounted_file_count = 1;
+            o = fn_opts(source, "f");
+            o.sandbox = &so;
+            o.keep_warm = true;
+            fn = real_fn(r, &o);
+            if (!CHECK_STR(real_call(r, fn, "[true]", NULL), strcmp(names[i], "io") ? "1" : "0"))
+                printf("    %s\n", path);
+            (void)real_call(r, fn, "[false]", NULL);
+            if (!CHECK_STR(cws_error_metadata(&r->err, "exception_message"), "bad"))
+                printf("    %s\n", path);
+            cws_function_free(fn);
+        }
+    }
+    PYTHON("local: signals are as in a new session, and no descriptor of others is there") {
+        static const char source[] =
+            "import os, signal\ndef f():\n"
+            "    return [len(signal.pthread_sigmask(signal.SIG_BLOCK, [])),\n"
+            "            [int(s) for s in (signal.SIGCHLD, signal.SIGUSR1, signal.SIGTERM)\n"
+            "             if signal.getsignal(s) != signal.SIG_DFL],\n"
+            "            sorted(set(map(int, os.listdir('/proc/self/fd'))) - {0, 1, 2})[1:]]\n";
+        cws_function_opts o = fn_opts(source, "f");
+        cws_function *fn;
+        sigset_t all, before;
+        void (*chld)(int), (*usr1)(int);
+        int fds[2];
+        o.local_interpreter = "python3";
+        fn = real_fn(r, &o);
+        if (pipe(fds)) abort();
+        sigfillset(&all);
+        sigprocmask(SIG_BLOCK, &all, &before);
+        chld = signal(SIGCHLD, SIG_IGN);
+        usr1 = signal(SIGUSR1, SIG_IGN);
+        CHECK_STR(real_local(r, fn, NULL, NULL), "[0, [], []]");
+        signal(SIGCHLD, chld);
+        signal(SIGUSR1, usr1);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        close(fds[0]);
+        close(fds[1]);
+        cws_function_free(fn);
+    }
+    PYTHON("local: the same outcomes, and nothing is left of them") {
+        static const char source[] =
+            "import os, sys\nfrom concurrent.futures import ProcessPoolExecutor\n"
+            "import multiprocessing\ndef g(n): return n\n"
+            "def f(how):\n"
+            "    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:\n"
+            "        list(pool.map(g, [1]))\n"
+            "    if how == 1: raise LookupError('x')\n    if how == 2: sys.exit(4)\n"
+            "    if how == 3: os.abort()\n    if how == 4: return {1, 2}\n    return how\n";
+        static const char *const said[] = {
+            "0", "Function 'f' execution failed: x", "Function 'f' execution failed: SystemExit: 4",
+            "Function 'f' execution failed: exit code 134 (signal 6)",
+            "Function 'f' execution failed: return value is not JSON-serializable: Object of type "
+            "set is not JSON serializable"};
+        char top[] = "/tmp/cws-functions-XXXXXX", args[16];
+        cws_function_opts o = fn_opts(source, "f");
+        cws_function *fn;
+        int i;
+        if (!mkdtemp(top)) abort();
+        o.temp_dir = top;
+        o.local_interpreter = "python3";
+        fn = real_fn(r, &o);
+        for (i = 0; i < 5; i++) {
+            (void)snprintf(args, sizeof(args), "[%d]", i);
+            CHECK_STR(real_local(r, fn, args, NULL), said[i]);
+        }
+        CHECK_INT(rmdir(top), 0);
         cws_function_free(fn);
     }
 }
@@ -1827,14 +2230,15 @@ int main(int argc, char **argv)
     test_init(argc, argv);
     test_requests();
     test_refusals();
-    test_raised();
     test_failures();
     test_faults();
     test_time();
     test_warm();
     test_more();
     test_memory();
+    test_memory_raised();
     test_python();
+    test_outcomes();
     test_c();
     return test_summary();
 }

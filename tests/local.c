@@ -2,8 +2,8 @@
  *
  * Calls of the local backend, with requests and answers as JSON, without the library's own calls:
  * volumes and snapshots, discovery, several containers, pause and resume. Everything runs with
- * namespaces, if there are any, and without. At the end commands with a working directory, which need
- * a real shell. Usage:
+ * namespaces, if there are any, and without. At the end commands with a working directory, which
+ * need a real shell. Usage:
  *
  *     local [part of a test's name]
  */
