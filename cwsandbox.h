@@ -333,11 +333,16 @@
  * cws_client_wakeup and cws_session_metrics may be called from any thread. Each client calls
  * curl_global_init unless no_global_init is set; that function is thread-safe from libcurl 7.84 on.
  *
+ * A child of fork may free what it inherited: that touches no connection, sandbox or file of its
+ * parent. The transport is not called for it, so libcurl's memory stays until the child ends. The
+ * first wait or poll of a child, or a session that it opens, makes the client its own; then the
+ * parent must not use it any more.
+ *
  * MEMORY AND SIZES
  *
  * All memory of the library comes from one function per client (cws_client_opts.allocator), under
- * a cap. libcurl's own memory is not covered. The allocator and all hooks must stay valid until
- * the last object that was made from the client is freed.
+ * a cap, and is wiped before it goes back there. libcurl's own memory is not covered. The allocator
+ * and all hooks must stay valid until the last object that was made from the client is freed.
  *
  *   client and session            about 2 KiB together, without libcurl
  *   a sandbox                     3,056 bytes before its start, 3,472 when it runs (64-bit)
@@ -3064,7 +3069,9 @@ CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end);
  * >>impl-memory
  * One accounting layer over the user's resize function: each block carries its size in front, so
  * that frees need none, the cap is exact and the sizes handed to resize are right. Arenas group
- * what dies together: a decoded message, the strings of an object.
+ * what dies together: a decoded message, the strings of an object. Keys and secrets may be in any
+ * block, so each is wiped before the allocator gets it back; only large ones, which grow with
+ * output and the contents of files, are resized in place.
  * ============================================================================================= */
 
 typedef struct cwsi_mem {
@@ -3113,6 +3120,29 @@ static cwsi_block_head *cwsi_head(void *block)
     return CWSI_CAST(cwsi_block_head *, block) - 1;
 }
 
+#define CWSI_MOVED_MAX 65536 /* a smaller block is moved by us, a larger one by the allocator */
+
+/* Give a block back, wiped. */
+static void cwsi_release(cwsi_mem *mem, cwsi_block_head *head, size_t size)
+{
+    memset(head, 0, size); /* not left out: the call behind it goes through a pointer */
+    (void)(mem->allocator.resize)(mem->allocator.user, head, size, 0);
+}
+
+/* A block of the new size with what was in the old one, which is gone. NULL: nothing changed. */
+static cwsi_block_head *cwsi_move(cwsi_mem *mem, cwsi_block_head *old, size_t old_size, size_t size)
+{
+    cwsi_block_head *head;
+    void *user = mem->allocator.user;
+    if (!old || old_size > CWSI_MOVED_MAX)
+        return CWSI_CAST(cwsi_block_head *, (mem->allocator.resize)(user, old, old_size, size));
+    head = CWSI_CAST(cwsi_block_head *, (mem->allocator.resize)(user, NULL, 0, size));
+    if (!head) return NULL;
+    memcpy(CWSI_CAST(void *, head), old, old_size < size ? old_size : size);
+    cwsi_release(mem, old, old_size);
+    return head;
+}
+
 /* Resize a block, or make one from NULL. New bytes are not cleared. NULL: nothing changed. */
 static void *cwsi_realloc(cwsi_mem *mem, void *block, size_t size)
 {
@@ -3120,8 +3150,7 @@ static void *cwsi_realloc(cwsi_mem *mem, void *block, size_t size)
     size_t old_size = head ? head->size : 0, whole;
     if (!cwsi_add(size, sizeof(cwsi_block_head), &whole)) return NULL;
     if (whole > old_size && whole - old_size > mem->limit - mem->used) return NULL;
-    head = CWSI_CAST(cwsi_block_head *,
-                     (mem->allocator.resize)(mem->allocator.user, head, old_size, whole));
+    head = cwsi_move(mem, head, old_size, whole);
     if (!head) return NULL;
     mem->used = mem->used - old_size + whole;
     if (mem->used > mem->peak) mem->peak = mem->used;
@@ -3146,7 +3175,7 @@ static void cwsi_free(cwsi_mem *mem, void *block)
         cwsi_block_head *head = cwsi_head(block);
         size_t size = head->size;
         mem->used -= size;
-        (void)(mem->allocator.resize)(mem->allocator.user, head, size, 0);
+        cwsi_release(mem, head, size);
     }
 }
 
@@ -6290,6 +6319,7 @@ struct cws_client {
     bool grpc;      /* instead of Connect */
     bool no_duplex; /* streams were refused at this address: exec goes the unary way */
     bool no_environment;
+    long process; /* whose connections these are: that which opened it, or turned its loop last */
     cws_transport transport;
     const cwsi_dialect *dialect;
     const cwsi_hooks *hooks;              /* NULL until there is a session */
@@ -7289,6 +7319,23 @@ static void cwsi_sleep(int ms)
 #endif
 }
 
+/* The id of this process; 0 where there is no fork. */
+static long cwsi_process(void)
+{
+#if CWSI_UNIX
+    return CWSI_CAST(long, getpid());
+#else
+    return 0;
+#endif
+}
+
+/* May connections and files be touched? Not by a child of fork that only frees what it inherited:
+ * they are its parent's. One that turns the loop makes the client its own. */
+static bool cwsi_client_is_ours(const cws_client *c)
+{
+    return c->process == cwsi_process();
+}
+
 /* Every operation ends as cancelled, then the transport goes. */
 static void cwsi_client_shut(cws_client *c)
 {
@@ -7303,7 +7350,7 @@ static void cwsi_client_shut(cws_client *c)
         (void)cwsi_run_ready(c);
     }
     c->dead = true;
-    if (c->transport.close) (c->transport.close)(c->transport.user);
+    if (c->transport.close && cwsi_client_is_ours(c)) (c->transport.close)(c->transport.user);
     memset(&c->transport, 0, sizeof(c->transport));
     c->header_count = 0;
     cwsi_arena_clear(&c->arena); /* the credential goes with it */
@@ -7339,6 +7386,7 @@ static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *e
     if (c->dead) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
     c->running = true;
     c->refs++;
+    c->process = cwsi_process();
     cwsi_run_timers(c);
     if (cwsi_run_ready(c)) wait = 0;
     if (c->ready_first) wait = 0;
@@ -8147,7 +8195,8 @@ static void cwsi_call_close(cwsi_call *call)
     if (!call->open) return;
     call->open = false;
     c->open_exchanges--;
-    if (!c->dead) (c->transport.cancel)(c->transport.user, call->handle);
+    if (!c->dead && cwsi_client_is_ours(c))
+        (c->transport.cancel)(c->transport.user, call->handle);
 }
 
 /* End the exchange on the wire if it is open, then free the call. NULL is fine. */
@@ -9526,6 +9575,31 @@ static const char *cwsi_keep(cwsi_arena *a, const char *text, bool *ok)
     const char *copy = text ? cwsi_arena_copy(a, text, strlen(text)) : NULL;
     if (text && !copy) *ok = false;
     return copy;
+}
+
+/* A copy of the name of a file of this machine. A relative one means the working directory of now,
+ * whatever it is later. */
+static const char *cwsi_keep_path(cwsi_arena *a, const char *path, bool *ok)
+{
+#if CWSI_UNIX
+    char dir[4096];
+    size_t n, size;
+    char *whole;
+    if (!path || path[0] == '/' || !getcwd(dir, sizeof(dir))) return cwsi_keep(a, path, ok);
+    n = strlen(dir);
+    size = n + strlen(path) + 2;
+    whole = CWSI_CAST(char *, cwsi_arena_alloc(a, size));
+    if (!whole) *ok = false;
+    else (void)cwsi_format(whole, size, "%s%s%s", dir, dir[n - 1] == '/' ? "" : "/", path);
+    return whole;
+#elif defined(_WIN32)
+    char *whole = path ? _fullpath(NULL, path, 0) : NULL;
+    const char *copy = cwsi_keep(a, whole ? whole : path, ok);
+    free(whole);
+    return copy;
+#else
+    return cwsi_keep(a, path, ok);
+#endif
 }
 
 /* The two lists, one behind the other. NULL if both are NULL. */
@@ -13180,6 +13254,7 @@ CWS_API cws_status cws_client_open(const cws_client_opts *opts, cws_client **out
     if (!c) return cwsi_no_memory(err, "client");
     c->mem = mem;
     c->refs = 1;
+    c->process = cwsi_process();
     cwsi_arena_init(&c->arena, &c->mem);
     c->no_environment = o->no_environment;
     c->log = o->log;
@@ -20027,7 +20102,7 @@ static void cwsi_http_close(cwsi_http *h)
     if (!h->open) return;
     h->open = false;
     c->open_exchanges--;
-    if (!c->dead) (c->transport.cancel)(c->transport.user, h->handle);
+    if (!c->dead && cwsi_client_is_ours(c)) (c->transport.cancel)(c->transport.user, h->handle);
 }
 
 /* End the try under way and free the buffers; the struct is the caller's. */
@@ -20277,12 +20352,14 @@ static bool cwsi_netrc_find(const char *text, const char *host, char *out, size_
 }
 
 /* The same from the user's file. */
-static bool cwsi_netrc_read(const cws_client *c, const char *host, char *out, size_t size)
+static bool cwsi_netrc_read(cws_client *c, const char *host, char *out, size_t size)
 {
+    enum { MOST = 16384 };
     const char *given = cwsi_wandb_get(c, NULL, "NETRC"), *home = cwsi_wandb_get(c, NULL, "HOME");
-    char path[1024], text[16384];
-    size_t got, i;
+    char path[1024], *text;
+    size_t i;
     FILE *file = NULL;
+    bool found = false;
     if (!home) home = cwsi_wandb_get(c, NULL, "USERPROFILE");
     for (i = 0; !file && i < (given ? 1u : 2u); i++) {
         if (given && given[0] == '~' && home)
@@ -20293,10 +20370,15 @@ static bool cwsi_netrc_read(const cws_client *c, const char *host, char *out, si
         file = fopen(path, "rb");
     }
     if (!file) return false;
-    got = fread(text, 1, sizeof(text) - 1, file);
+    (void)setvbuf(file, NULL, _IONBF, 0); /* no copy of the key stays in a buffer of stdio */
+    text = CWSI_CAST(char *, cwsi_alloc(&c->mem, MOST));
+    if (text) {
+        text[fread(text, 1, MOST - 1, file)] = '\0';
+        found = cwsi_netrc_find(text, host, out, size);
+    }
     (void)fclose(file);
-    text[got] = '\0';
-    return cwsi_netrc_find(text, host, out, size);
+    cwsi_free(&c->mem, text);
+    return found;
 }
 #endif
 
@@ -21021,8 +21103,14 @@ static void cwsi_report_trouble(cwsi_report *r, const char *who, const char *why
 /* One line at the end of the file. False: it can not be written. */
 static bool cwsi_report_append(const char *path, const cwsi_buf *line)
 {
-    FILE *file = fopen(path, "ab");
     bool good;
+#if CWSI_UNIX
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT, 0600);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "ab");
+    if (fd >= 0 && !file) (void)close(fd);
+#else
+    FILE *file = fopen(path, "ab");
+#endif
     if (!file) return false;
     good = fwrite(line->at, 1, line->len, file) == line->len;
     return fclose(file) == 0 && good;
@@ -21383,7 +21471,7 @@ static cws_status cwsi_session_reporters(cws_session *s, const cws_session_opts 
     status = wandb ? cwsi_session_wandb(s, o->wandb, err) : CWS_OK;
     if (status) return status;
     if (o->reporter) s->reporter = *o->reporter;
-    s->metrics_path = cwsi_keep(&s->arena, o->metrics_path, &ok);
+    s->metrics_path = cwsi_keep_path(&s->arena, o->metrics_path, &ok);
     if (ok) s->metrics = cwsi_metrics_new(s->client, wandb || o->reporter || o->metrics_path);
     return s->metrics ? CWS_OK : cwsi_no_memory(err, "session");
 }
@@ -21566,19 +21654,32 @@ static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
     return status;
 }
 
+/* Is the file of this name still the one that is open? */
+static bool cwsi_journal_is_there(const cwsi_journal *j)
+{
+#if CWSI_UNIX
+    struct stat held, named;
+    return j->lock >= 0 && fstat(j->lock, &held) == 0 && stat(j->path, &named) == 0 &&
+           held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+#else
+    (void)j;
+    return true;
+#endif
+}
+
 /* Hold the file for this session, as long as it or a forked process lives. NULL: held, else why
  * not. Devices and the like are not for us to remove in the end. */
 static const char *cwsi_journal_lock(cwsi_journal *j)
 {
 #if CWSI_UNIX && defined(LOCK_NB)
-    struct stat held, named;
+    struct stat named;
     if (stat(j->path, &named) == 0 && !S_ISREG(named.st_mode)) return "is no regular file";
-    j->lock = open(j->path, O_RDWR | O_CREAT, 0666);
+    j->lock = open(j->path, O_RDWR | O_CREAT, 0600);
     if (j->lock < 0) return "can not be opened";
     (void)fcntl(j->lock, F_SETFD, FD_CLOEXEC);
     if (flock(j->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         return "is in use by another session";
-    if (fstat(j->lock, &held) != 0 || stat(j->path, &named) != 0 || held.st_ino != named.st_ino)
+    if (!cwsi_journal_is_there(j))
         return "has been removed meanwhile"; /* its session has just been closed */
 #else
     (void)j;
@@ -21593,7 +21694,7 @@ static bool cwsi_journal_write(cws_session *s, const char *kind, const char *fir
     FILE *file = s && s->journal ? CWSI_AS(FILE, s->journal->file) : NULL;
     char line[CWSI_JOURNAL_LINE];
     size_t n;
-    if (!file) return true;
+    if (!file || !cwsi_client_is_ours(s->client)) return true;
     /* a part of a line, of a crash or a full disk, must not swallow this one */
     n = cwsi_format(line, sizeof(line), "%s%s %s%s%s\n", s->journal->torn ? "\n" : "", kind, first,
                     second ? " " : "", second ? second : "");
@@ -21641,6 +21742,11 @@ static void cwsi_journal_finish(cws_session *s)
         (void)cwsi_journal_write(s, "reaped", j->tag, NULL);
         return;
     }
+    if (!cwsi_journal_is_there(j)) {
+        cwsi_journal_shut(j);
+        cwsi_log(s->client, CWS_LOG_WARNING, "journal: %s is another file now; it stays", j->path);
+        return;
+    }
     removed = remove(j->path) == 0; /* while it is locked, where that is possible */
     cwsi_journal_shut(j);
     if (!removed && remove(j->path))
@@ -21653,17 +21759,18 @@ static cws_status cwsi_journal_open(cws_session *s, const char *path, cws_error 
     cwsi_journal *j = CWSI_NEW(&s->client->mem, cwsi_journal);
     cws_status status = CWS_OK;
     const char *why;
+    bool ok = true;
     char words[CWSI_JOURNAL_LINE];
     if (!j) return cwsi_no_memory(err, "journal");
     j->lock = -1;
     cwsi_arena_init(&j->arena, &s->client->mem);
     s->journal = j;
-    j->path = cwsi_arena_copy(&j->arena, path, strlen(path));
+    j->path = cwsi_keep_path(&j->arena, path, &ok);
     memcpy(j->tag, "cws-", 4);
     cwsi_uuid(s->client, j->tag + 4);
     if (!j->path) return cwsi_no_memory(err, "journal");
     why = cwsi_journal_lock(j);
-    if (!why) j->file = fopen(path, "ab+");
+    if (!why) j->file = fopen(j->path, "ab+");
     if (!j->file)
         return cwsi_fail(err, CWS_ERR_FILE, "journal: '%.*s' %s", 200, path,
                          why ? why : "can not be opened");
@@ -22172,6 +22279,7 @@ CWS_API cws_status cws_session_open(const cws_session_opts *opts, cws_session **
     if (!status && !c) status = cws_client_open(o->client_opts, &c, err);
     if (status) return status;
     c->hooks = cwsi_session_hooks();
+    c->process = cwsi_process();
     s = cwsi_session_new(c, close_ms);
     if (!s) {
         if (!o->client) cwsi_session_drop_client(c, o);
@@ -22725,16 +22833,6 @@ typedef struct cwsi_guards {
 } cwsi_guards;
 
 static cwsi_guards cwsi_guard;
-
-/* The id of this process; 0 where there is no fork. */
-static long cwsi_process(void)
-{
-#if CWSI_UNIX
-    return CWSI_CAST(long, getpid());
-#else
-    return 0;
-#endif
-}
 
 static void cwsi_guard_handler(int number);
 
@@ -24621,7 +24719,9 @@ static bool cwsi_function_fill(cws_function *fn, const cws_function_opts *o)
         ok = ok && fn->script;
         fn->closure = cwsi_keep(a, o->closure_vars ? o->closure_vars : "{}", &ok);
         fn->interpreter = cwsi_keep_strings(a, o->interpreter ? o->interpreter : python, NULL, &ok);
-        fn->local_interpreter = cwsi_keep(a, o->local_interpreter, &ok);
+        fn->local_interpreter = o->local_interpreter && strchr(o->local_interpreter, '/')
+                                    ? cwsi_keep_path(a, o->local_interpreter, &ok)
+                                    : cwsi_keep(a, o->local_interpreter, &ok); /* of PATH */
     }
     fn->serialization = o->serialization;
     fn->keep_warm = o->keep_warm;
@@ -25982,7 +26082,9 @@ static CURLcode cwsi_curl_set_request(cwsi_curl_exchange *x, const cws_http_requ
 static void cwsi_curl_exchange_free(cwsi_curl_exchange *x)
 {
     cwsi_curl *t = x->curl;
+    struct curl_slist *line;
     if (x->easy) curl_easy_cleanup(x->easy);
+    for (line = x->list; line; line = line->next) memset(line->data, 0, strlen(line->data));
     curl_slist_free_all(x->list);
     cwsi_buf_free(&x->queue);
     cwsi_buf_free(&x->head);
@@ -26398,9 +26500,9 @@ static void cwsi_curl_configure(cwsi_curl *t, const cws_client_opts *o, bool *ok
     t->only_2 = o->http_version == CWS_HTTP_2 || t->client->grpc;
     t->only_1_1 = o->http_version == CWS_HTTP_1_1 || !(info->features & CURL_VERSION_HTTP2);
     t->direct = loopback || o->no_environment; /* no proxy of the environment */
-    t->ca_file = cwsi_keep(&t->client->arena, o->ca_file, ok);
-    t->cert_file = cwsi_keep(&t->client->arena, o->client_cert_file, ok);
-    t->key_file = cwsi_keep(&t->client->arena, o->client_key_file, ok);
+    t->ca_file = cwsi_keep_path(&t->client->arena, o->ca_file, ok);
+    t->cert_file = cwsi_keep_path(&t->client->arena, o->client_cert_file, ok);
+    t->key_file = cwsi_keep_path(&t->client->arena, o->client_key_file, ok);
     t->unary_most = cwsi_curl_http_version(t, t->only_2) == CURL_HTTP_VERSION_1_1 ||
                             cwsi_curl_dedicated(t, t->only_2, false) || cwsi_curl_before(t, 8, 1)
                         ? 16

@@ -860,6 +860,70 @@ static void test_working_directory(bool no_namespaces)
     cws_session_free(session);
 }
 
+/* What a child of fork frees: nothing, the sandbox, all of it, the client without the rest. */
+static void child_frees(int how, cws_session *session, cws_sandbox *box, cws_process *p)
+{
+    if (how == 2) cws_process_free(p);
+    if (how > 0 && how < 3) cws_sandbox_free(box);
+    if (how >= 2) cws_session_free(session);
+    _exit(0);
+}
+
+static void test_fork(bool no_namespaces)
+{
+    static const char *const argv[] = {"/bin/sh", "-c", "sleep 0.5; echo done >d; cat d", NULL};
+    char journal[] = "/tmp/cwsandbox-test-XXXXXX";
+    int how;
+    for (how = 0; how < 4; how++)
+        TEST("a child of fork that frees what it inherited does not touch what is its parent's") {
+            cws_transport transport;
+            cws_local_opts opts;
+            cws_client_opts copts;
+            cws_session_opts sopts;
+            cws_session *session = NULL;
+            cws_sandbox *box = NULL;
+            cws_process *p = NULL;
+            const cws_result *result = NULL;
+            cws_error err;
+            struct stat st;
+            int state = -1, fd;
+            pid_t pid;
+            memset(&opts, 0, sizeof opts);
+            memset(&copts, 0, sizeof copts);
+            memset(&sopts, 0, sizeof sopts);
+            memcpy(journal + sizeof journal - 7, "XXXXXX", 6);
+            fd = mkstemp(journal);
+            close(fd);
+            opts.no_namespaces = no_namespaces;
+            CHECK_INT(cws_local_transport_open(&opts, &transport, &err), CWS_OK);
+            copts.transport = &transport;
+            copts.base_url = "http://localhost";
+            copts.no_environment = true;
+            copts.allocator = &test_allocator;
+            sopts.client_opts = &copts;
+            sopts.journal = journal;
+            CHECK_INT(cws_session_open(&sopts, &session, &err), CWS_OK);
+            CHECK_INT(cws_session_sandbox(session, NULL, &box, &err), CWS_OK);
+            CHECK_INT(cws_sandbox_wait(box, NULL, &err), CWS_OK);
+            CHECK_INT(cws_exec_begin(box, argv, NULL, &p, &err), CWS_OK);
+            CHECK_INT(cws_client_poll(cws_session_client(session), 0.1, &err), CWS_OK);
+            CHECK(stat(journal, &st) == 0);
+            fflush(NULL);
+            pid = fork();
+            if (pid == 0) child_frees(how, session, box, p);
+            CHECK(waitpid(pid, &state, 0) == pid && state == 0);
+            fd = (int)st.st_size;
+            CHECK(stat(journal, &st) == 0 && st.st_size == fd);
+            CHECK_INT(cws_process_wait(p, 10, &result, &err), CWS_OK);
+            if (result) CHECK_STR(cws_result_stdout(result), "done\n");
+            cws_process_free(p);
+            CHECK_INT(cws_session_close(session, &err), CWS_OK);
+            CHECK(stat(journal, &st) != 0); /* which only the parent may remove */
+            cws_sandbox_free(box);
+            cws_session_free(session);
+        }
+}
+
 int main(int argc, char **argv)
 {
     cws_local_opts opts;
@@ -881,6 +945,7 @@ int main(int argc, char **argv)
         test_pause();
         local.close(local.user);
         test_working_directory(mode == 1);
+        test_fork(mode == 1);
         TEST("nothing is left of it") CHECK_INT(rmdir(root), 0);
         memcpy(root + sizeof root - 7, "XXXXXX", 6);
     }

@@ -948,6 +948,47 @@ static void test_journal_files(void)
         cws_session_free(other);
         CHECK_STR(journal_shows(journal), "(none)");
     }
+    ONCE("relative paths mean the directory of the open; new files are private; only our own is "
+         "removed") {
+        static const char *const others[] = {"run.journal", "metrics.jsonl"};
+        char first[] = "/tmp/cws-session-XXXXXX", second[] = "/tmp/cws-session-XXXXXX", path[100];
+        char before[1000];
+        struct stat st;
+        int i;
+        svc_serve(t);
+        if (!getcwd(before, sizeof(before)) || !mkdtemp(first) || !mkdtemp(second)) abort();
+        if (chdir(first)) abort();
+        (void)umask(0);
+        t->sopts.journal = others[0];
+        t->sopts.metrics_path = others[1];
+        (void)api_session(t);
+        CHECK(stat(others[0], &st) == 0 && (st.st_mode & 0777) == 0600);
+        if (chdir(second)) abort();
+        for (i = 0; i < 2; i++) put_file(others[i], "of others\n", 10);
+        svc_boxes(t, 1);
+        CHECK_INT(api_close(t), CWS_OK);
+        for (i = 0; i < 2; i++) CHECK(stat(others[i], &st) == 0 && st.st_size == 10);
+        (void)snprintf(path, sizeof(path), "%s/run.journal", first);
+        CHECK(stat(path, &st) != 0);
+        (void)snprintf(path, sizeof(path), "%s/metrics.jsonl", first);
+        CHECK(stat(path, &st) == 0 && st.st_size > 0 && (st.st_mode & 0777) == 0600);
+        CHECK(remove(path) == 0 && rmdir(first) == 0);
+        for (i = 0; i < 2; i++) CHECK(remove(others[i]) == 0);
+        if (chdir(before)) abort();
+        CHECK(rmdir(second) == 0);
+        (void)umask(022);
+    }
+    ONCE("a journal in whose place there is another file is not removed") {
+        svc_serve(t);
+        t->sopts.journal = new_journal();
+        (void)api_session(t);
+        CHECK(remove(journal) == 0);
+        put_file(journal, "of others\n", 10);
+        CHECK_INT(api_close(t), CWS_OK);
+        CHECK_STR(journal_shows(journal), "of others|");
+        HAS(t->said, "is another file now; it stays");
+        CHECK(remove(journal) == 0);
+    }
     ONCE("a journal that a living process uses is refused; when that is gone, it is not") {
         cws_session_opts so;
         cws_session *s = NULL;

@@ -146,6 +146,14 @@ TEST_FN void *test_resize(void *user, void *block, size_t old_size, size_t new_s
                (unsigned long)old_size, test_g.name ? test_g.name : "(no test)");
         abort();
     }
+    if (block && !new_size) { /* the library wipes what it gives back */
+        const char *byte = (const char *)block, *end = byte + old_size;
+        while (byte < end && *byte == 0) byte++;
+        if (byte < end) {
+            printf("ALLOCATOR: a block was not wiped, in: %s\n", test_g.name ? test_g.name : "");
+            abort();
+        }
+    }
     if (new_size && test_g.fail_in == 0) {
         test_g.fail_in = test_g.fail_on ? 0 : -1;
         test_g.alloc_failed = true;
