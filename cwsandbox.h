@@ -18042,13 +18042,28 @@ static const char *cwsi_script_write_tree(void)
         "cat >/dev/null\n";
 }
 
-/* $1: path of a directory. Writes a tar archive of it to stdout. */
+/* $1: path of a directory. Writes a tar archive of it to stdout. A file that grew or went away
+ * meanwhile, which is exit code 1 of GNU tar, is no failure: other implementations of tar give that
+ * code for what is one, so the words decide. */
 static const char *cwsi_script_read_tree(void)
 {
     return CWSI_SCRIPT_PATH
         "[ -e \"$p\" ] || { echo \"File not found: $p\" >&2; exit 2; }\n"
         "[ -d \"$p\" ] || { echo \"Path is not a directory: $p\" >&2; exit 4; }\n"
-        "cd -- \"$p\" && tar -cf - . || exit 1\n";
+        "cd -- \"$p\" || exit 1\n"
+        "{ said=$(LC_ALL=C tar -cf - . 2>&1 >&3 3>&-); code=$?; } 3>&1\n"
+        "[ -z \"$said\" ] || printf '%s\\n' \"$said\" >&2\n"
+        "[ $code -ne 0 ] || exit 0\n"
+        "[ $code -eq 1 ] && [ -n \"$said\" ] || exit 1\n"
+        "set -f\n"
+        "IFS='\n"
+        "'\n"
+        "for line in $said; do\n"
+        "    case $line in\n"
+        "    *': file changed as we read it' | *': File removed before we read it') ;;\n"
+        "    *) exit 1 ;;\n"
+        "    esac\n"
+        "done\n";
 }
 
 /* $1: path. Writes the size in bytes, or nothing. */

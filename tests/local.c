@@ -860,6 +860,88 @@ static void test_working_directory(bool no_namespaces)
     cws_session_free(session);
 }
 
+/* A tar that archives well, then says this and ends with this code. */
+static cws_status download_with(cws_sandbox *box, const char *fake, const char *says, int code,
+                                cws_error *err)
+{
+    static const char *const names[] = {"a", "sub/b"};
+    char script[600], out[100], local_dir[] = "/tmp/cwsandbox-test-XXXXXX", path[60];
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    cws_status status;
+    int i;
+    snprintf(script, sizeof script,
+             "mkdir -p %s/dir/sub && cd %s && echo 1 >dir/a && echo 2 >dir/sub/b &&"
+             "printf '#!/bin/sh\\n/bin/tar \"$@\"\\n%%s\\nexit %d\\n' 'printf \"%s\" >&2' >tar &&"
+             "chmod 755 tar", fake, fake, code, says);
+    CHECK_INT(run(box, NULL, NULL, argv, out, sizeof out), 0);
+    snprintf(script, sizeof script, "%s/dir", fake);
+    if (!mkdtemp(local_dir)) abort();
+    status = cws_download_directory(box, script, local_dir, NULL, err);
+    for (i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", local_dir, names[i]);
+        CHECK(unlink(path) == 0 || status);
+    }
+    snprintf(path, sizeof path, "%s/sub", local_dir);
+    (void)rmdir(path);
+    CHECK(rmdir(local_dir) == 0);
+    return status;
+}
+
+static void test_changing(bool no_namespaces)
+{
+    static const struct {
+        const char *says;
+        int code;
+        cws_status status;
+    } rows[] = {
+        {"", 0, CWS_OK},
+        {"tar: ./a: some warning\\n", 0, CWS_OK},
+        {"tar: ./a: file changed as we read it\\n", 1, CWS_OK},
+        {"tar: ./x y*: File removed before we read it\\ntar: ./a: file changed as we read it\\n", 1,
+         CWS_OK},
+        {"", 1, CWS_ERR_FILE},
+        {"tar: ./a: file changed as we read it\\n", 2, CWS_ERR_FILE},
+        {"tar: ./a: file changed as we read it\\ntar: ./s: Cannot open\\n", 1, CWS_ERR_FILE},
+        {"tar: file changed as we read it?\\n", 1, CWS_ERR_FILE}};
+    char fake[] = "/tmp/cwsandbox-test-XXXXXX", search[100], out[100];
+    const char *clean[] = {"rm", "-rf", fake, NULL};
+    cws_pair env[] = {{"PATH", search}, {NULL, NULL}};
+    cws_sandbox_opts so;
+    cws_transport transport;
+    cws_local_opts opts;
+    cws_client_opts copts;
+    cws_session_opts sopts;
+    cws_session *session;
+    cws_sandbox *box;
+    cws_error err;
+    size_t i;
+    memset(&opts, 0, sizeof opts);
+    memset(&copts, 0, sizeof copts);
+    memset(&sopts, 0, sizeof sopts);
+    memset(&so, 0, sizeof so);
+    if (!mkdtemp(fake)) abort();
+    snprintf(search, sizeof search, "%s:/usr/bin:/bin", fake);
+    so.environment_variables = env;
+    opts.no_namespaces = no_namespaces;
+    if (!CHECK_INT(cws_local_transport_open(&opts, &transport, &err), CWS_OK)) return;
+    copts.transport = &transport;
+    copts.base_url = "http://localhost";
+    copts.no_environment = true;
+    sopts.client_opts = &copts;
+    if (!CHECK_INT(cws_session_open(&sopts, &session, &err), CWS_OK)) return;
+    if (!CHECK_INT(cws_session_sandbox(session, &so, &box, &err), CWS_OK)) return;
+    TEST("a directory that changes while it is read is no failure; what tar can not read is one")
+        for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
+            if (!CHECK_INT(download_with(box, fake, rows[i].says, rows[i].code, &err),
+                           rows[i].status))
+                printf("    row %d: %s\n", (int)i, err.message);
+    CHECK_INT(run(box, NULL, NULL, clean, out, sizeof out), 0);
+    (void)rmdir(fake);
+    CHECK_INT(cws_session_close(session, &err), CWS_OK);
+    cws_sandbox_free(box);
+    cws_session_free(session);
+}
+
 /* What a child of fork frees: nothing, the sandbox, all of it, the client without the rest. */
 static void child_frees(int how, cws_session *session, cws_sandbox *box, cws_process *p)
 {
@@ -946,6 +1028,7 @@ int main(int argc, char **argv)
         local.close(local.user);
         test_working_directory(mode == 1);
         test_fork(mode == 1);
+        test_changing(mode == 1);
         TEST("nothing is left of it") CHECK_INT(rmdir(root), 0);
         memcpy(root + sizeof root - 7, "XXXXXX", 6);
     }
