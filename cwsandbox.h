@@ -2956,6 +2956,12 @@ CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end);
 #define CWSI_HAS_TREES 0
 #endif
 
+/* Files over 2 GiB on 32-bit systems: if this line does not compile, define _FILE_OFFSET_BITS as 64
+ * (and on newer glibc _TIME_BITS, too) before the first #include of the file, or for the compiler. */
+#if CWSI_UNIX
+typedef char cwsi_define_FILE_OFFSET_BITS_as_64[sizeof(off_t) >= 8 ? 1 : -1];
+#endif
+
 /* So does a process of this machine (cws_function_local). */
 #if CWSI_HAS_TREES && !defined(CWS_NO_PROCESS)
 #define CWSI_HAS_PROCESS 1
@@ -6327,6 +6333,7 @@ struct cws_client {
     cwsi_arena arena; /* strings of the configuration */
     const char *base_url;
     cws_header headers[8]; /* the same for every request, credentials included */
+    const char *key; /* the credential, in one of them; NULL: none */
     size_t header_count;
     int64_t request_timeout_ms, retry_budget_ms, poll_rpc_ms;
     size_t max_message;
@@ -6428,6 +6435,35 @@ struct cws_bytes {
     size_t len;
 };
 
+/* Hide our credential in a text, which a server may have echoed; also where a cut text ends within
+ * it. Keys of a few letters, which only tests have, are not looked for. */
+static void cwsi_hide_key(const cws_client *c, char *text)
+{
+    enum { LEAST = 8 };
+    size_t n = c->key ? strlen(c->key) : 0, same;
+    char *at;
+    if (n < LEAST) return;
+    for (at = text; (at = strchr(at, c->key[0])) != NULL; at++) {
+        for (same = 0; same < n && at[same] == c->key[same]; same++) {}
+        if (same == n || (same >= LEAST && at[same] == '\0')) memset(at, '*', same);
+    }
+}
+
+/* The same in every text of an error. */
+static void cwsi_hide_key_in_error(const cws_client *c, cws_error *err)
+{
+    size_t at;
+    cwsi_hide_key(c, err->message);
+    cwsi_hide_key(c, err->reason);
+    cwsi_hide_key(c, err->domain);
+    cwsi_hide_key(c, err->stream_code);
+    cwsi_hide_key(c, err->sandbox_id);
+    cwsi_hide_key(c, err->request_id);
+    cwsi_hide_key(c, err->filepath);
+    for (at = 0; at < err->detail_size; at += strlen(err->detail + at) + 1)
+        cwsi_hide_key(c, err->detail + at);
+}
+
 /* Give the client's log callback, if there is one, a line without control characters. */
 CWSI_PRINTF(3, 4)
 static void cwsi_log(cws_client *c, cws_log_level level, const char *text, ...)
@@ -6439,6 +6475,7 @@ static void cwsi_log(cws_client *c, cws_log_level level, const char *text, ...)
     (void)cwsi_vformat(line, sizeof(line), text, args);
     va_end(args);
     cwsi_copy_text(safe, sizeof(safe), line, strlen(line));
+    cwsi_hide_key(c, safe);
     (c->log)(level, safe, c->log_user);
 }
 
@@ -7271,6 +7308,7 @@ static void cwsi_op_turn(cws_op *op)
         return;
     }
     if (op->err.status && !op->err.sandbox_id[0]) cwsi_name_sandbox(op, &op->err);
+    if (op->err.status) cwsi_hide_key_in_error(c, &op->err);
     if (op->err.status)
         cwsi_log(c, CWS_LOG_DEBUG, "%s: %s", cws_status_name(op->err.status),
                  op->discreet ? op->kind->name : op->err.message);
@@ -7353,6 +7391,7 @@ static void cwsi_client_shut(cws_client *c)
     if (c->transport.close && cwsi_client_is_ours(c)) (c->transport.close)(c->transport.user);
     memset(&c->transport, 0, sizeof(c->transport));
     c->header_count = 0;
+    c->key = NULL;
     cwsi_arena_clear(&c->arena); /* the credential goes with it */
     c->base_url = "";
     cwsi_client_unref(c); /* this function's */
@@ -8286,8 +8325,10 @@ static void cwsi_trace(cwsi_call *call, bool sent, cwsi_str message)
     event.sent = sent;
     event.bytes = message.len;
     if (cwsi_decode(&arena, id, message, &msg) == CWS_OK &&
-        cwsi_encode_json(&text, &arena, id, msg, true) == CWS_OK)
+        cwsi_encode_json(&text, &arena, id, msg, true) == CWS_OK) {
+        cwsi_hide_key(c, text.at);
         event.json = text.at;
+    }
     (c->trace)(&event, c->trace_user);
     cwsi_buf_free(&text);
     cwsi_arena_clear(&arena);
@@ -8932,6 +8973,7 @@ static cwsi_call_step cwsi_call_judge(cwsi_call *call, int64_t now)
     if (call->err.status) {
         call->unclear = cwsi_call_is_unclear(call);
         if (call->unclear) call->maybe_done = true;
+        cwsi_hide_key_in_error(call->op->client, &call->err);
         cwsi_trace_failure(call);
         call->failures++;
         if (cwsi_call_schedule_retry(call, now)) return CWSI_CALL_BACKOFF;
@@ -13029,14 +13071,17 @@ static cws_status cwsi_add_header(cws_client *c, cws_error *err, const char *opt
 static cws_status cwsi_add_credentials(cws_client *c, const cws_client_opts *o, cws_error *err,
                                        bool *any)
 {
+    static const char bearer[] = "Bearer ";
     const char *key = o->api_key;
     *any = true;
     if (o->wandb_api_key) {
         if (key)
             return cwsi_fail(err, CWS_ERR_INVALID_ARGUMENT,
                              "give api_key or wandb_api_key, not both");
-        if (cwsi_add_header(c, err, "wandb_api_key", "x-wandb-api-key", "", o->wandb_api_key) ||
-            (o->wandb_entity &&
+        if (cwsi_add_header(c, err, "wandb_api_key", "x-wandb-api-key", "", o->wandb_api_key))
+            return err->status;
+        c->key = c->headers[c->header_count - 1].value;
+        if ((o->wandb_entity &&
              cwsi_add_header(c, err, "wandb_entity", "x-entity-id", "", o->wandb_entity)) ||
             (o->wandb_project &&
              cwsi_add_header(c, err, "wandb_project", "x-project-name", "", o->wandb_project)))
@@ -13049,8 +13094,11 @@ static cws_status cwsi_add_credentials(cws_client *c, const cws_client_opts *o, 
     if (!key) key = cwsi_env(o, "CWSANDBOX_API_KEY");
     *any = key != NULL;
     if (!key) return CWS_OK; /* the service will say that a credential is missing */
-    return cwsi_add_header(c, err, o->api_key ? "api_key" : "CWSANDBOX_API_KEY", "authorization",
-                           "Bearer ", key);
+    if (cwsi_add_header(c, err, o->api_key ? "api_key" : "CWSANDBOX_API_KEY", "authorization",
+                        bearer, key))
+        return err->status;
+    c->key = c->headers[c->header_count - 1].value + sizeof(bearer) - 1;
+    return CWS_OK;
 }
 
 /* Address and credentials; a credential over plain http only to this machine, or if allowed. */

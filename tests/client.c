@@ -399,6 +399,29 @@ static void api_test_privacy(void)
         HAS_NOT(t->said, "the-secret-key");
         HAS_NOT(t->said, "Bearer");
     }
+    EACH("a server that echoes the key does not bring it into error, log or trace") {
+        static const char key[] = "the-secret-key"; /* of the harness */
+        char text[600];
+        cws_sandbox *sb = api_running(t);
+        size_t fill, at;
+        for (fill = 0; fill < 420; fill += fill ? 1 : 300) { /* until it is cut away */
+            (void)snprintf(text, sizeof(text), "%0*d is not what %s opens, %s", (int)fill, 0, key,
+                           key);
+            script_error(&t->s, "GetSandbox", "permission_denied", text,
+                         script_detail(&t->s, "google.rpc.ErrorInfo",
+                                       "{\"reason\":\"the-secret-key\",\"domain\":\"d\","
+                                       "\"metadata\":"
+                                       "{\"k\":\"<the-secret-key>\",\"the-secret-key\":\"v\"}}"));
+            CHECK(api_status(t, sb, NULL) != CWS_OK);
+            if (fill < 300) HAS(t->err.message, "0 is not what");
+            for (at = 0; at + 8 < sizeof(t->err); at++)
+                if (!CHECK(memcmp((const char *)&t->err + at, key, 8) != 0)) break;
+            HAS_NOT(t->said, "the-secr");
+        }
+        script_ok(&t->s, "GetSandbox", BOX_ID("the-secret-key", "RUNNING"));
+        (void)api_status(t, sb, NULL);
+        HAS_NOT(t->said, "the-secr");
+    }
 }
 
 static void op_test_trace(void)
