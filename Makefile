@@ -96,7 +96,8 @@ need:
 
 need-all:
 	@mkdir -p $(BUILD)
-	@sh tests/need.sh test schema matrix fuzz gateway http2 || CWS_NO_INSTALL=1 sh tests/need.sh test
+	@sh tests/need.sh test schema matrix fuzz gateway http2 cross wandb || \
+		CWS_NO_INSTALL=1 sh tests/need.sh test
 
 programs: $(PROGRAMS:%=$(BUILD)/tests/%) $(EXAMPLES:%=$(BUILD)/examples-san/%)
 

@@ -66,6 +66,7 @@
  *   CWS_EXIT_GUARD            declare and emit cws_session_guard, which has state and signal
  *                             handlers of the process
  *   CWS_ASSERT(x)             checks of the library's own invariants; default: nothing
+ *   _FILE_OFFSET_BITS         the system's: must be 64 on 32-bit systems, for files over 2 GiB
  *
  * NAMES
  *

@@ -257,10 +257,18 @@ END
 }
 
 bits_32() { # as a program that runs
+    large="-m32 -D_FILE_OFFSET_BITS=64"
     implement bits32 '#define CWS_NO_CURL' && main main.c use_bits32 || return 1
-    compile "$CC" bits32.o bits32.c -m32 && compile "$CC" main.o main.c -m32 || return 1
+    # shellcheck disable=SC2086
+    compile "$CC" bits32.o bits32.c $large && compile "$CC" main.o main.c $large || return 1
+    # shellcheck disable=SC2086
     "$CC" -m32 -o "$work/program" "$work/main.o" "$work/bits32.o" >>"$work/log" 2>&1 &&
-        "$work/program" && resolve_program -m32
+        "$work/program" && resolve_program $large
+}
+
+small_files() { # an off_t of 32 bits is refused with a remedy
+    implement small '#define CWS_NO_CURL' && ! compile "$CC" small.o small.c -m32 &&
+        grep -q FILE_OFFSET_BITS "$work/log"
 }
 
 short_enums() { # enums of one byte, as some compilers for small machines have them
@@ -314,10 +322,11 @@ else
         check "CWS_STATIC with CWS_API is refused with a remedy" \
             bad_combination '#define CWS_STATIC' '#define CWS_API extern'
     fi
-    if CWS_NO_INSTALL=1 sh tests/need.sh slow 2>&1 | grep -q m32; then
+    if CWS_NO_INSTALL=1 sh tests/need.sh cross 2>&1 | grep -q m32; then
         skip "32 bits" "no 32-bit libraries"
     else
         check "CWS_NO_CURL works with 32 bits" bits_32
+        check "files of 2 GiB at most are refused with a remedy" small_files
     fi
     if have x86_64-w64-mingw32-gcc; then
         check "CWS_NO_CURL compiles for Windows" windows

@@ -12,7 +12,9 @@
 #   gateway  protoc, openssl, node 18.14.1 or newer, npm and the packages of tests/gateway
 #   go       Go 1.24 or newer, to build the conformance runner
 #   bench    build, libnghttp2's headers
-#   slow     valgrind, 32-bit libraries, a MinGW cross-compiler
+#   cross    32-bit libraries, a MinGW cross-compiler
+#   wandb    python3, the official package of W&B in $BUILD/wandb
+#   slow     valgrind
 
 BUILD=${BUILD:-build}
 CC=${CC:-cc}
@@ -29,7 +31,9 @@ tools() {
     gateway) echo cc curl protoc openssl node npm npm-packages ;;
     go) echo go ;;
     bench) echo cc pkg-config curl nghttp2 ;;
-    slow) echo valgrind m32 mingw ;;
+    cross) echo cc m32 mingw ;;
+    wandb) echo python venv wandb ;;
+    slow) echo valgrind ;;
     *) echo "need.sh: unknown set $1" >&2 && exit 2 ;;
     esac
 }
@@ -70,6 +74,8 @@ there() {
     m32) echo '#include <stdlib.h>
               int main(void) { return EXIT_SUCCESS; }' | compiles "$CC" -m32 ;;
     curl-command) command -v curl >/dev/null ;;
+    venv) "$(sh "$(dirname "$0")/python.sh")" -c 'import venv, ensurepip' 2>/dev/null ;;
+    wandb) "$BUILD/wandb/bin/python" -c 'import wandb' 2>/dev/null ;;
     mingw) command -v x86_64-w64-mingw32-gcc >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac
@@ -85,7 +91,8 @@ package() {
     protobuf) echo python3-protobuf ;;
     frames) echo python3-hpack python3-hyperframe ;;
     protoc) echo protobuf-compiler libprotobuf-dev ;;
-    npm-packages) ;; # not Debian's
+    npm-packages | wandb) ;; # not Debian's
+    venv) echo python3-venv ;;
     node) echo nodejs ;;
     go) echo golang-go ;;
     fuzzer) echo clang; apt-cache depends clang 2>/dev/null |
@@ -118,11 +125,30 @@ npm_packages() { # get those of the lock file, once npm is there
     fi
 }
 
+wandb_package() { # from PyPI, once python3 can make an environment for it
+    case " $missing " in *" python "* | *" venv "*) return ;; *" wandb "*) ;; *) return ;; esac
+    mkdir -p "$BUILD"
+    missing=$(echo "$missing" | sed 's/ wandb//')
+    if "$(sh "$(dirname "$0")/python.sh")" -m venv "$BUILD/wandb" >"$BUILD/wandb.log" 2>&1 &&
+        "$BUILD/wandb/bin/pip" install -q "wandb==0.*" </dev/null >>"$BUILD/wandb.log" 2>&1; then
+        there wandb || missing="$missing wandb"
+    else
+        echo "pip install wandb failed: $(tail -n 1 "$BUILD/wandb.log")" >&2
+        missing="$missing wandb"
+    fi
+}
+
+others() { # what does not come from Debian
+    npm_packages
+    wandb_package
+}
+
 find_missing "$@"
-[ -n "$CWS_NO_INSTALL" ] || npm_packages
+[ -n "$CWS_NO_INSTALL" ] || others
 [ -n "$missing" ] || exit 0
 
-if [ -n "$CWS_NO_INSTALL" ] || [ "$missing" = " npm-packages" ] ||
+if [ -n "$CWS_NO_INSTALL" ] ||
+    [ -z "$(echo "$missing" | sed 's/ npm-packages//; s/ wandb//')" ] ||
     ! command -v apt-get >/dev/null; then
     echo "missing:$missing" >&2
     exit 1
@@ -152,7 +178,7 @@ packages=$(for tool in $missing; do package "$tool"; done | sort -u)
 install $packages || for one in $packages; do install "$one"; done
 
 find_missing "$@"
-npm_packages
+others
 [ -n "$missing" ] || exit 0
 echo "still missing:$missing; the end of $BUILD/apt.log:" >&2
 tail -n 5 "$BUILD/apt.log" >&2

@@ -4,8 +4,8 @@
 
     wandb_wire.py CLIENT [part of a name]      CLIENT: the program of tests/wandb_client.c
 
-With the official `wandb` package at hand, in this Python or in that of CWS_WANDB_PYTHON, the rows
-that it sends for the same values are compared with ours.
+With the official `wandb` package at hand, in this Python, in that of CWS_WANDB_PYTHON or in that of
+build/wandb, the rows that it sends for the same values are compared with ours.
 """
 
 import os
@@ -270,7 +270,8 @@ run.finish()
 
 
 def official_python():
-    for python in os.environ.get("CWS_WANDB_PYTHON"), sys.executable:
+    ours = os.path.abspath(os.environ.get("BUILD", "build")) + "/wandb/bin/python"
+    for python in os.environ.get("CWS_WANDB_PYTHON"), ours, sys.executable:
         if python and subprocess.run([python, "-c", "import wandb; wandb.init"], check=False,
                                      cwd="/", stdout=subprocess.DEVNULL,
                                      stderr=subprocess.DEVNULL).returncode == 0:
@@ -282,7 +283,7 @@ def test_official(server):
     """The official package and this client send the same rows for the same values."""
     python = official_python()
     if not python:
-        return "there is no package wandb in this Python, nor in CWS_WANDB_PYTHON"
+        return "there is no package wandb in build/wandb, this Python or CWS_WANDB_PYTHON"
     words = ["sandbox", "ok", "keep=1", "bad", "keep=2", "sandbox", "fail", "keep=5"]
     client(server, "create", *words, "close", WANDB_RUN_ID="ours")
     values = [(r["_step"], {k: v for k, v in r.items() if k.startswith("cwsandbox/")})
@@ -333,7 +334,7 @@ def test_official_shared(server):
     """The official package and this client share a live run, with the same headers."""
     python = official_python()
     if not python:
-        return "there is no package wandb in this Python, nor in CWS_WANDB_PYTHON"
+        return "there is no package wandb in build/wandb, this Python or CWS_WANDB_PYTHON"
     run = server.add_run("r1", state="running")
     client(server, "shared", "sandbox", "log", "close")
     env = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
