@@ -5,7 +5,9 @@
 #   CC, CXX, CFLAGS, LDFLAGS   as usual
 #   CWS_NO_INSTALL=1           never install a missing tool, only say what is missing
 #   VERBOSE=1                  show all output of the tests
-#   FUZZ_SECONDS=10            for each fuzz target
+#   FUZZ_SECONDS=6             for each fuzz target
+#   MUTANTS=100 SEED=N         for make mutants
+#   CWS_LONG=1                 the largest files in full size, as in make check-all
 #   BENCH_SECONDS=36           for all of make bench; BENCH_ROUNDS=9 turns of each side
 
 CC ?= cc
@@ -13,7 +15,8 @@ CXX ?= c++
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 BUILD ?= build
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 6
+MUTANTS ?= 100
 export BUILD CC CXX CWS_NO_INSTALL VERBOSE
 
 VERSION = $(shell sed -n 's/^.define CWS_VERSION_STRING "\(.*\)"/\1/p' cwsandbox.h)
@@ -24,7 +27,9 @@ CURL_LIBS = $(shell pkg-config --libs libcurl 2>/dev/null || echo -lcurl)
 WARNINGS = -Wall -Wextra -Werror
 ALL_CFLAGS = -I. -Iexamples $(CFLAGS) $(CPPFLAGS) $(CURL_CFLAGS)
 ALL_LIBS = $(LDFLAGS) $(CURL_LIBS) -lpthread
-SANITIZE = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE = -O0 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+# What builds the tests: clang where it has the sanitizers, because it takes half the time.
+TEST_CC = $(shell sh tests/test_cc.sh $(CC))
 
 HEADERS = cwsandbox.h $(wildcard examples/*.h tests/*.h)
 EXAMPLES = $(patsubst examples/%.c,%,$(wildcard examples/*.c))
@@ -32,15 +37,16 @@ CHAPTERS = base messages operations call options dialects client sandbox ask exe
 	metrics session functions pool
 PROGRAMS = $(CHAPTERS) local torture wandb_client http2_client roundtrip catalogue curl_wire \
 	curl_live backend $(patsubst tests/%.c,%,$(wildcard tests/schema*.c))
-SUITES = $(CHAPTERS) schema oracle wandb local torture roundtrip catalogue curl_wire curl_live \
-	http2 examples terminal link variants symbols style docs matrix fuzz
+SUITES = curl_live curl_wire matrix fuzz examples http2 torture functions wandb variants files \
+	logs link local catalogue $(filter-out functions files logs,$(CHAPTERS)) schema oracle \
+	roundtrip terminal symbols style docs
 LONG_SUITES = $(filter-out matrix fuzz,$(SUITES)) matrix-full fuzz-long san
 
 export ASAN_OPTIONS = detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS = print_stacktrace=1
 
 .PHONY: help run gateway test check-all $(SUITES) matrix-full fuzz-long conformance san bench \
-	programs clean install uninstall print-pc need need-all
+	cover mutants programs clean install uninstall print-pc need need-all
 .DELETE_ON_ERROR:
 
 help:
@@ -52,6 +58,8 @@ help:
 	@echo 'make conformance  the Connect conformance suite; builds its runner with Go 1.24 or newer'
 	@echo 'make bench      what a call and a stream cost, as ratios to libcurl alone; half a minute'
 	@echo 'make san        memory, thread sanitizer and valgrind'
+	@echo 'make cover      lines and branches that the suites reach, and those that they do not'
+	@echo 'make mutants    small mistakes in the header: which do the suites notice? after make cover'
 	@echo 'make install    cwsandbox.h and cwsandbox.pc below PREFIX ($(PREFIX)); DESTDIR; uninstall'
 	@echo 'make clean      remove $(BUILD)/'
 
@@ -74,13 +82,13 @@ gateway: $(BUILD)/tests/backend
 
 # --- Tests ----------------------------------------------------------------------------------------
 
-# First all tools, then all programs (two at a time), then the suites one after the other, so that
-# tests of deadlines do not compete with compilers.
+# First all tools, then all programs, then the suites, two at a time, the longest first: half of
+# them mostly wait. Tests of deadlines do not compete with compilers of programs.
 test: need-all
 	@rm -rf $(BUILD)/results
 	@date +%s >$(BUILD)/started
 	@$(MAKE) --no-print-directory -k -j2 CWS_NO_INSTALL=1 programs || true
-	@$(MAKE) --no-print-directory -k -j1 CWS_NO_INSTALL=1 $(SUITES) || true
+	@$(MAKE) --no-print-directory -k -j2 CWS_NO_INSTALL=1 $(SUITES) || true
 	@echo "all suites: $$(($$(date +%s) - $$(cat $(BUILD)/started))) s"
 	@sh tests/run.sh --sum $(SUITES)
 
@@ -88,7 +96,7 @@ check-all: need-all
 	@sh tests/need.sh slow || true
 	@rm -rf $(BUILD)/results
 	@$(MAKE) --no-print-directory -k -j2 CWS_NO_INSTALL=1 programs || true
-	@$(MAKE) --no-print-directory -k -j1 CWS_NO_INSTALL=1 $(LONG_SUITES) || true
+	@CWS_LONG=1 $(MAKE) --no-print-directory -k -j1 CWS_NO_INSTALL=1 $(LONG_SUITES) || true
 	@sh tests/run.sh --sum $(LONG_SUITES)
 
 need:
@@ -104,12 +112,12 @@ programs: $(PROGRAMS:%=$(BUILD)/tests/%) $(EXAMPLES:%=$(BUILD)/examples-san/%)
 $(BUILD)/tests/%: tests/%.c $(HEADERS) | need
 	@mkdir -p $(@D)
 	@echo "building $@" >&2
-	@$(CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
+	@$(TEST_CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
 
 $(BUILD)/examples-san/%: examples/%.c $(HEADERS) | need
 	@mkdir -p $(@D)
 	@echo "building $@" >&2
-	@$(CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
+	@$(TEST_CC) $(ALL_CFLAGS) $(SANITIZE) $(WARNINGS) -o $@ $< $(ALL_LIBS)
 
 $(CHAPTERS) local torture: %: $(BUILD)/tests/%
 	@sh tests/run.sh $@ -- $<
@@ -168,6 +176,28 @@ conformance: $(BUILD)/conformance/client
 san: need $(BUILD)/tests/backend
 	@sh tests/need.sh slow || true
 	@TIMEOUT=3600 sh tests/run.sh $@ -- sh tests/san.sh
+
+# Lines and branches of cwsandbox.h that all suites together reach; what they do not reach is listed
+# in $(BUILD)/cover/report.txt.
+COVER_SUITES = $(CHAPTERS) wandb local torture roundtrip catalogue curl_wire curl_live http2 \
+	examples terminal
+COVER = $(MAKE) --no-print-directory -k CWS_NO_INSTALL=1 BUILD=$(BUILD)/cover TEST_CC='$(CC)' \
+	SANITIZE='-O0 --coverage'
+
+cover:
+	@sh tests/need.sh cover gateway http2 wandb || true
+	@rm -rf $(BUILD)/cover
+	@$(COVER) -j2 programs
+	@GCOV_ERROR_FILE=/dev/null $(COVER) -j1 $(COVER_SUITES) || true
+	@sh tests/cover.sh $(BUILD)/cover
+
+# MUTANTS small mistakes in cwsandbox.h, made at random (SEED): which do the suites notice? It needs
+# what `make cover` has left, and takes about 10 s for each.
+mutants: $(BUILD)/cover/tests/backend
+	@BUILD=$(BUILD)/cover $(PYTHON) tests/mutants.py $(BUILD)/cover $(MUTANTS) $(SEED)
+
+$(BUILD)/cover/tests/backend:
+	@echo 'run make cover first' && exit 1
 
 # Built without sanitizers, as a program that is measured must be. Nothing is asserted.
 BENCH_LIBS = $(shell pkg-config --libs libnghttp2 2>/dev/null || echo -lnghttp2)

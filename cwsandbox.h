@@ -2958,7 +2958,7 @@ CWS_API void cws_exchange_end(cws_exchange *exchange, cws_end end);
 #endif
 
 /* Files over 2 GiB on 32-bit systems: if this line does not compile, define _FILE_OFFSET_BITS as 64
- * (and on newer glibc _TIME_BITS, too) before the first #include of the file, or for the compiler. */
+ * before the first #include of the file, or for the compiler. */
 #if CWSI_UNIX
 typedef char cwsi_define_FILE_OFFSET_BITS_as_64[sizeof(off_t) >= 8 ? 1 : -1];
 #endif

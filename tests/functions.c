@@ -2091,8 +2091,8 @@ TEST_FN void test_outcomes(void)
         static const char *const said[] = {
             "0", "Function 'f' execution failed: x", "Function 'f' execution failed: SystemExit: 4",
             "Function 'f' execution failed: exit code 134 (signal 6)",
-            "Function 'f' execution failed: return value is not JSON-serializable: Object of type "
-            "set is not JSON serializable"};
+            ("Function 'f' execution failed: return value is not JSON-serializable: Object of type "
+             "set is not JSON serializable")};
         char top[] = "/tmp/cws-functions-XXXXXX", args[16];
         cws_function_opts o = fn_opts(source, "f");
         cws_function *fn;

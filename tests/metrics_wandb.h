@@ -437,8 +437,8 @@ static void mw_test_trouble(void)
             ",\"historyLineCount\":-5", ",\"historyLineCount\":1e300",
             ",\"historyLineCount\":\"7\"", ",\"historyTail\":\"[\\\"{\\\"]\"",
             ",\"historyTail\":\"[\\\"{\\\\\\\"_step\\\\\\\":-9}\\\"]\"",
-            ",\"historyTail\":\"[\\\"{\\\\\\\"_step\\\\\\\":1e99,"
-            "\\\\\\\"_runtime\\\\\\\":1e99}\\\"]\"",
+            (",\"historyTail\":\"[\\\"{\\\\\\\"_step\\\\\\\":1e99,"
+             "\\\\\\\"_runtime\\\\\\\":1e99}\\\"]\""),
             ",\"summaryMetrics\":\"{\\\"cwsandbox/executions\\\":-1,\\\"_runtime\\\":9e15}\"",
             ",\"summaryMetrics\":\"[]\"", ",\"summaryMetrics\":\"{\\\"a\\\\u0000\\\":1}\""};
         for (i = 0; i < CWSI_COUNT(odd); i++) {
