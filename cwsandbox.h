@@ -21167,14 +21167,13 @@ static void cwsi_report_trouble(cwsi_report *r, const char *who, const char *why
 /* One line at the end of the file. False: it can not be written. */
 static bool cwsi_report_append(const char *path, const cwsi_buf *line)
 {
+    FILE *file;
     bool good;
-#if CWSI_UNIX
+#if CWSI_UNIX /* a new one can be read by its owner only */
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT, 0600);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "ab");
-    if (fd >= 0 && !file) (void)close(fd);
-#else
-    FILE *file = fopen(path, "ab");
+    if (fd >= 0) (void)close(fd);
 #endif
+    file = fopen(path, "ab");
     if (!file) return false;
     good = fwrite(line->at, 1, line->len, file) == line->len;
     return fclose(file) == 0 && good;

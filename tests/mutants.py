@@ -63,7 +63,7 @@ def executed(cover):
     """For each line of the header the suites that execute it."""
     lines = {}
     for suite in SUITES:
-        notes = os.path.join(cover, "tests", "%s-%s.gcda" % (suite, suite))
+        notes = os.path.join(cover, "tests", suite + ".gcda")
         if not os.path.exists(notes):
             continue
         with tempfile.TemporaryDirectory() as into:
