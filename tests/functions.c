@@ -1064,6 +1064,24 @@ TEST_FN void test_warm(void)
         cws_function_free(fn);
         fn_none_left(t);
     }
+    EACH("keep_warm: a function that outlives its client begins no stop") {
+        cws_function_opts o = fn_opts(fn_add, "add");
+        cws_function *fn;
+        o.keep_warm = true;
+        fn = fn_new(t, &o);
+        fn_starts(t);
+        script_ok(&t->s, "WriteFile", "{}");
+        api_answer(t, 0, "", "");
+        fn_returns(t, "1");
+        CHECK_STR(fn_call(t, fn, NULL, NULL), "1");
+        CHECK_INT(script_count(&t->s, "DeleteSandbox"), 0);
+        cws_session_free(t->session);
+        cws_client_free(t->client);
+        t->session = NULL;
+        t->client = NULL;
+        cws_function_free(fn);
+        CHECK_INT(script_count(&t->s, "DeleteSandbox"), 0);
+    }
     EACH("keep_warm: one that has gone meanwhile is replaced; a function is never run twice") {
         cws_function_opts o = fn_opts(fn_add, "add");
         cws_function *fn;

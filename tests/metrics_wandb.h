@@ -928,6 +928,31 @@ static void mw_test_environment(void)
         HAS(t->said, "no key");
     }
     mw_forget();
+    for (i = 0; i < 6; i++)
+        ONCE("W&B: .netrc in the home is looked at before _netrc; $NETRC alone if it is set")
+        {
+            static const char *const keys[] = {NULL, "dot", "low", "dot", NULL, "own"};
+            char top[] = "/tmp/cws-metrics-XXXXXX", dot[60], low[60], own[60];
+            if (!mkdtemp(top)) abort();
+            (void)snprintf(dot, sizeof(dot), "%s/.netrc", top);
+            (void)snprintf(low, sizeof(low), "%s/_netrc", top);
+            (void)snprintf(own, sizeof(own), "%s/own", top);
+            if (i & 1) put_file(dot, "machine api.wandb.ai password dot", 33);
+            if (i == 2 || i == 3) put_file(low, "machine api.wandb.ai password low", 33);
+            if (i == 5) put_file(own, "machine api.wandb.ai password own", 33);
+            (void)setenv("HOME", top, 1);
+            if (i >= 4) (void)setenv("NETRC", "~/own", 1);
+            (void)setenv("WANDB_RUN_ID", "r", 1);
+            t->copts.no_environment = false;
+            (void)api_session(t);
+            if (CHECK_INT(t->session->wandb != NULL, keys[i] != NULL) && keys[i])
+                CHECK_STR(t->session->wandb->key, keys[i]);
+            (void)remove(dot);
+            (void)remove(low);
+            (void)remove(own);
+            CHECK(rmdir(top) == 0);
+        }
+    mw_forget();
     if (home) (void)setenv("HOME", home, 1);
     free(home);
 }

@@ -1250,6 +1250,30 @@ static void op_test_bad(void)
         o.secret_count = 50;
         (void)api_box(t, &o);
     }
+    ONCE("10: ports of a rule: to 65535, the last not before the first") {
+        static const int32_t ends[][3] = {{65535, 65535, 1}, {1, 65535, 1}, {7, 7, 1}, {7, 0, 1},
+                                          {1, 65536, 0},     {7, 6, 0},     {7, -1, 0}};
+        cws_port_range range = {0};
+        cws_network_rule rule = {0};
+        cws_network network = {0};
+        cws_sandbox_opts o = {0};
+        size_t i;
+        rule.cidr = "10.0.0.0/8";
+        rule.ports = &range;
+        rule.port_count = 1;
+        network.egress = &rule;
+        network.egress_count = 1;
+        o.network = &network;
+        for (i = 0; i < CWSI_COUNT(ends); i++) {
+            cws_sandbox *sb = NULL;
+            range.port = ends[i][0];
+            range.end_port = ends[i][1];
+            CHECK_INT(cws_session_sandbox(api_session(t), &o, &sb, &t->err),
+                      ends[i][2] ? CWS_OK : CWS_ERR_INVALID_ARGUMENT);
+            if (!sb) HAS(t->err.message, "end_port must be from port to 65535");
+            cws_sandbox_free(sb);
+        }
+    }
     ONCE("10: a host name of 253 characters, with labels of 63") {
         cws_network n;
         cws_sandbox_opts o;
