@@ -185,11 +185,11 @@ COVER = $(MAKE) --no-print-directory -k CWS_NO_INSTALL=1 BUILD=$(BUILD)/cover TE
 	SANITIZE='-O0 --coverage'
 
 cover:
-	@sh tests/need.sh cover gateway http2 wandb || true
+	@sh tests/need.sh test gateway http2 wandb || true
 	@rm -rf $(BUILD)/cover
 	@$(COVER) -j2 programs
 	@GCOV_ERROR_FILE=/dev/null $(COVER) -j1 $(COVER_SUITES) || true
-	@sh tests/cover.sh $(BUILD)/cover
+	@$(PYTHON) tests/cover.py $(BUILD)/cover
 
 # MUTANTS small mistakes in cwsandbox.h, made at random (SEED): which do the suites notice? It needs
 # what `make cover` has left, and takes about 10 s for each.

@@ -25808,6 +25808,7 @@ typedef struct cwsi_curl {
     bool progress;      /* a callback or an end was seen in this poll */
     int64_t nudge_at, nudge_ms; /* when exchanges are touched next; the pause then, doubling */
     bool trailers;      /* an exchange has trailers to report */
+    bool failing;       /* one has a head that could not be kept */
     bool answered;      /* a response came once: the host's name is right */
 } cwsi_curl;
 
@@ -25943,7 +25944,7 @@ static void cwsi_curl_report_fields(cwsi_curl_exchange *x)
     if (x->head_count) {
         headers = CWSI_CAST(cws_header *, cwsi_alloc(mem, x->head_count * sizeof(*headers)));
         if (!headers) {
-            x->no_memory = true;
+            x->no_memory = x->curl->failing = true;
             return;
         }
     }
@@ -26009,6 +26010,7 @@ static size_t cwsi_curl_on_header(char *line, size_t size, size_t count, void *u
     (void)cwsi_put_char(&x->head, '\0');
     x->no_memory = x->head.status == CWS_ERR_NO_MEMORY;
     x->head_too_large = x->head.status == CWS_ERR_LIMIT;
+    x->curl->failing = x->curl->failing || x->head.status;
     x->trailers = x->head_reported && !x->head.status; /* cut, they are none */
     x->curl->trailers = x->curl->trailers || x->trailers;
     if (x->head.status) return 0;
@@ -26441,6 +26443,17 @@ static void cwsi_curl_ended(cwsi_curl_exchange *x, CURLcode code)
     cws_exchange_end(x->exchange, end);
 }
 
+/* End those whose head could not be kept: while sending is paused, libcurl does not (P1). */
+static void cwsi_curl_end_failing(cwsi_curl *t)
+{
+    cwsi_curl_exchange *x;
+    if (!t->failing) return;
+    t->failing = false;
+    for (x = t->all; x; x = x->next)
+        if (x->running && !x->ended && (x->no_memory || x->head_too_large))
+            cwsi_curl_ended(x, CURLE_OUT_OF_MEMORY);
+}
+
 /* Changes of the last turn: more to send, reception resumed. */
 static void cwsi_curl_apply_kicks(cwsi_curl *t)
 {
@@ -26468,7 +26481,7 @@ static void cwsi_curl_admit(cwsi_curl *t)
         if (!t->waiting) t->waiting_last = NULL;
         x->waiting_next = NULL;
         if (!cwsi_curl_start(x)) {
-            x->ended = true;
+            x->ended = t->progress = true;
             cws_exchange_end(x->exchange, CWS_END_NO_MEMORY);
         }
     }
@@ -26503,6 +26516,7 @@ static cws_status cwsi_curl_poll(void *user, int timeout_ms)
     t->progress = false;
     cwsi_curl_admit(t);
     cwsi_curl_apply_kicks(t);
+    if (t->progress) timeout_ms = 0; /* something was reported, which may be all that comes */
     before = cwsi_system_monotonic_ms();
     nudged = cwsi_curl_nudge_due(t, before, &timeout_ms);
     if (curl_multi_poll(t->multi, NULL, 0, timeout_ms, NULL) != CURLM_OK) return CWS_ERR_NO_MEMORY;
@@ -26523,6 +26537,7 @@ static cws_status cwsi_curl_poll(void *user, int timeout_ms)
             cwsi_curl_ended(CWSI_AS(cwsi_curl_exchange, x), code);
     }
     cwsi_curl_report_trailers(t);
+    cwsi_curl_end_failing(t);
     cwsi_curl_admit(t);
     took = cwsi_system_monotonic_ms() - before;
     if (t->progress || (!nudged && took < timeout_ms)) t->nudge_ms = 0; /* something happened */

@@ -399,6 +399,50 @@ static void api_test_privacy(void)
         HAS_NOT(t->said, "the-secret-key");
         HAS_NOT(t->said, "Bearer");
     }
+    ONCE("options of a client that make no sense are refused by name") {
+        cws_client_opts o;
+        cws_client *c = NULL;
+        cws_error err;
+        CHECK_STR(cws_version(), CWS_VERSION_STRING);
+        memset(&o, 0, sizeof(o));
+        o.base_url = "http://localhost:1";
+        o.no_environment = true;
+        o.http_version = (cws_http_version)3;
+        CHECK_INT(cws_client_open(&o, &c, &err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(err.message, "http_version");
+        o.http_version = CWS_HTTP_AUTO;
+        o.client_cert_file = "cert.pem";
+        CHECK_INT(cws_client_open(&o, &c, &err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(err.message, "client_cert_file and client_key_file");
+        o.client_cert_file = NULL;
+        o.client_key_file = "key.pem";
+        CHECK_INT(cws_client_open(&o, &c, &err), CWS_ERR_INVALID_ARGUMENT);
+        CHECK(c == NULL);
+    }
+    ONCE("without a clock of the caller the system's are used") {
+        cws_client_opts o;
+        cws_client *c = NULL;
+        cws_transport transport = {0};
+        int64_t now;
+        transport.perform = script_perform;
+        transport.user = &t->s;
+        memset(&o, 0, sizeof(o));
+        o.transport = &transport;
+        o.no_environment = true;
+        CHECK_INT(cws_client_open(&o, &c, &t->err), CWS_OK);
+        now = cwsi_unix_now(c);
+        CHECK(now > (int64_t)1700000000 * 1000 && now - (int64_t)time(NULL) * 1000 < 5000);
+        CHECK(cwsi_now(c) > 0);
+        CHECK(cwsi_random_u64(c) != cwsi_random_u64(c));
+        cws_client_free(c);
+    }
+    EACH("an end that the transport made up is a failure that says so") {
+        cws_sandbox *sb = api_running(t);
+        t->copts.poll_retry_budget_seconds = CWS_NONE;
+        script_end(&t->s, "GetSandbox", (cws_end)77)->times = -1;
+        CHECK(api_status(t, sb, NULL) != CWS_OK);
+        HAS(t->err.message, "the transport reports the unknown end 77");
+    }
     EACH("a server that echoes the key does not bring it into error, log or trace") {
         static const char key[] = "the-secret-key"; /* of the harness */
         char text[600];

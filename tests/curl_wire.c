@@ -1017,6 +1017,75 @@ typedef struct scenario {
     enum { ALWAYS, WITH_HTTP1, WITH_HTTP2, WITH_TLS } when;
 } scenario;
 
+/* One call with a client of its own, while the n-th allocation fails. */
+static cws_status call_once(setup *s, long n, bool *failed)
+{
+    cws_client_opts o = {0};
+    cws_client *c = NULL;
+    cws_error err;
+    cws_status status;
+    o.base_url = s->url;
+    o.http_version = s->version;
+    o.protocol = s->protocol;
+    o.api_version = s->api;
+    o.ca_file = s->ca;
+    o.client_cert_file = s->cert;
+    o.client_key_file = s->key;
+    o.api_key = KEY;
+    o.no_environment = true;
+    o.allocator = &test_allocator;
+    test_alloc_fail_at(n, false);
+    status = cws_client_open(&o, &c, &err);
+    if (!status) status = cws_sandbox_delete(c, "nothing-there", true, &err);
+    cws_client_free(c);
+    *failed = test_alloc_failed();
+    test_alloc_fail_at(-1, false);
+    return status;
+}
+
+static void test_memory(setup *s)
+{
+    long n;
+    bool failed = true;
+    for (n = 0; failed && n < 500; n++) {
+        cws_status status = call_once(s, n, &failed);
+        if (!CHECK(status == CWS_OK || (failed && status == CWS_ERR_NO_MEMORY)))
+            printf("    allocation %ld: %s\n", n, cws_status_name(status));
+        CHECK_INT(test_alloc_live(), 0);
+    }
+    CHECK(n > 20 && n < 500);
+}
+
+/* Bytes for a command that was begun, while the n-th allocation fails. */
+static void test_input_memory(setup *s)
+{
+    const char *argv[] = {"cat", NULL};
+    static char data[5000];
+    long n;
+    bool failed = true;
+    if (!open_setup(s, 0, 0) || !start_box(s)) return;
+    for (n = 0; failed && n < 300; n++) {
+        cws_exec_opts o = {0};
+        cws_process *p = NULL;
+        cws_error err;
+        cws_status status;
+        o.with_stdin = true;
+        o.timeout_seconds = 20;
+        if (!ok(cws_exec_begin(s->box, argv, &o, &p, &err), &err)) break;
+        test_alloc_fail_at(n, false);
+        status = cws_process_write(p, data, sizeof(data), CWS_FOREVER, NULL, &err);
+        if (!status) status = cws_process_close_stdin(p, &err);
+        if (!status) status = cws_process_wait(p, CWS_FOREVER, NULL, &err);
+        failed = test_alloc_failed();
+        test_alloc_fail_at(-1, false);
+        if (!CHECK(status == CWS_OK || failed)) printf("    %ld: %s\n", n, err.message);
+        cws_process_free(p);
+    }
+    CHECK(n > 5 && n < 300);
+    check_usable(s);
+    close_setup(s);
+}
+
 static const scenario scenarios[] = {
     {"the main job, with large output and a 300 KB file", test_main_job, ALWAYS},
     {"three commands in three sandboxes run at once", test_three_at_once, ALWAYS},
@@ -1048,6 +1117,10 @@ static const scenario scenarios[] = {
     {"likewise in v1beta2", test_crash_v1beta2, WITH_HTTP2},
     {"a guarded process that is ended in the middle of a command leaves no sandbox", test_guard,
      ALWAYS},
+    {"a call while each allocation fails in turn: done, or no memory, and nothing is left",
+     test_memory, ALWAYS},
+    {"input while each allocation fails in turn: the client stays usable", test_input_memory,
+     WITH_HTTP2},
     {"either credential is sent, a wrong one is told, none goes in the clear", test_credentials,
      ALWAYS},
 };

@@ -721,6 +721,14 @@ static void api_test_input(void)
         cws_process *p;
         (void)api_answer_at_eof(t, NULL, 0);
         p = api_talk(t, sb, NULL);
+        {
+            static char line[(1 << 20) + 1];
+            memset(line, 'x', sizeof(line) - 1);
+            CHECK_INT(cws_process_write_line(p, line, 0, &t->err), CWS_ERR_INVALID_ARGUMENT);
+            HAS(t->err.message, "the line is longer than 1 MiB");
+            CHECK_INT(cws_process_write(p, NULL, 1, 0, NULL, &t->err), CWS_ERR_INVALID_ARGUMENT);
+            HAS(t->err.message, "data is NULL");
+        }
         CHECK_INT(cws_process_write_line(p, "one", -1, &t->err), CWS_OK);
         CHECK_INT(cws_process_write_line(p, "", -1, &t->err), CWS_OK);
         CHECK_INT(cws_process_write(p, NULL, 0, -1, NULL, &t->err), CWS_OK);

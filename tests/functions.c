@@ -1729,6 +1729,22 @@ TEST_FN void test_python(void)
         CHECK_INT(r->err.status, CWS_ERR_FILE);
         cws_function_free(fn);
     }
+    PYTHON("local: where there can be no files it is said, and without an error too") {
+        cws_function_opts o = fn_opts("def f():\n    raise ValueError('x')\n", "f");
+        cws_function *fn;
+        cws_bytes *bytes = NULL;
+        o.local_interpreter = "python3";
+        o.temp_dir = "/dev/null/x";
+        fn = real_fn(r, &o);
+        CHECK_INT(cws_function_local(fn, NULL, NULL, &bytes, &r->err), CWS_ERR_FILE);
+        HAS(r->err.message, "temp_dir can not be written to");
+        cws_function_free(fn);
+        o.temp_dir = NULL;
+        fn = real_fn(r, &o);
+        CHECK_INT(cws_function_local(fn, NULL, NULL, &bytes, NULL), CWS_ERR_EXECUTION);
+        CHECK(bytes == NULL);
+        cws_function_free(fn);
+    }
     PYTHON("a temp_dir with quotes and blanks is made") {
         static const char *const dirs[] = {"/tmp/a 'b' \"c\" \\ $(d)/-e", "/tmp/\xc3\xa4;\n",
                                            "/tmp/"};

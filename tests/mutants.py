@@ -6,8 +6,9 @@
 
 A mutant changes one place in a line that some suite executes: a comparison turned, a number off by
 one, && for ||, a negation or a statement left out, true for false, a number of the schema changed.
-It is compiled into the programs of suites that execute the line, quick ones first, until one
-fails; the suites over libcurl are asked about lines that no other one executes. Those that no suite notices are listed: some of them change nothing that could be noticed.
+It is compiled into the programs of suites that execute the line, that of the line's chapter first,
+until one fails; the suites over libcurl are asked about lines that no other one executes. Those
+that no suite notices are listed: some of them change nothing that could be noticed.
 """
 
 import gzip
@@ -29,6 +30,9 @@ SUITES = ["base", "messages", "operations", "dialects", "client", "options", "me
           "torture", "schema_tool", "roundtrip", "catalogue", "http2_client", "curl_wire",
           "curl_live"]
 GATEWAY = ("roundtrip", "catalogue", "curl_wire", "curl_live")
+LIMIT = 60  # seconds for a suite; a mutant that takes longer is noticed, too
+LONG = {"functions": 250, "torture": 250, "local": 120, "files": 120, "http2_client": 300,
+        "curl_wire": 500, "curl_live": 600}
 SLOW = ("http2_client", "curl_wire", "curl_live")  # asked about lines that no other one executes
 CC = os.environ.get("MUTANTS_CC") or shutil.which("clang") or "cc"
 FLAGS = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-Iexamples",
@@ -144,11 +148,12 @@ class Mutants:
         if suite in GATEWAY:
             words.append(os.path.join(self.cover, "tests", "backend"))
         elif suite == "http2_client":
-            words = ["python3", "tests/http2_wire.py", program]
+            words = [sys.executable, "tests/http2_wire.py", program]
         elif suite == "schema_tool":
-            words = ["python3", "tests/schema.py", program]
+            words = [sys.executable, "tests/schema.py", program]
         try:
-            run = subprocess.run(words, check=False, stdin=subprocess.DEVNULL, timeout=400,
+            run = subprocess.run(words, check=False, stdin=subprocess.DEVNULL,
+                                 timeout=LONG.get(suite, LIMIT),
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                  env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
         except subprocess.TimeoutExpired:

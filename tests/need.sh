@@ -14,7 +14,7 @@
 #   bench    build, libnghttp2's headers
 #   cross    32-bit libraries, a MinGW cross-compiler
 #   wandb    python3, the official package of W&B in $BUILD/wandb
-#   slow     valgrind                                cover   build, gcovr
+#   slow     valgrind
 
 BUILD=${BUILD:-build}
 CC=${CC:-cc}
@@ -34,7 +34,6 @@ tools() {
     cross) echo cc m32 mingw ;;
     wandb) echo python venv wandb ;;
     slow) echo valgrind ;;
-    cover) echo cc curl gcovr ;;
     *) echo "need.sh: unknown set $1" >&2 && exit 2 ;;
     esac
 }

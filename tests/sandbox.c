@@ -643,6 +643,8 @@ static void api_test_waiting(void)
         cws_sandbox *sb = api_started(t);
         memset(&lenient, 0, sizeof(lenient));
         lenient.allow_termination = true;
+        CHECK_INT(cws_sandbox_wait(sb, &lenient, &t->err), CWS_ERR_INVALID_ARGUMENT);
+        HAS(t->err.message, "allow_termination is for cws_sandbox_wait_until_complete");
         script_ok(&t->s, "GetSandbox", BOX("RUNNING"));
         script_ok(&t->s, "GetSandbox", BOX("TERMINATING"));
         script_ok(&t->s, "GetSandbox", EXITED("COMPLETED", 9));
