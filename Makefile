@@ -109,6 +109,8 @@ need-all:
 
 programs: $(PROGRAMS:%=$(BUILD)/tests/%) $(EXAMPLES:%=$(BUILD)/examples-san/%)
 
+$(BUILD)/tests/torture: SANITIZE := $(subst -O0,-O1,$(SANITIZE)) # it runs longest
+
 $(BUILD)/tests/%: tests/%.c $(HEADERS) | need
 	@mkdir -p $(@D)
 	@echo "building $@" >&2

@@ -14451,7 +14451,11 @@ static cwsi_turn cwsi_listing_page(cwsi_listing *l)
         n = (dialect->list_count)(reply);
         for (i = 0; i < n && !op->err.status; i++) {
             cws_sandbox *sb;
-            if (!(dialect->list_view)(reply, i, &view)) continue;
+            if (!(dialect->list_view)(reply, i, &view)) { /* left out, the list would be a lie */
+                (void)cwsi_fail(&op->err, CWS_ERR_PROTOCOL, "%s: a sandbox of the reply has no id",
+                                op->kind->name);
+                break;
+            }
             sb = l->adopt ? cwsi_tracked_by_id(l->session, view.id) : NULL;
             if (sb) cwsi_sandbox_apply(sb, &view, false); /* it is given out in the end */
             sb = cwsi_attach(op, l->session, &view, false);

@@ -1044,7 +1044,7 @@ static void api_test_list(void)
         cws_sandboxes *list = NULL;
         cws_sandbox *taken;
         script_ok(&t->s, "ListSandboxes",
-                  "{\"sandboxes\":[" BOX_ID("b", "RUNNING") "," BOX_ID("a", "PENDING") ",{}]}");
+                  "{\"sandboxes\":[" BOX_ID("b", "RUNNING") "," BOX_ID("a", "PENDING") "]}");
         CHECK_INT(api_list(t, NULL, &list), CWS_OK);
         CHECK_STR(script_json(&t->s, "ListSandboxes", 0), "{}");
         CHECK_INT(cws_sandboxes_count(list), 2);
@@ -1525,7 +1525,7 @@ static void op_test_list(void)
         o.adopt = true;
         nw_ok(t, "List", "{'sandboxes':[{'sandboxId':'a','sandboxStatus':'SANDBOX_STATUS_RUNNING',"
                          "'runnerId':'r','runnerGroupId':'g','startedAtTime':"
-                         "'2026-01-02T03:04:05Z'},{'sandboxStatus':2}],'nextPageToken':'p2'}");
+                         "'2026-01-02T03:04:05Z'}],'nextPageToken':'p2'}");
         nw_ok(t, "List", "{'sandboxes':[{'sandboxId':'b','sandboxStatus':"
                          "'SANDBOX_STATUS_COMPLETED'}]}");
         CHECK_INT(api_list(t, &o, &list), CWS_OK);
@@ -1543,6 +1543,9 @@ static void op_test_list(void)
         cws_sandboxes_free(list);
         nw_ok(t, "List", "{'nextPageToken':'x'}")->times = 2;
         CHECK_INT(api_list(t, NULL, &list), CWS_ERR_PROTOCOL); /* a token that comes again */
+        nw_ok(t, "List", "{'sandboxes':[{'sandboxId':'a'},{'sandboxStatus':2}]}");
+        CHECK_INT(api_list(t, NULL, &list), CWS_ERR_PROTOCOL); /* not a list of one */
+        HAS(t->err.message, "a sandbox of the reply has no id");
     }
     B2_EACH("22, 55: from_id adopts unless told not to; not found") {
         cws_sandbox *sb = NULL;
