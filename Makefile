@@ -109,7 +109,9 @@ need-all:
 
 programs: $(PROGRAMS:%=$(BUILD)/tests/%) $(EXAMPLES:%=$(BUILD)/examples-san/%)
 
-$(BUILD)/tests/torture: SANITIZE := $(subst -O0,-O1,$(SANITIZE)) # it runs longest
+# Those that compute most are worth it.
+$(BUILD)/tests/torture $(BUILD)/tests/files $(BUILD)/tests/logs: \
+	SANITIZE := $(subst -O0,-O1,$(SANITIZE))
 
 $(BUILD)/tests/%: tests/%.c $(HEADERS) | need
 	@mkdir -p $(@D)
