@@ -26058,13 +26058,16 @@ static bool cwsi_curl_add_line(cwsi_curl_exchange *x, const char *name, const ch
 }
 
 /* Remember a failure among many setopts. An option the loaded library does not know is no failure:
- * it is older than the one this was compiled for. The parentheses keep libcurl's type-checking
- * macro out, which warns of itself; the types below are long, curl_off_t, pointer as documented. */
+ * it is older than the one this was compiled for. */
+static CURLcode cwsi_curl_worse(CURLcode before, CURLcode now)
+{
+    return now == CURLE_OK || now == CURLE_UNKNOWN_OPTION ? before : now;
+}
+
+/* The parentheses keep libcurl's type-checking macro out, which warns of itself; the types below
+ * are long, curl_off_t, pointer as documented. */
 #define CWSI_SET(option, value)                                                                    \
-    do {                                                                                           \
-        CURLcode cwsi_code = (curl_easy_setopt)(x->easy, option, value);                           \
-        if (cwsi_code != CURLE_OK && cwsi_code != CURLE_UNKNOWN_OPTION) code = cwsi_code;          \
-    } while (0)
+    code = cwsi_curl_worse(code, (curl_easy_setopt)(x->easy, option, value))
 
 /* Must libcurl look after SIGPIPE? That is tied to alarms for names, which a resolver that runs
  * beside the program does not use. P18 */

@@ -1753,6 +1753,7 @@ static void op_test_copies(void)
 
 static void op_test_resolve(void)
 {
+    int dialect;
     ONCE("the options of a sandbox can be read as they will be sent") {
         const char *const tags[] = {"d", NULL}, *const more[] = {"e", NULL};
         const char *const hosts[] = {" PyPI.org ", NULL};
@@ -1816,6 +1817,44 @@ static void op_test_resolve(void)
         }
         CHECK(n > 2 && n < 100);
     }
+    for (dialect = 0; dialect < 2; dialect++)
+        ONCE("each option: without memory at any point there is no sandbox, and nothing is left") {
+            size_t i;
+            t->copts.api_version = dialect ? CWS_API_V1BETA2 : CWS_API_V1;
+            (void)api_client(t);
+            for (i = 0; i < CWSI_COUNT(op_shapes); i++) {
+                bool failed = true;
+                long n;
+                if (!(dialect ? op_shapes[i].b2 : op_shapes[i].v1)) continue;
+                for (n = 0; failed && n < 1000; n++) {
+                    cws_session_opts so = {0};
+                    cws_session *session = NULL;
+                    cws_sandbox *sb = NULL;
+                    const cws_sandbox_opts *r = NULL;
+                    cws_status status;
+                    size_t live = test_alloc_live();
+                    so.client = t->client;
+                    so.defaults = &op_shapes[i].defaults;
+                    test_alloc_fail_at(n, n % 2 != 0);
+                    status = cws_session_open(&so, &session, &t->err);
+                    if (!status)
+                        status = cws_session_sandbox(session, &op_shapes[i].own, &sb, &t->err);
+                    if (!status)
+                        status = cws_session_resolve(session, &op_shapes[i].own, &r, &t->err);
+                    failed = test_alloc_failed();
+                    test_alloc_fail_at(-1, false);
+                    /* after one failure a buffer may make do with less */
+                    if (!CHECK(status == CWS_ERR_NO_MEMORY ? failed
+                                                           : !status && !(failed && n % 2)))
+                        printf("    %s: %ld: %s\n", op_shapes[i].name, n, t->err.message);
+                    cws_sandbox_opts_free(r);
+                    cws_sandbox_free(sb);
+                    cws_session_free(session);
+                    CHECK_INT(test_alloc_live(), live);
+                }
+                CHECK(n > 5 && n < 1000);
+            }
+        }
     ONCE("each text that is not UTF-8 is named by its path") {
         static const char bad[] = "\xff";
         cws_volume volumes[2] = {{.name = "a", .mount_path = "/a"},
