@@ -337,13 +337,15 @@
  * A child of fork may free what it inherited: that touches no connection, sandbox or file of its
  * parent. The transport is not called for it, so libcurl's memory stays until the child ends. The
  * first wait or poll of a child, or a session that it opens, makes the client its own; then the
- * parent must not use it any more.
+ * parent must not use it any more. A child that has freed calls in flight can not do that: its
+ * waits return CWS_ERR_CLOSED, and it opens a client of its own.
  *
  * MEMORY AND SIZES
  *
  * All memory of the library comes from one function per client (cws_client_opts.allocator), under
- * a cap, and is wiped before it goes back there. libcurl's own memory is not covered. The allocator
- * and all hooks must stay valid until the last object that was made from the client is freed.
+ * a cap, and is wiped before it goes back there, but for what was moved by the allocator because a
+ * block grew beyond 64 KiB. libcurl's own memory is not covered. The allocator and all hooks must
+ * stay valid until the last object that was made from the client is freed.
  *
  *   client and session            about 2 KiB together, without libcurl
  *   a sandbox                     3,056 bytes before its start, 3,472 when it runs (64-bit)
@@ -6327,6 +6329,7 @@ struct cws_client {
     bool no_duplex; /* streams were refused at this address: exec goes the unary way */
     bool no_environment;
     long process; /* whose connections these are: that which opened it, or turned its loop last */
+    bool orphaned; /* a child of fork freed what the transport still has: no more turns here */
     cws_transport transport;
     const cwsi_dialect *dialect;
     const cwsi_hooks *hooks;              /* NULL until there is a session */
@@ -7375,6 +7378,15 @@ static bool cwsi_client_is_ours(const cws_client *c)
     return c->process == cwsi_process();
 }
 
+/* Is the transport to be told that an exchange is given up? If it is not, the transport must never
+ * be used here again. */
+static bool cwsi_client_may_cancel(cws_client *c)
+{
+    if (c->dead) return false;
+    if (!cwsi_client_is_ours(c)) c->orphaned = true;
+    return !c->orphaned;
+}
+
 /* Every operation ends as cancelled, then the transport goes. */
 static void cwsi_client_shut(cws_client *c)
 {
@@ -7389,7 +7401,8 @@ static void cwsi_client_shut(cws_client *c)
         (void)cwsi_run_ready(c);
     }
     c->dead = true;
-    if (c->transport.close && cwsi_client_is_ours(c)) (c->transport.close)(c->transport.user);
+    if (c->transport.close && cwsi_client_is_ours(c) && !c->orphaned)
+        (c->transport.close)(c->transport.user);
     memset(&c->transport, 0, sizeof(c->transport));
     c->header_count = 0;
     c->key = NULL;
@@ -7419,6 +7432,10 @@ static cws_status cwsi_loop_turn(cws_client *c, int64_t timeout_ms, cws_error *e
     cws_status status = CWS_OK;
     int64_t wait = timeout_ms < 0 ? CWSI_NEVER : timeout_ms, now, guard;
     if (c->dead) return cwsi_fail(err, CWS_ERR_CLOSED, "the client is closed");
+    if (c->orphaned)
+        return cwsi_fail(err, CWS_ERR_CLOSED,
+                         "this process is a child of fork that has freed calls in flight of its "
+                         "parent: open a client of its own");
     if (c->running || c->in_callback)
         return cwsi_fail(err, CWS_ERR_REENTRANT, "a blocking call was made inside a callback");
     guard = cwsi_guarded_wait();
@@ -8235,8 +8252,7 @@ static void cwsi_call_close(cwsi_call *call)
     if (!call->open) return;
     call->open = false;
     c->open_exchanges--;
-    if (!c->dead && cwsi_client_is_ours(c))
-        (c->transport.cancel)(c->transport.user, call->handle);
+    if (cwsi_client_may_cancel(c)) (c->transport.cancel)(c->transport.user, call->handle);
 }
 
 /* End the exchange on the wire if it is open, then free the call. NULL is fine. */
@@ -16784,7 +16800,7 @@ static const char *const *cwsi_wrap_cwd(cwsi_arena *a, const char *cwd, const ch
                                         const cws_pair **env)
 {
     size_t args = cwsi_count_strings(argv), vars = cwsi_count_pairs(*env), n = 0, kept = 0, i;
-    const char **out = CWSI_AS(const char *, cwsi_arena_alloc(a, (args + vars + 6) * sizeof(*out)));
+    const char **out = CWSI_AS(const char *, cwsi_arena_alloc(a, (args + vars + 7) * sizeof(*out)));
     cws_pair *rest = CWSI_AS(cws_pair, cwsi_arena_alloc(a, (vars + 1) * sizeof(*rest)));
     bool ok = true;
     if (!out || !rest) return NULL;
@@ -16800,7 +16816,10 @@ static const char *const *cwsi_wrap_cwd(cwsi_arena *a, const char *cwd, const ch
             rest[kept++] = (*env)[i];
             continue;
         }
-        if (n == 4) out[n++] = "/usr/bin/env";
+        if (n == 4) {
+            out[n++] = "/usr/bin/env";
+            if (key[0] == '-') out[n++] = "--"; /* no option; behind the first it can be none */
+        }
         word = CWSI_CAST(char *, cwsi_arena_alloc(a, size));
         if (!word) return NULL;
         (void)cwsi_format(word, size, "%s=%s", key, value);
@@ -18114,6 +18133,7 @@ static const char *cwsi_script_read_tree(void)
         "for line in $said; do\n"
         "    case $line in\n"
         "    *': file changed as we read it' | *': File removed before we read it') ;;\n"
+        "    *': socket ignored' | *': door ignored') ;;\n" /* no failure by themselves either */
         "    *) exit 1 ;;\n"
         "    esac\n"
         "done\n";
@@ -20170,7 +20190,7 @@ static void cwsi_http_close(cwsi_http *h)
     if (!h->open) return;
     h->open = false;
     c->open_exchanges--;
-    if (!c->dead && cwsi_client_is_ours(c)) (c->transport.cancel)(c->transport.user, h->handle);
+    if (cwsi_client_may_cancel(c)) (c->transport.cancel)(c->transport.user, h->handle);
 }
 
 /* End the try under way and free the buffers; the struct is the caller's. */
@@ -21724,7 +21744,7 @@ static cws_status cwsi_journal_read(cwsi_journal *j, cws_error *err)
 /* Is the file of this name still the one that is open? */
 static bool cwsi_journal_is_there(const cwsi_journal *j)
 {
-#if CWSI_UNIX
+#if CWSI_UNIX && defined(LOCK_NB)
     struct stat held, named;
     return j->lock >= 0 && fstat(j->lock, &held) == 0 && stat(j->path, &named) == 0 &&
            held.st_ino == named.st_ino && held.st_dev == named.st_dev;
@@ -23235,7 +23255,7 @@ static const char *cwsi_script_helpers(void)
         "    here = os.path.realpath(os.getcwd())\n"
         "except OSError:\n"
         "    here = ''\n"
-        "elsewhere = [p for p in everywhere if os.path.realpath(p) != here]\n"
+        "elsewhere = [p for p in everywhere if p and os.path.realpath(p) != here]\n"
         "sys.path[:] = elsewhere\n"
         "import io, json, linecache, tokenize, traceback, types\n"
         "sys.path[:] = everywhere\n"
@@ -23461,18 +23481,30 @@ static const char *cwsi_program_tail(void)
         "    cws_out.size += size;\n"
         "    return true;\n"
         "}\n"
+        "static bool cws_is_utf8(const unsigned char *p)\n"
+        "{\n"
+        "    for (; *p; p++) {\n"
+        "        int n = *p < 0x80 ? 0 : *p < 0xc2 ? -1 : *p < 0xe0 ? 1 : *p < 0xf0 ? 2 :\n"
+        "                *p < 0xf5 ? 3 : -1;\n"
+        "        if (n < 0 || (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||\n"
+        "            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f)) return false;\n"
+        "        for (; n > 0; n--)\n"
+        "            if ((*++p & 0xc0) != 0x80) return false;\n"
+        "    }\n"
+        "    return true;\n"
+        "}\n"
         "static bool cws_leave(const char *path)\n"
         "{\n"
         "    char *part = (char *)malloc(strlen(path) + 5);\n"
         "    const unsigned char *p = (const unsigned char *)cws_why;\n"
         "    FILE *file = part ? fopen(strcat(strcpy(part, path), \".tmp\"), \"wb\") : NULL;\n"
-        "    bool bad;\n"
+        "    bool bad, text = cws_is_utf8(p);\n"
         "    if (!file) return false;\n"
         "    fputs(cws_out.failed ? \"{\\\"outcome\\\":\\\"exception\\\",\\\"message\\\":\\\"\" :\n"
         "          \"{\\\"outcome\\\":\\\"value\\\"}\\n\", file);\n"
         "    for (; *p; p++) {\n"
         "        if (*p < 32 || *p == '\"' || *p == '\\\\') fprintf(file, \"\\\\u%04x\", *p);\n"
-        "        else fputc(*p, file);\n"
+        "        else fputc(*p < 128 || text ? *p : '?', file);\n"
         "    }\n"
         "    if (cws_out.failed) fputs(\"\\\"}\\n\", file);\n"
         "    else if (cws_out.size) fwrite(cws_out.at, 1, cws_out.size, file);\n"
@@ -23674,10 +23706,14 @@ static cws_status cwsi_function_outcome(const cws_function *fn, cws_bytes *file,
     const char *end =
         CWSI_CAST(const char *, file->len ? memchr(file->at, '\n', file->len) : NULL);
     cwsi_str head = CWSI_ZERO, outcome = CWSI_ZERO;
+    const char *kept;
+    cwsi_json j;
     if (end) {
         head.at = file->at;
         head.len = CWSI_CAST(size_t, end - file->at);
-        if (cwsi_json_is_object(head)) outcome = cwsi_json_text_at(a, head, "outcome");
+        if (cwsi_json_is_object(head) && cwsi_json_at(&j, head, "outcome") &&
+            j.kind == CWSI_JSON_STRING && !j.escaped)
+            outcome = j.text;
     }
     if (cwsi_str_is(outcome, "value")) {
         file->at += head.len + 1;
@@ -23686,7 +23722,9 @@ static cws_status cwsi_function_outcome(const cws_function *fn, cws_bytes *file,
     }
     if (cwsi_str_is(outcome, "exception") || cwsi_str_is(outcome, "exit") ||
         cwsi_str_is(outcome, "unserializable")) {
-        if (record) *record = cwsi_arena_copy(a, head.at, head.len);
+        kept = record ? cwsi_arena_copy(a, head.at, head.len) : NULL;
+        if (record && !kept) return cwsi_no_memory(err, fn->name);
+        if (record) *record = kept;
         return cwsi_function_raised(err, fn, what, code, head, outcome, a);
     }
     return cwsi_fail(err, CWS_ERR_FUNCTION_SERIALIZATION,
@@ -24622,6 +24660,7 @@ static cws_status cwsi_local_result(cwsi_local_call *l, int code, cws_bytes **ou
     cws_status status;
     cws_error unused;
     cwsi_buf buf;
+    cwsi_str words;
     if (!err) {
         cwsi_error_clear(&unused);
         err = &unused;
@@ -24647,8 +24686,10 @@ static cws_status cwsi_local_result(cwsi_local_call *l, int code, cws_bytes **ou
     cwsi_buf_free(&buf);
     if (status) return status;
     cwsi_buf_init(&buf, &c->mem, CWSI_FILE_MAX);
-    (void)cwsi_local_get(l->errors, &buf);
-    (void)cwsi_function_died(err, l->fn, what, code, cwsi_str_of(buf.len ? buf.at : ""));
+    (void)cwsi_local_get(l->errors, &buf); /* as much of it as there is room for */
+    words.at = buf.len ? buf.at : "";
+    words.len = buf.len;
+    (void)cwsi_function_died(err, l->fn, what, code, words);
     cwsi_buf_free(&buf);
     return CWS_ERR_EXECUTION;
 }
@@ -25782,8 +25823,9 @@ CWS_API void cws_pool_free(cws_pool *pool)
  *   P18 before 7.88, writing to a lost TLS connection raises SIGPIPE unless libcurl may ignore it
  *   P19 what the server refused (REFUSED_STREAM, or GOAWAY below our stream) libcurl sends again by
  *       itself, if it can; ours it can not (P5), and says so with the words for a connection that
- *       died. Only if the connection was made for the request is it sure that it was refused;
- *       before 8.1 a GOAWAY that refuses ends in CURLE_HTTP2 without a text
+ *       died. It is sure that it was refused only if the connection was made for the request, no
+ *       other one has joined it, and no error of the connection is told; before 8.1 a GOAWAY that
+ *       refuses ends in CURLE_HTTP2 without a text
  *   P20 a head that is too large is CURLE_OUT_OF_MEMORY over HTTP/1.1 before 8.6, and a failed
  *       callback of nghttp2 (-902) over HTTP/2
  *   P21 from 7.88 to 8.6, one turn lasts as long as the server floods an HTTP/2 connection with
@@ -25898,6 +25940,15 @@ static bool cwsi_curl_dedicated(const cwsi_curl *t, bool http2, bool stream)
  * What libcurl calls. None of these may call the multi handle.
  * ============================================================================================= */
 
+/* The body of a request begins. One that joins a connection takes the certainty (P19) from those
+ * that are on it, whichever it is. */
+static void cwsi_curl_began(cwsi_curl_exchange *x, bool fresh)
+{
+    cwsi_curl_exchange *other;
+    for (other = fresh ? NULL : x->curl->all; other; other = other->next) other->fresh = false;
+    x->fresh = fresh;
+}
+
 /* CURLOPT_READFUNCTION: the body, then what send queued, then a pause or the end. */
 static size_t cwsi_curl_on_read(char *buffer, size_t size, size_t count, void *user)
 {
@@ -25908,7 +25959,7 @@ static size_t cwsi_curl_on_read(char *buffer, size_t size, size_t count, void *u
         long made = 0;
         if (x->body_at == 0 &&
             (curl_easy_getinfo)(x->easy, CURLINFO_NUM_CONNECTS, &made) == CURLE_OK)
-            x->fresh = made > 0;
+            cwsi_curl_began(x, made > 0);
         n = x->body_size - x->body_at < room ? x->body_size - x->body_at : room;
         memcpy(buffer, x->body + x->body_at, n);
         x->body_at += n;
@@ -26347,6 +26398,7 @@ static bool cwsi_curl_is_no_tls(const char *text)
 {
     static const char *const words[] = {"alert", "version", "unsupported", "cipher", "unexpected"};
     size_t i;
+    if (strstr(text, "unexpected eof")) return false; /* the connection was closed */
     for (i = 0; i < CWSI_COUNT(words); i++)
         if (strstr(text, words[i])) return true;
     return false;
@@ -26401,7 +26453,8 @@ static cws_end cwsi_curl_unanswered(const cwsi_curl_exchange *x, CURLcode code)
     if ((curl_easy_getinfo)(x->easy, CURLINFO_HTTP_CONNECTCODE, &proxy) == CURLE_OK && proxy &&
         proxy / 100 != 2)
         return CWS_END_NOT_SENT;
-    if (x->rewound) return x->fresh ? CWS_END_REFUSED : CWS_END_LOST;
+    if (x->rewound) /* a connection that broke has left its own text */
+        return x->fresh && strstr(x->error, "seek callback") ? CWS_END_REFUSED : CWS_END_LOST;
     if (x->body_size && !x->body_at) return CWS_END_REFUSED; /* no byte of the body was sent */
     if (code == CURLE_HTTP2 && !x->error[0] && x->fresh && cwsi_curl_before(x->curl, 8, 1))
         return CWS_END_REFUSED;
@@ -26420,7 +26473,7 @@ static cws_end cwsi_curl_outcome(const cwsi_curl_exchange *x, CURLcode code, int
     }
     if (x->no_memory) return CWS_END_NO_MEMORY;
     if (end == CWS_END_OK && !x->head_reported) return CWS_END_PROTOCOL;
-    if (end == CWS_END_NO_HOST && x->curl->answered && !x->foreign) return CWS_END_NOT_SENT;
+    if (end == CWS_END_NO_HOST && (x->curl->answered || x->foreign)) return CWS_END_NOT_SENT;
     if (code == CURLE_SSL_CONNECT_ERROR && cwsi_curl_is_no_tls(*text)) return CWS_END_TLS;
     if (end != CWS_END_LOST) return end;
     if (cwsi_curl_is_refusal(*text)) return CWS_END_TLS;

@@ -33,6 +33,8 @@ CWS_FUNCTION(fn_shout, {
 
 CWS_FUNCTION(fn_echo, { io->write(io, input, input_size); });
 
+CWS_FUNCTION(fn_bad_text, { io->fail(io, input_size > 1 ? "caf\xc3\xa9" : "bad \xff name"); });
+
 CWS_FUNCTION(fn_nothing, { (void)0; });
 
 CWS_FUNCTION(fn_leaves, { exit(input_size > 1 ? 3 : 0); });
@@ -1745,6 +1747,32 @@ TEST_FN void test_python(void)
         CHECK(bytes == NULL);
         cws_function_free(fn);
     }
+    PYTHON("local: more last words than there is memory for") {
+        cws_function_opts o = fn_opts("import os, sys\ndef f():\n"
+                                      "    sys.stderr.write('x' * 8000000)\n"
+                                      "    sys.stderr.flush()\n    os._exit(3)\n", "f");
+        cws_function *fn;
+        cws_bytes *bytes = NULL;
+        uint64_t most = cws_session_client(r->session)->mem.limit;
+        o.local_interpreter = "python3";
+        fn = real_fn(r, &o);
+        cws_session_client(r->session)->mem.limit = 3000000;
+        CHECK_INT(cws_function_local(fn, NULL, NULL, &bytes, &r->err), CWS_ERR_EXECUTION);
+        HAS(r->err.message, "exit code 3: xxxx");
+        cws_session_client(r->session)->mem.limit = most;
+        cws_function_free(fn);
+    }
+    PYTHON("local: a working directory that is gone") {
+        char top[] = "/tmp/cws-functions-XXXXXX", before[1000];
+        cws_function_opts o = fn_opts("def f():\n    return 7\n", "f");
+        cws_function *fn;
+        o.local_interpreter = "python3";
+        fn = real_fn(r, &o);
+        if (!getcwd(before, sizeof(before)) || !mkdtemp(top) || chdir(top) || rmdir(top)) abort();
+        CHECK_STR(real_local(r, fn, NULL, NULL), "7");
+        if (chdir(before)) abort();
+        cws_function_free(fn);
+    }
     PYTHON("a temp_dir with quotes and blanks is made") {
         static const char *const dirs[] = {"/tmp/a 'b' \"c\" \\ $(d)/-e", "/tmp/\xc3\xa4;\n",
                                            "/tmp/"};
@@ -2166,6 +2194,18 @@ TEST_FN void test_c(void)
                   "nothing to shout, \"at all\" really");
         CHECK_INT(r->err.status, CWS_ERR_EXECUTION);
         CHECK_INT(r->err.exit_code, 1);
+        cws_function_free(fn);
+    }
+    COMPILED("C: a reason of any bytes is a reason") {
+        cws_function_opts o;
+        cws_function *fn;
+        memset(&o, 0, sizeof(o));
+        o.c_function = &fn_bad_text;
+        o.serialization = CWS_SERIALIZE_BYTES;
+        fn = real_fn(r, &o);
+        HAS(real_bytes(r, fn, "x", false), "execution failed in sandbox: bad ? name");
+        CHECK_INT(r->err.status, CWS_ERR_EXECUTION);
+        HAS(real_bytes(r, fn, "xx", false), "execution failed in sandbox: caf\xc3\xa9");
         cws_function_free(fn);
     }
     COMPILED("C: JSON in and out, empty results, exits, large data") {

@@ -814,7 +814,9 @@ static void test_working_directory(bool no_namespaces)
         {"UID", "4"},     {"EUID", "5"},    {"RANDOM", "4"},  {"SECONDS", "5"},
         {"LINENO", "99"}, {"SHELLOPTS", "noexec"},            {"BASH_ENV", "/nowhere"},
         {"ENV", "/x"},    {"PWD", "/q"},    {"OLDPWD", "/r"}, {"plain", "a=b $HOME"},
+        {"-i.x", "1"},    {"-u", "2"},
         {"\xc3\xa4", "u"}, {"_", "u"},       {NULL, NULL}};
+    static const cws_pair dash[] = {{"-i.x", "1"}, {"a.b", "2"}, {"-u", "3"}, {NULL, NULL}};
     char out[4096];
     cws_transport transport;
     cws_local_opts opts;
@@ -854,7 +856,10 @@ static void test_working_directory(bool no_namespaces)
         same(box, killed, run(box, NULL, NULL, killed, out, sizeof out));
         same(box, masks, 0);
     }
-    TEST("variables of any name arrive with a working directory") arrive(box, env);
+    TEST("variables of any name arrive with a working directory") {
+        arrive(box, env);
+        arrive(box, dash);
+    }
     CHECK_INT(cws_session_close(session, &err), CWS_OK);
     cws_sandbox_free(box);
     cws_session_free(session);
@@ -899,6 +904,7 @@ static void test_changing(bool no_namespaces)
         {"tar: ./a: file changed as we read it\\n", 1, CWS_OK},
         {"tar: ./x y*: File removed before we read it\\ntar: ./a: file changed as we read it\\n", 1,
          CWS_OK},
+        {"tar: ./s: socket ignored\\ntar: ./a: file changed as we read it\\n", 1, CWS_OK},
         {"", 1, CWS_ERR_FILE},
         {"tar: ./a: file changed as we read it\\n", 2, CWS_ERR_FILE},
         {"tar: ./a: file changed as we read it\\ntar: ./s: Cannot open\\n", 1, CWS_ERR_FILE},
@@ -945,7 +951,11 @@ static void test_changing(bool no_namespaces)
 /* What a child of fork frees: nothing, the sandbox, all of it, the client without the rest. */
 static void child_frees(int how, cws_session *session, cws_sandbox *box, cws_process *p)
 {
-    if (how == 2) cws_process_free(p);
+    if (how == 2) {
+        cws_client *client = cws_session_client(session);
+        cws_process_free(p); /* what the transport still has */
+        if (cws_client_poll(client, 0, NULL) != CWS_ERR_CLOSED) _exit(1);
+    }
     if (how > 0 && how < 3) cws_sandbox_free(box);
     if (how >= 2) cws_session_free(session);
     _exit(0);
