@@ -436,6 +436,34 @@ static void api_test_privacy(void)
         CHECK(cwsi_random_u64(c) != cwsi_random_u64(c));
         cws_client_free(c);
     }
+    ONCE("libcurl: refused only where it is sure, on a connection that nobody else has joined") {
+        static const char sought[] = "seek callback returned error 1";
+        cwsi_curl curl;
+        cwsi_curl_exchange *a = (cwsi_curl_exchange *)calloc(2, sizeof(*a)), *b = a ? a + 1 : NULL;
+        if (!a) abort();
+        (void)t;
+        memset(&curl, 0, sizeof(curl));
+        curl.version = 0x080e00;
+        curl.all = a;
+        a->curl = b->curl = &curl;
+        a->next = b;
+        a->body_size = b->body_size = 9;
+        CHECK_INT(cwsi_curl_unanswered(a, CURLE_RECV_ERROR), CWS_END_REFUSED); /* none was sent */
+        a->body_at = b->body_at = 9;
+        CHECK_INT(cwsi_curl_unanswered(a, CURLE_RECV_ERROR), CWS_END_LOST);
+        cwsi_curl_began(a, true);
+        a->rewound = b->rewound = true;
+        memcpy(a->error, sought, sizeof(sought));
+        memcpy(b->error, sought, sizeof(sought));
+        CHECK_INT(cwsi_curl_unanswered(a, CURLE_SEND_FAIL_REWIND), CWS_END_REFUSED);
+        memcpy(a->error, "Recv failure", 13); /* the connection broke: libcurl tries again, too */
+        CHECK_INT(cwsi_curl_unanswered(a, CURLE_SEND_FAIL_REWIND), CWS_END_LOST);
+        memcpy(a->error, sought, sizeof(sought));
+        cwsi_curl_began(b, false);
+        CHECK_INT(cwsi_curl_unanswered(a, CURLE_SEND_FAIL_REWIND), CWS_END_LOST);
+        CHECK_INT(cwsi_curl_unanswered(b, CURLE_SEND_FAIL_REWIND), CWS_END_LOST);
+        free(a);
+    }
     EACH("an end that the transport made up is a failure that says so") {
         cws_sandbox *sb = api_running(t);
         t->copts.poll_retry_budget_seconds = CWS_NONE;
