@@ -3259,6 +3259,22 @@ static char *cwsi_arena_copy(cwsi_arena *arena, const char *text, size_t len)
     return copy;
 }
 
+/* Some texts as one; the list ends with NULL. NULL: out of memory. */
+static char *cwsi_arena_join(cwsi_arena *arena, const char *const *parts)
+{
+    size_t i, size = 1;
+    char *whole, *to;
+    for (i = 0; parts[i]; i++)
+        if (!cwsi_add(size, strlen(parts[i]), &size)) return NULL;
+    whole = to = CWSI_CAST(char *, cwsi_arena_alloc(arena, size));
+    for (i = 0; whole && parts[i]; i++) {
+        size = strlen(parts[i]);
+        memcpy(to, parts[i], size);
+        to += size;
+    }
+    return whole;
+}
+
 /* ================================================================================================
  * >>impl-buffer
  * Growable bytes with a mandatory maximum. A failure sticks (status), so that a run of appends
@@ -7311,11 +7327,12 @@ static void cwsi_op_turn(cws_op *op)
         cwsi_timer_set(op);
         return;
     }
-    if (op->err.status && !op->err.sandbox_id[0]) cwsi_name_sandbox(op, &op->err);
-    if (op->err.status) cwsi_hide_key_in_error(c, &op->err);
-    if (op->err.status)
+    if (op->err.status) {
+        if (!op->err.sandbox_id[0]) cwsi_name_sandbox(op, &op->err);
+        cwsi_hide_key_in_error(c, &op->err);
         cwsi_log(c, CWS_LOG_DEBUG, "%s: %s", cws_status_name(op->err.status),
                  op->discreet ? op->kind->name : op->err.message);
+    }
     cwsi_op_finish(op);
     cwsi_notify(op);
 }
@@ -7378,13 +7395,14 @@ static bool cwsi_client_is_ours(const cws_client *c)
     return c->process == cwsi_process();
 }
 
-/* Is the transport to be told that an exchange is given up? If it is not, the transport must never
- * be used here again. */
-static bool cwsi_client_may_cancel(cws_client *c)
+/* An open exchange is given up. Where the transport is not to be told, it must never be used here
+ * again. */
+static void cwsi_client_cancel(cws_client *c, void *handle)
 {
-    if (c->dead) return false;
+    c->open_exchanges--;
+    if (c->dead) return;
     if (!cwsi_client_is_ours(c)) c->orphaned = true;
-    return !c->orphaned;
+    if (!c->orphaned) (c->transport.cancel)(c->transport.user, handle);
 }
 
 /* Every operation ends as cancelled, then the transport goes. */
@@ -8248,11 +8266,9 @@ static const cwsi_events *cwsi_call_events(void)
 /* End the exchange on the wire, or release it if it has ended. */
 static void cwsi_call_close(cwsi_call *call)
 {
-    cws_client *c = call->op->client;
     if (!call->open) return;
     call->open = false;
-    c->open_exchanges--;
-    if (cwsi_client_may_cancel(c)) (c->transport.cancel)(c->transport.user, call->handle);
+    cwsi_client_cancel(call->op->client, call->handle);
 }
 
 /* End the exchange on the wire if it is open, then free the call. NULL is fine. */
@@ -9642,14 +9658,14 @@ static const char *cwsi_keep_path(cwsi_arena *a, const char *path, bool *ok)
 {
 #if CWSI_UNIX
     char dir[4096];
-    size_t n, size;
-    char *whole;
+    const char *parts[4], *whole;
     if (!path || path[0] == '/' || !getcwd(dir, sizeof(dir))) return cwsi_keep(a, path, ok);
-    n = strlen(dir);
-    size = n + strlen(path) + 2;
-    whole = CWSI_CAST(char *, cwsi_arena_alloc(a, size));
+    parts[0] = dir;
+    parts[1] = dir[strlen(dir) - 1] == '/' ? "" : "/";
+    parts[2] = path;
+    parts[3] = NULL;
+    whole = cwsi_arena_join(a, parts);
     if (!whole) *ok = false;
-    else (void)cwsi_format(whole, size, "%s%s%s", dir, dir[n - 1] == '/' ? "" : "/", path);
     return whole;
 #elif defined(_WIN32)
     char *whole = path ? _fullpath(NULL, path, 0) : NULL;
@@ -16809,9 +16825,7 @@ static const char *const *cwsi_wrap_cwd(cwsi_arena *a, const char *cwd, const ch
     out[n++] = "cd \"$0\" && exec \"$@\"";
     out[n++] = cwsi_keep(a, cwd, &ok);
     for (i = 0; i < vars; i++) {
-        const char *key = (*env)[i].key, *value = (*env)[i].value;
-        size_t size = strlen(key) + strlen(value) + 2;
-        char *word;
+        const char *key = (*env)[i].key, *word[4];
         if (!cwsi_is_shells_own(key)) {
             rest[kept++] = (*env)[i];
             continue;
@@ -16820,10 +16834,12 @@ static const char *const *cwsi_wrap_cwd(cwsi_arena *a, const char *cwd, const ch
             out[n++] = "/usr/bin/env";
             if (key[0] == '-') out[n++] = "--"; /* no option; behind the first it can be none */
         }
-        word = CWSI_CAST(char *, cwsi_arena_alloc(a, size));
-        if (!word) return NULL;
-        (void)cwsi_format(word, size, "%s=%s", key, value);
-        out[n++] = word;
+        word[0] = key;
+        word[1] = "=";
+        word[2] = (*env)[i].value;
+        word[3] = NULL;
+        out[n] = cwsi_arena_join(a, word);
+        if (!out[n++]) return NULL;
     }
     /* not every shell knows the "--", which only a name that looks like an option needs */
     if (n == 4 && argv[0][0] == '-') out[2] = "cd \"$0\" && exec -- \"$@\"";
@@ -20186,11 +20202,9 @@ static void cwsi_http_on_trailers(cws_exchange *ex, const cws_header *trailers,
 /* End the exchange on the wire, or release it if it has ended. */
 static void cwsi_http_close(cwsi_http *h)
 {
-    cws_client *c = h->op->client;
     if (!h->open) return;
     h->open = false;
-    c->open_exchanges--;
-    if (cwsi_client_may_cancel(c)) (c->transport.cancel)(c->transport.user, h->handle);
+    cwsi_client_cancel(h->op->client, h->handle);
 }
 
 /* End the try under way and free the buffers; the struct is the caller's. */
@@ -23422,16 +23436,13 @@ static const char *cwsi_script_end(void)
 /* The whole script. NULL: out of memory. */
 static const char *cwsi_script_python(cwsi_arena *a)
 {
-    cwsi_buf text;
-    const char *whole;
-    cwsi_buf_init(&text, a->mem, CWSI_FILE_MAX);
-    (void)cwsi_put_text(&text, cwsi_script_helpers());
-    (void)cwsi_put_text(&text, cwsi_script_outcome());
-    (void)cwsi_put_text(&text, cwsi_script_call());
-    (void)cwsi_put_text(&text, cwsi_script_end());
-    whole = text.status ? NULL : cwsi_arena_copy(a, text.at, text.len);
-    cwsi_buf_free(&text);
-    return whole;
+    const char *parts[5];
+    parts[0] = cwsi_script_helpers();
+    parts[1] = cwsi_script_outcome();
+    parts[2] = cwsi_script_call();
+    parts[3] = cwsi_script_end();
+    parts[4] = NULL;
+    return cwsi_arena_join(a, parts);
 }
 
 /* The C program up to the body; #line makes the compiler count lines from the body. */
@@ -23548,19 +23559,17 @@ static const char *cwsi_program_main(void)
         "}\n";
 }
 
-/* The C program around a body. NULL: out of memory. */
+/* The C program around a body. NULL: out of memory, or too large. */
 static const char *cwsi_program(cwsi_arena *a, const char *body)
 {
-    cwsi_buf text;
-    const char *whole;
-    cwsi_buf_init(&text, a->mem, CWSI_FILE_MAX);
-    (void)cwsi_put_text(&text, cwsi_program_head());
-    (void)cwsi_put_text(&text, body);
-    (void)cwsi_put_text(&text, cwsi_program_tail());
-    (void)cwsi_put_text(&text, cwsi_program_main());
-    whole = text.status ? NULL : cwsi_arena_copy(a, text.at, text.len);
-    cwsi_buf_free(&text);
-    return whole;
+    const char *parts[5], *whole;
+    parts[0] = cwsi_program_head();
+    parts[1] = body;
+    parts[2] = cwsi_program_tail();
+    parts[3] = cwsi_program_main();
+    parts[4] = NULL;
+    whole = cwsi_arena_join(a, parts);
+    return whole && strlen(whole) <= CWSI_FILE_MAX ? whole : NULL;
 }
 
 /* What one call is given. */
@@ -23794,25 +23803,15 @@ static const char *cwsi_function_step_name(int step)
 static const char *cwsi_function_path(cwsi_invocation *v, const char *what, const char *token,
                                       const char *suffix)
 {
-    const char *parts[4];
-    size_t i, len = 0;
-    char *path, *to;
+    const char *parts[5], *path;
     if (!token[0]) return "";
     parts[0] = v->fn->temp_dir;
     parts[1] = what;
     parts[2] = token;
     parts[3] = suffix;
-    for (i = 0; i < 4; i++) len += strlen(parts[i]);
-    to = path = CWSI_CAST(char *, cwsi_arena_alloc(&v->arena, len + 1));
-    if (!path) {
-        (void)cwsi_op_fail_no_memory(&v->op);
-        return NULL;
-    }
-    for (i = 0; i < 4; i++) {
-        len = strlen(parts[i]);
-        memcpy(to, parts[i], len + 1);
-        to += len;
-    }
+    parts[4] = NULL;
+    path = cwsi_arena_join(&v->arena, parts);
+    if (!path) (void)cwsi_op_fail_no_memory(&v->op);
     return path;
 }
 
@@ -24652,7 +24651,7 @@ static int cwsi_local_wait(cws_client *c, pid_t pid, int64_t until)
     return WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state);
 }
 
-/* The child has ended: what did it leave? */
+/* The child has ended: what did it leave? After an error *out, if it is set, is to be freed. */
 static cws_status cwsi_local_result(cwsi_local_call *l, int code, cws_bytes **out, cws_error *err)
 {
     static const char what[] = "execution failed";
@@ -24672,11 +24671,7 @@ static cws_status cwsi_local_result(cwsi_local_call *l, int code, cws_bytes **ou
     if (cwsi_local_get(l->result, &buf)) {
         *out = cwsi_bytes_of(c, &buf);
         if (!*out) return cwsi_no_memory(err, l->fn->name);
-        status = cwsi_function_outcome(l->fn, *out, what, code, &l->arena, NULL, err);
-        if (!status) return CWS_OK;
-        cws_bytes_free(*out);
-        *out = NULL;
-        return status;
+        return cwsi_function_outcome(l->fn, *out, what, code, &l->arena, NULL, err);
     }
     status = buf.status;
     if (status)
@@ -24700,11 +24695,14 @@ static void cwsi_local_sweep(cwsi_local_call *l, const char *folder)
     DIR *dir = opendir(folder);
     struct dirent *entry;
     while (dir && (entry = readdir(dir)) != NULL) {
-        size_t size = strlen(folder) + strlen(entry->d_name) + 2;
-        char *path = CWSI_CAST(char *, cwsi_arena_alloc(&l->arena, size));
-        if (!path || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        (void)cwsi_format(path, size, "%s/%s", folder, entry->d_name);
-        (void)unlink(path);
+        const char *parts[4], *path;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        parts[0] = folder;
+        parts[1] = "/";
+        parts[2] = entry->d_name;
+        parts[3] = NULL;
+        path = cwsi_arena_join(&l->arena, parts);
+        if (path) (void)unlink(path);
     }
     if (dir) (void)closedir(dir);
     (void)rmdir(folder);
@@ -24746,12 +24744,14 @@ static cws_status cwsi_local_run(cwsi_local_call *l, const cwsi_input *in, cws_b
 /* A path below the call's own folder; "" : the folder. */
 static const char *cwsi_local_path(cwsi_local_call *l, const char *what, const char *token)
 {
-    size_t size = strlen(l->fn->temp_dir) + 96;
-    char *path = CWSI_CAST(char *, cwsi_arena_alloc(&l->arena, size));
-    if (path)
-        (void)cwsi_format(path, size, "%s/sandbox_local_%s%s%s", l->fn->temp_dir, token,
-                          what[0] ? "/" : "", what);
-    return path;
+    const char *parts[6];
+    parts[0] = l->fn->temp_dir;
+    parts[1] = "/sandbox_local_";
+    parts[2] = token;
+    parts[3] = what[0] ? "/" : "";
+    parts[4] = what;
+    parts[5] = NULL;
+    return cwsi_arena_join(&l->arena, parts);
 }
 
 /* Run the Python script in a process of this machine, until it ends or its time is over. */
@@ -25855,6 +25855,7 @@ typedef struct cwsi_curl {
     int64_t nudge_at, nudge_ms; /* when exchanges are touched next; the pause then, doubling */
     bool trailers;      /* an exchange has trailers to report */
     bool failing;       /* one has a head that could not be kept */
+    uint64_t joins;     /* how often a request joined a connection that was there, P19 */
     bool answered;      /* a response came once: the host's name is right */
 } cwsi_curl;
 
@@ -25873,6 +25874,7 @@ struct cwsi_curl_exchange {
     bool trailers; /* some arrived and are to be reported */
     bool forbidden; /* its connection is not to be reused until it answers, P16 */
     bool fresh;     /* the body began on a connection that was made for it */
+    uint64_t joins; /* of the transport, when the body began */
     bool rewound;   /* libcurl wanted to send the body again, P5 */
     bool send_paused, recv_paused, window_closed, kick; /* kick: tell libcurl about a change */
     bool more_body, fin;
@@ -25940,13 +25942,18 @@ static bool cwsi_curl_dedicated(const cwsi_curl *t, bool http2, bool stream)
  * What libcurl calls. None of these may call the multi handle.
  * ============================================================================================= */
 
-/* The body of a request begins. One that joins a connection takes the certainty (P19) from those
- * that are on it, whichever it is. */
+/* The body of a request begins, on a connection that was made for it or on one that it joins. */
 static void cwsi_curl_began(cwsi_curl_exchange *x, bool fresh)
 {
-    cwsi_curl_exchange *other;
-    for (other = fresh ? NULL : x->curl->all; other; other = other->next) other->fresh = false;
+    if (!fresh) x->curl->joins++;
     x->fresh = fresh;
+    x->joins = x->curl->joins;
+}
+
+/* Is it alone on its connection (P19)? Not known once another one has joined one, whichever. */
+static bool cwsi_curl_is_alone(const cwsi_curl_exchange *x)
+{
+    return x->fresh && x->joins == x->curl->joins;
 }
 
 /* CURLOPT_READFUNCTION: the body, then what send queued, then a pause or the end. */
@@ -26454,9 +26461,11 @@ static cws_end cwsi_curl_unanswered(const cwsi_curl_exchange *x, CURLcode code)
         proxy / 100 != 2)
         return CWS_END_NOT_SENT;
     if (x->rewound) /* a connection that broke has left its own text */
-        return x->fresh && strstr(x->error, "seek callback") ? CWS_END_REFUSED : CWS_END_LOST;
+        return cwsi_curl_is_alone(x) && strstr(x->error, "seek callback") ? CWS_END_REFUSED
+                                                                         : CWS_END_LOST;
     if (x->body_size && !x->body_at) return CWS_END_REFUSED; /* no byte of the body was sent */
-    if (code == CURLE_HTTP2 && !x->error[0] && x->fresh && cwsi_curl_before(x->curl, 8, 1))
+    if (code == CURLE_HTTP2 && !x->error[0] && cwsi_curl_is_alone(x) &&
+        cwsi_curl_before(x->curl, 8, 1))
         return CWS_END_REFUSED;
     return CWS_END_LOST;
 }

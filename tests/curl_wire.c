@@ -1020,20 +1020,10 @@ typedef struct scenario {
 /* One call with a client of its own, while the n-th allocation fails. */
 static cws_status call_once(setup *s, long n, bool *failed)
 {
-    cws_client_opts o = {0};
+    cws_client_opts o = setup_opts(s);
     cws_client *c = NULL;
     cws_error err;
     cws_status status;
-    o.base_url = s->url;
-    o.http_version = s->version;
-    o.protocol = s->protocol;
-    o.api_version = s->api;
-    o.ca_file = s->ca;
-    o.client_cert_file = s->cert;
-    o.client_key_file = s->key;
-    o.api_key = KEY;
-    o.no_environment = true;
-    o.allocator = &test_allocator;
     test_alloc_fail_at(n, false);
     status = cws_client_open(&o, &c, &err);
     if (!status) status = cws_sandbox_delete(c, "nothing-there", true, &err);

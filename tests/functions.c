@@ -135,13 +135,19 @@ TEST_FN void fn_stops(api *t)
     script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"));
 }
 
-/* Everything goes well and gives this. */
-TEST_FN void fn_works(api *t, const char *json)
+/* Everything goes well and gives this, and the sandbox stays. */
+TEST_FN void fn_stays(api *t, const char *json)
 {
     fn_starts(t);
     script_ok(&t->s, "WriteFile", "{}");
     api_answer(t, 0, "", "");
     fn_returns(t, json);
+}
+
+/* The same, and it is stopped. */
+TEST_FN void fn_works(api *t, const char *json)
+{
+    fn_stays(t, json);
     fn_stops(t);
 }
 
@@ -826,10 +832,7 @@ TEST_FN void test_failures(void)
     }
     EACH("a stop that fails is logged; the result counts, and the session has the sandbox") {
         cws_function *fn = fn_adder(t);
-        fn_starts(t);
-        script_ok(&t->s, "WriteFile", "{}");
-        api_answer(t, 0, "", "");
-        fn_returns(t, "7");
+        fn_stays(t, "7");
         script_error(&t->s, "DeleteSandbox", "permission_denied", "you may not", NULL);
         CHECK_STR(fn_call(t, fn, NULL, NULL), "7");
         HAS(t->said, "you may not");
@@ -967,10 +970,7 @@ TEST_FN void test_time(void)
         cws_function *fn;
         o.timeout_seconds = 5;
         fn = fn_new(t, &o);
-        fn_starts(t);
-        script_ok(&t->s, "WriteFile", "{}");
-        api_answer(t, 0, "", "");
-        fn_returns(t, "7");
+        fn_stays(t, "7");
         script_ok(&t->s, "DeleteSandbox", DELETED("COMPLETED"))->delay = 8000;
         CHECK_STR(fn_call(t, fn, NULL, NULL), "7");
         fn_none_left(t);
@@ -1071,10 +1071,7 @@ TEST_FN void test_warm(void)
         cws_function *fn;
         o.keep_warm = true;
         fn = fn_new(t, &o);
-        fn_starts(t);
-        script_ok(&t->s, "WriteFile", "{}");
-        api_answer(t, 0, "", "");
-        fn_returns(t, "1");
+        fn_stays(t, "1");
         CHECK_STR(fn_call(t, fn, NULL, NULL), "1");
         CHECK_INT(script_count(&t->s, "DeleteSandbox"), 0);
         cws_session_free(t->session);
@@ -1089,10 +1086,7 @@ TEST_FN void test_warm(void)
         cws_function *fn;
         o.keep_warm = true;
         fn = fn_new(t, &o);
-        fn_starts(t);
-        script_ok(&t->s, "WriteFile", "{}");
-        api_answer(t, 0, "", "");
-        fn_returns(t, "1");
+        fn_stays(t, "1");
         CHECK_STR(fn_call(t, fn, NULL, NULL), "1");
         script_error(&t->s, "WriteFile", "not_found", "sandbox not found", NULL);
         script_error(&t->s, "DeleteSandbox", "not_found", "sandbox not found", NULL);

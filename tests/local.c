@@ -749,6 +749,32 @@ static void test_pause(void)
     }
 }
 
+/* ---- with the library's own calls: a session over a transport of its own */
+
+static cws_session *open_session(bool no_namespaces, const char *journal)
+{
+    static cws_transport transport; /* the client has a copy */
+    cws_local_opts opts;
+    cws_client_opts copts;
+    cws_session_opts sopts;
+    cws_session *session = NULL;
+    cws_error err;
+    memset(&opts, 0, sizeof opts);
+    memset(&copts, 0, sizeof copts);
+    memset(&sopts, 0, sizeof sopts);
+    opts.no_namespaces = no_namespaces;
+    copts.transport = &transport;
+    copts.base_url = "http://localhost";
+    copts.no_environment = true;
+    copts.allocator = &test_allocator;
+    sopts.client_opts = &copts;
+    sopts.journal = journal;
+    if (!CHECK_INT(cws_local_transport_open(&opts, &transport, &err), CWS_OK) ||
+        !CHECK_INT(cws_session_open(&sopts, &session, &err), CWS_OK))
+        puts(err.message), abort();
+    return session;
+}
+
 /* Run a command; a NUL in its output is shown as a newline. */
 static int run(cws_sandbox *box, const char *cwd, const cws_pair *env, const char *const *argv,
                char *out, size_t size)
@@ -818,26 +844,11 @@ static void test_working_directory(bool no_namespaces)
         {"\xc3\xa4", "u"}, {"_", "u"},       {NULL, NULL}};
     static const cws_pair dash[] = {{"-i.x", "1"}, {"a.b", "2"}, {"-u", "3"}, {NULL, NULL}};
     char out[4096];
-    cws_transport transport;
-    cws_local_opts opts;
-    cws_client_opts copts;
-    cws_session_opts sopts;
-    cws_session *session;
+    cws_session *session = open_session(no_namespaces, NULL);
     cws_sandbox *box;
     cws_error err;
-    memset(&opts, 0, sizeof opts);
-    memset(&copts, 0, sizeof copts);
-    memset(&sopts, 0, sizeof sopts);
     memset(a, 'a', sizeof a - 1);
     memset(q, '\'', sizeof q - 1);
-    opts.no_namespaces = no_namespaces;
-    if (!CHECK_INT(cws_local_transport_open(&opts, &transport, &err), CWS_OK)) return;
-    copts.transport = &transport;
-    copts.base_url = "http://localhost";
-    copts.no_environment = true;
-    copts.allocator = &test_allocator;
-    sopts.client_opts = &copts;
-    if (!CHECK_INT(cws_session_open(&sopts, &session, &err), CWS_OK)) return;
     if (!CHECK_INT(cws_session_sandbox(session, NULL, &box, &err), CWS_OK)) return;
     TEST("a working directory is where the command begins") {
         CHECK_INT(run(box, "/tmp", NULL, where, out, sizeof out), 0);
@@ -913,28 +924,14 @@ static void test_changing(bool no_namespaces)
     const char *clean[] = {"rm", "-rf", fake, NULL};
     cws_pair env[] = {{"PATH", search}, {NULL, NULL}};
     cws_sandbox_opts so;
-    cws_transport transport;
-    cws_local_opts opts;
-    cws_client_opts copts;
-    cws_session_opts sopts;
-    cws_session *session;
+    cws_session *session = open_session(no_namespaces, NULL);
     cws_sandbox *box;
     cws_error err;
     size_t i;
-    memset(&opts, 0, sizeof opts);
-    memset(&copts, 0, sizeof copts);
-    memset(&sopts, 0, sizeof sopts);
     memset(&so, 0, sizeof so);
     if (!mkdtemp(fake)) abort();
     snprintf(search, sizeof search, "%s:/usr/bin:/bin", fake);
     so.environment_variables = env;
-    opts.no_namespaces = no_namespaces;
-    if (!CHECK_INT(cws_local_transport_open(&opts, &transport, &err), CWS_OK)) return;
-    copts.transport = &transport;
-    copts.base_url = "http://localhost";
-    copts.no_environment = true;
-    sopts.client_opts = &copts;
-    if (!CHECK_INT(cws_session_open(&sopts, &session, &err), CWS_OK)) return;
     if (!CHECK_INT(cws_session_sandbox(session, &so, &box, &err), CWS_OK)) return;
     TEST("a directory that changes while it is read is no failure; what tar can not read is one")
         for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -968,11 +965,7 @@ static void test_fork(bool no_namespaces)
     int how;
     for (how = 0; how < 4; how++)
         TEST("a child of fork that frees what it inherited does not touch what is its parent's") {
-            cws_transport transport;
-            cws_local_opts opts;
-            cws_client_opts copts;
-            cws_session_opts sopts;
-            cws_session *session = NULL;
+            cws_session *session;
             cws_sandbox *box = NULL;
             cws_process *p = NULL;
             const cws_result *result = NULL;
@@ -980,21 +973,10 @@ static void test_fork(bool no_namespaces)
             struct stat st;
             int state = -1, fd;
             pid_t pid;
-            memset(&opts, 0, sizeof opts);
-            memset(&copts, 0, sizeof copts);
-            memset(&sopts, 0, sizeof sopts);
             memcpy(journal + sizeof journal - 7, "XXXXXX", 6);
             fd = mkstemp(journal);
             close(fd);
-            opts.no_namespaces = no_namespaces;
-            CHECK_INT(cws_local_transport_open(&opts, &transport, &err), CWS_OK);
-            copts.transport = &transport;
-            copts.base_url = "http://localhost";
-            copts.no_environment = true;
-            copts.allocator = &test_allocator;
-            sopts.client_opts = &copts;
-            sopts.journal = journal;
-            CHECK_INT(cws_session_open(&sopts, &session, &err), CWS_OK);
+            session = open_session(no_namespaces, journal);
             CHECK_INT(cws_session_sandbox(session, NULL, &box, &err), CWS_OK);
             CHECK_INT(cws_sandbox_wait(box, NULL, &err), CWS_OK);
             CHECK_INT(cws_exec_begin(box, argv, NULL, &p, &err), CWS_OK);

@@ -11,8 +11,6 @@ until one fails; the suites over libcurl are asked about lines that no other one
 that no suite notices are listed: some of them change nothing that could be noticed.
 """
 
-import gzip
-import json
 import os
 import random
 import re
@@ -23,7 +21,8 @@ import tempfile
 import threading
 import time
 
-HEADER = "cwsandbox.h"
+from cover import HEADER, read
+
 # In the order in which they are asked; those behind the scripted ones need what make test needs.
 SUITES = ["base", "messages", "operations", "dialects", "client", "options", "metrics", "call",
           "sandbox", "ask", "session", "pool", "exec", "logs", "files", "functions", "local",
@@ -69,27 +68,16 @@ def executed(cover):
     lines = {}
     for suite in SUITES:
         notes = os.path.join(cover, "tests", suite + ".gcda")
-        if not os.path.exists(notes):
-            continue
-        with tempfile.TemporaryDirectory() as into:
-            subprocess.run(["gcov", "--json-format", os.path.abspath(notes)], cwd=into, check=False,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            for name in os.listdir(into):
-                with gzip.open(os.path.join(into, name)) as file:
-                    for source in json.load(file)["files"]:
-                        if os.path.basename(source["file"]) != HEADER:
-                            continue
-                        for line in source["lines"]:
-                            if line["count"] and suite not in lines.setdefault(
-                                    line["line_number"], []):
-                                lines[line["line_number"]].append(suite)
+        for number, _, count, _ in read(notes) if os.path.exists(notes) else ():
+            if count and suite not in lines.setdefault(number, []):
+                lines[number].append(suite)
     return lines
 
 
 def candidates(text, lines):
     """All that can be changed: (line, begin, end, instead, kind)."""
     shown, found, at = masked(text).split("\n"), [], 0
-    schema = [s for s in ("messages", "schema_tool", "dialects", "options", "roundtrip")]
+    schema = ["messages", "schema_tool", "dialects", "options", "roundtrip"]
     for number, (line, clear) in enumerate(zip(text.split("\n"), shown), 1):
         row = re.match(r"\s+[FV]\(|#define CWSI_F_", clear)
         if row and "(" in clear:

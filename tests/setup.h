@@ -62,12 +62,10 @@ TEST_FN bool ok(cws_status status, const cws_error *err)
     return false;
 }
 
-TEST_FN bool open_setup(setup *s, double retry_seconds, uint64_t max_memory)
+/* Where its clients go, and how. */
+TEST_FN cws_client_opts setup_opts(const setup *s)
 {
     cws_client_opts o = {0};
-    cws_session_opts so = {0};
-    cws_error err;
-    s->trace_len = 0;
     o.base_url = s->url;
     o.http_version = s->version;
     o.protocol = s->protocol;
@@ -78,10 +76,19 @@ TEST_FN bool open_setup(setup *s, double retry_seconds, uint64_t max_memory)
     o.api_key = s->wandb_key ? NULL : KEY;
     o.wandb_api_key = s->wandb_key;
     o.allocator = &test_allocator;
+    o.no_environment = true;
+    return o;
+}
+
+TEST_FN bool open_setup(setup *s, double retry_seconds, uint64_t max_memory)
+{
+    cws_client_opts o = setup_opts(s);
+    cws_session_opts so = {0};
+    cws_error err;
+    s->trace_len = 0;
     o.max_memory_bytes = max_memory;
     o.poll_retry_budget_seconds = retry_seconds;
     o.poll_rpc_timeout_seconds = s->status_seconds;
-    o.no_environment = true;
     o.trace = s->quiet ? NULL : note_trace;
     o.log = note_log;
     o.trace_user = o.log_user = s;
